@@ -1,0 +1,44 @@
+// Names that the hub makes up: event ids, client ids, epochs. Randomness and time come from outside, so that
+// a run can be repeated from its seed.
+// Threads: one IdMaker belongs to one shard.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "base/clock.hpp"
+
+namespace weir {
+
+// A small, fast generator (SplitMix64). Not for secrets: ids name things, they do not protect them.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next();
+  std::uint64_t below(std::uint64_t bound) { return bound == 0 ? 0 : next() % bound; }
+
+ private:
+  std::uint64_t state_;
+};
+
+// A seed from the operating system. [any]
+std::uint64_t random_seed();
+// Unguessable text of `bytes` random bytes as lower-case hexadecimal, from the operating system. [any]
+std::string random_token(std::size_t bytes);
+
+class IdMaker {
+ public:
+  explicit IdMaker(std::uint64_t seed) : random_(seed) {}
+  // 26 characters, sortable by time (the ULID form: 48 bits of milliseconds, 80 of randomness, Crockford's base 32).
+  // Within one millisecond the random part grows by one, so ids of one maker never repeat and sort as made.
+  void append_event_id(std::string& out, UnixMs now);
+  std::string event_id(UnixMs now);
+  // Short text such as "k3f9a0c2"; distinct for each channel's life within a process, and between processes.
+  std::string epoch();
+
+ private:
+  Random random_;
+  UnixMs last_ms_ = -1;
+  std::uint64_t high_ = 0, low_ = 0;  // the 80 random bits: 16 and 64
+};
+
+}  // namespace weir

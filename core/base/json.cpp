@@ -1,0 +1,407 @@
+#include "base/json.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <limits>
+
+namespace weir::json {
+namespace {
+
+bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+int hex4(const char* p) {
+  int value = 0;
+  for (int i = 0; i < 4; ++i) {
+    const int digit = hex_value(p[i]);
+    if (digit < 0) return -1;
+    value = value * 16 + digit;
+  }
+  return value;
+}
+
+// How many bytes the UTF-8 character at p has, 0 if it is none (RFC 3629: no overlong forms, no surrogates).
+std::size_t utf8_length(const unsigned char* p, const unsigned char* end) {
+  const auto tail = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
+    return p + i < end && p[i] >= low && p[i] <= high;
+  };
+  if (p[0] < 0x80) return 1;
+  if (p[0] >= 0xC2 && p[0] <= 0xDF) return tail(1) ? 2 : 0;
+  if (p[0] >= 0xE0 && p[0] <= 0xEF) {
+    const unsigned low = p[0] == 0xE0 ? 0xA0 : 0x80, high = p[0] == 0xED ? 0x9F : 0xBF;
+    return tail(1, low, high) && tail(2) ? 3 : 0;
+  }
+  if (p[0] >= 0xF0 && p[0] <= 0xF4) {
+    const unsigned low = p[0] == 0xF0 ? 0x90 : 0x80, high = p[0] == 0xF4 ? 0x8F : 0xBF;
+    return tail(1, low, high) && tail(2) && tail(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+void append_utf8(std::string& out, std::uint32_t c) {
+  const auto put = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
+  if (c < 0x80) put(c);
+  else if (c < 0x800) put(0xC0 | c >> 6), put(0x80 | (c & 0x3F));
+  else if (c < 0x10000) put(0xE0 | c >> 12), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
+  else put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 0x3F)), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
+}
+
+// Bytes that a string may hold as they are: no quote, backslash, control character, and plain ASCII.
+constexpr std::array<bool, 256> kPlain = [] {
+  std::array<bool, 256> t{};
+  for (unsigned i = 0x20; i < 0x80; ++i) t[i] = i != '"' && i != '\\';
+  return t;
+}();
+
+}  // namespace
+
+// Recursion is bounded by depth_max, at most Doc::kDepthMax levels of a small frame.
+class Parser {
+ public:
+  Parser(Doc& doc, int depth_max) : doc_(doc), at_(doc.text_.data()), end_(at_ + doc.text_.size()), depth_max_(depth_max) {}
+
+  bool run() {
+    skip_space();
+    if (!value(0)) return false;
+    skip_space();
+    return at_ == end_ || wrong("the end of the text");
+  }
+  Error error() const {
+    const auto offset = static_cast<std::size_t>(at_ - doc_.text_.data());
+    if (too_deep_)
+      return fail(Errc::too_large, "JSON nested deeper than " + std::to_string(depth_max_) + " levels at byte " + std::to_string(offset));
+    std::string found = "the end of the text";
+    if (at_ < end_) {
+      found = "byte 0x";
+      constexpr char kHex[] = "0123456789abcdef";
+      const auto byte = static_cast<unsigned char>(*at_);
+      if (byte > 0x20 && byte < 0x7F) found = "'" + std::string(1, *at_) + "'";
+      else (found += kHex[byte >> 4]) += kHex[byte & 15];
+    }
+    return fail(Errc::bad_frame, "not JSON at byte " + std::to_string(offset) + ": expected " + expected_ + ", found " + found);
+  }
+
+ private:
+  bool wrong(const char* expected) {
+    expected_ = expected;
+    return false;
+  }
+  void skip_space() {
+    while (at_ < end_ && is_space(*at_)) ++at_;
+  }
+  std::uint32_t here() const { return static_cast<std::uint32_t>(at_ - doc_.text_.data()); }
+  std::uint32_t open(Kind kind) {
+    doc_.nodes_.push_back({here(), 0, 0, 0, kind, false});
+    return doc_.size() - 1;
+  }
+  bool close(std::uint32_t index) {
+    doc_.nodes_[index].end = here();
+    doc_.nodes_[index].next = doc_.size();
+    return true;
+  }
+
+  bool value(int depth) {
+    if (at_ == end_) return wrong("a value");
+    switch (*at_) {
+      case '{': return object(depth);
+      case '[': return array(depth);
+      case '"': return string();
+      case 't': return word("true", Kind::boolean);
+      case 'f': return word("false", Kind::boolean);
+      case 'n': return word("null", Kind::null);
+      default: return number();
+    }
+  }
+  bool word(std::string_view text, Kind kind) {
+    if (std::string_view(at_, static_cast<std::size_t>(end_ - at_)).substr(0, text.size()) != text) return wrong("a value");
+    const auto index = open(kind);
+    at_ += text.size();
+    return close(index);
+  }
+  bool digits() {
+    if (at_ == end_ || !is_digit(*at_)) return wrong("a digit");
+    while (at_ < end_ && is_digit(*at_)) ++at_;
+    return true;
+  }
+  bool number() {
+    if (*at_ != '-' && !is_digit(*at_)) return wrong("a value");
+    const auto index = open(Kind::number);
+    if (*at_ == '-') ++at_;
+    if (at_ < end_ && *at_ == '0') ++at_;
+    else if (!digits()) return false;
+    if (at_ < end_ && *at_ == '.') {
+      ++at_;
+      if (!digits()) return false;
+    }
+    if (at_ < end_ && (*at_ == 'e' || *at_ == 'E')) {
+      ++at_;
+      if (at_ < end_ && (*at_ == '+' || *at_ == '-')) ++at_;
+      if (!digits()) return false;
+    }
+    return close(index);
+  }
+  bool string() {
+    const auto index = open(Kind::string);
+    ++at_;
+    for (;;) {
+      while (at_ < end_ && kPlain[static_cast<unsigned char>(*at_)]) ++at_;
+      if (at_ == end_) return wrong("the closing quote of a string");
+      const auto c = static_cast<unsigned char>(*at_);
+      if (c == '"') {
+        ++at_;
+        return close(index);
+      }
+      if (c == '\\') {
+        doc_.nodes_[index].escaped = true;
+        if (!escape()) return false;
+      } else if (c < 0x20) {
+        return wrong("an escaped control character");
+      } else {
+        const auto length = utf8_length(reinterpret_cast<const unsigned char*>(at_), reinterpret_cast<const unsigned char*>(end_));
+        if (length == 0) return wrong("UTF-8");
+        at_ += length;
+      }
+    }
+  }
+  bool escape() {
+    if (end_ - at_ < 2) return wrong("an escape");
+    if (at_[1] != 'u') {
+      if (std::string_view("\"\\/bfnrt").find(at_[1]) == std::string_view::npos) return wrong("an escape");
+      at_ += 2;
+      return true;
+    }
+    const int unit = end_ - at_ >= 6 ? hex4(at_ + 2) : -1;
+    if (unit < 0) return wrong("four hexadecimal digits after \\u");
+    if (unit < 0xD800 || unit > 0xDFFF) {
+      at_ += 6;
+      return true;
+    }
+    const int low = unit <= 0xDBFF && end_ - at_ >= 12 && at_[6] == '\\' && at_[7] == 'u' ? hex4(at_ + 8) : -1;
+    if (low < 0xDC00 || low > 0xDFFF) return wrong("a whole surrogate pair");
+    at_ += 12;
+    return true;
+  }
+  bool array(int depth) {
+    if (depth >= depth_max_) {
+      too_deep_ = true;
+      return false;
+    }
+    const auto index = open(Kind::array);
+    ++at_;
+    skip_space();
+    if (at_ < end_ && *at_ == ']') {
+      ++at_;
+      return close(index);
+    }
+    for (;;) {
+      skip_space();
+      if (!value(depth + 1)) return false;
+      ++doc_.nodes_[index].count;
+      skip_space();
+      if (at_ == end_ || (*at_ != ',' && *at_ != ']')) return wrong("',' or ']'");
+      if (*at_++ == ']') return close(index);
+    }
+  }
+  bool object(int depth) {
+    if (depth >= depth_max_) {
+      too_deep_ = true;
+      return false;
+    }
+    const auto index = open(Kind::object);
+    ++at_;
+    skip_space();
+    if (at_ < end_ && *at_ == '}') {
+      ++at_;
+      return close(index);
+    }
+    for (;;) {
+      skip_space();
+      if (at_ == end_ || *at_ != '"') return wrong("a member name in quotes");
+      if (!string()) return false;
+      skip_space();
+      if (at_ == end_ || *at_ != ':') return wrong("':'");
+      ++at_;
+      skip_space();
+      if (!value(depth + 1)) return false;
+      ++doc_.nodes_[index].count;
+      skip_space();
+      if (at_ == end_ || (*at_ != ',' && *at_ != '}')) return wrong("',' or '}'");
+      if (*at_++ == '}') return close(index);
+    }
+  }
+
+  Doc& doc_;
+  const char* at_;
+  const char* end_;
+  int depth_max_;
+  bool too_deep_ = false;
+  const char* expected_ = "a value";
+};
+
+Result<void> Doc::parse(std::string_view text, int depth_max) {
+  text_ = text;
+  nodes_.clear();
+  if (text.size() >= std::numeric_limits<std::uint32_t>::max()) return fail(Errc::too_large, "JSON text of 4 GiB and more");
+  Parser parser(*this, depth_max);
+  if (!parser.run()) return parser.error();
+  return {};
+}
+
+Value Value::find(std::string_view key) const {
+  Value found;
+  if (!is(Kind::object)) return found;
+  each_member([&](Value name, Value value) {
+    if (name.string_equals(key)) found = value;
+  });
+  return found;
+}
+
+Value Value::at(std::uint32_t place) const {
+  if (!is(Kind::array) || place >= count()) return {};
+  std::uint32_t i = index_ + 1;
+  while (place-- != 0) i = doc_->node(i).next;
+  return Value(doc_, i);
+}
+
+std::optional<std::string_view> Value::plain_string() const {
+  if (node().escaped) return std::nullopt;
+  const auto text = raw();
+  return text.substr(1, text.size() - 2);
+}
+
+std::string Value::string() const {
+  auto text = raw();
+  text = text.substr(1, text.size() - 2);
+  if (!node().escaped) return std::string(text);
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\') {
+      out += text[i];
+      continue;
+    }
+    switch (text[++i]) {
+      case 'b': out += '\b'; break;
+      case 'f': out += '\f'; break;
+      case 'n': out += '\n'; break;
+      case 'r': out += '\r'; break;
+      case 't': out += '\t'; break;
+      case 'u': {
+        auto c = static_cast<std::uint32_t>(hex4(text.data() + i + 1));
+        i += 4;
+        if (c >= 0xD800 && c <= 0xDBFF) {
+          const auto low = static_cast<std::uint32_t>(hex4(text.data() + i + 3));
+          c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
+          i += 6;
+        }
+        append_utf8(out, c);
+        break;
+      }
+      default: out += text[i];
+    }
+  }
+  return out;
+}
+
+bool Value::string_equals(std::string_view text) const {
+  if (const auto plain = plain_string()) return *plain == text;
+  return string() == text;
+}
+
+double Value::number() const {
+  const auto text = raw();
+  double value = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (ec == std::errc::result_out_of_range) {  // from_chars does not say which way; strtod does
+    return std::strtod(std::string(text).c_str(), nullptr);
+  }
+  return value;
+}
+
+std::optional<std::int64_t> Value::integer() const {
+  const auto text = raw();
+  std::int64_t value = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (ec != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+void append_string(std::string& out, std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+  const auto* end = p + text.size();
+  out += '"';
+  while (p < end) {
+    const auto* run = p;
+    while (p < end && kPlain[*p]) ++p;
+    out.append(reinterpret_cast<const char*>(run), static_cast<std::size_t>(p - run));
+    if (p == end) break;
+    const unsigned char c = *p;
+    if (c >= 0x80) {
+      const auto length = utf8_length(p, end);
+      if (length == 0) {
+        out += "\xEF\xBF\xBD";
+        ++p;
+      } else {
+        out.append(reinterpret_cast<const char*>(p), length);
+        p += length;
+      }
+      continue;
+    }
+    ++p;
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      default: ((out += "\\u00") += kHex[c >> 4]) += kHex[c & 15];
+    }
+  }
+  out += '"';
+}
+
+std::string quoted(std::string_view text) {
+  std::string out;
+  append_string(out, text);
+  return out;
+}
+
+bool valid_utf8(std::string_view text) {
+  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+  const auto* end = p + text.size();
+  while (p < end) {
+    const auto length = utf8_length(p, end);
+    if (length == 0) return false;
+    p += length;
+  }
+  return true;
+}
+
+std::string to_utf8(std::string_view text) {
+  if (valid_utf8(text)) return std::string(text);
+  std::string out;
+  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+  const auto* end = p + text.size();
+  while (p < end) {
+    const auto length = utf8_length(p, end);
+    if (length == 0) {
+      out += "\xEF\xBF\xBD";
+      ++p;
+    } else {
+      out.append(reinterpret_cast<const char*>(p), length);
+      p += length;
+    }
+  }
+  return out;
+}
+
+}  // namespace weir::json

@@ -1,0 +1,106 @@
+// One pass over JSON text: checks it completely (RFC 8259, UTF-8, depth) and remembers where every value
+// stands, so that a reader pays only for the fields that it looks at and unchanged parts go on byte for byte.
+// Decided: lone surrogates in \u escapes and duplicate-free-ness are handled thus: a lone surrogate is an error,
+// of two equal keys the last one counts; a number may be beyond double range and is kept as its text.
+// A Doc borrows the text: the text must outlive it. Reuse a Doc to reuse its memory.
+// Threads: a const Doc may be read by all.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace weir::json {
+
+enum class Kind : std::uint8_t { null, boolean, number, string, array, object };
+
+struct Node {
+  std::uint32_t begin, end;  // bytes in the text; a string's include its quotes
+  std::uint32_t next;        // the node after this one's subtree
+  std::uint32_t count;       // array: elements; object: members (key nodes and value nodes alternate); else 0
+  Kind kind;
+  bool escaped;              // string with at least one backslash
+};
+
+class Value;
+
+class Doc {
+ public:
+  static constexpr int kDepthMax = 64;
+  // Errors: bad_frame - not JSON, with the byte offset and what was expected there.
+  //         too_large - nested deeper than `depth_max`, or a text of 4 GiB and more.
+  Result<void> parse(std::string_view text, int depth_max = kDepthMax);
+  Value root() const;  // only after a parse that succeeded
+  std::string_view text() const { return text_; }
+  const Node& node(std::uint32_t index) const { return nodes_[index]; }
+  std::uint32_t size() const { return static_cast<std::uint32_t>(nodes_.size()); }
+
+ private:
+  friend class Parser;
+  std::string_view text_;
+  std::vector<Node> nodes_;
+};
+
+// A place in a Doc; cheap to copy. An empty Value stands for "not there".
+class Value {
+ public:
+  Value() = default;
+  Value(const Doc* doc, std::uint32_t index) : doc_(doc), index_(index) {}
+  explicit operator bool() const { return doc_ != nullptr; }
+  Kind kind() const { return node().kind; }
+  bool is(Kind k) const { return doc_ != nullptr && node().kind == k; }
+  std::uint32_t index() const { return index_; }
+  std::uint32_t count() const { return node().count; }
+  std::string_view raw() const { return doc_->text().substr(node().begin, node().end - node().begin); }
+
+  // The member of that (unescaped) name, the last one if there are several; empty if this is no object or has none.
+  Value find(std::string_view key) const;
+  // The element at that place (0-based); empty beyond the end or if this is no array.
+  Value at(std::uint32_t place) const;
+
+  // For kind string: the text without quotes and escapes. No copy when there is no escape.
+  std::string string() const;
+  std::optional<std::string_view> plain_string() const;  // the text, if it needs no unescaping
+  bool string_equals(std::string_view text) const;
+  bool boolean() const { return raw().front() == 't'; }
+  double number() const;                         // beyond double range: plus or minus infinity
+  std::optional<std::int64_t> integer() const;   // when the number is written as an integer that fits
+
+  // Walks members or elements: f(key, value) and f(value).
+  template <class F>
+  void each_member(F&& f) const {
+    std::uint32_t i = index_ + 1;
+    for (std::uint32_t n = node().count; n != 0; --n) {
+      const Value key(doc_, i), value(doc_, i + 1);
+      f(key, value);
+      i = doc_->node(i + 1).next;
+    }
+  }
+  template <class F>
+  void each_element(F&& f) const {
+    std::uint32_t i = index_ + 1;
+    for (std::uint32_t n = node().count; n != 0; --n) {
+      f(Value(doc_, i));
+      i = doc_->node(i).next;
+    }
+  }
+
+ private:
+  const Node& node() const { return doc_->node(index_); }
+  const Doc* doc_ = nullptr;
+  std::uint32_t index_ = 0;
+};
+
+inline Value Doc::root() const { return Value(this, 0); }
+
+// Appends `text` (UTF-8) as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
+void append_string(std::string& out, std::string_view text);
+std::string quoted(std::string_view text);
+bool valid_utf8(std::string_view text);
+// A copy in which every byte that is not part of UTF-8 is replaced by U+FFFD.
+std::string to_utf8(std::string_view text);
+
+}  // namespace weir::json

@@ -1,0 +1,46 @@
+// The hub's own log: `time level component message key=value`, or one JSON object a line. No payloads, no tokens.
+// A message that repeats within ten seconds is counted instead of written again.
+// Threads: [any].
+#pragma once
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace weir::log {
+
+enum class Level : std::uint8_t { trace, debug, info, warn, error, off };
+
+struct Field {
+  std::string_view key;
+  std::string value;
+  Field(std::string_view k, std::string_view v) : key(k), value(v) {}
+  Field(std::string_view k, const std::string& v) : key(k), value(v) {}
+  Field(std::string_view k, const char* v) : key(k), value(v) {}
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  Field(std::string_view k, T v) : key(k), value(std::to_string(v)) {}
+};
+
+struct Settings {
+  Level level = Level::info;
+  bool json = false;
+  std::string file;  // written besides standard error; its folder is made when missing. Empty: none
+};
+
+// Errors: bad_request - the file can't be opened. Call before other threads start.
+Result<void> set_up(const Settings& settings);
+Result<Level> parse_level(std::string_view name);
+void set_level(Level level);
+bool enabled(Level level);
+
+void write(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields = {});
+inline void debug(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) { write(Level::debug, component, message, f); }
+inline void info(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) { write(Level::info, component, message, f); }
+inline void warn(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) { write(Level::warn, component, message, f); }
+inline void error(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) { write(Level::error, component, message, f); }
+void flush();
+
+}  // namespace weir::log

@@ -1,0 +1,38 @@
+// The rules of one channel as the routing sees them; the Lua engine stands behind (core/rules).
+// Threads: [channel].
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "routing/draft.hpp"
+
+namespace weir {
+
+struct RuleVerdict {
+  bool keep = true;
+  std::string reason{};  // when not kept: what the rule said, or what went wrong; counted, told to the publisher
+  bool failed = false;   // not kept because a rule failed (error or budget), not because it decided so
+};
+
+class RuleChain {
+ public:
+  virtual ~RuleChain() = default;
+  // Runs the rules in order; each sees what the one before made. Kept: `draft` is the event now (unchanged bytes stay the
+  // same string), and `more` has the further events that a rule split it into, in order behind it.
+  // Never throws and never takes longer than the budget of its rules.
+  virtual RuleVerdict run(Draft& draft, std::vector<Draft>& more) = 0;
+};
+
+// Opens the chain of one channel. One provider per shard; it outlives its chains.
+class RuleProvider {
+ public:
+  virtual ~RuleProvider() = default;
+  // `rules`: indices into the manifest's list of distinct rules (manifest.hpp, Manifest::rules).
+  virtual std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel,
+                                          const Variables& variables) = 0;
+};
+
+}  // namespace weir
