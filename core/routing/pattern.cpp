@@ -1,0 +1,196 @@
+#include "routing/pattern.hpp"
+
+#include <algorithm>
+
+#include "base/json.hpp"
+
+namespace weir {
+namespace {
+
+std::string in_quotes(std::string_view text) { return json::quoted(text.substr(0, 300)); }
+
+bool allowed_in_name(unsigned char c) { return c > 0x20 && c != 0x7F && c != '*' && c != '{' && c != '}'; }
+
+bool is_variable_name(std::string_view name) {
+  if (name.empty() || (name[0] >= '0' && name[0] <= '9')) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
+}  // namespace
+
+Result<void> check_channel_name(std::string_view name) {
+  const auto wrong = [&](const std::string& why) { return fail(Errc::bad_request, "channel name " + in_quotes(name) + " " + why); };
+  if (name.empty()) return wrong("is empty");
+  if (name.size() > kChannelNameBytesMax) return wrong("has " + std::to_string(name.size()) + " bytes; at most 255 are allowed");
+  for (const char c : name)
+    if (!allowed_in_name(static_cast<unsigned char>(c)))
+      return wrong("holds a space, a control character, '*', '{' or '}'; those can't be in a name");
+  if (name.front() == '/' || name.back() == '/' || name.find("//") != std::string_view::npos)
+    return wrong("has an empty segment; write it without a leading, trailing or double '/'");
+  if (!json::valid_utf8(name)) return wrong("is not UTF-8");
+  return {};
+}
+
+bool has_wildcard(std::string_view text) { return text.find('*') != std::string_view::npos; }
+
+Result<Pattern::Segment> Pattern::parse_segment(std::string_view text, std::vector<std::string>& names) {
+  Segment segment;
+  segment.literals.emplace_back();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '}') return fail(Errc::bad_request, "a '}' without its '{'");
+    if (c == '*') return fail(Errc::bad_request, "a '*' that is not a whole segment");
+    if (c != '{') {
+      segment.literals.back() += c;
+      continue;
+    }
+    const auto end = text.find('}', i);
+    const auto name = text.substr(i + 1, end == std::string_view::npos ? std::string_view::npos : end - i - 1);
+    if (end == std::string_view::npos) return fail(Errc::bad_request, "a '{' without its '}'");
+    if (!is_variable_name(name))
+      return fail(Errc::bad_request, "the variable name " + in_quotes(name) + "; use letters, digits and '_'");
+    if (std::find(names.begin(), names.end(), name) != names.end())
+      return fail(Errc::bad_request, "the variable {" + std::string(name) + "} twice");
+    if (!segment.variables.empty() && segment.literals.back().empty())
+      return fail(Errc::bad_request, "two variables with nothing between them; they could not be told apart");
+    segment.variables.push_back(names.size());
+    names.emplace_back(name);
+    segment.literals.emplace_back();
+    i = end;
+  }
+  return segment;
+}
+
+Result<Pattern> Pattern::parse(std::string_view text, char separator, bool subject) {
+  Pattern p;
+  p.text_ = text;
+  p.separator_ = separator;
+  const auto wrong = [&](const std::string& why) { return fail(Errc::bad_request, "pattern " + in_quotes(text) + " has " + why); };
+  if (text.empty()) return wrong("no text");
+  if (text.size() > kChannelNameBytesMax) return wrong(std::to_string(text.size()) + " bytes; at most 255 are allowed");
+  if (!json::valid_utf8(text)) return wrong("bytes that are not UTF-8");
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const auto end = std::min(text.find(separator, begin), text.size());
+    const auto part = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (part.empty()) return wrong("an empty segment");
+    if (part == "*" || part == "**" || (subject && part == ">")) {
+      p.literal_ = false;
+      p.stars_ = true;
+      const Kind kind = part == "*" ? Kind::star : Kind::rest;
+      if (kind == Kind::rest && end != text.size()) return wrong("a " + std::string(part) + " that is not at the end");
+      p.segments_.push_back({kind, {}, {}});
+      continue;
+    }
+    if (!subject)
+      for (const char c : part)
+        if (!allowed_in_name(static_cast<unsigned char>(c)) && c != '{' && c != '}' && c != '*')
+          return wrong("a space or a control character");
+    auto segment = parse_segment(part, p.names_);
+    if (!segment) return wrong(segment.error().message);
+    p.segments_.push_back(std::move(*segment));
+  }
+  if (!p.names_.empty()) p.literal_ = false;
+  return p;
+}
+
+Result<Pattern> Pattern::parse(std::string_view text) { return parse(text, '/', false); }
+
+Result<Pattern> Pattern::parse_wildcard(std::string_view text) {
+  if (text.find_first_of("{}") != std::string_view::npos)
+    return fail(Errc::bad_request, "pattern " + in_quotes(text) + " has a '{' or '}'; subscribe knows '*' and '**' only");
+  return parse(text, '/', false);
+}
+
+Result<Pattern> Pattern::parse_subject(std::string_view text, char separator) { return parse(text, separator, true); }
+
+// Between its first and its last literal a segment is matched from the left, each literal at its first place that leaves the
+// variable before it at least one byte: if any division fits, this one does, so there is nothing to try again.
+bool Pattern::match_segment(const Segment& segment, std::string_view part, Variables* out) const {
+  const auto& literals = segment.literals;
+  if (segment.variables.empty()) return part == literals[0];
+  if (!part.starts_with(literals.front())) return false;
+  std::size_t at = literals.front().size();
+  for (std::size_t i = 0; i < segment.variables.size(); ++i) {
+    const std::string& behind = literals[i + 1];
+    std::size_t end;
+    if (i + 1 == segment.variables.size()) {
+      if (part.size() < at + 1 + behind.size() || !part.ends_with(behind)) return false;
+      end = part.size() - behind.size();
+    } else {
+      end = part.find(behind, at + 1);
+      if (end == std::string_view::npos) return false;
+    }
+    if (out != nullptr) out->emplace_back(names_[segment.variables[i]], std::string(part.substr(at, end - at)));
+    at = end + behind.size();
+  }
+  return true;
+}
+
+bool Pattern::match_into(std::string_view name, Variables* out) const {
+  std::size_t begin = 0;
+  bool more = true;  // there is a part left to look at
+  for (const Segment& segment : segments_) {
+    if (!more) return false;
+    if (segment.kind == Kind::rest) return begin < name.size();
+    const auto end = std::min(name.find(separator_, begin), name.size());
+    const auto part = name.substr(begin, end - begin);
+    if (part.empty()) return false;
+    if (segment.kind == Kind::text && !match_segment(segment, part, out)) return false;
+    more = end != name.size();
+    begin = end + 1;
+  }
+  return !more;
+}
+
+std::optional<Variables> Pattern::match(std::string_view name) const {
+  Variables variables;
+  variables.reserve(names_.size());
+  if (!match_into(name, &variables)) return std::nullopt;
+  return variables;
+}
+
+bool Pattern::covers(const Pattern& other) const {
+  const auto any = [](const Segment& s) {
+    return s.kind == Kind::star || (s.kind == Kind::text && s.variables.size() == 1 && s.literals[0].empty() && s.literals[1].empty());
+  };
+  std::size_t i = 0;
+  for (; i < segments_.size(); ++i) {
+    if (i >= other.segments_.size()) return false;
+    const Segment &mine = segments_[i], &its = other.segments_[i];
+    if (mine.kind == Kind::rest) return true;
+    if (its.kind == Kind::rest) return false;
+    if (any(mine)) continue;
+    if (any(its) || mine.literals != its.literals) return false;
+  }
+  return i == other.segments_.size();
+}
+
+Result<std::string> Pattern::expand(const Variables& variables) const {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  std::string name;
+  for (const Segment& segment : segments_) {
+    if (segment.kind != Kind::text) return fail(Errc::bad_request, "pattern " + in_quotes(text_) + " has stars and makes no name");
+    if (!name.empty()) name += separator_;
+    name += segment.literals[0];
+    for (std::size_t i = 0; i < segment.variables.size(); ++i) {
+      const std::string& variable = names_[segment.variables[i]];
+      const auto found = std::find_if(variables.begin(), variables.end(), [&](const auto& v) { return v.first == variable; });
+      if (found == variables.end() || found->second.empty())
+        return fail(Errc::bad_request, "pattern " + in_quotes(text_) + ": nothing for {" + variable + "}");
+      for (const char c : json::to_utf8(found->second)) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (allowed_in_name(byte) && c != '/') name += c;
+        else ((name += '%') += kHex[byte >> 4]) += kHex[byte & 15];
+      }
+      name += segment.literals[i + 1];
+    }
+  }
+  if (name.size() > kChannelNameBytesMax)
+    return fail(Errc::bad_request, "pattern " + in_quotes(text_) + " makes a name of " + std::to_string(name.size()) + " bytes; at most 255 are allowed");
+  return name;
+}
+
+}  // namespace weir
