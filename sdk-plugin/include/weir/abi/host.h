@@ -64,7 +64,7 @@ typedef struct weir_host {
   /* Sets a counter or gauge of the instance, shown in /stats. name: [a-z0-9_]{1,64}, at most 64 names. [any] */
   void (*metric)(void *ctx, weir_str name, double value);
 
-  /* Runs fn(arg) on the strand, soon. [any] */
+  /* Runs fn(arg) on the strand, soon, in the order of the calls; what has not run when stop() returns never runs. [any] */
   weir_status (*post)(void *ctx, weir_task_fn fn, void *arg);
   /* Runs fn(arg) on the strand in delay_ms, then every period_ms (0: once). Returns an id, never 0, 0 when closed. [strand] */
   uint64_t (*timer_start)(void *ctx, uint64_t delay_ms, uint64_t period_ms, weir_task_fn fn, void *arg);

@@ -1,0 +1,133 @@
+// Hands a source's events to the hub in batches and keeps what the hub did not take.
+//   emitter.add({.subject = "a/b", .event = "line", .data = json});      a copy; leaves with its batch
+//   if (emitter.full()) stop reading until Source::resume(), where emitter.resume() is called
+// A batch leaves at 64 events, at 64 KiB, or 2 ms after its first event: one batch costs the hub about as much as one event.
+// Keeps at most 4096 events and 4 MiB that the hub does not take, so that what one read brought in need not be thrown
+// away; beyond it add() refuses. A source that looks at full() before it reads never gets there.
+// Threads: [strand].
+#pragma once
+#include <array>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "weir/sdk/host.hpp"
+
+namespace weir::sdk {
+
+struct Event {
+  std::string_view subject{};
+  std::string_view event{};
+  std::string_view data{};    // JSON text; empty: null
+  std::string_view id{};      // empty: the hub makes one
+  std::string_view key{};
+  std::string_view cursor{};  // handed back by Source::accepted()
+  std::int64_t time_ms = 0;   // 0: now
+};
+
+class Emitter {
+ public:
+  static constexpr std::size_t kBatchEvents = 64;
+  static constexpr std::size_t kBatchBytes = 64 * 1024;
+  static constexpr std::uint64_t kBatchMs = 2;
+  static constexpr std::size_t kKeptEventsMax = 4096;
+  static constexpr std::size_t kKeptBytesMax = 4 * 1024 * 1024;
+
+  explicit Emitter(Host host) : host_(std::move(host)) {}
+
+  // False, and the event is not taken, when the hub is gone or when too much is kept already (then resume() tells when).
+  [[nodiscard]] bool add(const Event& event) {
+    if (closed_) return false;
+    if (!kept_.empty() && (kept_.size() >= kKeptEventsMax || bytes_ >= kKeptBytesMax)) return false;
+    kept_.emplace_back(event);
+    bytes_ += kept_.back().size();
+    if (waiting_) return true;
+    if (kept_.size() >= kBatchEvents || bytes_ >= kBatchBytes) flush();
+    else if (!timer_.running()) timer_.start(host_, kBatchMs, 0, [this] { flush(); });
+    return true;
+  }
+
+  // The hub wants no more for now: stop reading. resume() ends it.
+  bool full() const { return waiting_ || closed_; }
+  bool closed() const { return closed_; }                  // stopped: nothing is taken ever again
+  std::size_t kept() const { return kept_.size(); }        // events added and not yet taken by the hub
+  std::uint64_t invalid() const { return invalid_; }       // events that the hub called wrong (its log says why)
+
+  // From Source::pause(): the same as a hub that said PAUSE.
+  void pause() { waiting_ = true; }
+  // From Source::resume(): offers what was kept. True when the source may read again.
+  bool resume() {
+    waiting_ = false;
+    flush();
+    return !full();
+  }
+  // Offers what is there now, without waiting for the batch to fill. Before the end of stop(), for instance.
+  void flush() {
+    timer_.cancel();
+    while (!kept_.empty() && !full()) offer();
+  }
+
+ private:
+  // One event in one block: the six texts behind each other.
+  struct Kept {
+    explicit Kept(const Event& e) : time_ms(e.time_ms) {
+      const std::array<std::string_view, 6> parts = {e.subject, e.event, e.data, e.id, e.key, e.cursor};
+      std::size_t total = 0;
+      for (const auto part : parts) total += part.size();
+      bytes.reserve(total);
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        bytes += parts[i];
+        ends[i] = bytes.size();
+      }
+    }
+    std::size_t size() const { return bytes.size() + sizeof(Kept); }
+    weir_event view() const {
+      const auto part = [this](std::size_t i) {
+        const std::size_t from = i == 0 ? 0 : ends[i - 1];
+        return weir_str{bytes.data() + from, ends[i] - from};
+      };
+      return {sizeof(weir_event), 0, part(0), part(1), part(2), part(3), part(4), part(5), time_ms};
+    }
+    std::string bytes;
+    std::array<std::size_t, 6> ends{};
+    std::int64_t time_ms;
+  };
+
+  void offer() {
+    std::array<weir_event, kBatchEvents> batch;
+    std::uint32_t count = 0;
+    for (std::size_t size = 0; count < kBatchEvents && count < kept_.size(); ++count) {
+      size += kept_[count].size();
+      if (count != 0 && size > kBatchBytes) break;
+      batch[count] = kept_[count].view();
+    }
+    std::uint32_t taken = 0;
+    const weir_status status = host_.emit(batch.data(), count, taken);
+    forget(taken < count ? taken : count);
+    if (status == WEIR_E_INVALID && taken < count) {
+      ++invalid_;
+      forget(1);
+    } else if (status == WEIR_PAUSE || status == WEIR_E_FULL) {
+      waiting_ = true;
+    } else if (status != WEIR_OK) {  // closed, or a hub that says something this SDK does not know: both end it
+      closed_ = true;
+      forget(kept_.size());
+    }
+  }
+  void forget(std::size_t count) {
+    for (; count != 0; --count) {
+      bytes_ -= kept_.front().size();
+      kept_.pop_front();
+    }
+  }
+
+  Host host_;
+  Timer timer_;
+  std::deque<Kept> kept_;
+  std::size_t bytes_ = 0;
+  std::uint64_t invalid_ = 0;
+  bool waiting_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace weir::sdk

@@ -1,0 +1,130 @@
+// Turns C++ classes into a plugin: the one exported symbol, the ELF note, and functions at the border that let no
+// exception through.
+//   WEIR_PLUGIN("ticker", "1.0.0", kManifestJson, Ticker)      once, at the end of one .cpp, outside of any namespace
+// The classes derive from Source or AuthProvider; a library may offer one of each. kManifestJson: see weir/abi/plugin.h.
+#pragma once
+#include <memory>
+#include <new>
+#include <string_view>
+#include <type_traits>
+
+#include "weir/abi/plugin.h"
+#include "weir/abi/source.h"
+#include "weir/sdk/auth.hpp"
+#include "weir/sdk/emitter.hpp"
+#include "weir/sdk/host.hpp"
+#include "weir/sdk/json.hpp"
+#include "weir/sdk/source.hpp"
+
+namespace weir::sdk::detail {
+
+// Runs `call` and says how it went.
+template <class Call>
+weir_status at_border(weir_error* error, Call&& call) noexcept {
+  try {
+    try {
+      return call();
+    } catch (const Failure& e) {
+      fill_error(error, e.status(), e.json_pointer(), e.what());
+      return e.status();
+    } catch (const std::exception& e) {
+      fill_error(error, WEIR_E_INTERNAL, {}, e.what());
+    } catch (...) {
+      fill_error(error, WEIR_E_INTERNAL, {}, "an exception of unknown type");
+    }
+  } catch (...) {
+  }
+  return WEIR_E_INTERNAL;
+}
+
+template <class T>
+struct Instance {
+  Instance(const weir_host* raw, const json::Value& config) : host(raw), object(host, config) {}
+  Host host;  // outlives the object: it holds the tasks that were posted and not run
+  T object;
+
+  static Instance& of(void* p) { return *static_cast<Instance*>(p); }
+  template <class Call>
+  static void guarded(void* p, const char* where, Call&& call) noexcept {
+    Host::guarded(of(p).host.raw(), where, [&] { call(of(p).object); });
+  }
+
+  static weir_status create(const weir_host* host, weir_str config_json, void** instance, weir_error* error) noexcept {
+    return at_border(error, [&]() -> weir_status {
+      const std::string_view text = to_view(config_json);
+      const json::Value config = json::parse(text.empty() ? std::string_view("{}") : text);
+      *instance = new Instance(host, config);
+      return WEIR_OK;
+    });
+  }
+  static weir_status start(void* p, weir_error* error) noexcept {
+    return at_border(error, [&]() -> weir_status { return of(p).object.start(), WEIR_OK; });
+  }
+  static void stop(void* p) noexcept {
+    guarded(p, "stop()", [](T& t) { t.stop(); });
+  }
+  static void destroy(void* p) noexcept { delete static_cast<Instance*>(p); }
+};
+
+template <class T>
+struct SourceBorder : Instance<T> {
+  static void pause(void* p) noexcept {
+    Instance<T>::guarded(p, "pause()", [](T& t) { t.pause(); });
+  }
+  static void resume(void* p) noexcept {
+    Instance<T>::guarded(p, "resume()", [](T& t) { t.resume(); });
+  }
+  static void accepted(void* p, weir_str cursor) noexcept {
+    Instance<T>::guarded(p, "accepted()", [&](T& t) { t.accepted(to_view(cursor)); });
+  }
+  static constexpr weir_source_v1 table = {sizeof(weir_source_v1), 0,       &Instance<T>::create, &Instance<T>::start, &pause,
+                                           &resume,                &accepted, &Instance<T>::stop,   &Instance<T>::destroy};
+};
+
+template <class T>
+struct AuthBorder : Instance<T> {
+  // Always answers through done(): then there is one way only, however the provider came to its answer.
+  static weir_status authenticate(void* p, weir_str request_json, std::uint64_t token, std::uint32_t /*deadline_ms*/) noexcept {
+    Instance<T>::guarded(p, "authenticate()", [&](T& t) {
+      Answer answer(Instance<T>::of(p).host.raw(), token);
+      const AuthRequest request(to_view(request_json));
+      t.authenticate(request, std::move(answer));
+    });
+    return WEIR_PENDING;
+  }
+  static void cancel(void* p, std::uint64_t token) noexcept {
+    Instance<T>::guarded(p, "cancel()", [&](T& t) { t.cancel(token); });
+  }
+  static constexpr weir_auth_v1 table = {sizeof(weir_auth_v1), 0,       &Instance<T>::create, &Instance<T>::start, &authenticate,
+                                         &cancel,              &Instance<T>::stop, &Instance<T>::destroy};
+};
+
+template <class... Types>
+const void* get_interface(const char* id) noexcept {
+  const void* found = nullptr;
+  const std::string_view wanted = id == nullptr ? "" : id;
+  const auto look = [&]<class T>(std::type_identity<T>) {
+    static_assert(std::is_base_of_v<Source, T> || std::is_base_of_v<AuthProvider, T>,
+                  "a plugin's class derives from weir::sdk::Source or weir::sdk::AuthProvider");
+    if constexpr (std::is_base_of_v<Source, T>) {
+      if (wanted == WEIR_SOURCE_V1) found = &SourceBorder<T>::table;
+    } else {
+      if (wanted == WEIR_AUTH_V1) found = &AuthBorder<T>::table;
+    }
+  };
+  (look(std::type_identity<Types>{}), ...);
+  return found;
+}
+
+}  // namespace weir::sdk::detail
+
+#define WEIR_PLUGIN(name, version, manifest_json, ...)                                                               \
+  WEIR_PLUGIN_NOTE();                                                                                                \
+  extern "C" {                                                                                                       \
+  WEIR_EXPORT extern const weir_plugin weir_plugin_entry;                                                            \
+  constinit const weir_plugin weir_plugin_entry = {WEIR_PLUGIN_MAGIC, sizeof(weir_plugin), WEIR_ABI_MAJOR,           \
+                                                   WEIR_ABI_MINOR,    0,                   name,                     \
+                                                   version,           manifest_json,                                 \
+                                                   &weir::sdk::detail::get_interface<__VA_ARGS__>};                  \
+  }                                                                                                                  \
+  static_assert(true, "a semicolon may follow")

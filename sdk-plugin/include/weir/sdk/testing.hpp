@@ -1,0 +1,388 @@
+// A hub for the tests of a plugin: no threads, no network, a clock that stands still until the test moves it.
+//   testing::FakeHost hub;
+//   testing::SourceRig source(hub, weir_plugin_entry, R"({"interval":"1s"})");    in the test that links the plugin's .cpp
+//   source.start();
+//   hub.advance(3000);                       timers fire, posted tasks run, in order
+//   hub.run_until([&] { return hub.events.size() == 3; });      also real descriptors and real threads; the clock flows
+// The fake checks what the real hub checks at its border (names, JSON), and says PAUSE or FULL when told to.
+// Threads: everything on the test's thread, which is the strand; the [any] functions of weir_host may be called by others.
+#pragma once
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "weir/abi/auth.h"
+#include "weir/abi/plugin.h"
+#include "weir/abi/source.h"
+#include "weir/sdk/error.hpp"
+#include "weir/sdk/json.hpp"
+
+namespace weir::sdk::testing {
+
+struct SeenEvent {
+  std::string subject, event, data, id, key, cursor;
+  std::int64_t time_ms = 0;
+};
+struct SeenState {
+  std::int32_t state = 0;
+  std::string reason;
+};
+struct SeenLog {
+  std::int32_t level = 0;
+  std::string message, fields;
+};
+struct SeenGap {
+  std::string subject;
+  std::uint64_t count = 0;
+  std::string reason;
+};
+struct SeenAnswer {
+  weir_status status = WEIR_E_INTERNAL;
+  std::string json;
+};
+struct SeenRevocation {
+  std::string key, reason;
+};
+
+class FakeHost {
+ public:
+  FakeHost() : strand_(std::this_thread::get_id()), wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    raw_ = {sizeof(weir_host), 0, this, &emit, &gap, &log, &state, &metric, &post, &timer_start, &timer_cancel,
+            &watch_fd, &unwatch_fd, &done, &now, &get_extension};
+  }
+  FakeHost(const FakeHost&) = delete;
+  FakeHost& operator=(const FakeHost&) = delete;
+  ~FakeHost() { ::close(wake_); }
+
+  // What the plugin did. Written under a lock by the [any] functions: while threads of the plugin run, read these
+  // inside run_until()'s predicate, which holds the lock.
+  std::vector<SeenEvent> events;
+  std::vector<SeenState> states;
+  std::vector<SeenLog> logs;
+  std::vector<SeenGap> gaps;
+  std::vector<SeenRevocation> revocations;
+  std::map<std::string, double> metrics;
+  std::map<std::uint64_t, SeenAnswer> answers;  // by token
+  std::vector<std::string> mistakes;            // rules of the ABI that the plugin broke; a good test ends with none
+
+  const weir_host* raw() const { return &raw_; }
+  std::int64_t now_ms() const { return now_ms_; }
+  void set_now_ms(std::int64_t unix_ms) { now_ms_ = unix_ms; }
+  std::int32_t last_state() const { return states.empty() ? 0 : states.back().state; }
+  bool logged(std::string_view part) const {
+    return std::any_of(logs.begin(), logs.end(), [&](const SeenLog& l) { return l.message.find(part) != std::string::npos; });
+  }
+
+  // After `count` more events the hub has no room: then it says `how` (WEIR_PAUSE with the last one, or WEIR_E_FULL).
+  void take_only(std::size_t count, weir_status how = WEIR_E_FULL) { room_ = count, how_ = how; }
+  void take_all() { room_.reset(); }
+  // As the hub at the end of stop(): everything from now on is answered with CLOSED.
+  void close() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    tasks_.clear();
+    timers_.clear();
+    watches_.clear();
+  }
+
+  // Moves the clock and runs what becomes due, timers in the order of their time, posted tasks between them.
+  void advance(std::uint64_t ms) {
+    const std::int64_t target = now_ms_ + static_cast<std::int64_t>(ms);
+    run_tasks();
+    while (true) {
+      auto next = timers_.end();
+      for (auto it = timers_.begin(); it != timers_.end(); ++it)
+        if (it->second.due <= target && (next == timers_.end() || it->second.due < next->second.due)) next = it;
+      if (next == timers_.end()) break;
+      if (next->second.due > now_ms_) now_ms_ = next->second.due;
+      const Timer timer = next->second;
+      if (timer.period == 0) timers_.erase(next);
+      else next->second.due += static_cast<std::int64_t>(timer.period);
+      timer.fn(timer.arg);
+      run_tasks();
+    }
+    now_ms_ = target;
+  }
+
+  // Serves tasks, timers and descriptors until `fact` holds; the clock flows as the real one does. False when it did not
+  // come true within the deadline.
+  template <class Fact>
+  bool run_until(Fact&& fact, int deadline_ms = 10'000) {
+    using Clock = std::chrono::steady_clock;
+    const auto start = Clock::now();
+    auto last = start;
+    while (true) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (fact()) return true;
+      }
+      const auto now = Clock::now();
+      if (now - start > std::chrono::milliseconds(deadline_ms)) return false;
+      const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(now - last);
+      last += passed;
+      advance(static_cast<std::uint64_t>(passed.count()));
+      serve_descriptors(1);
+    }
+  }
+  // Runs what was posted and which descriptors are ready now.
+  void run_ready() {
+    run_tasks();
+    serve_descriptors(0);
+    run_tasks();
+  }
+
+ private:
+  struct Task {
+    weir_task_fn fn;
+    void* arg;
+  };
+  struct Timer {
+    std::int64_t due;
+    std::uint64_t period;
+    weir_task_fn fn;
+    void* arg;
+  };
+  struct Watch {
+    int fd;
+    std::uint32_t events;
+    weir_watch_fn fn;
+    void* arg;
+  };
+
+  static FakeHost& of(void* ctx) { return *static_cast<FakeHost*>(ctx); }
+  static std::string text(weir_str s) { return std::string(to_view(s)); }
+  void mistake(const std::string& what) { mistakes.push_back(what); }
+  void on_strand(const char* call) {
+    if (std::this_thread::get_id() == strand_) return;
+    const std::lock_guard lock(mutex_);
+    mistake(std::string(call) + " was called on another thread than the strand");
+  }
+
+  void run_tasks() {
+    std::deque<Task> batch;
+    {
+      const std::lock_guard lock(mutex_);
+      batch.swap(tasks_);
+    }
+    for (const Task& task : batch) task.fn(task.arg);
+  }
+  void serve_descriptors(int timeout_ms) {
+    std::vector<pollfd> fds{{wake_, POLLIN, 0}};
+    std::vector<std::uint64_t> ids{0};
+    for (const auto& [id, watch] : watches_) {
+      const int wanted = ((watch.events & WEIR_WATCH_READ) ? POLLIN : 0) | ((watch.events & WEIR_WATCH_WRITE) ? POLLOUT : 0);
+      fds.push_back({watch.fd, static_cast<short>(wanted), 0});
+      ids.push_back(id);
+    }
+    if (::poll(fds.data(), fds.size(), timeout_ms) <= 0) return;
+    std::uint64_t ignored = 0;
+    if (::read(wake_, &ignored, sizeof ignored) < 0) ignored = 0;  // nothing was posted: fine
+    for (std::size_t i = 1; i < fds.size(); ++i) {
+      const auto it = watches_.find(ids[i]);  // an earlier callback may have ended this watch
+      if (it == watches_.end() || fds[i].revents == 0) continue;
+      const int got = fds[i].revents;
+      std::uint32_t ready = 0;
+      if (got & (POLLIN | POLLHUP)) ready |= WEIR_WATCH_READ;
+      if (got & POLLOUT) ready |= WEIR_WATCH_WRITE;
+      if (got & (POLLERR | POLLNVAL)) ready |= WEIR_WATCH_ERROR;
+      const Watch watch = it->second;
+      watch.fn(watch.arg, ready);
+    }
+    run_tasks();
+  }
+
+  static weir_status emit(void* ctx, const weir_event* batch, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted) {
+    FakeHost& self = of(ctx);
+    const std::lock_guard lock(self.mutex_);
+    *accepted = 0;
+    if (self.closed_) return WEIR_E_CLOSED;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (self.room_ && *self.room_ == 0) return WEIR_E_FULL;
+      const auto* e = reinterpret_cast<const weir_event*>(reinterpret_cast<const char*>(batch) + std::size_t{i} * stride);
+      if (!self.check(*e)) return WEIR_E_INVALID;
+      self.events.push_back({text(e->subject), text(e->event), text(e->data), text(e->id), text(e->key), text(e->cursor), e->time_ms});
+      ++*accepted;
+      if (self.room_) --*self.room_;
+    }
+    return self.room_ && *self.room_ == 0 && self.how_ == WEIR_PAUSE ? WEIR_PAUSE : WEIR_OK;
+  }
+  bool check(const weir_event& e) {
+    if (e.struct_size < sizeof(weir_event)) return mistake("an event's struct_size is " + std::to_string(e.struct_size)), false;
+    if (e.event.size == 0 || e.event.size > 255) return mistake("an event's name has " + std::to_string(e.event.size) + " bytes; 1..255 are allowed"), false;
+    try {
+      if (e.data.size != 0) json::parse(to_view(e.data));
+    } catch (const Failure& f) {
+      return mistake(std::string("an event's data is ") + f.what()), false;
+    }
+    return true;
+  }
+  static void gap(void* ctx, weir_str subject, std::uint64_t count, weir_str reason) {
+    const std::lock_guard lock(of(ctx).mutex_);
+    if (!of(ctx).closed_) of(ctx).gaps.push_back({text(subject), count, text(reason)});
+  }
+  static void log(void* ctx, std::int32_t level, weir_str message, weir_str fields) {
+    const std::lock_guard lock(of(ctx).mutex_);
+    of(ctx).logs.push_back({level, text(message), text(fields)});
+  }
+  static void state(void* ctx, std::int32_t value, weir_str reason) {
+    const std::lock_guard lock(of(ctx).mutex_);
+    if (value < WEIR_STATE_STARTING || value > WEIR_STATE_FAILED) of(ctx).mistake("state " + std::to_string(value) + " is not for plugins to set");
+    if (!of(ctx).closed_) of(ctx).states.push_back({value, text(reason)});
+  }
+  static void metric(void* ctx, weir_str name, double value) {
+    const std::lock_guard lock(of(ctx).mutex_);
+    const std::string key = text(name);
+    if (key.empty() || key.size() > 64 || key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos)
+      of(ctx).mistake("metric name \"" + key + "\" is not [a-z0-9_]{1,64}");
+    if (!of(ctx).closed_) of(ctx).metrics[key] = value;
+  }
+  static weir_status post(void* ctx, weir_task_fn fn, void* arg) {
+    FakeHost& self = of(ctx);
+    const std::lock_guard lock(self.mutex_);
+    if (self.closed_) return WEIR_E_CLOSED;
+    self.tasks_.push_back({fn, arg});
+    const std::uint64_t one = 1;
+    return ::write(self.wake_, &one, sizeof one) == sizeof one ? WEIR_OK : WEIR_E_INTERNAL;
+  }
+  static std::uint64_t timer_start(void* ctx, std::uint64_t delay, std::uint64_t period, weir_task_fn fn, void* arg) {
+    FakeHost& self = of(ctx);
+    self.on_strand("timer_start()");
+    if (self.closed_) return 0;
+    self.timers_[++self.ids_] = {self.now_ms_ + static_cast<std::int64_t>(delay), period, fn, arg};
+    return self.ids_;
+  }
+  static void timer_cancel(void* ctx, std::uint64_t id) {
+    of(ctx).on_strand("timer_cancel()");
+    of(ctx).timers_.erase(id);
+  }
+  static std::uint64_t watch_fd(void* ctx, std::int32_t fd, std::uint32_t events, weir_watch_fn fn, void* arg) {
+    FakeHost& self = of(ctx);
+    self.on_strand("watch_fd()");
+    if (self.closed_ || fd < 0) return 0;
+    self.watches_[++self.ids_] = {fd, events, fn, arg};
+    return self.ids_;
+  }
+  static void unwatch_fd(void* ctx, std::uint64_t id) {
+    of(ctx).on_strand("unwatch_fd()");
+    of(ctx).watches_.erase(id);
+  }
+  static void done(void* ctx, std::uint64_t token, weir_status status, weir_str json) {
+    FakeHost& self = of(ctx);
+    const std::lock_guard lock(self.mutex_);
+    if (!self.answers.try_emplace(token, SeenAnswer{status, text(json)}).second)
+      self.mistake("token " + std::to_string(token) + " was answered twice");
+  }
+  static std::int64_t now(void* ctx) { return of(ctx).now_ms_; }
+  static const void* get_extension(void*, const char* id) {
+    static constexpr weir_auth_host_v1 auth = {sizeof(weir_auth_host_v1), 0, [](void* ctx, weir_str key, weir_str reason) {
+                                                 const std::lock_guard lock(of(ctx).mutex_);
+                                                 of(ctx).revocations.push_back({text(key), text(reason)});
+                                               }};
+    return std::string_view(id) == WEIR_AUTH_HOST_V1 ? &auth : nullptr;
+  }
+
+  const std::thread::id strand_;
+  const int wake_;
+  weir_host raw_{};
+  std::mutex mutex_;                // guards what the [any] functions write: the public members, tasks_, closed_
+  std::deque<Task> tasks_;
+  bool closed_ = false;
+  std::map<std::uint64_t, Timer> timers_;
+  std::map<std::uint64_t, Watch> watches_;
+  std::uint64_t ids_ = 0;
+  std::atomic<std::int64_t> now_ms_{1'790'000'000'000};
+  std::optional<std::size_t> room_;
+  weir_status how_ = WEIR_E_FULL;
+};
+
+// An instance of a plugin through its C tables, as the hub holds it. `Table` is weir_source_v1 or weir_auth_v1.
+template <class Table>
+class Rig {
+ public:
+  // status() and error() say how create() went. Throws std::runtime_error when the plugin lacks the interface.
+  Rig(FakeHost& host, const weir_plugin& plugin, std::string_view config_json, const char* interface_id)
+      : host_(host), table_(static_cast<const Table*>(plugin.get_interface(interface_id))) {
+    if (table_ == nullptr) throw std::runtime_error(std::string("the plugin has no ") + interface_id);
+    error_.struct_size = sizeof error_;
+    status_ = table_->create(host.raw(), to_str(config_json), &instance_, &error_);
+    if (status_ != WEIR_OK) instance_ = nullptr;
+  }
+  Rig(const Rig&) = delete;
+  Rig& operator=(const Rig&) = delete;
+  ~Rig() {
+    if (instance_ == nullptr) return;
+    stop();
+    table_->destroy(instance_);
+  }
+
+  weir_status status() const { return status_; }        // of create(), then of start()
+  const weir_error& error() const { return error_; }    // what came with it
+  weir_status start() {
+    if (instance_ != nullptr) status_ = table_->start(instance_, &error_), started_ = true;
+    return status_;
+  }
+  void stop() {
+    if (started_) table_->stop(instance_);
+    started_ = false;
+    host_.close();
+  }
+
+ protected:
+  FakeHost& host_;
+  const Table* table_;
+  void* instance_ = nullptr;
+
+ private:
+  weir_error error_{};
+  weir_status status_ = WEIR_OK;
+  bool started_ = false;
+};
+
+class SourceRig : public Rig<weir_source_v1> {
+ public:
+  SourceRig(FakeHost& host, const weir_plugin& plugin, std::string_view config_json) : Rig(host, plugin, config_json, WEIR_SOURCE_V1) {}
+  void pause() { if (table_->pause != nullptr) table_->pause(instance_); }
+  // The hub has room again.
+  void resume() {
+    host_.take_all();
+    if (table_->resume != nullptr) table_->resume(instance_);
+  }
+  void accepted(std::string_view cursor) { if (table_->accepted != nullptr) table_->accepted(instance_, to_str(cursor)); }
+};
+
+class AuthRig : public Rig<weir_auth_v1> {
+ public:
+  AuthRig(FakeHost& host, const weir_plugin& plugin, std::string_view config_json) : Rig(host, plugin, config_json, WEIR_AUTH_V1) {}
+  // Asks, and returns the token under which host.answers has, or will have, the answer.
+  std::uint64_t ask(std::string_view request_json) {
+    const std::uint64_t token = ++tokens_;
+    const weir_status status = table_->authenticate(instance_, to_str(request_json), token, 10'000);
+    if (status != WEIR_PENDING) host_.answers.try_emplace(token, SeenAnswer{status, ""});
+    return token;
+  }
+  // Asks a provider that answers at once.
+  SeenAnswer answer(std::string_view request_json) {
+    const auto it = host_.answers.find(ask(request_json));
+    return it == host_.answers.end() ? SeenAnswer{WEIR_PENDING, ""} : it->second;
+  }
+  void cancel(std::uint64_t token) { if (table_->cancel != nullptr) table_->cancel(instance_, token); }
+
+ private:
+  std::uint64_t tokens_ = 0;
+};
+
+}  // namespace weir::sdk::testing
