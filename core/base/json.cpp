@@ -74,10 +74,10 @@ class Parser {
     skip_space();
     return at_ == end_ || wrong("the end of the text");
   }
+  std::size_t offset() const { return static_cast<std::size_t>(at_ - doc_.text_.data()); }
   Error error() const {
-    const auto offset = static_cast<std::size_t>(at_ - doc_.text_.data());
     if (too_deep_)
-      return fail(Errc::too_large, "JSON nested deeper than " + std::to_string(depth_max_) + " levels at byte " + std::to_string(offset));
+      return fail(Errc::too_large, "JSON nested deeper than " + std::to_string(depth_max_) + " levels at byte " + std::to_string(offset()));
     std::string found = "the end of the text";
     if (at_ < end_) {
       found = "byte 0x";
@@ -86,7 +86,7 @@ class Parser {
       if (byte > 0x20 && byte < 0x7F) found = "'" + std::string(1, *at_) + "'";
       else (found += kHex[byte >> 4]) += kHex[byte & 15];
     }
-    return fail(Errc::bad_frame, "not JSON at byte " + std::to_string(offset) + ": expected " + expected_ + ", found " + found);
+    return fail(Errc::bad_frame, "not JSON at byte " + std::to_string(offset()) + ": expected " + expected_ + ", found " + found);
   }
 
  private:
@@ -249,9 +249,13 @@ class Parser {
 Result<void> Doc::parse(std::string_view text, int depth_max) {
   text_ = text;
   nodes_.clear();
+  stopped_at_ = 0;
   if (text.size() >= std::numeric_limits<std::uint32_t>::max()) return fail(Errc::too_large, "JSON text of 4 GiB and more");
   Parser parser(*this, depth_max);
-  if (!parser.run()) return parser.error();
+  if (!parser.run()) {
+    stopped_at_ = parser.offset();
+    return parser.error();
+  }
   return {};
 }
 

@@ -34,6 +34,7 @@ class Doc {
   //         too_large - nested deeper than `depth_max`, or a text of 4 GiB and more.
   Result<void> parse(std::string_view text, int depth_max = kDepthMax);
   Value root() const;  // only after a parse that succeeded
+  std::size_t stopped_at() const { return stopped_at_; }  // the byte at which the last parse failed; 0 if it did not
   std::string_view text() const { return text_; }
   const Node& node(std::uint32_t index) const { return nodes_[index]; }
   std::uint32_t size() const { return static_cast<std::uint32_t>(nodes_.size()); }
@@ -41,6 +42,7 @@ class Doc {
  private:
   friend class Parser;
   std::string_view text_;
+  std::size_t stopped_at_ = 0;
   std::vector<Node> nodes_;
 };
 
