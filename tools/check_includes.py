@@ -17,12 +17,12 @@ LAYERS = {
     "protocol": {"base"},
     "routing": {"base", "protocol"},
     "manifest": {"base", "routing"},
-    "rules": {"base", "protocol", "routing", "manifest"},
-    "plugin_host": {"base", "protocol", "routing", "manifest"},
-    "net": {"base", "protocol", "routing", "manifest"},
+    "rules": {"base", "protocol", "routing"},
+    "plugin_host": {"base", "protocol", "routing"},
+    "net": {"base", "protocol", "routing"},
 }
 LAYERS["server"] = set(LAYERS)
-LAYERS["cli"] = {"base", "protocol", "manifest", "net", "plugin_host", "rules", "routing", "server"}
+LAYERS["cli"] = set(LAYERS)
 
 BEAST_FILES_MAX = 4
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
