@@ -29,6 +29,7 @@ struct Error {
   Errc code = Errc::internal;
   std::string message;                        // one sentence: the thing, the value, the way out
   std::optional<std::uint32_t> retry_after_ms{};  // when known
+  std::string pointer{};                          // JSON pointer to the spot, where there is one
 };
 
 }  // namespace weir

@@ -1,0 +1,31 @@
+// The head of an unmasked, unfragmented WebSocket frame (RFC 6455 section 5.2), as a server sends it.
+// Threads: [any].
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace weir {
+
+inline constexpr std::size_t kWsHeaderMax = 10;
+
+// Writes the header for a final frame of that opcode (1 text, 2 binary, 8 close, 9 ping, 10 pong); returns its size.
+inline std::size_t ws_header(char* out, unsigned opcode, std::size_t payload) {
+  out[0] = static_cast<char>(0x80 | opcode);
+  if (payload < 126) {
+    out[1] = static_cast<char>(payload);
+    return 2;
+  }
+  const int bytes = payload <= 0xFFFF ? 2 : 8;
+  out[1] = static_cast<char>(bytes == 2 ? 126 : 127);
+  for (int i = bytes - 1; i >= 0; --i, payload >>= 8) out[2 + i] = static_cast<char>(payload & 0xFF);
+  return 2 + static_cast<std::size_t>(bytes);
+}
+
+inline std::string ws_frame(unsigned opcode, std::string_view payload) {
+  char header[kWsHeaderMax];
+  std::string out(header, ws_header(header, opcode, payload.size()));
+  return out += payload;
+}
+
+}  // namespace weir

@@ -1,0 +1,269 @@
+#include "routing/channels.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace weir {
+namespace {
+// A chunk of replay: enough to fill a socket buffer, little enough to leave the shard free for others.
+constexpr std::size_t kChunkEvents = 512;
+constexpr std::size_t kChunkBytes = 256 * 1024;
+
+void answer(Channels::Port& port, std::string_view channel, Ticket ticket, PublishOutcome outcome) {
+  if (ticket.waiter) ticket.waiter->published(channel, outcome);
+  if (ticket.connection != 0)
+    port.to_subscribers(ticket.shard, letter(mail::Published{ticket.connection, std::move(ticket.id), std::string(channel), std::move(outcome)}));
+}
+}  // namespace
+
+// One channel at its owner.
+class Channel final : public ChannelLog::Sink {
+ public:
+  Channel(Channels& all, std::string name, const ChannelRoute& route)
+      : all_(all), name_(std::move(name)), route_(route),
+        log_(std::make_unique<MemoryLog>(name_, all.ids_.epoch(), route.history, all.budget_, *this, all.clock_, all.ids_)) {
+    if (all.rules_ != nullptr && !route.rules.empty()) rules_ = all.rules_->open(route.rules, name_, route.pattern.match(name_).value_or(Variables()));
+  }
+
+  void publish(Draft draft, Ticket ticket) {
+    if (!draft.dedupe.empty()) {
+      if (const auto seen = dedupe_.find(draft.dedupe); seen != dedupe_.end())
+        return answer(all_.port_, name_, std::move(ticket), {.at = {log_->epoch(), seen->second}, .duplicate = true});
+    }
+    ticket.dedupe = draft.dedupe;
+    if (!rules_) return log_->append(std::move(draft), std::move(ticket));
+    more_.clear();
+    RuleVerdict verdict = rules_->run(draft, more_);
+    if (!verdict.keep) {
+      ++(verdict.failed ? counters_.failed : counters_.dropped);
+      ++(verdict.failed ? all_.counters_.failed : all_.counters_.dropped);
+      return answer(all_.port_, name_, std::move(ticket), {.dropped = true, .reason = std::move(verdict.reason)});
+    }
+    std::vector<Draft> more = std::move(more_);
+    log_->append(std::move(draft), std::move(ticket));
+    for (Draft& d : more) log_->append(std::move(d), {});
+  }
+
+  // The one place where an event becomes real: it is remembered, answered and sent out, in this order for every channel.
+  void committed(EventPtr event, Ticket ticket) override {
+    ++counters_.published;
+    ++all_.counters_.published;
+    if (!ticket.dedupe.empty()) remember(std::move(ticket.dedupe), event->sequence_id());
+    for (const ShardId shard : interested_) all_.port_.to_subscribers(shard, mail::Delivery{event});
+    if (ticket.waiter || ticket.connection != 0)
+      answer(all_.port_, name_, std::move(ticket), {.at = {log_->epoch(), event->sequence_id()}});
+  }
+  void refused(Ticket ticket, Error error) override {
+    ++counters_.refused;
+    ++all_.counters_.refused;
+    answer(all_.port_, name_, std::move(ticket), {.error = std::move(error)});
+  }
+
+  void remember(std::string dedupe, SequenceId at) {
+    if (all_.limits_.dedupe_ids == 0) return;
+    dedupe_.emplace(dedupe, at);
+    dedupe_order_.push_back(std::move(dedupe));
+    if (dedupe_order_.size() > static_cast<std::size_t>(all_.limits_.dedupe_ids)) {
+      dedupe_.erase(dedupe_order_.front());
+      dedupe_order_.pop_front();
+    }
+  }
+  void interest(ShardId shard) {
+    if (std::find(interested_.begin(), interested_.end(), shard) == interested_.end()) interested_.push_back(shard);
+  }
+  void no_interest(ShardId shard) { std::erase(interested_, shard); }
+  bool idle() const { return interested_.empty() && log_->events() == 0 && dedupe_order_.empty(); }
+
+  const std::string& name() const { return name_; }
+  const ChannelRoute& route() const { return route_; }
+  ChannelLog& log() { return *log_; }
+  const ChannelLog& log() const { return *log_; }
+  const ChannelCounters& counters() const { return counters_; }
+  const std::vector<ShardId>& interested() const { return interested_; }
+
+ private:
+  Channels& all_;
+  const std::string name_;
+  const ChannelRoute& route_;
+  std::unique_ptr<RuleChain> rules_;
+  std::vector<Draft> more_;
+  std::vector<ShardId> interested_;
+  StringMap<SequenceId> dedupe_;
+  std::deque<std::string> dedupe_order_;
+  ChannelCounters counters_;
+  std::unique_ptr<ChannelLog> log_;
+};
+
+Channels::Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules, const Clock& clock, std::uint64_t seed, Port& port)
+    : routes_(std::move(routes)), limits_(limits), channels_max_(static_cast<std::size_t>(limits.channels) / shard_count + 1), rules_(rules),
+      clock_(clock), port_(port), ids_(seed), budget_(static_cast<std::size_t>(limits.history_bytes) / shard_count) {}
+
+Channels::~Channels() = default;
+
+Result<Channel*> Channels::open(std::string_view name) {
+  if (const auto found = channels_.find(name); found != channels_.end()) return found->second.get();
+  const ChannelRoute* route = routes_->find(name);
+  if (route == nullptr) return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
+  if (channels_.size() >= channels_max_) {
+    std::erase_if(channels_, [](const auto& c) { return c.second->idle(); });
+    if (channels_.size() >= channels_max_)
+      return fail(Errc::limit_exceeded, "the hub has " + std::to_string(limits_.channels) + " channels already (limits.channels)");
+  }
+  auto made = std::make_unique<Channel>(*this, std::string(name), *route);
+  Channel* channel = made.get();
+  channels_.emplace(channel->name(), std::move(made));
+  for (const auto& [text, watched] : watched_) {
+    if (!watched.pattern.matches(name)) continue;
+    for (const ShardId shard : watched.shards) {
+      if (std::find(channel->interested().begin(), channel->interested().end(), shard) != channel->interested().end()) continue;
+      channel->interest(shard);
+      port_.to_subscribers(shard, letter(mail::ChannelOpened{channel->name(), channel->log().epoch()}));
+    }
+  }
+  return channel;
+}
+
+void Channels::publish(std::string_view name, Draft draft, Ticket ticket) {
+  auto channel = open(name);
+  if (!channel) {
+    ++counters_.refused;
+    return answer(port_, name, std::move(ticket), {.error = channel.error()});
+  }
+  (*channel)->publish(std::move(draft), std::move(ticket));
+}
+
+mail::Attached Channels::describe(Channel& channel, const ReplayRequest& replay, const FilterPtr& filter) {
+  ChannelLog& log = channel.log();
+  log.prune(clock_.steady_ms());
+  mail::Attached a;
+  a.channel = channel.name();
+  a.epoch = log.epoch();
+  a.head = a.start = log.head();
+  const auto matches = [&](const EventPtr& e) { return !filter || filter->matches(EventView(*e)); };
+  switch (replay.kind) {
+    case ReplayRequest::Kind::none: break;
+    case ReplayRequest::Kind::count:
+      log.walk_back([&](const EventPtr& e) {
+        if (a.replayed == replay.count) return false;
+        if (matches(e)) {
+          ++a.replayed;
+          a.start = e->sequence_id() - 1;
+        }
+        return true;
+      });
+      break;
+    case ReplayRequest::Kind::last: {
+      std::unordered_set<std::string_view> names;
+      log.walk_back([&](const EventPtr& e) {
+        if (matches(e) && names.insert(e->name()).second) a.picked.push_back(e);
+        return true;
+      });
+      std::reverse(a.picked.begin(), a.picked.end());
+      a.replayed = a.picked.size();
+      break;
+    }
+    case ReplayRequest::Kind::since: {
+      const Position& since = replay.since;
+      const bool same_life = since.epoch == a.epoch && since.sequence_id <= a.head;
+      a.start = same_life ? std::max(since.sequence_id, log.first() - 1) : log.first() - 1;
+      a.recovered = same_life && since.sequence_id == a.start;
+      if (!same_life) a.gap = Gap{0, 0, 0, "epoch_changed"};
+      else if (!a.recovered) a.gap = Gap{since.sequence_id + 1, a.start, a.start - since.sequence_id, "history"};
+      if (!filter) a.replayed = a.head - a.start;
+      else
+        log.walk_back([&](const EventPtr& e) {
+          if (e->sequence_id() <= a.start) return false;
+          a.replayed += matches(e) ? 1 : 0;
+          return true;
+        });
+      break;
+    }
+  }
+  return a;
+}
+
+void Channels::attach(mail::Attach request) {
+  auto channel = open(request.channel);
+  if (!channel) {
+    mail::Attached refused;
+    refused.attachment = request.attachment;
+    refused.request = request.request;
+    refused.channel = std::move(request.channel);
+    refused.error = channel.error();
+    return port_.to_subscribers(request.from, letter(std::move(refused)));
+  }
+  mail::Attached a = describe(**channel, request.replay, request.filter);
+  a.attachment = request.attachment;
+  a.request = request.request;
+  (*channel)->interest(request.from);
+  port_.to_subscribers(request.from, letter(std::move(a)));
+}
+
+void Channels::detach(const mail::Detach& request) {
+  if (const auto found = channels_.find(request.channel); found != channels_.end()) found->second->no_interest(request.from);
+}
+
+void Channels::read(mail::Read request) {
+  auto channel = open(request.channel);
+  if (!channel) return;  // only when the limit of channels is reached and the channel was let go: nothing is left to read
+  ChannelLog& log = (*channel)->log();
+  (*channel)->interest(request.from);
+  mail::Chunk chunk{request.attachment, request.channel, log.epoch(), {}, request.since.sequence_id, {}};
+  SequenceId since = request.since.sequence_id;
+  if (request.since.epoch != log.epoch()) {
+    chunk.gap = Gap{0, 0, 0, "epoch_changed"};
+    since = log.first() - 1;
+  } else if (since + 1 < log.first()) {
+    chunk.gap = Gap{since + 1, log.first() - 1, log.first() - 1 - since, "history"};
+  }
+  log.read(since, kChunkEvents, kChunkBytes, [this, from = request.from, chunk = std::move(chunk)](ChannelLog::Slice slice) mutable {
+    chunk.events = std::move(slice.events);
+    chunk.upto = slice.upto;
+    port_.to_subscribers(from, letter(std::move(chunk)));
+  });
+}
+
+void Channels::watch(mail::Watch request) {
+  Watched& watched = watched_.try_emplace(request.pattern.text(), Watched{request.pattern, {}}).first->second;
+  if (std::find(watched.shards.begin(), watched.shards.end(), request.from) == watched.shards.end()) watched.shards.push_back(request.from);
+  mail::Watched answer{request.watch, {}};
+  for (auto& [name, channel] : channels_) {
+    if (!request.pattern.matches(name)) continue;
+    channel->interest(request.from);
+    answer.channels.push_back(describe(*channel, request.replay, request.filter));
+  }
+  port_.to_subscribers(request.from, letter(std::move(answer)));
+}
+
+void Channels::unwatch(const mail::Unwatch& request) {
+  const auto found = watched_.find(request.pattern);
+  if (found == watched_.end()) return;
+  std::erase(found->second.shards, request.from);
+  if (found->second.shards.empty()) watched_.erase(found);
+}
+
+void Channels::source_gap(const mail::SourceGap& gap) {
+  const auto tell = [&](const Channel& channel) {
+    for (const ShardId shard : channel.interested())
+      port_.to_subscribers(shard, letter(mail::GapNotice{channel.name(), Gap{0, 0, gap.count, gap.reason}}));
+  };
+  for (const std::string& name : gap.channels)
+    if (const auto found = channels_.find(name); found != channels_.end()) tell(*found->second);
+  if (!gap.channels.empty()) return;
+  for (const auto& [name, channel] : channels_) {
+    const auto& sources = channel->route().sources;
+    if (std::find(sources.begin(), sources.end(), gap.source) != sources.end()) tell(*channel);
+  }
+}
+
+void Channels::prune(SteadyMs now) {
+  for (auto& [name, channel] : channels_) channel->log().prune(now);
+}
+
+void Channels::each(const std::function<void(const Info&)>& f) const {
+  for (const auto& [name, channel] : channels_)
+    f({name, channel->log().epoch(), channel->log().head(), channel->log().events(), channel->log().bytes(), channel->counters()});
+}
+
+}  // namespace weir

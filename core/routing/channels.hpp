@@ -1,0 +1,93 @@
+// The channels that one shard owns: their rules, numbers and history, and which shards want to hear of them.
+// Knows no connections: it speaks to the subscribers' side by mail, also within one shard.
+// Bounds: limits.channels (its share per shard), history by HistoryBudget, limits.dedupe_ids per channel.
+// Threads: [shard].
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/limits.hpp"
+#include "routing/mail.hpp"
+#include "routing/memory_log.hpp"
+#include "routing/routes.hpp"
+#include "routing/rule_chain.hpp"
+
+namespace weir {
+
+struct StringHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
+};
+template <class T>
+using StringMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
+
+struct ChannelCounters {
+  std::uint64_t published = 0;  // got a place
+  std::uint64_t dropped = 0;    // by a rule
+  std::uint64_t failed = 0;     // by a rule that failed
+  std::uint64_t refused = 0;    // no place: limits
+};
+
+class Channel;
+
+class Channels {
+ public:
+  class Port {
+   public:
+    virtual ~Port() = default;
+    virtual void to_subscribers(ShardId to, Mail mail) = 0;
+  };
+  Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules, const Clock& clock, std::uint64_t seed, Port& port);
+  ~Channels();
+
+  void publish(std::string_view channel, Draft draft, Ticket ticket);
+  void attach(mail::Attach request);
+  void detach(const mail::Detach& request);
+  void read(mail::Read request);
+  void watch(mail::Watch request);
+  void unwatch(const mail::Unwatch& request);
+  void source_gap(const mail::SourceGap& gap);
+  void prune(SteadyMs now);  // every few seconds: old events, channels that nobody needs
+
+  struct Info {
+    std::string name, epoch;
+    SequenceId head;
+    std::size_t events, bytes;
+    ChannelCounters counters;
+  };
+  void each(const std::function<void(const Info&)>& f) const;
+  std::size_t size() const { return channels_.size(); }
+  const ChannelCounters& counters() const { return counters_; }
+  std::size_t history_bytes() const { return budget_.bytes(); }
+
+ private:
+  friend class Channel;
+  struct Watched {
+    Pattern pattern;
+    std::vector<ShardId> shards;
+  };
+  // The channel of that name, made when it is new. Errors: no_such_channel, limit_exceeded.
+  Result<Channel*> open(std::string_view name);
+  mail::Attached describe(Channel& channel, const ReplayRequest& replay, const FilterPtr& filter);
+
+  RoutesPtr routes_;
+  const Limits& limits_;
+  const std::size_t channels_max_;
+  RuleProvider* rules_;  // may be null: no rules
+  const Clock& clock_;
+  Port& port_;
+  IdMaker ids_;
+  HistoryBudget budget_;
+  StringMap<std::unique_ptr<Channel>> channels_;
+  StringMap<Watched> watched_;  // by the pattern's text
+  ChannelCounters counters_;
+};
+
+}  // namespace weir

@@ -1,0 +1,84 @@
+// One client as the routing sees it: who it is, what it wants, and what it is owed. The socket stands behind ConnectionPort.
+// Threads: [shard] of the connection.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "routing/channel_log.hpp"
+#include "routing/filter.hpp"
+#include "routing/identity.hpp"
+#include "routing/outbox.hpp"
+#include "routing/pattern.hpp"
+
+namespace weir {
+
+// What a connection asks of its socket.
+class ConnectionPort {
+ public:
+  virtual ~ConnectionPort() = default;
+  // Ends it with that code once what waits in the outbox has left; the half-sent frame always does. Later calls are ignored.
+  virtual void close(CloseCode code, std::string_view reason) = 0;
+  virtual void read(bool go_on) = 0;  // stop or go on taking frames from the client
+  virtual void ping() = 0;            // a WebSocket ping frame
+};
+
+enum class PingStyle : std::uint8_t { frame, json, client_json };
+
+// One [[endpoint]] of the manifest. Constant while connections refer to it.
+struct EndpointRule {
+  std::string path = "/ws";
+  std::vector<std::string> auth;  // plugin instances; empty: everybody may come
+  bool auth_by_frame = false;
+  std::int64_t heartbeat_interval_ms = 30'000, heartbeat_timeout_ms = 90'000;
+  PingStyle ping_style = PingStyle::frame;
+  CloseCode idle_close = CloseCode::going_away;
+  std::vector<std::string> origins;
+};
+
+// What a client asked for: a channel, or a pattern that stands for many.
+struct Subscription {
+  std::string text;
+  std::optional<Pattern> pattern;
+  FilterPtr filter;         // the client's own
+  ReplayRequest replay;
+  std::uint64_t watch = 0;  // pattern: its id among the watches
+  UnixMs since = 0;
+};
+
+struct Attachment;
+
+struct Connection {
+  Connection(ConnectionId id_, ConnectionPort& port_, const EndpointRule& endpoint_) : id(id_), port(port_), endpoint(endpoint_) {}
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  const ConnectionId id;
+  ConnectionPort& port;
+  const EndpointRule& endpoint;
+  Identity identity;
+  bool authenticated = false;  // the endpoint asks for no auth, or it was given
+  bool auth_pending = false;
+  std::string peer, client_id, session_id;
+  UnixMs opened_at = 0;
+
+  Outbox outbox;
+  bool dirty = false;     // stands in the shard's list of outboxes to flush
+  bool closing = false;   // takes nothing more
+  bool reading = true;
+  std::uint32_t in_flight = 0;  // requests without an answer yet
+
+  SteadyMs heard_at = 0, ping_at = 0, auth_until = 0, expires_at = 0;  // 0 for the last two: never
+  std::uint32_t wheel_slot = 0, wheel_index = 0;
+
+  std::vector<std::unique_ptr<Subscription>> subscriptions;
+  std::vector<Attachment*> attachments;  // owned by Subscribers; a handful for most, so a list is searched, not hashed
+  std::vector<Attachment*> waiting;      // those that read from history and wait for room in the outbox
+  std::uint64_t delivered = 0, received = 0;
+};
+
+}  // namespace weir

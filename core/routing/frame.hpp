@@ -1,0 +1,32 @@
+// Bytes on their way out of one shard: a whole WebSocket frame (or what Beast writes itself), shared by the outboxes of
+// that shard. The count is a plain integer, because a Frame never leaves its shard; the event inside may be shared by all.
+// Threads: [shard].
+#pragma once
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
+#include <string>
+#include <string_view>
+
+#include "protocol/ws_frame.hpp"
+#include "routing/event.hpp"
+
+namespace weir {
+
+class Frame : public boost::intrusive_ref_counter<Frame, boost::thread_unsafe_counter> {
+ public:
+  explicit Frame(EventPtr event) : event_(std::move(event)), bytes_(event_->frame()) {}
+  explicit Frame(std::string own) : own_(std::move(own)), bytes_(own_) {}
+  Frame(const Frame&) = delete;
+  Frame& operator=(const Frame&) = delete;
+  std::string_view bytes() const { return bytes_; }
+
+ private:
+  EventPtr event_;
+  std::string own_;
+  std::string_view bytes_;
+};
+
+using FramePtr = boost::intrusive_ptr<const Frame>;
+inline FramePtr text_frame(std::string_view json) { return FramePtr(new Frame(ws_frame(0x1, json))); }
+
+}  // namespace weir

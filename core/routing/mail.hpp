@@ -1,0 +1,117 @@
+// What shards say to each other. A mailbox between two shards keeps its order, and the promises rest on that: whatever a
+// channel's shard sent before an answer has arrived before the answer.
+// "owner" is the shard that owns the channel, "subscriber" the one that owns the connection; both may be the same.
+// Threads: plain values, moved.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "protocol/position.hpp"
+#include "routing/channel_log.hpp"
+#include "routing/filter.hpp"
+#include "routing/pattern.hpp"
+
+namespace weir::mail {
+
+// --- subscriber to owner ---
+struct Attach {  // send me the channel's events from now on, and tell me where it stands
+  ShardId from;
+  std::uint64_t attachment, request;
+  std::string channel;
+  ReplayRequest replay;
+  FilterPtr filter;  // for counting what is replayed
+};
+struct Detach {  // nobody here wants the channel any more
+  ShardId from;
+  std::string channel;
+};
+struct Read {  // the next stretch of history
+  ShardId from;
+  std::uint64_t attachment;
+  std::string channel;
+  Position since;
+};
+struct Watch {  // the same for all channels that match, those there are and those to come
+  ShardId from;
+  std::uint64_t watch;
+  Pattern pattern;
+  ReplayRequest replay;
+  FilterPtr filter;
+};
+struct Unwatch {
+  ShardId from;
+  std::string pattern;
+};
+struct Publish {
+  std::string channel;
+  Draft draft;
+  Ticket ticket;
+};
+struct SourceGap {  // a source lost something
+  std::string source;
+  std::vector<std::string> channels;  // empty: all that it feeds
+  std::uint64_t count;
+  std::string reason;
+};
+
+// --- owner to subscriber ---
+struct Attached {
+  std::uint64_t attachment = 0, request = 0;
+  std::string channel;
+  std::string epoch;
+  SequenceId head = 0;          // the newest event when this was written
+  SequenceId start = 0;         // where the subscription begins: everything behind it is delivered
+  std::uint64_t replayed = 0;   // events up to head that match
+  bool recovered = false;
+  std::optional<Gap> gap;
+  std::vector<EventPtr> picked; // replay "last": exactly these
+  std::optional<Error> error;   // the channel can't be opened
+};
+struct Chunk {
+  std::uint64_t attachment;
+  std::string channel, epoch;
+  std::vector<EventPtr> events;
+  SequenceId upto;
+  std::optional<Gap> gap;
+};
+struct Watched {
+  std::uint64_t watch;
+  std::vector<Attached> channels;
+};
+struct ChannelOpened {  // a channel that somebody here watches for has come to be
+  std::string channel, epoch;
+};
+struct Delivery {
+  EventPtr event;
+};
+struct GapNotice {
+  std::string channel;
+  Gap gap;
+};
+struct Published {
+  ConnectionId connection;
+  std::string id;
+  std::string channel;
+  PublishOutcome outcome;
+};
+
+
+}  // namespace weir::mail
+
+namespace weir {
+
+// Delivery is the one that comes by the million, so it lies inside; the others are boxed to keep a Mail small.
+using Mail = std::variant<mail::Delivery, std::unique_ptr<mail::Publish>, std::unique_ptr<mail::Published>, std::unique_ptr<mail::Attach>,
+                          std::unique_ptr<mail::Detach>, std::unique_ptr<mail::Read>, std::unique_ptr<mail::Watch>, std::unique_ptr<mail::Unwatch>,
+                          std::unique_ptr<mail::SourceGap>, std::unique_ptr<mail::Attached>, std::unique_ptr<mail::Chunk>,
+                          std::unique_ptr<mail::Watched>, std::unique_ptr<mail::ChannelOpened>, std::unique_ptr<mail::GapNotice>>;
+
+template <class T>
+Mail letter(T content) {
+  return Mail(std::make_unique<T>(std::move(content)));
+}
+
+}  // namespace weir

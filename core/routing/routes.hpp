@@ -1,0 +1,58 @@
+// The manifest's channels as the hub looks them up: which entry a name belongs to, who may do what there.
+// Threads: [any]; immutable once built.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "routing/filter.hpp"
+#include "routing/identity.hpp"
+#include "routing/pattern.hpp"
+
+namespace weir {
+
+enum class OverflowPolicy : std::uint8_t { catch_up, disconnect };
+
+struct AccessRule {
+  bool nobody = false;
+  std::string scope;       // empty: none needed
+  std::string where_json;  // subscribe: a filter that holds for everybody; "{identity.NAME}" is filled in from the identity
+};
+
+struct HistoryRule {
+  std::size_t events_max = 1000;
+  std::int64_t age_max_ms = 0;  // 0: no limit
+  std::size_t bytes_max = 16 * 1024 * 1024;
+};
+
+struct ChannelRoute {
+  Pattern pattern;
+  std::vector<std::size_t> rules;    // indices for RuleProvider::open
+  std::vector<std::string> sources;  // plugin instances that feed it
+  HistoryRule history;
+  OverflowPolicy overflow = OverflowPolicy::catch_up;
+  AccessRule subscribe, publish;
+};
+
+class Routes {
+ public:
+  explicit Routes(std::vector<ChannelRoute> channels) : channels_(std::move(channels)) {}
+  // The first entry that matches, in the order of the manifest; null: the channel does not exist.
+  const ChannelRoute* find(std::string_view channel) const;
+  const std::vector<ChannelRoute>& channels() const { return channels_; }
+
+ private:
+  std::vector<ChannelRoute> channels_;
+};
+using RoutesPtr = std::shared_ptr<const Routes>;
+
+// Errors: unauthorized - nobody is known on this connection, but a scope is needed. forbidden - the scope is missing.
+Result<void> check_access(const AccessRule& rule, const Identity& identity, std::string_view verb, std::string_view channel);
+// The filter that subscribing brings with it; null when there is none. A missing attribute matches nothing.
+Result<FilterPtr> mandatory_filter(const AccessRule& rule, const Identity& identity);
+
+}  // namespace weir

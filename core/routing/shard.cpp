@@ -1,0 +1,385 @@
+#include "routing/shard.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "protocol/client_frame.hpp"
+#include "protocol/server_frame.hpp"
+
+namespace weir {
+namespace {
+constexpr std::size_t kWheelSlots = 512;  // seconds; later due times are looked at once a round
+constexpr SteadyMs kPruneEveryMs = 5'000;
+
+std::string identity_json(const Connection& c) {
+  if (c.identity.subject.empty()) return "null";
+  std::string out = "{\"subject\":";
+  json::append_string(out, c.identity.subject);
+  out += ",\"scopes\":[";
+  for (const std::string& s : c.identity.scopes) {
+    if (out.back() != '[') out += ',';
+    json::append_string(out, s);
+  }
+  return out += "],\"attributes\":" + c.identity.attributes_json + "}";
+}
+}  // namespace
+
+Shard::Shard(const Settings& settings, ShardPort& port)
+    : settings_(settings), limits_(*settings.limits), clock_(*settings.clock), port_(port), random_(settings.seed),
+      channels_(settings.routes, limits_, settings.count, settings.rules, clock_, random_.next(), *this),
+      subscribers_(settings.id, settings.count, settings.routes, limits_, clock_, *this), wheel_(kWheelSlots),
+      wheel_at_(clock_.steady_ms() / 1000) {}
+
+Shard::~Shard() = default;
+
+// ---------------------------------------------------------------- mail
+
+void Shard::post(ShardId to, Mail mail) {
+  if (to != settings_.id) return port_.mail(to, std::move(mail));
+  local_.push_back(std::move(mail));
+}
+void Shard::to_subscribers(ShardId to, Mail mail) { post(to, std::move(mail)); }
+void Shard::to_owner(std::string_view channel, Mail mail) { post(owner(channel), std::move(mail)); }
+void Shard::to_all_owners(const std::function<Mail()>& mail) {
+  for (ShardId to = 0; to < settings_.count; ++to) post(to, mail());
+}
+
+// What this shard says to itself goes through a queue as well, in the order in which it was said: the promises about order are
+// then the same with one shard as with many, and nothing calls back into what is still being changed.
+void Shard::run_local() {
+  if (in_local_) return;
+  in_local_ = true;
+  while (!local_.empty()) {
+    Mail mail = std::move(local_.front());
+    local_.pop_front();
+    handle(mail);
+  }
+  in_local_ = false;
+}
+
+void Shard::deliver(Mail mail) {
+  handle(mail);
+  run_local();
+}
+
+void Shard::handle(Mail& mail) {
+  struct Visitor {
+    Shard& s;
+    void operator()(mail::Delivery& m) { s.subscribers_.deliver(m.event); }
+    void operator()(std::unique_ptr<mail::Publish>& m) { s.channels_.publish(m->channel, std::move(m->draft), std::move(m->ticket)); }
+    void operator()(std::unique_ptr<mail::Published>& m) { s.published(*m); }
+    void operator()(std::unique_ptr<mail::Attach>& m) { s.channels_.attach(std::move(*m)); }
+    void operator()(std::unique_ptr<mail::Detach>& m) { s.channels_.detach(*m); }
+    void operator()(std::unique_ptr<mail::Read>& m) { s.channels_.read(std::move(*m)); }
+    void operator()(std::unique_ptr<mail::Watch>& m) { s.channels_.watch(std::move(*m)); }
+    void operator()(std::unique_ptr<mail::Unwatch>& m) { s.channels_.unwatch(*m); }
+    void operator()(std::unique_ptr<mail::SourceGap>& m) { s.channels_.source_gap(*m); }
+    void operator()(std::unique_ptr<mail::Attached>& m) { s.subscribers_.attached(std::move(*m)); }
+    void operator()(std::unique_ptr<mail::Chunk>& m) { s.subscribers_.chunk(std::move(*m)); }
+    void operator()(std::unique_ptr<mail::Watched>& m) { s.subscribers_.watched(std::move(*m)); }
+    void operator()(std::unique_ptr<mail::ChannelOpened>& m) { s.subscribers_.opened(*m); }
+    void operator()(std::unique_ptr<mail::GapNotice>& m) { s.subscribers_.gap(*m); }
+  };
+  std::visit(Visitor{*this}, mail);
+}
+
+void Shard::publish(std::string_view channel, Draft draft, Ticket ticket) {
+  const ShardId to = owner(channel);
+  if (to == settings_.id && !in_local_ && local_.empty()) {
+    // The same as through the queue, without the detour: nothing is waiting before it.
+    in_local_ = true;
+    channels_.publish(channel, std::move(draft), std::move(ticket));
+    in_local_ = false;
+  } else {
+    post(to, letter(mail::Publish{std::string(channel), std::move(draft), std::move(ticket)}));
+  }
+  run_local();
+}
+
+// ---------------------------------------------------------------- connections
+
+Connection& Shard::open(ConnectionPort& port, const EndpointRule& endpoint, std::optional<Identity> identity, std::string peer) {
+  const ConnectionId id = (static_cast<ConnectionId>(settings_.id) << 48) | next_connection_++;
+  auto made = std::make_unique<Connection>(id, port, endpoint);
+  Connection& c = *made;
+  connections_.emplace(id, std::move(made));
+  ++counters_.opened;
+  const SteadyMs now = clock_.steady_ms();
+  c.peer = std::move(peer);
+  c.opened_at = clock_.unix_ms();
+  c.heard_at = c.ping_at = now;
+  const auto name = [this] {
+    std::string text;
+    for (int i = 0; i < 2; ++i) {
+      char part[17];
+      std::snprintf(part, sizeof part, "%016llx", static_cast<unsigned long long>(random_.next()));
+      text += part;
+    }
+    return text.substr(0, 20);
+  };
+  c.client_id = "c_" + name();
+  c.session_id = "s_" + name();
+  if (identity) {
+    c.identity = std::move(*identity);
+    c.authenticated = true;
+    if (c.identity.expires_at != 0) c.expires_at = std::max<SteadyMs>(1, now + (c.identity.expires_at - c.opened_at));
+  } else {
+    c.auth_until = now + limits_.auth_ms;
+  }
+  schedule(c);
+  greet(c);
+  return c;
+}
+
+void Shard::greet(Connection& c) {
+  const std::string identity = identity_json(c);
+  say(c, server_frame::connected({c.client_id, c.session_id, identity, c.endpoint.heartbeat_interval_ms, c.endpoint.heartbeat_timeout_ms}));
+}
+
+Connection* Shard::find(ConnectionId id) {
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : found->second.get();
+}
+
+void Shard::closed(Connection& c) {
+  unschedule(c);
+  subscribers_.closed(c);
+  if (c.dirty) std::erase(dirty_, &c);
+  ++counters_.closed;
+  connections_.erase(c.id);
+  run_local();
+}
+
+void Shard::each_connection(const std::function<void(Connection&)>& f) {
+  std::vector<Connection*> all;
+  all.reserve(connections_.size());
+  for (auto& [id, c] : connections_) all.push_back(c.get());
+  for (Connection* c : all) f(*c);
+}
+
+void Shard::send(Connection& c, FramePtr frame) {
+  if (c.closing) return;
+  c.outbox.push(std::move(frame));
+  if (c.dirty) return;
+  c.dirty = true;
+  dirty_.push_back(&c);
+}
+
+void Shard::say(Connection& c, std::string_view json) { send(c, text_frame(json)); }
+void Shard::say_error(Connection& c, std::string_view id, const Error& error) { say(c, server_frame::error(id, error)); }
+
+void Shard::close(Connection& c, CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms, std::int64_t reconnect_max_ms) {
+  if (c.closing) return;
+  say(c, server_frame::closing(code, reason, reconnect_min_ms, reconnect_max_ms));
+  c.closing = true;
+  c.port.close(code, reason);
+}
+
+void Shard::refuse_frame(Connection& c, const Error& error, CloseCode code) {
+  if (c.closing) return;
+  ++counters_.frames_refused;
+  say_error(c, {}, error);
+  c.closing = true;
+  c.port.close(code, error.message);
+}
+
+// A client that asks more than it reads, or faster than channels answer, is not read from until that has settled.
+void Shard::pace(Connection& c) {
+  const bool go_on = c.in_flight < static_cast<std::uint32_t>(limits_.requests_in_flight) && c.outbox.bytes() < static_cast<std::size_t>(limits_.outbox_bytes);
+  if (go_on == c.reading || c.closing) return;
+  c.reading = go_on;
+  c.port.read(go_on);
+}
+
+void Shard::drained(Connection& c) {
+  subscribers_.drained(c);
+  run_local();
+  pace(c);
+}
+
+void Shard::heard(Connection& c) { c.heard_at = clock_.steady_ms(); }
+
+void Shard::receive(Connection& c, std::string_view text) {
+  if (c.closing) return;
+  c.heard_at = clock_.steady_ms();
+  ++c.received;
+  ++counters_.frames_in;
+  auto frame = read_client_frame(text, doc_, static_cast<int>(limits_.frame_depth));
+  if (!frame) {
+    const FrameRefusal& refusal = frame.error();
+    if (refusal.close) return refuse_frame(c, refusal.error, *refusal.close);
+    ++counters_.frames_refused;
+    say_error(c, refusal.id, refusal.error);
+  } else {
+    act(c, *frame);
+  }
+  run_local();
+  pace(c);
+}
+
+void Shard::act(Connection& c, const ClientFrame& frame) {
+  using Type = ClientFrame::Type;
+  if (!c.authenticated && frame.type != Type::auth && frame.type != Type::ping && frame.type != Type::pong)
+    return say_error(c, frame.id, fail(Errc::unauthorized, "authenticate first: {\"type\":\"auth\",\"id\":1,\"token\":\"...\"}"));
+  switch (frame.type) {
+    case Type::auth:
+      if (c.endpoint.auth.empty()) return say_error(c, frame.id, fail(Errc::bad_request, "this endpoint knows no auth; just go on"));
+      if (c.auth_pending) return say_error(c, frame.id, fail(Errc::bad_request, "an earlier auth has not been answered yet"));
+      c.auth_pending = true;
+      ++c.in_flight;
+      return port_.authenticate(c, frame.token, std::string(frame.id));
+    case Type::subscribe: {
+      FilterPtr filter;
+      if (frame.filter) {
+        auto parsed = Filter::parse(frame.filter);
+        if (!parsed) return say_error(c, frame.id, parsed.error());
+        filter = std::move(*parsed);
+      }
+      if (auto ok = subscribers_.subscribe(c, frame.id, frame.channels, frame.many, filter, frame.replay); !ok) say_error(c, frame.id, ok.error());
+      return;
+    }
+    case Type::unsubscribe: {
+      std::string list;
+      for (const std::string& channel : frame.channels) {
+        if (auto ok = subscribers_.unsubscribe(c, channel); !ok) return say_error(c, frame.id, ok.error());
+        if (!list.empty()) list += ',';
+        json::append_string(list, channel);
+      }
+      return say(c, server_frame::ack(frame.id, frame.many ? "{\"channels\":[" + list + "]}" : "{\"channel\":" + list + "}"));
+    }
+    case Type::publish: return act_publish(c, frame);
+    case Type::request: return say_error(c, frame.id, fail(Errc::no_such_method, "no method " + json::quoted(frame.method)));
+    case Type::ack: return;  // every channel of this version is at most once: nothing waits for it
+    case Type::subscriptions: {
+      std::string list = "{\"subscriptions\":[";
+      for (const auto& s : c.subscriptions) list += (list.back() == '[' ? "" : ",") + Subscribers::describe(c, *s);
+      return say(c, server_frame::ack(frame.id, list + "]}"));
+    }
+    case Type::ping: return say(c, server_frame::pong(frame.id));
+    case Type::pong: return;
+  }
+}
+
+void Shard::act_publish(Connection& c, const ClientFrame& frame) {
+  const std::string& channel = frame.channels[0];
+  if (auto ok = check_channel_name(channel); !ok) return say_error(c, frame.id, ok.error());
+  const ChannelRoute* route = settings_.routes->find(channel);
+  if (route == nullptr) return say_error(c, frame.id, fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel)));
+  if (auto ok = check_access(route->publish, c.identity, "publish to", channel); !ok) return say_error(c, frame.id, ok.error());
+  if (frame.data.size() > static_cast<std::size_t>(limits_.data_bytes))
+    return say_error(c, frame.id, fail(Errc::too_large, "\"data\" has " + std::to_string(frame.data.size()) + " bytes; at most " + std::to_string(limits_.data_bytes) + " are allowed (limits.data_bytes)"));
+  Draft draft;
+  draft.event = frame.event;
+  draft.data = frame.data;
+  draft.key = frame.key;
+  draft.dedupe = frame.dedupe;
+  Ticket ticket;
+  ticket.shard = settings_.id;
+  ticket.connection = c.id;
+  ticket.id = frame.id;
+  ++c.in_flight;
+  publish(channel, std::move(draft), std::move(ticket));
+}
+
+void Shard::published(const mail::Published& p) {
+  Connection* c = find(p.connection);
+  if (c == nullptr) return;
+  --c->in_flight;
+  const PublishOutcome& o = p.outcome;
+  if (o.error) {
+    say_error(*c, p.id, *o.error);
+  } else if (!p.id.empty()) {  // without an id nobody waits for the answer
+    say(*c, server_frame::ack(p.id, o.dropped ? server_frame::publish_dropped(p.channel, o.reason) : server_frame::publish_result(p.channel, o.at, o.duplicate)));
+  }
+  if (!c->reading) pace(*c);
+}
+
+void Shard::authenticated(ConnectionId connection, const std::string& id, Result<Identity> identity) {
+  Connection* c = find(connection);
+  if (c == nullptr || c->closing) return;
+  c->auth_pending = false;
+  --c->in_flight;
+  if (!identity) {
+    say_error(*c, id, identity.error());
+    if (!c->authenticated && identity.error().code != Errc::unavailable && identity.error().code != Errc::timeout)
+      close(*c, CloseCode::unauthorized, identity.error().message, 1000, 5000);
+  } else {
+    c->identity = std::move(*identity);
+    c->authenticated = true;
+    c->auth_until = 0;
+    c->expires_at = c->identity.expires_at == 0 ? 0 : std::max<SteadyMs>(1, clock_.steady_ms() + (c->identity.expires_at - clock_.unix_ms()));
+    unschedule(*c);
+    schedule(*c);
+    say(*c, server_frame::ack(id, "{\"identity\":" + identity_json(*c) + "}"));
+  }
+  run_local();
+  pace(*c);
+}
+
+void Shard::revoke(std::string_view provider, std::string_view key, std::string_view reason) {
+  each_connection([&](Connection& c) {
+    if (c.identity.provider == provider && c.identity.key == key) close(c, CloseCode::unauthorized, reason, 1000, 5000);
+  });
+}
+
+// ---------------------------------------------------------------- time
+
+void Shard::schedule(Connection& c) {
+  SteadyMs due = std::min(c.heard_at + c.endpoint.heartbeat_timeout_ms, c.ping_at + c.endpoint.heartbeat_interval_ms);
+  if (c.auth_until != 0) due = std::min(due, c.auth_until);
+  if (c.expires_at != 0) due = std::min(due, c.expires_at);
+  const SteadyMs second = std::clamp<SteadyMs>((due + 999) / 1000, wheel_at_ + 1, wheel_at_ + static_cast<SteadyMs>(kWheelSlots) - 1);
+  c.wheel_slot = static_cast<std::uint32_t>(static_cast<std::size_t>(second) % kWheelSlots);
+  auto& slot = wheel_[c.wheel_slot];
+  c.wheel_index = static_cast<std::uint32_t>(slot.size());
+  slot.push_back(&c);
+}
+
+void Shard::unschedule(Connection& c) {
+  auto& slot = wheel_[c.wheel_slot];
+  WEIR_ASSERT(c.wheel_index < slot.size() && slot[c.wheel_index] == &c);
+  slot[c.wheel_index] = slot.back();
+  slot[c.wheel_index]->wheel_index = c.wheel_index;
+  slot.pop_back();
+}
+
+void Shard::check(Connection& c, SteadyMs now) {
+  if (c.closing) return;
+  if (c.expires_at != 0 && now >= c.expires_at) return close(c, CloseCode::unauthorized, "the credential has expired", 0, 1000);
+  if (c.auth_until != 0 && now >= c.auth_until && !c.auth_pending) return close(c, CloseCode::unauthorized, "no auth frame in time", 1000, 5000);
+  if (now - c.heard_at >= c.endpoint.heartbeat_timeout_ms) {
+    ++counters_.idle_closed;
+    return close(c, c.endpoint.idle_close, "nothing heard for " + std::to_string(c.endpoint.heartbeat_timeout_ms) + " ms", 0, 5000);
+  }
+  if (now - c.ping_at < c.endpoint.heartbeat_interval_ms) return;
+  c.ping_at = now;
+  if (c.endpoint.ping_style == PingStyle::client_json) return;
+  ++counters_.pings;
+  if (c.endpoint.ping_style == PingStyle::json) say(c, server_frame::ping());
+  else c.port.ping();
+}
+
+std::optional<std::int64_t> Shard::tick() {
+  const SteadyMs now = clock_.steady_ms(), second = now / 1000;
+  if (second - wheel_at_ >= static_cast<SteadyMs>(kWheelSlots)) wheel_at_ = second - static_cast<SteadyMs>(kWheelSlots) + 1;
+  while (wheel_at_ < second) {
+    ++wheel_at_;
+    std::vector<Connection*> slot;
+    slot.swap(wheel_[static_cast<std::size_t>(wheel_at_) % kWheelSlots]);
+    for (Connection* c : slot) schedule(*c);  // first all are somewhere, so that closing one finds it
+    for (Connection* c : slot) {
+      unschedule(*c);
+      check(*c, now);
+      schedule(*c);
+    }
+  }
+  if (now - pruned_at_ >= kPruneEveryMs) {
+    pruned_at_ = now;
+    channels_.prune(now);
+  }
+  run_local();
+  if (connections_.empty() && channels_.history_bytes() == 0) return std::nullopt;
+  return (second + 1) * 1000 - now;
+}
+
+}  // namespace weir

@@ -1,0 +1,122 @@
+// One shard of the hub, without sockets, threads or clocks of its own: the channels it owns, the connections it has, and the
+// native protocol between them. It is given frames, mail and time, and answers through its port. The simulator drives it the
+// same way as the real threads do.
+// Threads: [shard]: all calls from one thread at a time.
+#pragma once
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/limits.hpp"
+#include "routing/channels.hpp"
+#include "routing/subscribers.hpp"
+
+namespace weir {
+
+struct ClientFrame;
+
+// What a shard needs from outside.
+class ShardPort {
+ public:
+  virtual ~ShardPort() = default;
+  virtual void mail(ShardId to, Mail mail) = 0;  // into the mailbox of another shard, in order
+  // An `auth` frame: somebody answers later with Shard::authenticated.
+  virtual void authenticate(Connection& connection, std::string token, std::string id) = 0;
+};
+
+struct ConnectionCounters {
+  std::uint64_t opened = 0, closed = 0, frames_in = 0, frames_refused = 0, pings = 0, idle_closed = 0;
+};
+
+class Shard final : private Channels::Port, private Subscribers::Port {
+ public:
+  struct Settings {
+    ShardId id = 0;
+    unsigned count = 1;
+    RoutesPtr routes;
+    const Limits* limits;
+    RuleProvider* rules = nullptr;
+    const Clock* clock;
+    std::uint64_t seed;
+  };
+  Shard(const Settings& settings, ShardPort& port);
+  ~Shard() override;
+
+  // --- connections ---
+  // A client is connected; it is greeted at once. `identity` is nothing when it has still to authenticate by frame.
+  Connection& open(ConnectionPort& port, const EndpointRule& endpoint, std::optional<Identity> identity, std::string peer);
+  void receive(Connection& connection, std::string_view text);  // one whole text message
+  void heard(Connection& connection);                            // anything else arrived: a pong
+  void refuse_frame(Connection& connection, const Error& error, CloseCode code);  // says why and closes
+  void drained(Connection& connection);                          // its outbox went below what wants_drained() asks
+  bool wants_drained(const Connection& connection) const { return !connection.waiting.empty() || !connection.reading; }
+  void closed(Connection& connection);                           // the socket is gone; the reference ends here
+  Connection* find(ConnectionId id);
+  void authenticated(ConnectionId connection, const std::string& id, Result<Identity> identity);
+  void revoke(std::string_view provider, std::string_view key, std::string_view reason);
+  // Says `closing`, then closes with that code.
+  void close(Connection& connection, CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms, std::int64_t reconnect_max_ms);
+  void each_connection(const std::function<void(Connection&)>& f);
+  std::size_t connections() const { return connections_.size(); }
+
+  // --- events and mail ---
+  void publish(std::string_view channel, Draft draft, Ticket ticket);  // to whichever shard owns the channel
+  void deliver(Mail mail);                                             // from another shard's mailbox
+  ShardId owner(std::string_view channel) const { return static_cast<ShardId>(std::hash<std::string_view>()(channel) % settings_.count); }
+
+  // --- time and output ---
+  // What is due: heartbeats, expiry, old history. Returns in how many ms to come back; nothing when there is nothing to wait for.
+  std::optional<std::int64_t> tick();
+  // The connections that have something in their outbox since the last call.
+  std::vector<Connection*>& dirty() { return dirty_; }
+
+  const Channels& channels() const { return channels_; }
+  const Subscribers& subscribers() const { return subscribers_; }
+  const ConnectionCounters& counters() const { return counters_; }
+  const Settings& settings() const { return settings_; }
+
+ private:
+  void to_subscribers(ShardId to, Mail mail) override;
+  void to_owner(std::string_view channel, Mail mail) override;
+  void to_all_owners(const std::function<Mail()>& mail) override;
+  void send(Connection& connection, FramePtr frame) override;
+  void post(ShardId to, Mail mail);
+  void run_local();
+  void handle(Mail& mail);
+  void say(Connection& connection, std::string_view json);
+  void say_error(Connection& connection, std::string_view id, const Error& error);
+  void act(Connection& connection, const ClientFrame& frame);
+  void act_publish(Connection& connection, const ClientFrame& frame);
+  void published(const mail::Published& p);
+  void greet(Connection& connection);
+  void pace(Connection& connection);  // stop or go on reading
+  void schedule(Connection& connection);
+  void unschedule(Connection& connection);
+  void check(Connection& connection, SteadyMs now);
+
+  const Settings settings_;
+  const Limits& limits_;
+  const Clock& clock_;
+  ShardPort& port_;
+  Random random_;
+  Channels channels_;
+  Subscribers subscribers_;
+  std::unordered_map<ConnectionId, std::unique_ptr<Connection>> connections_;
+  std::uint64_t next_connection_ = 1;
+  std::vector<Connection*> dirty_;
+  std::deque<Mail> local_;
+  bool in_local_ = false;
+  json::Doc doc_;  // reused for each frame
+  // Heartbeats without a timer for each connection: a wheel of seconds, each connection in the slot of its next due time.
+  std::vector<std::vector<Connection*>> wheel_;
+  SteadyMs wheel_at_ = 0;  // in seconds; slots up to here are done
+  SteadyMs pruned_at_ = 0;
+  ConnectionCounters counters_;
+};
+
+}  // namespace weir

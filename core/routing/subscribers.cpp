@@ -1,0 +1,577 @@
+#include "routing/subscribers.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "protocol/server_frame.hpp"
+
+namespace weir {
+namespace {
+// How much of history lies in an outbox at a time: enough to keep a fast socket busy, little enough that live channels of the
+// same connection find room beside it.
+constexpr std::size_t kReadAheadBytes = 256 * 1024;
+}  // namespace
+
+// One channel as this shard's connections follow it.
+struct Feed {
+  struct Live {
+    Attachment* attachment;
+    Connection* connection;
+    const Filter* filter;  // the only grant's; null: everything. Several grants: see Attachment::grants
+    bool several;
+  };
+  std::string channel;
+  const ChannelRoute* route = nullptr;
+  std::string epoch;
+  SequenceId last = 0;  // the newest event that came by
+  std::vector<Live> live;
+  std::size_t attachments = 0;
+};
+
+// The answer to one subscribe frame, put together from the answers of the channels' shards.
+struct SubscribeGroup {
+  ConnectionId connection_id = 0;
+  Connection* connection = nullptr;  // null once it is gone
+  std::string id;
+  bool many = false;
+  std::string pattern;  // a wildcard subscription
+  std::size_t missing = 0;
+  std::uint64_t replayed = 0, channels = 0;
+  std::string filter_text = "null";
+  std::vector<std::string> answers;       // one object per channel
+  std::vector<std::uint64_t> attachments; // to be started once the answer is out
+  std::optional<Error> error;
+};
+
+Subscribers::Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, const Limits& limits, const Clock& clock, Port& port)
+    : shard_(shard), shard_count_(shard_count), routes_(std::move(routes)), limits_(limits), clock_(clock), port_(port) {}
+Subscribers::~Subscribers() = default;
+
+Feed& Subscribers::feed(std::string_view channel) {
+  if (const auto found = feeds_.find(channel); found != feeds_.end()) return *found->second;
+  auto made = std::make_unique<Feed>();
+  made->channel = channel;
+  made->route = routes_->find(channel);
+  WEIR_ASSERT(made->route != nullptr);  // whoever asks has looked before
+  return *feeds_.emplace(made->channel, std::move(made)).first->second;
+}
+
+Attachment* Subscribers::find(Connection& connection, const Feed& feed) const {
+  for (Attachment* a : connection.attachments)
+    if (a->feed == &feed) return a;
+  return nullptr;
+}
+
+Attachment& Subscribers::attachment(Connection& connection, Feed& feed) {
+  if (Attachment* a = find(connection, feed)) return *a;
+  auto made = std::make_unique<Attachment>();
+  made->id = next_id_++;
+  made->connection = &connection;
+  made->feed = &feed;
+  ++feed.attachments;
+  connection.attachments.push_back(made.get());
+  return *attachments_.emplace(made->id, std::move(made)).first->second;
+}
+
+void Subscribers::grant(Attachment& a, const Subscription& subscription, FilterPtr filter) {
+  std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; });
+  a.grants.push_back({&subscription, std::move(filter)});
+  if (a.state == Attachment::State::live) {
+    Feed::Live& live = a.feed->live[a.live_index];
+    live.several = a.grants.size() > 1;
+    live.filter = a.grants[0].filter.get();
+  }
+}
+
+void Subscribers::revoke(Attachment& a, const Subscription& subscription) {
+  std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; });
+  if (a.grants.empty()) return remove(a);
+  if (a.state == Attachment::State::live) {
+    Feed::Live& live = a.feed->live[a.live_index];
+    live.several = a.grants.size() > 1;
+    live.filter = a.grants[0].filter.get();
+  }
+}
+
+void Subscribers::remove(Attachment& a) {
+  not_live(a);
+  Connection& c = *a.connection;
+  std::erase(c.attachments, &a);
+  std::erase(c.waiting, &a);
+  Feed& f = *a.feed;
+  --f.attachments;
+  attachments_.erase(a.id);
+  drop_feed_if_unused(f);
+}
+
+void Subscribers::drop_feed_if_unused(Feed& f) {
+  if (f.attachments != 0) return;
+  const std::string channel = f.channel;
+  feeds_.erase(channel);
+  port_.to_owner(channel, letter(mail::Detach{shard_, channel}));
+}
+
+bool Subscribers::wants(const Attachment& a, const EventView& event) const {
+  return std::any_of(a.grants.begin(), a.grants.end(), [&](const Grant& g) { return !g.filter || g.filter->matches(event); });
+}
+
+std::optional<FilterPtr> Subscribers::allowed(Connection& connection, const Feed& feed, const Subscription& subscription) const {
+  if (!check_access(feed.route->subscribe, connection.identity, "subscribe to", feed.channel)) return std::nullopt;
+  auto mandatory = mandatory_filter(feed.route->subscribe, connection.identity);
+  if (!mandatory) return std::nullopt;
+  return Filter::both(std::move(*mandatory), subscription.filter);
+}
+
+Result<void> Subscribers::subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& channels, bool many,
+                                    const FilterPtr& filter, const ReplayRequest& replay) {
+  // First everything is checked, so that a frame takes effect as a whole or not at all.
+  std::vector<FilterPtr> mandatory(channels.size());
+  std::size_t fresh = 0;
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    const std::string& name = channels[i];
+    const bool known = std::any_of(connection.subscriptions.begin(), connection.subscriptions.end(), [&](const auto& s) { return s->text == name; });
+    fresh += known ? 0 : 1;
+    if (has_wildcard(name)) {
+      if (auto p = Pattern::parse_wildcard(name); !p) return p.error();
+      if (many) return fail(Errc::bad_request, "the pattern " + json::quoted(name) + " among \"channels\"; subscribe to it by \"channel\", alone");
+      if (replay.kind == ReplayRequest::Kind::since) return fail(Errc::bad_request, "a position belongs to one channel; a pattern can replay \"none\", \"last\" or a count");
+      continue;
+    }
+    if (auto ok = check_channel_name(name); !ok) return ok;
+    const ChannelRoute* route = routes_->find(name);
+    if (route == nullptr) return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
+    if (auto ok = check_access(route->subscribe, connection.identity, "subscribe to", name); !ok) return ok;
+    auto must = mandatory_filter(route->subscribe, connection.identity);
+    if (!must) return must.error();
+    mandatory[i] = std::move(*must);
+  }
+  if (connection.subscriptions.size() + fresh > static_cast<std::size_t>(limits_.subscriptions_per_connection))
+    return fail(Errc::limit_exceeded, "a connection has at most " + std::to_string(limits_.subscriptions_per_connection) + " subscriptions (limits.subscriptions_per_connection)");
+
+  auto group = std::make_shared<SubscribeGroup>();
+  group->connection_id = connection.id;
+  group->connection = &connection;
+  group->id = id;
+  group->many = many;
+  ++connection.in_flight;
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    const std::string& name = channels[i];
+    auto& list = connection.subscriptions;
+    const auto existing = std::find_if(list.begin(), list.end(), [&](const auto& s) { return s->text == name; });
+    // Subscribing again replaces what was asked before: the filter, and the replay starts anew.
+    if (existing != list.end() && (*existing)->pattern) drop_subscription(connection, **existing);
+    const auto slot = std::find_if(list.begin(), list.end(), [&](const auto& s) { return s->text == name; });
+    if (slot == list.end()) list.push_back(std::make_unique<Subscription>());
+    Subscription& s = slot == list.end() ? *list.back() : **slot;
+    s.text = name;
+    s.filter = filter;
+    s.replay = replay;
+    s.since = clock_.unix_ms();
+    if (has_wildcard(name)) {
+      s.pattern = *Pattern::parse_wildcard(name);
+      s.watch = next_id_++;
+      group->pattern = name;
+      group->missing = shard_count_;
+      if (filter) group->filter_text = filter->text();
+      watches_.emplace(s.watch, WatchEntry{&connection, &s, group, shard_count_});
+      watch_ids_[name].push_back(s.watch);
+      const mail::Watch request{shard_, s.watch, *s.pattern, replay, filter};
+      port_.to_all_owners([&] { return letter(mail::Watch(request)); });
+      return {};
+    }
+    ++group->missing;
+    Attachment& a = attachment(connection, feed(name));
+    cancel_request(a);  // an earlier frame for the same channel has no say any more
+    FilterPtr both = Filter::both(mandatory[i], filter);
+    grant(a, s, both);
+    if (a.state == Attachment::State::live) a.at = a.feed->last;
+    not_live(a);
+    a.state = Attachment::State::asked;
+    forget_chunk(a);
+    a.group = group;
+    a.request = next_id_++;
+    port_.to_owner(name, letter(mail::Attach{shard_, a.id, a.request, name, replay, std::move(both)}));
+  }
+  return {};
+}
+
+Result<void> Subscribers::unsubscribe(Connection& connection, const std::string& channel) {
+  for (const auto& s : connection.subscriptions)
+    if (s->text == channel) {
+      drop_subscription(connection, *s);
+      return {};
+    }
+  return fail(Errc::not_found, "no subscription to " + json::quoted(channel));
+}
+
+void Subscribers::forget_chunk(Attachment& a) {
+  a.chunk.clear();
+  a.chunk_next = 0;
+  a.chunk_gap.reset();
+  a.read_asked = false;
+}
+
+// The subscribe frame that this attachment is part of will not hear of it any more.
+void Subscribers::cancel_request(Attachment& a) {
+  if (a.state != Attachment::State::asked || !a.group) return;
+  const auto group = std::exchange(a.group, nullptr);
+  if (--group->missing == 0) finish(group);
+}
+
+void Subscribers::drop_subscription(Connection& connection, Subscription& subscription) {
+  std::shared_ptr<SubscribeGroup> cancelled;
+  if (subscription.watch != 0) {
+    cancelled = watches_.at(subscription.watch).group;
+    watches_.erase(subscription.watch);
+    const auto ids = watch_ids_.find(subscription.text);
+    std::erase(ids->second, subscription.watch);
+    if (ids->second.empty()) {
+      watch_ids_.erase(ids);
+      const mail::Unwatch request{shard_, subscription.text};
+      port_.to_all_owners([&] { return letter(mail::Unwatch(request)); });
+    }
+  }
+  const std::vector<Attachment*> all = connection.attachments;
+  for (Attachment* a : all) {
+    if (std::none_of(a->grants.begin(), a->grants.end(), [&](const Grant& g) { return g.subscription == &subscription; })) continue;
+    const bool last_grant = a->grants.size() == 1;
+    const bool asked = a->state == Attachment::State::asked && !subscription.pattern;
+    if (asked) cancel_request(*a);
+    const bool stranded = asked || (cancelled && a->group == cancelled);
+    if (stranded) a->group.reset();
+    revoke(*a, subscription);
+    if (!last_grant && stranded) {  // others still want it: it goes on from where it was
+      if (a->placed) go_on(*a);
+      else a->at = a->feed->last, a->placed = true, go_on(*a);
+    }
+  }
+  std::erase_if(connection.subscriptions, [&](const auto& s) { return s.get() == &subscription; });
+  if (cancelled) {
+    cancelled->error = fail(Errc::not_found, "unsubscribed before it was answered");
+    cancelled->attachments.clear();
+    finish(cancelled);
+  }
+}
+
+void Subscribers::closed(Connection& connection) {
+  for (Attachment* a : connection.attachments)
+    if (a->group) a->group->connection = nullptr;
+  for (const auto& s : connection.subscriptions)
+    if (const auto w = watches_.find(s->watch); s->watch != 0 && w != watches_.end() && w->second.group) w->second.group->connection = nullptr;
+  while (!connection.subscriptions.empty()) drop_subscription(connection, *connection.subscriptions.back());
+  WEIR_ASSERT(connection.attachments.empty());
+}
+
+// Takes over what the channel's shard said about one attachment.
+void Subscribers::apply(Attachment& a, mail::Attached& answer) {
+  Feed& f = *a.feed;
+  f.epoch = answer.epoch;
+  f.last = std::max(f.last, answer.head);
+  const bool earlier_grants = a.grants.size() > 1 && a.placed;
+  a.replay_until = answer.head;
+  a.chunk_gap = std::move(answer.gap);
+  if (!answer.picked.empty()) {
+    a.chunk = std::move(answer.picked);
+    a.chunk_next = 0;
+    a.chunk_upto = earlier_grants ? std::min(a.at, answer.head) : answer.head;
+    a.at = earlier_grants ? a.chunk_upto : 0;
+  } else {
+    // What another subscription of this connection is still owed must not be skipped.
+    a.at = earlier_grants ? std::min(a.at, answer.start) : answer.start;
+  }
+  a.placed = true;
+  a.state = Attachment::State::held;
+}
+
+void Subscribers::attached(mail::Attached answer) {
+  const auto found = attachments_.find(answer.attachment);
+  if (found == attachments_.end()) return;
+  Attachment& a = *found->second;
+  if (a.state != Attachment::State::asked || !a.group || a.request != answer.request) return;
+  auto group = std::exchange(a.group, nullptr);
+  Connection& connection = *a.connection;
+  if (answer.error) {
+    group->error = std::move(answer.error);
+    const std::string name = answer.channel;
+    --group->missing;
+    (void)unsubscribe(connection, name);
+  } else {
+    apply(a, answer);
+    std::string filter_text = "null";
+    for (const Grant& g : a.grants)
+      if (g.subscription->text == a.feed->channel && g.filter) filter_text = g.filter->text();
+    std::string text = "{\"channel\":";
+    json::append_string(text, a.feed->channel);
+    text += ",\"epoch\":";
+    json::append_string(text, answer.epoch);
+    text += ",\"sequenceId\":" + std::to_string(answer.head) + ",\"recovered\":" + (answer.recovered ? "true" : "false") +
+            ",\"replayed\":" + std::to_string(answer.replayed) + ",\"filter\":" + filter_text + "}";
+    group->answers.push_back(std::move(text));
+    group->attachments.push_back(a.id);
+    --group->missing;
+  }
+  if (group->missing == 0) finish(group);
+}
+
+void Subscribers::finish(const std::shared_ptr<SubscribeGroup>& group) {
+  if (group->connection == nullptr) return;
+  Connection& c = *group->connection;
+  --c.in_flight;
+  if (group->error) {  // a frame takes effect as a whole or not at all
+    port_.send(c, text_frame(server_frame::error(group->id, *group->error)));
+    for (const std::uint64_t id : std::exchange(group->attachments, {}))
+      if (const auto found = attachments_.find(id); found != attachments_.end()) (void)unsubscribe(c, std::string(found->second->feed->channel));
+  } else if (!group->pattern.empty()) {
+    std::string text = "{\"channel\":";
+    json::append_string(text, group->pattern);
+    text += ",\"pattern\":true,\"channels\":" + std::to_string(group->channels) + ",\"replayed\":" + std::to_string(group->replayed) + ",\"filter\":" + group->filter_text + "}";
+    port_.send(c, text_frame(server_frame::ack(group->id, text)));
+  } else if (!group->many) {
+    if (!group->answers.empty()) port_.send(c, text_frame(server_frame::ack(group->id, group->answers[0])));
+    else port_.send(c, text_frame(server_frame::error(group->id, fail(Errc::not_found, "unsubscribed or subscribed anew before it was answered"))));
+  } else {
+    std::string text = "{\"channels\":[";
+    for (const std::string& a : group->answers) text += (text.back() == '[' ? "" : ",") + a;
+    port_.send(c, text_frame(server_frame::ack(group->id, text + "]}")));
+  }
+  for (const std::uint64_t id : group->attachments)
+    if (const auto found = attachments_.find(id); found != attachments_.end() && found->second->state == Attachment::State::held) {
+      found->second->group.reset();
+      go_on(*found->second);
+    }
+}
+
+void Subscribers::watched(mail::Watched w) {
+  const auto found = watches_.find(w.watch);
+  if (found == watches_.end()) {  // unsubscribed meanwhile; tell the owners that we want none of these
+    for (const auto& answer : w.channels)
+      if (!feeds_.contains(answer.channel)) port_.to_owner(answer.channel, letter(mail::Detach{shard_, answer.channel}));
+    return;
+  }
+  WatchEntry& entry = found->second;
+  auto group = entry.group;
+  for (mail::Attached& answer : w.channels) {
+    if (routes_->find(answer.channel) == nullptr) continue;
+    Feed& f = feed(answer.channel);
+    auto filter = allowed(*entry.connection, f, *entry.subscription);
+    if (!filter) {
+      drop_feed_if_unused(f);
+      continue;
+    }
+    Attachment* existing = find(*entry.connection, f);
+    Attachment& a = existing != nullptr ? *existing : attachment(*entry.connection, f);
+    const bool mine_alone = existing == nullptr || (a.grants.size() == 1 && a.grants[0].subscription == entry.subscription);
+    grant(a, *entry.subscription, std::move(*filter));
+    ++group->channels;
+    group->replayed += answer.replayed;
+    if (a.state == Attachment::State::asked && a.group) continue;  // an exact subscribe is on its way and starts it
+    if (a.state == Attachment::State::live) a.at = f.last;
+    not_live(a);
+    if (!mine_alone && answer.replayed == 0) {  // nothing new to replay: go on where it is
+      f.last = std::max(f.last, answer.head);
+      a.state = Attachment::State::held;
+    } else {
+      forget_chunk(a);
+      apply(a, answer);
+    }
+    a.group = group;
+    group->attachments.push_back(a.id);
+  }
+  --entry.answers_missing;
+  if (--group->missing == 0) {
+    entry.group.reset();
+    finish(group);
+  }
+}
+
+void Subscribers::opened(const mail::ChannelOpened& o) {
+  if (routes_->find(o.channel) == nullptr) return;
+  Feed& f = feed(o.channel);
+  if (f.epoch.empty()) f.epoch = o.epoch;
+  for (const auto& [pattern, ids] : watch_ids_) {
+    if (ids.empty() || !watches_.at(ids[0]).subscription->pattern->matches(o.channel)) continue;
+    for (const std::uint64_t id : ids) {
+      WatchEntry& entry = watches_.at(id);
+      auto filter = allowed(*entry.connection, f, *entry.subscription);
+      if (!filter) continue;
+      Attachment* existing = find(*entry.connection, f);
+      Attachment& a = existing != nullptr ? *existing : attachment(*entry.connection, f);
+      grant(a, *entry.subscription, std::move(*filter));
+      if (existing != nullptr) continue;
+      a.placed = true;
+      a.state = Attachment::State::held;
+      if (entry.group) {
+        a.group = entry.group;
+        entry.group->attachments.push_back(a.id);
+        ++entry.group->channels;
+      } else {
+        go_on(a);
+      }
+    }
+  }
+  drop_feed_if_unused(f);
+}
+
+void Subscribers::go_live(Attachment& a) {
+  a.state = Attachment::State::live;
+  a.chunk = {};
+  a.live_index = static_cast<std::uint32_t>(a.feed->live.size());
+  a.feed->live.push_back({&a, a.connection, a.grants[0].filter.get(), a.grants.size() > 1});
+}
+
+void Subscribers::not_live(Attachment& a) {
+  if (a.state != Attachment::State::live) return;
+  auto& live = a.feed->live;
+  live[a.live_index] = live.back();
+  live[a.live_index].attachment->live_index = a.live_index;
+  live.pop_back();
+  a.state = Attachment::State::reading;
+}
+
+void Subscribers::wait(Attachment& a) {
+  if (a.waits) return;
+  a.waits = true;
+  a.connection->waiting.push_back(&a);
+}
+
+void Subscribers::go_on(Attachment& a) {
+  Connection& c = *a.connection;
+  Feed& f = *a.feed;
+  a.state = Attachment::State::reading;
+  if (a.read_asked || c.closing) return;
+  if (a.chunk_gap) say_gap(c, f.channel, *std::exchange(a.chunk_gap, std::nullopt));
+  const bool picked = a.chunk_next < a.chunk.size() && a.chunk_upto <= a.at;
+  while (a.chunk_next < a.chunk.size()) {
+    if (c.outbox.bytes() >= kReadAheadBytes) return wait(a);
+    const EventPtr& event = a.chunk[a.chunk_next++];
+    const SequenceId id = event->sequence_id();
+    if (wants(a, EventView(*event))) {
+      port_.send(c, id <= a.replay_until ? FramePtr(new Frame(event->replay_frame())) : FramePtr(new Frame(event)));
+      ++c.delivered;
+      ++counters_.delivered;
+    }
+    if (!picked) a.at = std::max(a.at, std::min(id, a.chunk_upto));
+  }
+  if (!a.chunk.empty()) {
+    a.at = std::max(a.at, a.chunk_upto);
+    a.chunk.clear();
+    a.chunk_next = 0;
+  }
+  if (a.at >= f.last) return go_live(a);
+  if (c.outbox.bytes() >= kReadAheadBytes) return wait(a);
+  a.read_asked = true;
+  port_.to_owner(f.channel, letter(mail::Read{shard_, a.id, f.channel, {f.epoch, a.at}}));
+}
+
+void Subscribers::chunk(mail::Chunk m) {
+  const auto found = attachments_.find(m.attachment);
+  if (found == attachments_.end()) return;
+  Attachment& a = *found->second;
+  if (!a.read_asked || a.state != Attachment::State::reading) return;
+  a.read_asked = false;
+  Feed& f = *a.feed;
+  if (m.epoch != f.epoch) {  // the channel began a new life; what we knew of it is void
+    f.epoch = m.epoch;
+    f.last = m.upto;
+    a.at = 0;
+    a.replay_until = 0;
+  }
+  f.last = std::max(f.last, m.upto);
+  a.chunk = std::move(m.events);
+  a.chunk_next = 0;
+  a.chunk_upto = m.upto;
+  if (a.chunk.empty()) a.at = std::max(a.at, m.upto);
+  a.chunk_gap = std::move(m.gap);
+  go_on(a);
+}
+
+void Subscribers::drained(Connection& connection) {
+  // Taken off the list first: go_on() puts those back that have to wait again, behind the others, so that all get their turn.
+  std::vector<Attachment*> turn;
+  turn.swap(connection.waiting);
+  for (Attachment* a : turn) a->waits = false;
+  for (Attachment* a : turn)
+    if (a->state == Attachment::State::reading) go_on(*a);
+}
+
+void Subscribers::deliver(const EventPtr& event) {
+  const auto found = feeds_.find(event->channel());
+  if (found == feeds_.end()) return;
+  Feed& f = *found->second;
+  f.last = event->sequence_id();
+  if (f.live.empty()) {
+    return;
+  }
+  const FramePtr frame(new Frame(event));
+  const EventView view(*event);
+  const std::size_t outbox_max = static_cast<std::size_t>(limits_.outbox_bytes);
+  for (std::size_t i = 0; i < f.live.size();) {
+    const Feed::Live live = f.live[i];
+    if (live.several ? !wants(*live.attachment, view) : live.filter != nullptr && !live.filter->matches(view)) {
+      ++i;
+      continue;
+    }
+    Connection& c = *live.connection;
+    if (c.outbox.bytes() + frame->bytes().size() > outbox_max && !c.outbox.empty()) {
+      Attachment& a = *live.attachment;
+      ++counters_.overflows;
+      not_live(a);  // moves another one to place i
+      a.at = event->sequence_id() - 1;
+      if (f.route->overflow == OverflowPolicy::disconnect) {
+        ++counters_.disconnected_slow;
+        c.port.close(CloseCode::too_slow, "the reader was too slow for channel " + f.channel);
+      } else {
+        wait(a);
+      }
+      continue;
+    }
+    port_.send(c, frame);
+    ++c.delivered;
+    ++counters_.delivered;
+    ++i;
+  }
+}
+
+void Subscribers::say_gap(Connection& connection, std::string_view channel, const Gap& gap) {
+  ++counters_.gaps;
+  port_.send(connection, text_frame(server_frame::gap(channel, gap)));
+}
+
+void Subscribers::gap(const mail::GapNotice& g) {
+  const auto found = feeds_.find(g.channel);
+  if (found == feeds_.end()) return;
+  for (const auto& [id, a] : attachments_)
+    if (a->feed == found->second.get() && a->state != Attachment::State::asked) say_gap(*a->connection, g.channel, g.gap);
+}
+
+std::string Subscribers::describe(const Connection& connection, const Subscription& subscription) {
+  std::string out = "{\"channel\":";
+  json::append_string(out, subscription.text);
+  FilterPtr filter = subscription.filter;
+  std::uint64_t channels = 0, behind = 0;
+  SequenceId at = 0;
+  std::string epoch;
+  for (const Attachment* a : connection.attachments)
+    for (const Grant& g : a->grants)
+      if (g.subscription == &subscription) {
+        ++channels;
+        const SequenceId here = a->state == Attachment::State::live ? a->feed->last : a->at;
+        behind += a->feed->last - std::min(a->feed->last, here);
+        if (!subscription.pattern) {
+          filter = g.filter;
+          epoch = a->feed->epoch;
+          at = here;
+        }
+      }
+  if (subscription.pattern) {
+    out += ",\"pattern\":true,\"channels\":" + std::to_string(channels);
+  } else {
+    out += ",\"epoch\":";
+    json::append_string(out, epoch);
+    out += ",\"sequenceId\":" + std::to_string(at);
+  }
+  out += ",\"behind\":" + std::to_string(behind) + ",\"filter\":" + (filter ? filter->text() : "null") + ",\"since\":\"" + iso8601(subscription.since) + "\"}";
+  return out;
+}
+
+}  // namespace weir

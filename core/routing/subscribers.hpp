@@ -1,0 +1,138 @@
+// The subscribers' side of one shard: which of its connections want which channels, how far each has come, and what to do
+// when one can't keep up. Every subscription of a connection to one channel is an Attachment in one of these states:
+//
+//   asked ──Attached──▶ reading ──caught up──▶ live ──outbox full──▶ reading ──▶ ...
+//                          ▲  └── room in the outbox: next chunk of history
+//
+// A live attachment is pushed events; a reading one pulls them from history at its own pace, so a slow reader costs nothing,
+// and replay of any length and catching up after an overflow are the same thing.
+// A connection gets each event of a channel once, however many of its subscriptions match it.
+// Bounds: limits.subscriptions_per_connection, limits.outbox_bytes.
+// Threads: [shard].
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "routing/channels.hpp"
+#include "routing/connection.hpp"
+#include "routing/mail.hpp"
+#include "routing/routes.hpp"
+
+namespace weir {
+
+struct Feed;
+struct SubscribeGroup;
+
+struct Grant {
+  const Subscription* subscription;
+  FilterPtr filter;  // the client's own and the mandatory one, both
+};
+
+struct Attachment {
+  enum class State : std::uint8_t { asked, held, reading, live };
+  std::uint64_t id = 0;
+  std::uint64_t request = 0;     // the newest Attach; answers to earlier ones are void
+  bool placed = false;           // `at` means something
+  Connection* connection = nullptr;
+  Feed* feed = nullptr;
+  State state = State::asked;
+  bool read_asked = false;       // a Read is under way
+  bool waits = false;            // stands in connection->waiting
+  std::vector<Grant> grants;
+  SequenceId at = 0;             // everything up to here was delivered or did not match
+  SequenceId replay_until = 0;   // events up to here happened before the subscription: isReplay
+  std::vector<EventPtr> chunk;   // from history, not yet delivered from chunk_next on
+  std::size_t chunk_next = 0;
+  SequenceId chunk_upto = 0;
+  std::optional<Gap> chunk_gap;  // to be said before the chunk
+  std::shared_ptr<SubscribeGroup> group;  // the subscribe frame that is still being answered
+  std::uint32_t live_index = 0;
+};
+
+struct SubscriberCounters {
+  std::uint64_t delivered = 0;       // events put into an outbox
+  std::uint64_t overflows = 0;       // times a subscription fell behind and went on from history
+  std::uint64_t gaps = 0;            // gap frames said
+  std::uint64_t disconnected_slow = 0;
+};
+
+class Subscribers {
+ public:
+  class Port {
+   public:
+    virtual ~Port() = default;
+    virtual void to_owner(std::string_view channel, Mail mail) = 0;
+    virtual void to_all_owners(const std::function<Mail()>& mail) = 0;
+    virtual void send(Connection& connection, FramePtr frame) = 0;  // into the outbox, to be flushed
+  };
+  Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, const Limits& limits, const Clock& clock, Port& port);
+  ~Subscribers();
+
+  // A subscribe frame: all of its channels, or none with an error. The answer is sent when every channel's shard has spoken.
+  Result<void> subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& channels, bool many,
+                         const FilterPtr& filter, const ReplayRequest& replay);
+  // Errors: not_found - there is no such subscription.
+  Result<void> unsubscribe(Connection& connection, const std::string& channel);
+  void closed(Connection& connection);
+  // There is room in its outbox again.
+  void drained(Connection& connection);
+
+  void attached(mail::Attached a);
+  void chunk(mail::Chunk c);
+  void watched(mail::Watched w);
+  void opened(const mail::ChannelOpened& o);
+  void deliver(const EventPtr& event);
+  void gap(const mail::GapNotice& g);
+
+  const SubscriberCounters& counters() const { return counters_; }
+  std::size_t attachments() const { return attachments_.size(); }
+  // For /subscriptions: f(connection, subscription, position of the channel it stands for).
+  static std::string describe(const Connection& connection, const Subscription& subscription);
+
+ private:
+  struct WatchEntry {
+    Connection* connection;
+    Subscription* subscription;
+    std::shared_ptr<SubscribeGroup> group;  // until every shard has answered
+    unsigned answers_missing;
+  };
+  Feed& feed(std::string_view channel);
+  Attachment& attachment(Connection& connection, Feed& feed);
+  Attachment* find(Connection& connection, const Feed& feed) const;
+  void grant(Attachment& a, const Subscription& subscription, FilterPtr filter);
+  void revoke(Attachment& a, const Subscription& subscription);
+  void remove(Attachment& a);
+  void drop_feed_if_unused(Feed& feed);
+  void drop_subscription(Connection& connection, Subscription& subscription);
+  std::optional<FilterPtr> allowed(Connection& connection, const Feed& feed, const Subscription& subscription) const;
+  static void forget_chunk(Attachment& a);
+  void cancel_request(Attachment& a);
+  void apply(Attachment& a, mail::Attached& answer);
+  void finish(const std::shared_ptr<SubscribeGroup>& group);
+  void go_on(Attachment& a);  // deliver what is there, ask for more, or go live
+  void go_live(Attachment& a);
+  void not_live(Attachment& a);
+  void wait(Attachment& a);
+  bool wants(const Attachment& a, const EventView& event) const;
+  void say_gap(Connection& connection, std::string_view channel, const Gap& gap);
+
+  const ShardId shard_;
+  const unsigned shard_count_;
+  RoutesPtr routes_;
+  const Limits& limits_;
+  const Clock& clock_;
+  Port& port_;
+  StringMap<std::unique_ptr<Feed>> feeds_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Attachment>> attachments_;
+  std::unordered_map<std::uint64_t, WatchEntry> watches_;
+  StringMap<std::vector<std::uint64_t>> watch_ids_;  // by pattern
+  std::uint64_t next_id_ = 1;
+  SubscriberCounters counters_;
+};
+
+}  // namespace weir
