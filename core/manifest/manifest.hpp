@@ -1,6 +1,7 @@
 // The manifest as the hub uses it: read, checked and with every default filled in.
-// Everything that can be wrong with it is found by load(), all in one go, each with file, line and column.
-// Threads: constant after load().
+// Everything that can be wrong with it is found by load_manifest(), all in one go, each with file, line and column.
+// What the keys mean stands in docs/manifest.md; their structure and defaults in manifest.schema.json.
+// Threads: constant once loaded.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -85,12 +86,13 @@ struct ChannelEntry {
 struct Manifest {
   std::string file;    // as given
   std::string folder;  // what relative paths start from
-  std::string listen_host = "127.0.0.1";
+  std::string listen_host = "127.0.0.1";  // an address: no brackets, and "localhost" has become 127.0.0.1
   std::uint16_t listen_port = 8080;
   bool insecure = false;  // may listen beyond loopback without auth
   unsigned threads = 0;   // 0: one per core
   bool page = true;       // GET / answers with the built-in page
   std::vector<std::string> plugin_folders;
+  std::string scripts_folder;  // where rules are looked for besides `folder`; empty: none
   std::vector<PluginEntry> plugins;
   std::vector<EndpointEntry> endpoints;
   std::vector<ChannelEntry> channels;
