@@ -1,0 +1,96 @@
+// Lua on the way of an event, through the whole hub.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startHub } from './support.mjs';
+
+const channel = (rules) => `[[endpoint]]\npath = "/ws"\n[[channel]]\npattern = "c/{name}"\nrules = ${rules}\n[[channel]]\npattern = "**"\n`;
+
+test('a filter drops and a transform changes, several scripts in a row, each with its params', async (t) => {
+  const hub = await startHub(t, channel('[{ script = "rules/keep.lua", params = { least = 3 } }, "rules/change.lua"]'), {
+    files: {
+      'rules/keep.lua': 'return { params = { least = { type = "number", default = 0 } },\n  filter = function(ev, ctx) return ev.data.n >= ctx.params.least, "too small" end }\n',
+      'rules/change.lua': `return { transform = function(ev, ctx)
+  ev.data.secret = nil
+  ev.data.name = ctx.name or (ctx.vars and ctx.vars.name)
+  ev.event = "changed"
+  ev.data.sum = #ev.data.list
+  return ev
+end }
+`,
+    },
+  });
+  const client = await hub.connect();
+  await client.ask({ type: 'subscribe', channel: 'c/x' });
+  const small = await client.ask({ type: 'publish', channel: 'c/x', event: 'e', data: { n: 2, list: [] } });
+  assert.deepEqual(small.data, { channel: 'c/x', dropped: true, reason: 'too small' });
+  const big = await client.ask({ type: 'publish', channel: 'c/x', event: 'e', data: { n: 3, secret: 's', list: [1, 2], other: { a: 1 } } });
+  assert.equal(big.data.sequenceId, 1);
+  const [event] = await client.events(1);
+  assert.equal(event.event, 'changed');
+  assert.equal(event.data.secret, undefined);
+  assert.equal(event.data.sum, 2);
+  assert.deepEqual(event.data.other, { a: 1 });
+});
+
+test('an event that no rule changed goes on byte for byte', async (t) => {
+  const hub = await startHub(t, channel('["rules/look.lua"]'), {
+    files: { 'rules/look.lua': 'return { filter = function(ev) return ev.data.a.b == 1 end, transform = function(ev) return ev end }\n' },
+  });
+  const client = await hub.connect({ raw: true });
+  let text;
+  client.socket.on('message', (d) => { if (d.toString().includes('"event":"e"')) text = d.toString(); });
+  await client.ask({ type: 'subscribe', channel: 'c/x' });
+  const odd = '{"a": {"b": 1},  "z":1.50, "y":1e2, "u":"\\u00e9", "big":12345678901234567890}';
+  client.send(`{"type":"publish","id":"p","channel":"c/x","event":"e","data":${odd}}`);
+  await client.events(1);
+  assert.ok(text.includes(odd), text);
+});
+
+test('a rule that runs for ever costs its budget and no more', async (t) => {
+  const hub = await startHub(t, channel('["rules/endless.lua"]'), {
+    files: { 'rules/endless.lua': 'return { filter = function(ev) if ev.data.endless then while true do end end return true end }\n' },
+  });
+  const client = await hub.connect();
+  await client.ask({ type: 'subscribe', channel: 'c/x' });
+  const stuck = await client.ask({ type: 'publish', channel: 'c/x', event: 'e', data: { endless: true } });
+  assert.equal(stuck.type === 'error' || stuck.data.dropped === true, true, JSON.stringify(stuck));
+  assert.equal((await client.ask({ type: 'publish', channel: 'c/x', event: 'e', data: { n: 1 } })).data.sequenceId, 1);
+  assert.deepEqual((await client.events(1))[0].data, { n: 1 });
+});
+
+test('a rule that fails over and over is quarantined, and health says which', async (t) => {
+  const hub = await startHub(t, `[limits]\nrule_errors_in_a_row = 5\n${channel('["rules/bad.lua"]')}`, {
+    files: { 'rules/bad.lua': 'return { filter = function(ev) return ev.data.a.b.c.d end }\n' },
+  });
+  for (let n = 0; n < 10; n++) await hub.publish('c/x', { event: 'e', data: {} });
+  const health = await hub.get('/health');
+  assert.equal(health.status, 200);
+  assert.equal(health.json.status, 'degraded', health.text);
+  assert.ok(health.json.reasons.some((r) => JSON.stringify(r).includes('bad.lua')), health.text);
+  assert.ok(health.json.rules.some((r) => r.script.includes('bad.lua') && r.reason), health.text);
+  assert.equal((await hub.publish('free', { event: 'e', data: 1 })).json.sequenceId, 1);
+});
+
+test('hub.publish sends to another channel', async (t) => {
+  const hub = await startHub(t, channel('["rules/copy.lua"]'), {
+    files: { 'rules/copy.lua': 'return { transform = function(ev) hub.publish("copies", "copy", { of = ev.data.n }) return ev end }\n' },
+  });
+  const client = await hub.connect();
+  await client.ask({ type: 'subscribe', channel: 'copies' });
+  await hub.publish('c/x', { event: 'e', data: { n: 7 } });
+  const [event] = await client.events(1);
+  assert.equal(event.event, 'copy');
+  assert.deepEqual(event.data, { of: 7 });
+});
+
+test('the shipped filters severity and redact do what they are for', async (t) => {
+  const hub = await startHub(t, channel('[{ script = "filters/severity.lua", params = { at_least = "warn" } }, { script = "filters/redact.lua", params = { fields = ["data.password"] } }]'));
+  const client = await hub.connect();
+  await client.ask({ type: 'subscribe', channel: 'c/x' });
+  for (const level of ['debug', 'info', 'warn', 'error']) await hub.publish('c/x', { event: 'e', data: { level, password: 'hunter2' } });
+  const events = await client.events(2);
+  assert.deepEqual(events.map((e) => e.data.level), ['warn', 'error']);
+  for (const e of events) assert.ok(!JSON.stringify(e).includes('hunter2'));
+  await client.ping();
+  assert.deepEqual(client.pending('event'), []);
+});

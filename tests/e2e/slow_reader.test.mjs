@@ -1,0 +1,92 @@
+// A client that stops reading costs the hub a bounded outbox, and gets what was promised when it reads on.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { deadline, startHub } from './support.mjs';
+
+const manifest = (channel) => `[limits]\noutbox_bytes = "64KiB"\n[[endpoint]]\npath = "/ws"\n[[channel]]\npattern = "**"\n${channel}\n`;
+
+async function publish(hub, count, pad = 1000) {
+  const writer = await hub.connect();
+  for (let n = 1; n <= count; n++) writer.send({ type: 'publish', ...(n === count ? { id: 'end' } : {}), channel: 'c', event: 'e', data: { n, pad: 'x'.repeat(pad) } });
+  return writer.take((f) => f.id === 'end', 'the last ack', 60_000);
+}
+
+test('catch-up: a reader that paused for 20 MB of events gets every one of them, in order, once', async (t) => {
+  const hub = await startHub(t, manifest('history = { count = 30000, bytes = "64MiB" }'));
+  const slow = await hub.connect();
+  await slow.ask({ type: 'subscribe', channel: 'c' });
+  slow.socket.pause();
+  const count = 20_000;
+  await publish(hub, count);
+  const quick = await hub.connect();
+  await quick.ping();
+  slow.socket.resume();
+  for (let n = 1; n <= count; n++) {
+    const [event] = await slow.events(1, 60_000);
+    assert.equal(event.sequenceId, n);
+    assert.equal(event.data.n, n);
+  }
+  await slow.ping();
+  assert.deepEqual(slow.pending('gap'), []);
+  assert.deepEqual(slow.pending('event'), []);
+});
+
+test('catch-up: what history no longer holds is told as a gap, and what was sent and the gaps make a whole', async (t) => {
+  const hub = await startHub(t, manifest('history = { count = 100 }'));
+  const slow = await hub.connect();
+  await slow.ask({ type: 'subscribe', channel: 'c' });
+  slow.socket.pause();
+  const count = 20_000;
+  await publish(hub, count);
+  slow.socket.resume();
+  let next = 1, gaps = 0;
+  while (next <= count) {
+    const frame = await slow.take((f) => f.type === 'event' || f.type === 'gap', `event ${next}`, 60_000);
+    if (frame.type === 'gap') {
+      gaps++;
+      assert.equal(frame.data.channel, 'c');
+      assert.equal(frame.data.from, next);
+      assert.equal(frame.data.count, frame.data.to - frame.data.from + 1);
+      next = frame.data.to + 1;
+    } else {
+      assert.equal(frame.sequenceId, next);
+      next++;
+    }
+  }
+  assert.ok(gaps >= 1);
+});
+
+test('catch-up and live meet: events published while a reader catches up come once', async (t) => {
+  const hub = await startHub(t, manifest('history = { count = 30000, bytes = "64MiB" }'));
+  const slow = await hub.connect();
+  await slow.ask({ type: 'subscribe', channel: 'c' });
+  slow.socket.pause();
+  await publish(hub, 5000);
+  slow.socket.resume();
+  const more = publish(hub, 5000);
+  for (let n = 1; n <= 10_000; n++) assert.equal((await slow.events(1, 60_000))[0].sequenceId, n);
+  await more;
+  await slow.ping();
+  assert.deepEqual(slow.pending('event'), []);
+});
+
+test('disconnect: a reader that is too slow is closed with 4408', async (t) => {
+  const hub = await startHub(t, manifest('overflow = "disconnect"\nhistory = { count = 100 }'));
+  const slow = await hub.connect();
+  await slow.ask({ type: 'subscribe', channel: 'c' });
+  slow.socket.pause();
+  await publish(hub, 20_000);
+  slow.socket.resume();
+  assert.equal((await deadline(slow.closed, 'the close', 60_000)).code, 4408);
+});
+
+test('one slow reader does not hold up the others', async (t) => {
+  const hub = await startHub(t, manifest('history = { count = 30000, bytes = "64MiB" }'));
+  const slow = await hub.connect();
+  const quick = await hub.connect();
+  await slow.ask({ type: 'subscribe', channel: 'c' });
+  await quick.ask({ type: 'subscribe', channel: 'c' });
+  slow.socket.pause();
+  await publish(hub, 10_000);
+  for (let n = 1; n <= 10_000; n++) assert.equal((await quick.events(1))[0].sequenceId, n);
+});
