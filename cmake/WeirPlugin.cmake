@@ -4,6 +4,7 @@
 #
 # The flags are part of the contract:
 # - hidden visibility: the entry is the only exported symbol, so two plugins never see each other's;
+# - a version script: templates of the C++ library are visible even so, because its headers say so;
 # - no unique symbols (g++): a static in an inline function would otherwise be shared by all plugins of the process;
 # - -z defs: a symbol that is missing is found now, not when the hub loads the file. A plugin takes nothing from the hub.
 #   Left off under a sanitizer, whose runtime lives in the program and is undefined in every shared object.
@@ -25,6 +26,10 @@ function(weir_add_plugin name)
     PREFIX libweir- OUTPUT_NAME ${name} SUFFIX .so
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
+  set(map ${CMAKE_CURRENT_BINARY_DIR}/${target}.map)
+  file(CONFIGURE OUTPUT ${map} CONTENT "{ global: weir_plugin_entry; local: *; };\n")
+  target_link_options(${target} PRIVATE -Wl,--version-script=${map})
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${map})
   get_directory_property(flags COMPILE_OPTIONS)
   if(NOT "${flags} ${CMAKE_CXX_FLAGS} ${CMAKE_C_FLAGS}" MATCHES "-fsanitize=")
     target_link_options(${target} PRIVATE -Wl,-z,defs)

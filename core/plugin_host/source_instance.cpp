@@ -1,0 +1,107 @@
+#include <mutex>
+#include <optional>
+
+#include "plugin_host/border.hpp"
+#include "plugin_host/instance.hpp"
+#include "weir/abi/source.h"
+
+namespace weir {
+
+// What came since the plugin was last told something. Only the newest counts, so this never grows.
+struct SourceInstance::Told {
+  std::mutex mutex;
+  std::optional<bool> paused;        // guarded by mutex down to here
+  std::optional<std::string> cursor;
+  bool posted = false;
+};
+
+SourceInstance::SourceInstance(std::string name, std::shared_ptr<const Library> library, SourceSink& sink, const EventBounds& bounds)
+    : Instance(std::move(name), std::move(library)), sink_(sink), bounds_(bounds), told_(std::make_unique<Told>()) {
+  border_->attach(this);
+}
+
+SourceInstance::~SourceInstance() = default;
+
+Result<std::shared_ptr<SourceInstance>> SourceInstance::create(std::string name, std::shared_ptr<const Library> library,
+                                                               const std::string& config_json, SourceSink& sink,
+                                                               const EventBounds& bounds, std::string* json_pointer) {
+  const weir_source_v1* table = library->source();
+  if (table == nullptr)
+    return fail(Errc::bad_request, "plugin \"" + name + "\": " + library->path() + " is no source; it offers " + library->info().kinds.front());
+  std::shared_ptr<SourceInstance> made(new SourceInstance(std::move(name), std::move(library), sink, bounds), &Instance::end);
+  const auto created = made->Instance::create({table->create, table->start, table->stop, table->destroy}, config_json, json_pointer);
+  if (!created) return created.error();
+  return made;
+}
+
+weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted) {
+  if (const std::string wrong = wrong_with_batch(events, stride, count); !wrong.empty()) {
+    border_->counts.refused_invalid += count;
+    border_->misbehaving(wrong);
+    return WEIR_E_INVALID;
+  }
+  if (count == 0) return WEIR_OK;
+  std::uint32_t good = 0;
+  std::string wrong;
+  for (; good < count; ++good) {
+    wrong = wrong_with_event(event_at(events, stride, good), stride, bounds_);
+    if (!wrong.empty()) break;
+  }
+  weir_status status = WEIR_OK;
+  if (good != 0) {
+    status = sink_.emit(*this, events, stride, good, accepted);
+    if (*accepted > good) *accepted = good;
+  }
+  auto& counts = border_->counts;
+  counts.emitted += count;
+  counts.accepted += *accepted;
+  if (*accepted < good) {
+    // Whatever the sink calls it: the source learns where to go on.
+    counts.refused_full += good - *accepted;
+    return status == WEIR_E_CLOSED ? WEIR_E_CLOSED : WEIR_E_FULL;
+  }
+  if (good == count) return status == WEIR_PAUSE || status == WEIR_E_FULL ? WEIR_PAUSE : WEIR_OK;
+  ++counts.refused_invalid;
+  border_->misbehaving("event " + std::to_string(good) + " of " + std::to_string(count) + ": " + wrong);
+  // A PAUSE gets lost behind INVALID; the source then learns of it from the next event that finds no room.
+  return WEIR_E_INVALID;
+}
+
+void SourceInstance::pause() {
+  const std::lock_guard lock(told_->mutex);
+  told_->paused = true;
+  if (std::exchange(told_->posted, true)) return;
+  border_->strand().post_always("pause()", [this] { tell(); });
+}
+
+void SourceInstance::resume() {
+  const std::lock_guard lock(told_->mutex);
+  told_->paused = false;
+  if (std::exchange(told_->posted, true)) return;
+  border_->strand().post_always("resume()", [this] { tell(); });
+}
+
+void SourceInstance::accepted(std::string_view cursor) {
+  const std::lock_guard lock(told_->mutex);
+  told_->cursor.emplace(cursor);  // it speaks for all before it
+  if (std::exchange(told_->posted, true)) return;
+  border_->strand().post_always("accepted()", [this] { tell(); });
+}
+
+void SourceInstance::tell() {
+  std::optional<bool> paused;
+  std::optional<std::string> cursor;
+  {
+    const std::lock_guard lock(told_->mutex);
+    paused.swap(told_->paused);
+    cursor.swap(told_->cursor);
+    told_->posted = false;
+  }
+  const weir_source_v1& table = *library_->source();
+  if (cursor && table.accepted != nullptr) table.accepted(instance_, {cursor->data(), cursor->size()});
+  if (!paused) return;
+  const auto call = *paused ? table.pause : table.resume;
+  if (call != nullptr) call(instance_);
+}
+
+}  // namespace weir
