@@ -1,0 +1,259 @@
+#include "open_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "json_line.hpp"
+
+namespace weir::log_tail {
+namespace {
+
+constexpr std::size_t kHeadBytes = 256;
+constexpr std::size_t kTailBytes = 64;
+
+// Reads until `size` bytes are there or the file ends. Returns -1 with errno when it can't be read.
+ssize_t read_fully(int fd, char* to, std::size_t size, std::uint64_t offset) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t n = ::pread(fd, to + done, size - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -1;
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  return static_cast<ssize_t>(done);
+}
+
+}  // namespace
+
+OpenFile::OpenFile(const std::string& path, ReadBuffers& buffers) : buffers_(&buffers) {
+  struct stat st;
+  // Asked before opening: to open a device or a FIFO can have effects of its own.
+  if (::stat(path.c_str(), &st) != 0) {
+    error_ = errno;
+    return;
+  }
+  if (!S_ISREG(st.st_mode)) {
+    error_ = ENOTSUP;
+    return;
+  }
+  fd_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (fd_ < 0) {
+    error_ = errno;
+    return;
+  }
+  if (::fstat(fd_, &st) != 0 || !S_ISREG(st.st_mode)) {
+    error_ = ENOTSUP;
+    ::close(std::exchange(fd_, -1));
+    return;
+  }
+  id_ = id_of(st);
+}
+
+OpenFile::OpenFile(OpenFile&& other) noexcept
+    : buffers_(other.buffers_), fd_(std::exchange(other.fd_, -1)), error_(other.error_), id_(other.id_),
+      line_start_(other.line_start_), scanned_(other.scanned_), size_seen_(other.size_seen_),
+      head_(std::move(other.head_)), tail_(std::move(other.tail_)), kept_(std::exchange(other.kept_, {})),
+      kept_whole_(other.kept_whole_) {}
+
+OpenFile::~OpenFile() {
+  forget_kept();
+  if (fd_ >= 0) ::close(fd_);
+}
+
+std::uint64_t OpenFile::size() const {
+  struct stat st;
+  return ::fstat(fd_, &st) == 0 ? static_cast<std::uint64_t>(st.st_size) : 0;
+}
+
+void OpenFile::note_growth() {
+  const std::uint64_t now = size();
+  if (now > scanned_ && now > size_seen_ && same_content()) size_seen_ = now;
+}
+
+bool OpenFile::deleted() const {
+  struct stat st;
+  return ::fstat(fd_, &st) == 0 && st.st_nlink == 0;
+}
+
+bool OpenFile::read_at(char* to, std::size_t size, std::uint64_t offset) const {
+  return read_fully(fd_, to, size, offset) == static_cast<ssize_t>(size);
+}
+
+void OpenFile::begin_at(std::uint64_t offset) {
+  forget_kept();
+  line_start_ = scanned_ = offset;
+  head_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(offset, kHeadBytes)));
+  tail_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(offset, kTailBytes)));
+  if (!read_at(head_.data(), head_.size(), 0)) head_.clear();
+  if (!read_at(tail_.data(), tail_.size(), offset - tail_.size())) tail_.clear();
+}
+
+void OpenFile::begin_with_backlog(std::size_t lines) {
+  const std::uint64_t end = size();
+  const std::uint64_t floor = end > kBacklogBytesMax ? end - kBacklogBytesMax : 0;
+  std::uint64_t start = floor == 0 ? 0 : end;  // when not enough newlines are found
+  std::size_t newlines = lines + 1;            // the one before the first wanted line counts as well
+  for (std::uint64_t at = end; at > floor && newlines > 0;) {
+    const std::size_t n = static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes, at - floor));
+    at -= n;
+    if (!read_at(buffers_->chunk.data(), n, at)) break;
+    const char* const data = buffers_->chunk.data();
+    for (std::size_t left = n; left > 0 && newlines > 0;) {
+      const void* found = ::memrchr(data, '\n', left);
+      if (found == nullptr) break;
+      left = static_cast<std::size_t>(static_cast<const char*>(found) - data);
+      --newlines;
+      if (newlines == 0 || floor != 0) start = at + left + 1;
+    }
+  }
+  begin_at(start);
+}
+
+bool OpenFile::continues(std::uint64_t offset, std::string_view head, std::string_view tail) const {
+  std::string now(kHeadBytes, '\0');
+  if (size() < offset || head.size() > now.size() || tail.size() > now.size() || tail.size() > offset) return false;
+  if (!read_at(now.data(), head.size(), 0) || now.compare(0, head.size(), head) != 0) return false;
+  return read_at(now.data(), tail.size(), offset - tail.size()) && now.compare(0, tail.size(), tail) == 0;
+}
+
+bool OpenFile::same_content() const {
+  char now[kHeadBytes];
+  if (!read_at(now, head_.size(), 0) || std::memcmp(now, head_.data(), head_.size()) != 0) return false;
+  return read_at(now, tail_.size(), scanned_ - tail_.size()) && std::memcmp(now, tail_.data(), tail_.size()) == 0;
+}
+
+OpenFile::Outcome OpenFile::read_chunk(LineSink& sink) {
+  struct stat st;
+  if (::fstat(fd_, &st) != 0) {
+    error_ = errno;
+    return Outcome::failed;
+  }
+  const auto size = static_cast<std::uint64_t>(st.st_size);
+  if (size < scanned_ || !same_content()) return Outcome::truncated;
+  size_seen_ = size;
+  if (scanned_ == 0 && size > 0) skip_hole();
+  const ssize_t n = read_fully(fd_, buffers_->chunk.data(), kChunkBytes, scanned_);
+  if (n < 0) {
+    error_ = errno;
+    return Outcome::failed;
+  }
+  if (n == 0) return Outcome::at_end;
+  take({buffers_->chunk.data(), static_cast<std::size_t>(n)}, sink);
+  return Outcome::more;
+}
+
+// A program that does not write with O_APPEND goes on at its old place after its file was cut, which leaves a hole at the
+// front: zeros that nobody wrote and that would be read as the beginning of the first line.
+void OpenFile::skip_hole() {
+  const off_t data = ::lseek(fd_, 0, SEEK_DATA);
+  if (data <= 0) return;
+  std::vector<char>& chunk = buffers_->chunk;
+  const ssize_t n = read_fully(fd_, chunk.data(), kChunkBytes, static_cast<std::uint64_t>(data));
+  if (n <= 0) return;
+  const auto first = std::find_if(chunk.begin(), chunk.begin() + n, [](char c) { return c != '\0'; });
+  begin_at(static_cast<std::uint64_t>(data) + static_cast<std::uint64_t>(first - chunk.begin()));
+}
+
+bool OpenFile::take(std::string_view data, LineSink& sink) {
+  const std::uint64_t base = scanned_;
+  std::size_t at = 0;
+  while (at < data.size()) {
+    const void* found = std::memchr(data.data() + at, '\n', data.size() - at);
+    if (found == nullptr) break;
+    const std::size_t end = static_cast<std::size_t>(static_cast<const char*>(found) - data.data());
+    const std::string_view piece = data.substr(at, end - at);
+    const bool go_on = at != 0 || line_start_ == base ? deliver(piece, false, sink) : deliver_joined(piece, false, sink);
+    at = end + 1;
+    line_start_ = base + at;
+    if (!go_on) {
+      advance(data.substr(0, at));
+      return false;
+    }
+  }
+  keep(data.substr(at), at != 0 || line_start_ == base);
+  advance(data);
+  return true;
+}
+
+void OpenFile::advance(std::string_view data) {
+  if (head_.size() < kHeadBytes && head_.size() == scanned_) head_ += data.substr(0, kHeadBytes - head_.size());
+  tail_ += data.substr(data.size() - std::min(data.size(), kTailBytes));
+  if (tail_.size() > kTailBytes) tail_.erase(0, tail_.size() - kTailBytes);
+  scanned_ += data.size();
+}
+
+void OpenFile::forget_kept() {
+  buffers_->unfinished_bytes -= kept_.size();
+  kept_.clear();
+  kept_whole_ = true;
+}
+
+void OpenFile::keep(std::string_view data, bool begins_line) {
+  if (begins_line) forget_kept();
+  if (data.empty() || !kept_whole_) return;
+  const std::string_view part = data.substr(0, buffers_->line_bytes_max - std::min(buffers_->line_bytes_max, kept_.size()));
+  if (buffers_->unfinished_bytes + part.size() > kUnfinishedBytesMax) {
+    forget_kept();
+    kept_.shrink_to_fit();
+    kept_whole_ = false;
+    return;
+  }
+  kept_ += part;
+  buffers_->unfinished_bytes += part.size();
+}
+
+bool OpenFile::deliver(std::string_view text, bool partial, LineSink& sink) {
+  if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
+  Line line{text, text.size(), partial};
+  if (text.size() > buffers_->line_bytes_max) line.text = text.substr(0, cut_at_character(text, buffers_->line_bytes_max));
+  return sink.line(line);
+}
+
+// The line began in an earlier chunk and ends with `end`.
+bool OpenFile::deliver_joined(std::string_view end, bool partial, LineSink& sink) {
+  std::string& text = buffers_->line;
+  const std::uint64_t before = scanned_ - line_start_;
+  std::uint64_t bytes = before + end.size();
+  const char last = !end.empty() ? end.back() : tail_.empty() ? '\0' : tail_.back();
+  if (last == '\r') --bytes;
+  const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, buffers_->line_bytes_max));
+  if (kept_whole_) {
+    text = kept_;
+  } else {
+    text.resize(static_cast<std::size_t>(std::min<std::uint64_t>(before, wanted)));
+    const ssize_t n = read_fully(fd_, text.data(), text.size(), line_start_);
+    text.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+  }
+  if (text.size() < wanted) text += end.substr(0, wanted - text.size());
+  if (text.size() > wanted) text.resize(wanted);
+  forget_kept();
+  Line line{text, bytes, partial};
+  if (bytes > wanted) line.text = std::string_view(text).substr(0, cut_at_character(text, wanted));
+  return sink.line(line);
+}
+
+void OpenFile::finish(LineSink& sink) {
+  if (!has_unfinished()) return;
+  deliver_joined({}, true, sink);
+  line_start_ = scanned_;
+}
+
+bool OpenFile::restart(LineSink& sink) {
+  bool lost = size_seen_ > scanned_;
+  if (kept_whole_) {
+    finish(sink);
+  } else if (has_unfinished()) {
+    lost = true;  // what the file holds at that place now is something else
+  }
+  begin_at(0);
+  size_seen_ = 0;
+  return lost;
+}
+
+}  // namespace weir::log_tail

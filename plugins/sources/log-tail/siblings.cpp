@@ -1,0 +1,99 @@
+#include "siblings.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <memory>
+#include <optional>
+
+#include "glob.hpp"
+
+namespace weir::log_tail {
+namespace {
+
+constexpr std::array<std::string_view, 11> kNoText = {".gz",  ".xz",  ".zst", ".bz2", ".lz4", ".Z",
+                                                     ".zip", ".tmp", ".swp", ".part", "~"};
+
+std::int64_t nanoseconds(const statx_timestamp& t) { return t.tv_sec * 1'000'000'000 + t.tv_nsec; }
+
+std::optional<struct statx> look_at(int folder, const char* name, int flags) {
+  struct statx st;
+  if (::statx(folder, name, flags, STATX_BASIC_STATS | STATX_BTIME, &st) != 0) return std::nullopt;
+  return st;
+}
+
+Birth birth_in(const struct statx& st) {
+  return {{makedev(st.stx_dev_major, st.stx_dev_minor), static_cast<ino_t>(st.stx_ino)},
+          (st.stx_mask & STATX_BTIME) != 0 ? nanoseconds(st.stx_btime) : 0};
+}
+
+bool is_digits_and_marks(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789.-_:T") == std::string_view::npos &&
+         text.find_first_of("0123456789") != std::string_view::npos;
+}
+
+// "app.log.3" gives 3; dates are too long to be a count of rotations.
+std::optional<int> rotation_number(std::string_view path) {
+  const std::string_view last = path.substr(path.find_last_of(".-_") + 1);
+  int number = 0;
+  const auto [end, error] = std::from_chars(last.data(), last.data() + last.size(), number);
+  if (last.size() > 4 || error != std::errc() || end != last.data() + last.size()) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+RotatedName rotated_name(std::string_view base, std::string_view name) {
+  constexpr std::string_view kMarks = ".-_";
+  for (const std::string_view ending : kNoText) {
+    if (name.ends_with(ending)) return RotatedName::no;
+  }
+  if (name.size() <= base.size()) return RotatedName::no;
+  if (name.starts_with(base)) {
+    const std::string_view rest = name.substr(base.size());
+    if (kMarks.find(rest.front()) == std::string_view::npos) return RotatedName::no;
+    return is_digits_and_marks(rest) ? RotatedName::numbered : RotatedName::other;
+  }
+  const std::size_t dot = base.rfind('.');
+  if (dot == std::string_view::npos || dot == 0) return RotatedName::no;
+  const std::string_view stem = base.substr(0, dot), ending = base.substr(dot);
+  if (!name.starts_with(stem) || !name.ends_with(ending)) return RotatedName::no;
+  // A mark is asked for because app2.log is not a rotated app.log.
+  const std::string_view middle = name.substr(stem.size(), name.size() - base.size());
+  const bool rotated = kMarks.find(middle.front()) != std::string_view::npos && is_digits_and_marks(middle);
+  return rotated ? RotatedName::inside : RotatedName::no;
+}
+
+std::vector<Sibling> siblings_of(const std::string& path) {
+  std::vector<Sibling> found;
+  const std::string folder = folder_of(path);
+  const std::string_view base = base_name(path);
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), ::closedir);
+  if (!dir) return found;
+  bool all_counted = true;
+  while (const dirent* entry = ::readdir(dir.get())) {
+    const RotatedName form = rotated_name(base, entry->d_name);
+    if (form == RotatedName::no) continue;
+    const auto st = look_at(::dirfd(dir.get()), entry->d_name, AT_SYMLINK_NOFOLLOW);
+    if (!st || !S_ISREG(st->stx_mode)) continue;
+    all_counted = all_counted && rotation_number(entry->d_name).has_value();
+    found.push_back({folder + "/" + entry->d_name, birth_in(*st), nanoseconds(st->stx_mtime), form});
+  }
+  std::sort(found.begin(), found.end(), [&](const Sibling& a, const Sibling& b) {
+    if (all_counted) return rotation_number(a.path) > rotation_number(b.path);
+    return std::pair(a.modified_ns, a.path) < std::pair(b.modified_ns, b.path);
+  });
+  return found;
+}
+
+Birth birth_of(int fd) {
+  const auto st = look_at(fd, "", AT_EMPTY_PATH);
+  return st ? birth_in(*st) : Birth{};
+}
+
+}  // namespace weir::log_tail

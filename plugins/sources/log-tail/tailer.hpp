@@ -1,0 +1,62 @@
+// Follows all files that some patterns name: finds them, notices what happens to them, and reads them in turns.
+// Knows nothing of the hub; its owner calls it: drain() when fd() is readable, tick() every poll_ms, and work() after both
+// and for as long as it returns true.
+// Limits: kMatchesMax files; one call of work() takes about kSliceMs; nothing is read while the sink is full, but rotations
+// are still noticed then, so that their files are open before somebody removes them.
+// Threads: [strand]. Times are milliseconds of a clock that only goes forward.
+#pragma once
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "follower.hpp"
+
+namespace weir::log_tail {
+
+class Tailer {
+ public:
+  static constexpr std::int64_t kSliceMs = 10;
+  static constexpr std::int64_t kLookMs = 4000;      // between two looks at the folders, in case inotify missed something
+  static constexpr std::int64_t kNothingMs = 2000;   // a name may be missing so long before that is a state worth telling
+
+  // Files that exist now begin with their backlog; opens nothing before work().
+  Tailer(TailerOptions options, TailSink& sink, std::int64_t now);
+  ~Tailer();
+
+  int fd() const { return shared_.inotify.fd(); }
+  void drain(std::int64_t now);
+  void tick(std::int64_t now);
+  // One slice of looking and reading. True: there is more to do, call again soon.
+  bool work(std::int64_t now);
+
+  std::size_t files() const;  // open for reading now, by followed names
+
+ private:
+  struct ByPath {
+    bool operator()(const Follower* a, const Follower* b) const { return a->path() < b->path(); }
+  };
+
+  void look(std::int64_t now);
+  void on_folder(const FolderNews& news);
+  void all_dirty();
+  void queue(Follower& follower);
+  void remove(Follower& follower);
+  void report(std::int64_t now);
+
+  Shared shared_;
+  std::map<std::string, std::unique_ptr<Follower>> followers_;  // by path
+  std::set<Follower*, ByPath> dirty_;  // to be checked; app.log before app.log.1, so that it keeps what it has begun
+  std::deque<Follower*> ready_;        // to be read, in turns
+  bool look_wanted_ = true;
+  bool first_look_ = true;
+  bool incomplete_said_ = false;
+  std::int64_t looked_at_ = 0;
+  std::optional<std::int64_t> nothing_since_;  // no file matches
+  std::vector<std::string> problems_;          // of the last look
+  std::optional<std::string> reported_;        // the reason of the state that was told; empty: running
+};
+
+}  // namespace weir::log_tail

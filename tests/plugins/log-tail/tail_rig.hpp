@@ -1,0 +1,86 @@
+// A Tailer on real files, with a clock that the test moves and a list of what it delivered:
+// "line" for a line, "<renamed>" for a rotation, and marks behind: "abc +partial".
+#pragma once
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "log_files.hpp"
+#include "tailer.hpp"
+
+namespace weir::log_tail::test {
+
+using Items = std::vector<std::string>;
+
+class Collector final : public TailSink {
+ public:
+  bool line(const Origin& origin, const Line& line) override {
+    std::string item(line.text);
+    if (line.truncated()) item += " +" + std::to_string(line.bytes);
+    if (line.partial) item += " +partial";
+    add(origin, item);
+    return !full();
+  }
+  void rotated(const Origin& origin, Rotation why) override {
+    static constexpr const char* kWords[] = {"<renamed>", "<truncated>", "<deleted>", "<replaced>"};
+    add(origin, kWords[static_cast<int>(why)]);
+  }
+  void lost(const Origin& origin, std::string_view) override { add(origin, "<lost>"); }
+  bool full() const override { return items.size() >= room; }
+  void say(bool, const std::string& message) override { said.push_back(message); }
+  void state(bool degraded, const std::string& reason) override { states.push_back(degraded ? reason : "running"); }
+
+  Items take() { return std::exchange(items, {}); }
+
+  Items items;    // what was delivered since the last take()
+  Items origins;  // for each ever delivered: the file's name, or the path where that was needed
+  Items said, states;
+  std::size_t room = SIZE_MAX;
+
+ private:
+  void add(const Origin& origin, std::string item) {
+    items.push_back(std::move(item));
+    origins.emplace_back(origin.path.empty() ? origin.file : origin.path);
+  }
+};
+
+class TailRig {
+ public:
+  void start(const std::vector<std::string>& patterns) {
+    for (const std::string& pattern : patterns) options.files.push_back(pattern.front() == '/' ? pattern : folder.at(pattern));
+    tailer = std::make_unique<Tailer>(options, sink, now);
+    settle();
+  }
+  // Lets the tailer notice and read what happened up to now. With inotify the kernel has queued its news already when
+  // the call that made them returns, so there is nothing to wait for; without it, the time of the next poll comes.
+  void settle() {
+    if (options.inotify) tailer->drain(now);
+    else pass(options.poll_ms);
+    work();
+  }
+  // Time goes by, with a tick every poll_ms.
+  void pass(std::int64_t ms) {
+    for (const std::int64_t end = now + ms; now < end;) {
+      now += options.poll_ms;
+      tailer->tick(now);
+      work();
+    }
+  }
+  void work() {
+    while (tailer->work(now)) {
+    }
+  }
+  Items read() {
+    settle();
+    return sink.take();
+  }
+
+  LogFolder folder;
+  TailerOptions options;
+  Collector sink;
+  std::unique_ptr<Tailer> tailer;
+  std::int64_t now = 1'000'000;
+};
+
+}  // namespace weir::log_tail::test
