@@ -1,0 +1,348 @@
+#include "rules/engine.hpp"
+
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <unordered_map>
+
+#include "base/log.hpp"
+#include "rules/instance.hpp"
+
+namespace weir {
+namespace {
+
+using rules::Outcome;
+
+constexpr std::uint64_t kLogLinesPerSecond = 100;
+
+// Written by the shard's thread only, read by all; the hot path takes no lock.
+class Counter {
+ public:
+  void add(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+// Why events were dropped. A text is written once, before `used_` says that it is there.
+class Reasons {
+ public:
+  void add(std::string_view reason) {
+    const auto used = used_.load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < used; ++i)
+      if (text_[i] == reason) return count_[i].add();
+    if (used == kMax) return other_.add();
+    text_[used] = reason;
+    count_[used].add();
+    used_.store(used + 1, std::memory_order_release);
+  }
+  std::vector<std::pair<std::string, std::uint64_t>> get() const {
+    std::vector<std::pair<std::string, std::uint64_t>> out;
+    const auto used = used_.load(std::memory_order_acquire);
+    for (std::size_t i = 0; i < used; ++i) out.emplace_back(text_[i], count_[i].get());
+    if (other_.get() != 0) out.emplace_back("other", other_.get());
+    return out;
+  }
+
+ private:
+  static constexpr std::size_t kMax = 16;
+  std::array<std::string, kMax> text_;
+  std::array<Counter, kMax> count_;
+  Counter other_;
+  std::atomic<std::size_t> used_{0};
+};
+
+// Enough of the rule for channel names to refuse what no channel can be called; the routing knows the rest.
+const char* bad_channel(std::string_view name) {
+  if (name.empty() || name.size() > 255) return "a channel's name has 1 to 255 bytes";
+  if (!json::valid_utf8(name)) return "the channel's name is not UTF-8";
+  for (const char c : name)
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '*' || c == '{' || c == '}') return "a channel's name has no spaces, control characters, *, { or }";
+  if (name.front() == '/' || name.back() == '/' || name.find("//") != std::string_view::npos) return "a channel's name has no empty segment";
+  return nullptr;
+}
+
+}  // namespace
+
+struct RuleEngine::Impl {
+  Impl(RuleOutput& o, const Clock& c, const Limits& l) : output(o), clock(c), limits(l) {}
+  UnixMs event_time() {
+    if (now == 0) now = clock.unix_ms();
+    return now;
+  }
+
+  RuleOutput& output;
+  const Clock& clock;
+  const Limits limits;
+  std::vector<std::unique_ptr<Slot>> slots;
+  std::unordered_map<std::string, std::string> stopped;  // channels that on_error = stop-channel ended, and why
+  rules::SharedDoc shared;
+  const Draft* current = nullptr;  // the event that the running hook looks at
+  UnixMs now = 0;                  // 0: not asked for yet in this run
+  std::vector<std::pair<std::string, Draft>> published;
+  std::size_t published_before = 0;  // by hooks that have returned
+};
+
+// One program on this shard.
+class RuleEngine::Slot final : public rules::Host {
+ public:
+  Slot(std::shared_ptr<const RuleProgram> program, Impl& engine) : program_(std::move(program)), engine_(engine) {}
+
+  // Runs the rule's hooks. failed: on_error has not been applied yet; why() tells.
+  Outcome apply(Draft& draft, rules::ChannelContext& context, std::vector<Draft>& more) {
+    events_.add();
+    if (quarantined_ && engine_.clock.steady_ms() < retry_at_) {
+      skipped_.add();
+      return Outcome::failed;
+    }
+    if (!ensure_instance()) return failed(why_);
+    engine_.current = &draft;
+    engine_.published_before = engine_.published.size();
+    auto outcome = Outcome::keep;
+    if (program_->has_filter()) outcome = instance_->filter(draft, engine_.shared, context);
+    if (outcome == Outcome::keep && program_->has_transform()) outcome = instance_->transform(draft, engine_.shared, context, more);
+    engine_.current = nullptr;
+    if (outcome == Outcome::failed) {
+      engine_.published.resize(engine_.published_before);  // a call that failed has said nothing
+      auto reason = instance_->reason();
+      if (!instance_->usable()) instance_.reset();
+      return failed(reason);
+    }
+    published_.add(engine_.published.size() - engine_.published_before);
+    errors_in_a_row_ = 0;
+    if (quarantined_) release();
+    if (outcome == Outcome::keep) {
+      kept_.add();
+    } else {
+      dropped_.add();
+      why_ = instance_->reason();
+      reasons_.add(why_);
+    }
+    return outcome;
+  }
+  const std::string& why() const { return why_; }
+  RuleOnError on_error() const { return program_->settings().on_error; }
+  void forget(rules::ChannelContext& context) {
+    if (instance_) instance_->forget(context);
+  }
+
+  RuleStatus status() const {
+    RuleStatus out;
+    out.script = program_->settings().script;
+    {
+      const std::lock_guard lock(mutex_);
+      out.quarantined = shown_quarantined_;
+      out.reason = shown_reason_;
+      out.quarantined_since = shown_since_;
+    }
+    out.events = events_.get();
+    out.kept = kept_.get();
+    out.dropped = dropped_.get();
+    out.errors = errors_.get();
+    out.budget_stops = budget_stops_.get();
+    out.skipped = skipped_.get();
+    out.published = published_.get();
+    out.log_lines_lost = log_lines_lost_.get();
+    out.reasons = reasons_.get();
+    return out;
+  }
+
+  // Host
+  UnixMs now() override { return engine_.event_time(); }
+  void log(log::Level level, std::string_view message) override {
+    const auto second = engine_.clock.steady_ms() / 1000;
+    if (second != log_second_) {
+      if (lost_now_ != 0)
+        log::warn("rules", "log lines of a rule were left out", {{"script", program_->settings().script}, {"count", lost_now_}});
+      log_second_ = second;
+      logged_ = lost_now_ = 0;
+    }
+    if (++logged_ > kLogLinesPerSecond) {
+      ++lost_now_;
+      log_lines_lost_.add();
+      return;
+    }
+    log::write(level, "rules", message, {{"script", program_->settings().script}});
+  }
+  const char* publish(std::string_view channel, std::string_view event, std::string_view data) override {
+    if (engine_.current == nullptr) return "only while an event is handled";
+    if (const char* wrong = bad_channel(channel)) return wrong;
+    if (event.empty() || event.size() > 255 || !json::valid_utf8(event)) return "an event's name has 1 to 255 bytes of UTF-8";
+    if (engine_.current->hops >= kHopsMax) return "this event was published on by rules 4 times already; do they go in circles?";
+    if (engine_.published.size() - engine_.published_before >= kPublishedMax) return "more than 64 events published for one event";
+    Draft draft;
+    draft.event = event;
+    draft.data = data;
+    draft.key = engine_.current->key;
+    draft.time_ms = engine_.current->time_ms;
+    draft.source = engine_.current->source;
+    draft.hops = static_cast<std::uint8_t>(engine_.current->hops + 1);
+    engine_.published.emplace_back(std::string(channel), std::move(draft));
+    return nullptr;
+  }
+
+ private:
+  bool ensure_instance() {
+    if (instance_) return true;
+    const auto& settings = program_->settings();
+    rules::InstanceSettings wanted;
+    wanted.script = settings.script;
+    wanted.params_json = program_->params_json();
+    wanted.budget = {settings.ops.value_or(engine_.limits.rule_ops), settings.time_ms.value_or(engine_.limits.rule_ms),
+                     settings.bytes.value_or(engine_.limits.rule_bytes)};
+    wanted.load_ms = engine_.limits.rule_load_ms;
+    wanted.data_bytes_max = static_cast<std::size_t>(engine_.limits.data_bytes);
+    wanted.jit = settings.jit;
+    auto made = rules::Instance::load(wanted, program_->instrumented(), *this);
+    if (!made) {
+      why_ = made.error().message;
+      return false;
+    }
+    instance_ = std::move(*made);
+    return true;
+  }
+
+  Outcome failed(std::string reason) {
+    errors_.add();
+    if (reason.find(" budget exceeded (") != std::string::npos) budget_stops_.add();
+    ++errors_in_a_row_;
+    why_ = "rule error: " + reason;
+    log(log::Level::warn, why_);
+    const bool over = quarantined_ || errors_in_a_row_ >= engine_.limits.rule_errors_in_a_row;
+    if (over) retry_at_ = engine_.clock.steady_ms() + kQuarantineMs;
+    const std::lock_guard lock(mutex_);
+    shown_reason_ = reason;
+    if (over && !quarantined_) {
+      quarantined_ = shown_quarantined_ = true;
+      shown_since_ = engine_.clock.unix_ms();
+      log::error("rules", "a rule is quarantined; it is tried again every 30 s",
+                 {{"script", program_->settings().script}, {"errors", errors_in_a_row_}, {"error", reason}});
+    }
+    return Outcome::failed;
+  }
+  void release() {
+    quarantined_ = false;
+    log::info("rules", "a rule is out of quarantine", {{"script", program_->settings().script}});
+    const std::lock_guard lock(mutex_);
+    shown_quarantined_ = false;
+  }
+
+  const std::shared_ptr<const RuleProgram> program_;
+  Impl& engine_;
+  std::unique_ptr<rules::Instance> instance_;
+  std::string why_;
+  std::int64_t errors_in_a_row_ = 0;
+  bool quarantined_ = false;
+  SteadyMs retry_at_ = 0;
+  SteadyMs log_second_ = -1;
+  std::uint64_t logged_ = 0, lost_now_ = 0;
+  Counter events_, kept_, dropped_, errors_, budget_stops_, skipped_, published_, log_lines_lost_;
+  Reasons reasons_;
+
+  mutable std::mutex mutex_;  // for what follows; taken on errors and by status(), never by an event that goes well
+  bool shown_quarantined_ = false;
+  std::string shown_reason_;
+  UnixMs shown_since_ = 0;
+};
+
+class RuleEngine::Chain final : public RuleChain {
+ public:
+  Chain(Impl& engine, std::span<const std::size_t> rules, std::string_view channel, const Variables& variables)
+      : engine_(engine), channel_(channel), variables_(variables) {
+    for (const auto rule : rules) slots_.push_back(engine.slots.at(rule).get());
+    contexts_.resize(slots_.size());
+    for (auto& context : contexts_) {
+      context.channel = channel_;
+      context.variables = &variables_;
+    }
+  }
+  ~Chain() override {
+    for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i]->forget(contexts_[i]);
+  }
+
+  RuleVerdict run(Draft& draft, std::vector<Draft>& more) override {
+    if (!engine_.stopped.empty())
+      if (const auto found = engine_.stopped.find(channel_); found != engine_.stopped.end()) return {false, found->second, true};
+    engine_.shared.ready = false;
+    engine_.now = 0;
+    auto verdict = run_rules(draft, more);
+    if (!engine_.published.empty()) {
+      // What receives them may run rules of this engine again.
+      auto published = std::move(engine_.published);
+      engine_.published.clear();
+      for (auto& [channel, event] : published) engine_.output.publish(std::move(channel), std::move(event));
+    }
+    return verdict;
+  }
+
+ private:
+  RuleVerdict run_rules(Draft& draft, std::vector<Draft>& more) {
+    RuleVerdict last{false, {}, false};  // of the event that was dropped last
+    bool first_kept = true;              // `draft` is still there; `others_` are the events split off
+    others_.clear();
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      next_.clear();
+      if (first_kept) first_kept = one(i, draft, next_, last);
+      for (auto& other : others_) {
+        if (stopped(last)) break;
+        engine_.shared.ready = false;
+        split_.clear();
+        if (!one(i, other, split_, last)) continue;
+        next_.push_back(std::move(other));
+        for (auto& event : split_) next_.push_back(std::move(event));
+      }
+      if (!others_.empty()) engine_.shared.ready = false;
+      others_.swap(next_);
+      if (stopped(last)) return last;
+      if (others_.size() + 1 > kEventsMax) return {false, "rule error: more than 256 events out of one", true};
+      if (!first_kept && others_.empty()) return last;
+    }
+    if (!first_kept) {
+      draft = std::move(others_.front());
+      others_.erase(others_.begin());
+    }
+    for (auto& event : others_) more.push_back(std::move(event));
+    return {};
+  }
+  bool stopped(const RuleVerdict& last) const { return last.failed && !engine_.stopped.empty() && engine_.stopped.contains(channel_); }
+
+  bool one(std::size_t i, Draft& draft, std::vector<Draft>& more, RuleVerdict& last) {
+    auto& slot = *slots_[i];
+    const auto outcome = slot.apply(draft, contexts_[i], more);
+    if (outcome == Outcome::keep) return true;
+    if (outcome == Outcome::failed && slot.on_error() == RuleOnError::pass) return true;
+    last.reason = slot.why();
+    last.failed = outcome == Outcome::failed;
+    if (last.failed && slot.on_error() == RuleOnError::stop_channel && engine_.stopped.size() < static_cast<std::size_t>(engine_.limits.channels)) {
+      last.reason = "channel stopped by a " + last.reason;
+      if (engine_.stopped.emplace(channel_, last.reason).second) log::error("rules", "a channel is stopped until the rules are loaded anew", {{"channel", channel_}, {"reason", last.reason}});
+    }
+    return false;
+  }
+
+  Impl& engine_;
+  const std::string channel_;
+  const Variables variables_;
+  std::vector<Slot*> slots_;
+  std::vector<rules::ChannelContext> contexts_;
+  std::vector<Draft> others_, next_, split_;
+};
+
+RuleEngine::RuleEngine(std::vector<std::shared_ptr<const RuleProgram>> programs, RuleOutput& output, const Clock& clock, const Limits& limits)
+    : impl_(std::make_unique<Impl>(output, clock, limits)) {
+  for (auto& program : programs) impl_->slots.push_back(std::make_unique<Slot>(std::move(program), *impl_));
+}
+RuleEngine::~RuleEngine() = default;
+
+std::unique_ptr<RuleChain> RuleEngine::open(std::span<const std::size_t> rules, std::string_view channel, const Variables& variables) {
+  return std::make_unique<Chain>(*impl_, rules, channel, variables);
+}
+
+std::vector<RuleStatus> RuleEngine::status() const {
+  std::vector<RuleStatus> out;
+  for (const auto& slot : impl_->slots) out.push_back(slot->status());
+  return out;
+}
+
+}  // namespace weir

@@ -1,0 +1,65 @@
+// The rules of one shard: one isolated Lua state for each program, made when its first event comes, and the chains of
+// the channels that run through them. A rule that fails is answered by its on_error; one that keeps failing
+// (limits.rule_errors_in_a_row) is quarantined: not run any more, but tried with one event every 30 seconds.
+// Limits: limits.rule_*; kPublishedMax events published in one hook call, kHopsMax times on; kEventsMax events out of one.
+// Threads: [channel] for all but status(), which is [any].
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/limits.hpp"
+#include "routing/rule_chain.hpp"
+#include "rules/program.hpp"
+
+namespace weir {
+
+// Where hub.publish goes. Called at the end of RuleChain::run(), when the engine may be used again.
+class RuleOutput {
+ public:
+  virtual ~RuleOutput() = default;
+  // The hops of `draft` are counted already. Must not throw.
+  virtual void publish(std::string channel, Draft draft) = 0;
+};
+
+// One rule on one shard, for /stats and /health.
+struct RuleStatus {
+  std::string script;
+  bool quarantined = false;
+  std::string reason;         // the last error; empty: there was none
+  UnixMs quarantined_since = 0;
+  std::uint64_t events = 0;   // hook runs started: one for each event that reached the rule
+  std::uint64_t kept = 0;
+  std::uint64_t dropped = 0;  // because the rule said so
+  std::uint64_t errors = 0;   // including budget_stops
+  std::uint64_t budget_stops = 0;
+  std::uint64_t skipped = 0;  // not run, the rule being quarantined
+  std::uint64_t published = 0;
+  std::uint64_t log_lines_lost = 0;
+  std::vector<std::pair<std::string, std::uint64_t>> reasons;  // of `dropped`; the first 16, then "other"
+};
+
+class RuleEngine final : public RuleProvider {
+ public:
+  static constexpr std::uint8_t kHopsMax = 4;
+  static constexpr std::size_t kPublishedMax = 64, kEventsMax = 256;
+  static constexpr SteadyMs kQuarantineMs = 30'000;
+
+  // `programs`: in the order of the manifest's list of distinct rules. `output` and `clock` outlive the engine.
+  RuleEngine(std::vector<std::shared_ptr<const RuleProgram>> programs, RuleOutput& output, const Clock& clock, const Limits& limits);
+  ~RuleEngine() override;
+
+  std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel, const Variables& variables) override;
+  std::vector<RuleStatus> status() const;
+
+ private:
+  class Slot;
+  class Chain;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir

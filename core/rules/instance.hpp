@@ -1,0 +1,65 @@
+// One rule in one Lua state: loads the script, tells what it has, and runs its hooks on one event at a time.
+// Private to this layer. Threads: [channel].
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rules/state.hpp"
+
+namespace weir::rules {
+
+struct Budget {
+  std::int64_t ops = 0, time_ms = 0, bytes = 0;
+};
+
+struct InstanceSettings {
+  std::string script;
+  std::string params_json = "{}";
+  Budget budget;
+  std::int64_t load_ms = 0;
+  std::size_t data_bytes_max = 1024 * 1024;
+  bool jit = false;
+};
+
+// What the returned table says besides its functions, as JSON texts; empty: not there.
+struct Description {
+  bool filter = false, transform = false;
+  std::string params, tests;
+};
+
+enum class Outcome : std::uint8_t { keep, drop, failed };
+
+class Instance {
+ public:
+  // Errors: bad_request - "script:line: message", whatever keeps the script from being a rule.
+  static Result<std::unique_ptr<Instance>> load(const InstanceSettings& settings, const std::string& instrumented, Host& host);
+
+  const Description& description() const { return description_; }
+  Result<void> set_params(const std::string& params_json);
+
+  // `shared` is the index of draft.data, ready or not; it must be marked not ready when the data changes.
+  // drop: reason() is what the rule said, or empty. failed: reason() is the error.
+  Outcome filter(const Draft& draft, SharedDoc& shared, ChannelContext& context);
+  // keep: draft is what came of it, further events are appended to `more`.
+  Outcome transform(Draft& draft, SharedDoc& shared, ChannelContext& context, std::vector<Draft>& more);
+
+  const std::string& reason() const { return state_.reason; }
+  std::int64_t operations() const { return state_.operations_last; }
+  void forget(ChannelContext& context);  // gives the context's table back
+  bool usable() const { return usable_; }  // false: throw the instance away and load a new one
+
+ private:
+  Instance() = default;
+  Outcome run(int hook, int runner, const Draft& draft, SharedDoc& shared, ChannelContext& context);
+  State state_;
+  Description description_;
+  Budget budget_;
+  int rule_table_ = -2, filter_ = -2, transform_ = -2, run_filter_ = -2, run_transform_ = -2;
+  bool usable_ = true;
+};
+
+
+
+
+}  // namespace weir::rules

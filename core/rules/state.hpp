@@ -1,0 +1,126 @@
+// One isolated Lua state: its memory, its meter, its own libraries, and the event that a hook is looking at.
+// Private to this layer; knows Lua only by name, so that no header includes it.
+// What C functions called by Lua keep between them lives here and not on their stack: an error leaves their frames
+// without looking back, so those frames hold nothing that needs a destructor.
+// Limits: bytes_max of memory; the meter's budget for each call.
+// Threads: [channel], that of the shard the state belongs to.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "routing/draft.hpp"
+#include "rules/meter.hpp"
+
+struct lua_State;
+
+namespace weir::rules {
+
+// What a rule can reach outside of its state.
+class Host {
+ public:
+  virtual ~Host() = default;
+  virtual UnixMs now() = 0;  // when the event came in; the same for a whole event
+  virtual void log(log::Level level, std::string_view message) = 0;
+  // nullptr: taken. Else why not, as a text that lives for ever.
+  virtual const char* publish(std::string_view channel, std::string_view event, std::string_view data) = 0;
+};
+
+// The index of one event's data, made when the first rule looks at it and shared by all rules of its chain.
+struct SharedDoc {
+  json::Doc doc;
+  bool ready = false;
+};
+
+// What is told to hooks of the channel they run for; its Lua table is made at the first event.
+struct ChannelContext {
+  std::string_view channel;
+  const Variables* variables = nullptr;
+  int reference = -2;            // in the state's registry; -2: not made yet
+  std::uint64_t incarnation = 0; // of the state that made it
+  std::string source;            // what the table says now
+};
+
+struct State {
+  State() = default;
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  // Makes the Lua state with its libraries. Errors: internal - not enough memory (bytes_max too small).
+  Result<void> open(std::string_view script, std::int64_t bytes_limit, bool jit);
+  // Runs the instrumented source's top level; what it returns is on top of the stack then.
+  // Errors: bad_request - "script:line: message".
+  Result<void> run_top_level(const std::string& instrumented, std::int64_t ops, std::int64_t time_ms);
+
+  // A protected call of a C function by its registry reference, under the meter: pushes nothing, takes nothing.
+  // Errors: limit_exceeded - a budget; bad_request - an error of the script. The message has script:line where known.
+  Result<void> call(int function_reference, std::int64_t ops, std::int64_t time_ms);
+  // After an error: gives memory back. False: even so the state is nearly full and should be thrown away.
+  bool recover();
+  std::int64_t operations() const { return operations_last; }
+
+  lua_State* L = nullptr;
+  std::string script;
+  Meter meter;
+  std::size_t bytes = 0, bytes_max = 0;
+  Host* host = nullptr;
+  std::uint64_t incarnation = 0;
+  std::int64_t operations_last = 0;
+  const char* stack_base = nullptr;  // where the C stack stood when the call began
+  int gas_reference = -2;            // the accessor closure of the counter
+  int chunk_reference = -2;          // the compiled script, until it has run
+  int index_mt = -2, array_mt = -2, event_mt = -2, many_mt = -2;  // registry references of metatables
+  const void *object_id = nullptr, *array_id = nullptr, *event_id = nullptr, *many_id = nullptr;
+
+  // The event of the running hook.
+  const Draft* draft = nullptr;
+  ChannelContext* context = nullptr;
+  SharedDoc* shared = nullptr;
+  std::uint32_t generation = 0;          // grows by one with each hook call
+  std::uint8_t event_flags = 0;          // by field: read or written
+  bool data_open = false;                // `flags` belongs to this event's data
+  std::vector<std::uint8_t> flags;       // by node of the index
+  std::size_t data_bytes_max = 1024 * 1024;
+
+  // Scratch space of the C functions.
+  std::string text, text2, out;
+  json::Doc decode_doc;
+  std::vector<std::string_view> keys;
+
+  // What the last hook call came to.
+  bool kept = false;
+  std::string reason;
+  bool in_place = false;          // the result is one event, not a list
+  bool patched = false;           // `patch` holds the event's fields; its data only if `data_changed`
+  bool data_changed = false;
+  Draft patch;
+  std::vector<Draft> results;     // of hub.many
+
+  // What call() runs.
+  int hook_reference = -2;
+  int params_reference = -2;
+};
+
+State& state_of(lua_State* L);
+// Raises the budget error of the state's tripped meter. Never returns.
+[[noreturn]] void raise_budget(lua_State* L);
+inline void charge(State& s, std::int64_t operations) {
+  if (!s.meter.charge(operations)) raise_budget(s.L);
+}
+// Raises an error when C code calls Lua that calls C too deeply (callbacks of gsub, comparators of sort).
+void check_c_stack(lua_State* L);
+
+// The libraries, each adding to the table on top of the stack (the environment of the script).
+void open_base(lua_State* L, State& s);
+void open_string(lua_State* L);
+void open_table(lua_State* L);
+void open_hub(lua_State* L);
+void open_lazy(lua_State* L, State& s);
+
+}  // namespace weir::rules
