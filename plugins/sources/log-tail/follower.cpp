@@ -122,7 +122,8 @@ void Follower::open_current(std::int64_t now) {
     }
     struct stat st;
     steady = steady && ::stat(path_.c_str(), &st) == 0 && id_of(st) == current.id();
-    if (!steady && attempt < kAttempts) continue;
+    // Taking what was seen so far could change the order; the rotation that disturbed us brings another check anyway.
+    if (!steady) continue;
 
     problem_.clear();
     if (!generations_.empty()) {
