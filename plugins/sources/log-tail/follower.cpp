@@ -69,6 +69,7 @@ void Follower::missing(std::int64_t now) {
 }
 
 void Follower::check(std::int64_t now) {
+  more_waiting_ = false;
   struct stat st;
   if (::stat(path_.c_str(), &st) != 0) {
     problem_ = is_absent(errno) ? std::string() : "can't look at " + path_ + ": " + std::strerror(errno);
@@ -96,6 +97,8 @@ void Follower::check(std::int64_t now) {
     say_once(path_ + " is the same file as " + owner->path() + ", which is read already");
   } else if (generations_.size() < kGenerationsMax) {
     open_current(now);
+  } else {
+    more_waiting_ = true;
   }
 }
 
@@ -111,15 +114,7 @@ void Follower::open_current(std::int64_t now) {
     const std::int64_t folder_changed = folder_change_ns(real);
     const std::vector<Sibling> siblings = siblings_of(real);
     std::vector<OpenFile> between;
-    bool steady = true;
-    for (const Sibling& sibling : siblings) {
-      if (!was_between(sibling, current.id(), real)) continue;
-      OpenFile file(sibling.path, shared_.buffers);
-      steady = steady && file.is_open() && file.id() == sibling.birth.id;
-      if (file.is_open() && shared_.book.owner(file.id()) == nullptr && file.id() != current.id()) {
-        between.push_back(std::move(file));
-      }
-    }
+    bool steady = open_between(siblings, current.id(), real, between);
     struct stat st;
     steady = steady && ::stat(path_.c_str(), &st) == 0 && id_of(st) == current.id();
     // Taking what was seen so far could change the order; the rotation that disturbed us brings another check anyway.
@@ -130,13 +125,12 @@ void Follower::open_current(std::int64_t now) {
       generations_.back().why = why_replaced(real);
       generations_.back().ended_at = now;
     }
-    for (OpenFile& file : between) {
-      if (shared_.book.owner(file.id()) != nullptr) continue;
-      append(std::move(file), now);
-      generations_.back().ended_at = now;
-    }
-    append(std::move(current), now);
+    const bool all = generations_.size() + between.size() < kGenerationsMax;
+    for (OpenFile& file : between) append(std::move(file), now);
     real_path_ = real;
+    more_waiting_ = !all;
+    if (!all) return;  // the youngest come when the row is shorter; they are still found as brothers that nobody knows
+    append(std::move(current), now);
     known_siblings_.clear();
     for (const Sibling& sibling : siblings) known_siblings_.insert(sibling.birth);
     folder_changed_ns_ = folder_changed;
@@ -145,6 +139,25 @@ void Follower::open_current(std::int64_t now) {
     said_.clear();
     return;
   }
+}
+
+// Opens those of the siblings that came between, oldest first, as many as the row has room for. False when they changed
+// their names meanwhile.
+bool Follower::open_between(const std::vector<Sibling>& siblings, FileId current, const std::string& real,
+                            std::vector<OpenFile>& between) {
+  for (const Sibling& sibling : siblings) {
+    if (!was_between(sibling, current, real)) continue;
+    if (generations_.size() + between.size() >= kGenerationsMax) break;
+    OpenFile file(sibling.path, shared_.buffers);
+    if (file.is_open() && file.id() == sibling.birth.id) {
+      between.push_back(std::move(file));
+    } else if (file.is_open() || is_absent(file.error())) {
+      return false;
+    } else {
+      shared_.sink.lost(origin(), sibling.path + " can't be read: " + std::strerror(file.error()));
+    }
+  }
+  return true;
 }
 
 // Did this file have the followed name between the newest generation and `current`?
@@ -175,7 +188,7 @@ void Follower::append(OpenFile file, std::int64_t now) {
   const Birth birth = birth_of(file.fd());
   const int watch = shared_.inotify.watch_file(file.fd());
   if (watch >= 0) shared_.watches[watch] = this;
-  generations_.push_back({std::move(file), birth, watch, now, 0, Rotation::renamed});
+  generations_.push_back({std::move(file), birth, watch, now, now, Rotation::renamed});
   begin(generations_.back());
 }
 

@@ -14,6 +14,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "shared.hpp"
 
@@ -46,6 +47,9 @@ class Follower final : private LineSink {
   bool done() const { return done_; }                          // the name is gone and so is the file
   bool reading() const { return !generations_.empty(); }
 
+  // The row was full when it was checked last and has room again.
+  bool wants_check() const { return more_waiting_ && generations_.size() <= kGenerationsMax / 2; }
+
   bool queued = false;  // the tailer's note: waits in its queue for a turn to read
 
  private:
@@ -61,6 +65,7 @@ class Follower final : private LineSink {
   bool line(const Line& line) override { return shared_.sink.line(origin(), line); }
   Origin origin() const;
   void open_current(std::int64_t now);
+  bool open_between(const std::vector<Sibling>& siblings, FileId current, const std::string& real, std::vector<OpenFile>& between);
   bool was_between(const Sibling& sibling, FileId current, const std::string& real) const;
   Rotation why_replaced(const std::string& real) const;
   void append(OpenFile file, std::int64_t now);
@@ -79,6 +84,7 @@ class Follower final : private LineSink {
   const std::string file_;
   bool was_there_;
   bool name_deleted_ = false;
+  bool more_waiting_ = false;
   bool done_ = false;
   std::string real_path_;
   std::string problem_;

@@ -180,7 +180,14 @@ bool Tailer::work(std::int64_t now) {
     ready_.pop_front();
     follower.queued = false;
     if (follower.read(now)) queue(follower);
-    else if (follower.done()) remove(follower);
+    else if (follower.done()) {
+      remove(follower);
+      continue;
+    }
+    if (follower.wants_check()) {
+      dirty_.insert(&follower);
+      return true;
+    }
     if (slice.over()) return !ready_.empty();
   }
   return false;

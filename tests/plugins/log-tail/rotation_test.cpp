@@ -91,6 +91,21 @@ TEST_P(RotationTest, FiveRotationsBetweenTwoLooksComeInOrder) {
   EXPECT_EQ(rig.read(), (Items{"<renamed>", "1", "<renamed>", "2", "<renamed>", "3", "<renamed>", "4", "<renamed>", "5"}));
 }
 
+TEST_P(RotationTest, MoreRotationsThanTheRowHoldsComeInOrder) {
+  constexpr int kRotations = static_cast<int>(3 * Follower::kGenerationsMax);
+  folder.append("a.log", "0\n");
+  rig.start({"a.log"});
+  Items expected{"0"};
+  for (int i = 1; i <= kRotations; ++i) {
+    for (int n = i - 1; n >= 1; --n) folder.rename("a.log." + std::to_string(n), "a.log." + std::to_string(n + 1));
+    folder.rename("a.log", "a.log.1");
+    folder.append("a.log", std::to_string(i) + "\n");
+    expected.push_back("<renamed>");
+    expected.push_back(std::to_string(i));
+  }
+  EXPECT_EQ(rig.read(), expected);
+}
+
 TEST_P(RotationTest, DatesInTheNamesOfRotatedFilesKeepTheirOrder) {
   folder.append("a.log", "0\n");
   rig.start({"a.log"});
