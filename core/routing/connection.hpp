@@ -79,6 +79,7 @@ struct Connection {
   std::vector<Attachment*> attachments;  // owned by Subscribers; a handful for most, so a list is searched, not hashed
   std::vector<Attachment*> waiting;      // those that read from history and wait for room in the outbox
   std::uint64_t delivered = 0, received = 0;
+  void* user = nullptr;  // of whoever owns the port
 };
 
 }  // namespace weir

@@ -28,7 +28,8 @@ Shard::Shard(const Settings& settings, ShardPort& port)
     : settings_(settings), limits_(*settings.limits), clock_(*settings.clock), port_(port), random_(settings.seed),
       channels_(settings.routes, limits_, settings.count, settings.rules, clock_, random_.next(), *this),
       subscribers_(settings.id, settings.count, settings.routes, limits_, clock_, *this), wheel_(kWheelSlots),
-      wheel_at_(clock_.steady_ms() / 1000) {}
+      wheel_at_(clock_.steady_ms() / 1000),
+      ages_(std::any_of(settings.routes->channels().begin(), settings.routes->channels().end(), [](const ChannelRoute& r) { return r.history.age_max_ms != 0; })) {}
 
 Shard::~Shard() = default;
 
@@ -58,7 +59,13 @@ void Shard::run_local() {
 }
 
 void Shard::deliver(Mail mail) {
-  handle(mail);
+  if (in_local_ || !local_.empty()) {
+    local_.push_back(std::move(mail));
+  } else {
+    in_local_ = true;
+    handle(mail);
+    in_local_ = false;
+  }
   run_local();
 }
 
@@ -268,6 +275,11 @@ void Shard::act_publish(Connection& c, const ClientFrame& frame) {
   if (auto ok = check_access(route->publish, c.identity, "publish to", channel); !ok) return say_error(c, frame.id, ok.error());
   if (frame.data.size() > static_cast<std::size_t>(limits_.data_bytes))
     return say_error(c, frame.id, fail(Errc::too_large, "\"data\" has " + std::to_string(frame.data.size()) + " bytes; at most " + std::to_string(limits_.data_bytes) + " are allowed (limits.data_bytes)"));
+  if (port_.full(owner(channel))) {
+    Error busy = fail(Errc::rate_limited, "the hub has more to do than it can do at once; publish this again in a moment");
+    busy.retry_after_ms = 100;
+    return say_error(c, frame.id, busy);
+  }
   Draft draft;
   draft.event = frame.event;
   draft.data = frame.data;
@@ -378,8 +390,15 @@ std::optional<std::int64_t> Shard::tick() {
     channels_.prune(now);
   }
   run_local();
-  if (connections_.empty() && channels_.history_bytes() == 0) return std::nullopt;
-  return (second + 1) * 1000 - now;
+  std::optional<std::int64_t> next;
+  if (ages_ && channels_.history_bytes() != 0) next = kPruneEveryMs;
+  for (SteadyMs ahead = 1; ahead < static_cast<SteadyMs>(kWheelSlots) && !connections_.empty(); ++ahead) {
+    if (wheel_[static_cast<std::size_t>(wheel_at_ + ahead) % kWheelSlots].empty()) continue;
+    const std::int64_t in = (wheel_at_ + ahead) * 1000 - now;
+    next = next ? std::min(*next, in) : in;
+    break;
+  }
+  return next;
 }
 
 }  // namespace weir

@@ -25,6 +25,7 @@ class ShardPort {
  public:
   virtual ~ShardPort() = default;
   virtual void mail(ShardId to, Mail mail) = 0;  // into the mailbox of another shard, in order
+  virtual bool full(ShardId of) const = 0;       // its mailbox is; publishers are told to come back later
   // An `auth` frame: somebody answers later with Shard::authenticated.
   virtual void authenticate(Connection& connection, std::string token, std::string id) = 0;
 };
@@ -115,6 +116,7 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   // Heartbeats without a timer for each connection: a wheel of seconds, each connection in the slot of its next due time.
   std::vector<std::vector<Connection*>> wheel_;
   SteadyMs wheel_at_ = 0;  // in seconds; slots up to here are done
+  const bool ages_;        // some channel's history has an age limit
   SteadyMs pruned_at_ = 0;
   ConnectionCounters counters_;
 };

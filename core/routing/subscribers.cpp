@@ -160,9 +160,12 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
     const auto existing = std::find_if(list.begin(), list.end(), [&](const auto& s) { return s->text == name; });
     // Subscribing again replaces what was asked before: the filter, and the replay starts anew.
     if (existing != list.end() && (*existing)->pattern) drop_subscription(connection, **existing);
-    const auto slot = std::find_if(list.begin(), list.end(), [&](const auto& s) { return s->text == name; });
-    if (slot == list.end()) list.push_back(std::make_unique<Subscription>());
-    Subscription& s = slot == list.end() ? *list.back() : **slot;
+    auto slot = std::find_if(list.begin(), list.end(), [&](const auto& s) { return s->text == name; });
+    if (slot == list.end()) {
+      slot = list.insert(slot, std::make_unique<Subscription>());
+      ++subscriptions_;
+    }
+    Subscription& s = **slot;
     s.text = name;
     s.filter = filter;
     s.replay = replay;
@@ -246,6 +249,7 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
     }
   }
   std::erase_if(connection.subscriptions, [&](const auto& s) { return s.get() == &subscription; });
+  --subscriptions_;
   if (cancelled) {
     cancelled->error = fail(Errc::not_found, "unsubscribed before it was answered");
     cancelled->attachments.clear();

@@ -91,6 +91,7 @@ class Subscribers {
 
   const SubscriberCounters& counters() const { return counters_; }
   std::size_t attachments() const { return attachments_.size(); }
+  std::size_t subscriptions() const { return subscriptions_; }
   // For /subscriptions: f(connection, subscription, position of the channel it stands for).
   static std::string describe(const Connection& connection, const Subscription& subscription);
 
@@ -132,6 +133,7 @@ class Subscribers {
   std::unordered_map<std::uint64_t, WatchEntry> watches_;
   StringMap<std::vector<std::uint64_t>> watch_ids_;  // by pattern
   std::uint64_t next_id_ = 1;
+  std::size_t subscriptions_ = 0;
   SubscriberCounters counters_;
 };
 

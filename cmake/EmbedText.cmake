@@ -1,0 +1,11 @@
+# Writes a .cpp in which FUNCTION() returns the text of IN. String literals have a length limit, so it comes in pieces.
+file(READ ${IN} text)
+string(LENGTH "${text}" size)
+set(pieces "")
+set(at 0)
+while(at LESS size)
+  string(SUBSTRING "${text}" ${at} 8000 piece)
+  string(APPEND pieces "R\"weir_text(${piece})weir_text\"\n")
+  math(EXPR at "${at} + 8000")
+endwhile()
+file(WRITE ${OUT} "#include \"${HEADER}\"\nnamespace weir {\nstd::string_view ${FUNCTION}() {\n  return ${pieces};\n}\n}  // namespace weir\n")

@@ -1,0 +1,20 @@
+// The subcommands of `weir`. Each returns the exit status: 0 all well, 2 something that was to be loaded can't be, 1 else.
+// Threads: [main].
+#pragma once
+#include <string>
+#include <vector>
+
+namespace weir::cli {
+
+struct RunOptions {
+  std::string manifest, listen, log_format, log_level;
+  std::vector<std::string> set;  // "key=value"
+};
+
+int run(const RunOptions& options);
+int check(const RunOptions& options, bool limits);
+int rules_test(const std::vector<std::string>& scripts);
+int plugin_new(const std::string& kind, const std::string& name, const std::string& folder);
+int plugin_check(const std::string& library, const std::string& config);
+
+}  // namespace weir::cli

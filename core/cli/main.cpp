@@ -1,0 +1,64 @@
+// The one program: `weir run`, `weir check`, `weir rules`, `weir plugin`. Exit status: 0 all well, 2 for a manifest, script or
+// plugin that can't be loaded, 1 for anything else.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "cli/commands.hpp"
+#include "weir/abi/version.h"
+
+int main(int argc, char** argv) {
+  CLI::App app{"weir: takes events from where they are, runs a few lines of Lua over them, and delivers them live.\n"
+               "Begin with:  weir run hub.toml     (docs/manifest.md says what stands in it)"};
+  app.set_version_flag("--version", std::string("weir ") + WEIR_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+
+  weir::cli::RunOptions run;
+  auto* run_command = app.add_subcommand("run", "Run a hub from a manifest until SIGTERM or Ctrl-C");
+  run_command->add_option("manifest", run.manifest, "hub.toml, or the same tree as .json")->required();
+  run_command->add_option("--listen", run.listen, "ADDR:PORT instead of the manifest's; port 0 takes any free one");
+  run_command->add_option("--set", run.set, "Override a key: --set limits.frame_bytes=64KiB --set plugin.logs.config.backlog=5")->type_name("KEY=VALUE");
+  run_command->add_option("--log-format", run.log_format, "text or json")->check(CLI::IsMember({"text", "json"}));
+  run_command->add_option("--log-level", run.log_level, "trace, debug, info, warn, error or off");
+
+  weir::cli::RunOptions check;
+  bool limits = false;
+  auto* check_command = app.add_subcommand("check", "Check a manifest with its plugins, rules and filters; opens no socket");
+  check_command->add_option("manifest", check.manifest, "hub.toml, or the same tree as .json");
+  check_command->add_option("--listen", check.listen, "as for run");
+  check_command->add_option("--set", check.set, "as for run")->type_name("KEY=VALUE");
+  check_command->add_flag("--limits", limits, "Print every limit with its value, what happens at it, and why");
+
+  auto* rules = app.add_subcommand("rules", "Work on Lua rules");
+  rules->require_subcommand(1);
+  std::vector<std::string> scripts;
+  auto* rules_test = rules->add_subcommand("test", "Run NAME.cases.json beside each NAME.lua in the real engine");
+  rules_test->add_option("script", scripts, "Lua files")->required();
+
+  auto* plugin = app.add_subcommand("plugin", "Write and check plugins");
+  plugin->require_subcommand(1);
+  std::string kind, name, folder, library, config;
+  auto* plugin_new = plugin->add_subcommand("new", "Begin a plugin of your own: a folder that builds, with a test");
+  plugin_new->add_option("kind", kind, "source or auth")->required();
+  plugin_new->add_option("name", name, "lower-case letters, digits and '-': the library becomes libweir-NAME.so")->required();
+  plugin_new->add_option("folder", folder, "where to put it; NAME when left out");
+  auto* plugin_check = plugin->add_subcommand("check", "Load a plugin as a hub would, and try what it does under stress");
+  plugin_check->add_option("library", library, "libweir-NAME.so")->required();
+  plugin_check->add_option("--config", config, "the config to try it with, as JSON");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 1;
+  }
+  try {
+    if (*run_command) return weir::cli::run(run);
+    if (*check_command) return weir::cli::check(check, limits);
+    if (*rules_test) return weir::cli::rules_test(scripts);
+    if (*plugin_new) return weir::cli::plugin_new(kind, name, folder);
+    if (*plugin_check) return weir::cli::plugin_check(library, config);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "weir: %s\n", e.what());
+  }
+  return 1;
+}

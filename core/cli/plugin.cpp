@@ -1,0 +1,32 @@
+// `weir plugin new` and `weir plugin check`.
+#include <cstdio>
+
+#include "cli/commands.hpp"
+#include "plugin_host/checker.hpp"
+#include "plugin_host/scaffold.hpp"
+
+namespace weir::cli {
+
+int plugin_new(const std::string& kind, const std::string& name, const std::string& folder) {
+  const auto made = write_scaffold(kind, name, folder.empty() ? name : folder);
+  if (!made) {
+    std::fprintf(stderr, "weir plugin new: %s\n", made.error().message.c_str());
+    return 1;
+  }
+  const std::string where = folder.empty() ? name : folder;
+  for (const std::string& file : *made) std::printf("wrote %s\n", file.c_str());
+  std::printf("\nBuild and try it:\n  cmake -S %s -B %s/build && cmake --build %s/build && ctest --test-dir %s/build\n  weir plugin check %s/build/libweir-%s.so\n",
+              where.c_str(), where.c_str(), where.c_str(), where.c_str(), where.c_str(), name.c_str());
+  return 0;
+}
+
+int plugin_check(const std::string& library, const std::string& config) {
+  bool all = true;
+  for (const Finding& f : check_plugin(library, config)) {
+    std::printf("%s %s%s%s\n", f.ok ? "ok  " : "FAIL", f.name.c_str(), f.detail.empty() ? "" : ": ", f.detail.c_str());
+    all = all && f.ok;
+  }
+  return all ? 0 : 2;
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,123 @@
+// `weir run` and `weir check`.
+#include <signal.h>
+
+#include <atomic>
+#include <cstdio>
+#include <thread>
+
+#include "base/log.hpp"
+#include "cli/commands.hpp"
+#include "server/hub.hpp"
+
+namespace weir::cli {
+namespace {
+
+constexpr int kCannotLoad = 2;
+
+// The manifest's problems all at once, warnings too. Null: there was at least one problem.
+std::unique_ptr<Setup> load(const RunOptions& options, bool for_check) {
+  LoadOptions load;
+  load.scripts_folder = own_scripts_folder();
+  load.for_check = for_check;
+  std::vector<tree::Problem> problems;
+  for (const std::string& text : options.set) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) problems.push_back({{"--set", 0, 0}, "\"" + text + "\" is not KEY=VALUE, such as limits.frame_bytes=64KiB"});
+    else load.set.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  if (!options.listen.empty()) load.set.emplace_back("listen", "\"" + options.listen + "\"");
+  SetupResult result = set_up(options.manifest, load);
+  problems.insert(problems.end(), result.problems.begin(), result.problems.end());
+  if (for_check && result.setup) try_plugins(*result.setup, problems);
+  for (const auto& w : result.warnings) std::fprintf(stderr, "warning: %s\n", w.text().c_str());
+  for (const auto& p : problems) std::fprintf(stderr, "%s\n", p.text().c_str());
+  if (!problems.empty()) {
+    std::fprintf(stderr, "%s: %zu problem%s; nothing was started\n", options.manifest.c_str(), problems.size(), problems.size() == 1 ? "" : "s");
+    return nullptr;
+  }
+  return std::move(result.setup);
+}
+
+void print_limits(const Limits& limits) {
+  for (const LimitInfo& l : all_limits()) {
+    const char* unit = l.unit == LimitUnit::bytes ? " bytes" : l.unit == LimitUnit::ms ? " ms" : "";
+    std::printf("%-30.*s %lld%s (default %lld, %lld to %lld)\n    at it: %.*s; %.*s\n", static_cast<int>(l.name.size()), l.name.data(),
+                static_cast<long long>(limits.*l.member), unit, static_cast<long long>(l.fallback), static_cast<long long>(l.lowest),
+                static_cast<long long>(l.highest), static_cast<int>(l.effect.size()), l.effect.data(), static_cast<int>(l.why.size()), l.why.data());
+  }
+}
+
+}  // namespace
+
+int check(const RunOptions& options, bool limits) {
+  if (options.manifest.empty()) {
+    if (!limits) {
+      std::fprintf(stderr, "weir check: which manifest? weir check hub.toml\n");
+      return 1;
+    }
+    print_limits(Limits{});
+    return 0;
+  }
+  const auto setup = load(options, true);
+  if (!setup) return kCannotLoad;
+  if (limits) print_limits(setup->manifest.limits);
+  std::printf("%s: ok (%zu plugin%s, %zu endpoint%s, %zu channel%s, %zu rule%s)\n", options.manifest.c_str(), setup->plugins.size(), setup->plugins.size() == 1 ? "" : "s",
+              setup->endpoints.size(), setup->endpoints.size() == 1 ? "" : "s", setup->manifest.channels.size(), setup->manifest.channels.size() == 1 ? "" : "s",
+              setup->programs.size(), setup->programs.size() == 1 ? "" : "s");
+  return 0;
+}
+
+int run(const RunOptions& options) {
+  // Before any thread exists, so that all inherit it: signals are taken by this thread alone.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, s);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  log::Settings first;
+  if (!options.log_level.empty()) {
+    auto level = log::parse_level(options.log_level);
+    if (!level) {
+      std::fprintf(stderr, "weir run: --log-level: %s\n", level.error().message.c_str());
+      return 1;
+    }
+    first.level = *level;
+  }
+  auto setup = load(options, false);
+  if (!setup) return kCannotLoad;
+  log::Settings settings = setup->manifest.log;
+  if (!options.log_level.empty()) settings.level = first.level;
+  if (!options.log_format.empty()) settings.json = options.log_format == "json";
+  if (auto ok = log::set_up(settings); !ok) {
+    std::fprintf(stderr, "%s: %s\n", options.manifest.c_str(), ok.error().message.c_str());
+    return kCannotLoad;
+  }
+  Hub hub(std::move(setup));
+  if (auto ok = hub.start(); !ok) {
+    std::fprintf(stderr, "%s\n", ok.error().message.c_str());
+    return ok.error().code == Errc::bad_request ? kCannotLoad : 1;
+  }
+  std::printf("weir ready http://%s\n", hub.address().c_str());
+  std::fflush(stdout);
+
+  int signal_number = 0;
+  for (;;) {
+    sigwait(&signals, &signal_number);
+    if (signal_number != SIGHUP) break;
+    log::warn("hub", "SIGHUP: this version takes a changed manifest only by a restart");
+  }
+  // A second signal ends at once, so somebody must listen for it while the first is carried out.
+  std::thread([signals] {
+    int again = 0;
+    do sigwait(&signals, &again);
+    while (again == SIGHUP);
+    log::warn("hub", "second signal: ending at once");
+    log::flush();
+    std::_Exit(1);
+  }).detach();
+  hub.drain([] { return false; });
+  return 0;
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,17 @@
+// Boost.Beast for the .cpp files of this folder, and for nobody else: a file that includes it takes 13 to 20 seconds to compile.
+#pragma once
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/websocket.hpp>
+
+namespace weir::net {
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+namespace websocket = boost::beast::websocket;
+using tcp = boost::asio::ip::tcp;
+using boost::beast::error_code;
+}  // namespace weir::net

@@ -1,0 +1,275 @@
+#include "net/ws_connection.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+
+#include "base/json.hpp"
+
+namespace weir::net {
+namespace {
+
+constexpr std::size_t kPartsMax = 64;  // iovecs in one sendmsg: measured as cheap as one contiguous buffer
+constexpr std::size_t kDrainedBytes = 128 * 1024;  // below this the outbox has room for more of history
+constexpr int kLingerMs = 1'000;
+constexpr int kClosingMs = 5'000;  // how long a peer may take to read what it is owed and to answer the close
+
+// Between Beast's stream and the socket: owns the way out. What Beast writes itself (pongs, closes) is taken whole into the same
+// outbox as everything else, so control frames stand at frame boundaries and nothing interleaves. During the handshake, when
+// there is no outbox yet, writes go straight to the socket.
+class OutboxStream {
+ public:
+  using executor_type = tcp::socket::executor_type;
+  explicit OutboxStream(tcp::socket&& socket, std::string early) : socket_(std::move(socket)), early_(std::move(early)) {}
+  executor_type get_executor() { return socket_.get_executor(); }
+  tcp::socket& socket() { return socket_; }
+  void use(Outbox* outbox, std::function<void()> wake) {
+    outbox_ = outbox;
+    wake_ = std::move(wake);
+  }
+
+  template <class Buffers, class Handler>
+  auto async_read_some(const Buffers& buffers, Handler&& handler) {
+    if (!early_.empty()) {
+      return asio::async_initiate<Handler, void(error_code, std::size_t)>(
+          [this](auto done, const Buffers& b) {
+            const std::size_t n = asio::buffer_copy(b, asio::buffer(early_));
+            early_.erase(0, n);
+            asio::post(get_executor(), beast::bind_front_handler(std::move(done), error_code{}, n));
+          },
+          handler, buffers);
+    }
+    return socket_.async_read_some(buffers, std::forward<Handler>(handler));
+  }
+
+  template <class Buffers, class Handler>
+  auto async_write_some(const Buffers& buffers, Handler&& handler) {
+    if (outbox_ == nullptr) return socket_.async_write_some(buffers, std::forward<Handler>(handler));
+    return asio::async_initiate<Handler, void(error_code, std::size_t)>(
+        [this](auto done, const Buffers& b) {
+          const std::size_t size = beast::buffer_bytes(b);
+          outbox_->push(FramePtr(new Frame(beast::buffers_to_string(b))));
+          wake_();
+          asio::post(get_executor(), beast::bind_front_handler(std::move(done), error_code{}, size));
+        },
+        handler, buffers);
+  }
+
+ private:
+  tcp::socket socket_;
+  std::string early_;
+  Outbox* outbox_ = nullptr;
+  std::function<void()> wake_;
+};
+
+template <class Handler>
+void async_teardown(beast::role_type, OutboxStream& stream, Handler&& handler) {
+  error_code ec;
+  stream.socket().shutdown(tcp::socket::shutdown_send, ec);
+  asio::post(stream.get_executor(), beast::bind_front_handler(std::forward<Handler>(handler), error_code{}));
+}
+void beast_close_socket(OutboxStream& stream) {
+  error_code ec;
+  stream.socket().close(ec);
+}
+
+class WsConnection final : public WsSocket, public std::enable_shared_from_this<WsConnection> {
+ public:
+  explicit WsConnection(WsStart&& start)
+      : limits_(*start.limits), handler_(std::move(start.handler)), request_(std::move(start.request)),
+        ws_(OutboxStream(std::move(start.socket), std::move(start.early))) {
+    ws_.set_option(websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
+    ws_.set_option(websocket::stream_base::decorator([name = std::move(start.subprotocol)](websocket::response_type& r) {
+      r.set(http::field::server, "weir");
+      if (!name.empty()) r.set(http::field::sec_websocket_protocol, name);
+    }));
+    ws_.read_message_max(static_cast<std::size_t>(limits_.frame_bytes));
+    ws_.auto_fragment(false);
+  }
+
+  void run() {
+    deadline(limits_.handshake_ms);
+    ws_.async_accept(request_, [self = shared_from_this()](error_code ec) {
+      self->timer_.reset();
+      if (ec) return self->end();
+      self->request_ = {};
+      self->open();
+    });
+  }
+
+  void flush() override {
+    flush_posted_ = false;
+    if (writing_ || outbox_ == nullptr || gone_) return;
+    iovec parts[kPartsMax];
+    while (!outbox_->empty()) {
+      msghdr message{};
+      message.msg_iov = parts;
+      message.msg_iovlen = outbox_->gather(parts);
+      const ssize_t n = ::sendmsg(socket().native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        writing_ = true;
+        socket().async_wait(tcp::socket::wait_write, [self = shared_from_this()](error_code ec) {
+          self->writing_ = false;
+          if (!ec) self->flush();
+        });
+        return after_flush();
+      }
+      if (n < 0) return fail_now();
+      outbox_->sent(static_cast<std::size_t>(n));
+    }
+    after_flush();
+  }
+
+  void close(CloseCode code, std::string_view reason) override {
+    if (close_code_ || gone_) return;
+    close_code_ = code;
+    close_reason_ = reason.substr(0, 120);  // a close frame holds 123 bytes; cut at a character
+    while (!close_reason_.empty() && !json::valid_utf8(close_reason_)) close_reason_.pop_back();
+    if (code == CloseCode::too_slow && outbox_ != nullptr) outbox_->drop_unsent();
+    deadline(kClosingMs);
+    asio::post(ws_.get_executor(), [self = shared_from_this()] { self->flush(); });
+  }
+
+  void abort() override {
+    lingers_ = false;
+    end();
+  }
+
+  void read(bool go_on) override {
+    paused_ = !go_on;
+    if (go_on && !reading_ && open_ && !gone_)
+      asio::post(ws_.get_executor(), [self = shared_from_this()] { self->read_next(); });
+  }
+
+  void ping() override {
+    if (outbox_ == nullptr || gone_) return;
+    outbox_->push(FramePtr(new Frame(ws_frame(0x9, {}))));
+    wake();
+  }
+
+ private:
+  tcp::socket& socket() { return ws_.next_layer().socket(); }
+
+  void open() {
+    open_ = true;
+    anchor_ = shared_from_this();
+    error_code ec;
+    socket().non_blocking(true, ec);
+    ws_.control_callback([this](websocket::frame_type type, beast::string_view) {
+      if (type != websocket::frame_type::close) handler_->heard();
+    });
+    opened_ = true;
+    outbox_ = &handler_->opened(*this);
+    ws_.next_layer().use(outbox_, [this] { wake(); });
+    read_next();
+  }
+
+  // Something entered the outbox behind the shard's back (Beast's own frames): flush after this turn.
+  void wake() {
+    if (flush_posted_) return;
+    flush_posted_ = true;
+    asio::post(ws_.get_executor(), [self = shared_from_this()] { self->flush(); });
+  }
+
+  void read_next() {
+    if (reading_ || paused_ || gone_ || close_started_) return;
+    reading_ = true;
+    ws_.async_read(buffer_, [self = shared_from_this()](error_code ec, std::size_t) { self->on_read(ec); });
+  }
+
+  void on_read(error_code ec) {
+    reading_ = false;
+    if (ec) {
+      // Closed by the peer or because of a protocol error: Beast has put its close frame into the outbox; let it leave.
+      if (!gone_) flush();
+      return end();
+    }
+    const std::string_view message(static_cast<const char*>(buffer_.data().data()), buffer_.size());
+    if (!close_code_) {
+      if (ws_.got_text()) handler_->text(message);
+      else handler_->binary(message);
+    }
+    buffer_.consume(buffer_.size());
+    if (buffer_.capacity() > 16 * 1024) buffer_.shrink_to_fit();
+    read_next();
+  }
+
+  void after_flush() {
+    if (outbox_ == nullptr || gone_) return;
+    if (close_code_ && outbox_->empty() && !close_started_) return start_close();
+    if (outbox_->bytes() <= kDrainedBytes && !close_code_ && handler_->wants_drained()) handler_->drained();
+  }
+
+  void start_close() {
+    close_started_ = true;
+    websocket::close_reason reason(static_cast<websocket::close_code>(static_cast<std::uint16_t>(*close_code_)), close_reason_);
+    ws_.async_close(reason, [self = shared_from_this()](error_code) {
+      if (!self->reading_) self->end();
+    });
+  }
+
+  void deadline(std::int64_t ms) {
+    timer_ = std::make_unique<asio::steady_timer>(ws_.get_executor(), std::chrono::milliseconds(ms));
+    timer_->async_wait([weak = weak_from_this()](error_code ec) {
+      if (ec) return;
+      if (auto self = weak.lock()) self->fail_now();
+    });
+  }
+
+  // The connection can't be ended politely any more.
+  void fail_now() {
+    error_code ec;
+    socket().shutdown(tcp::socket::shutdown_both, ec);
+    socket().close(ec);
+    if (!reading_) asio::post(ws_.get_executor(), [self = shared_from_this()] { self->end(); });
+  }
+
+  void end() {
+    if (gone_) return;
+    gone_ = true;
+    const auto self = std::exchange(anchor_, nullptr);  // from here on only pending handlers keep it
+    error_code ec;
+    socket().shutdown(tcp::socket::shutdown_send, ec);
+    outbox_ = nullptr;
+    ws_.next_layer().use(nullptr, {});
+    if (opened_) handler_->closed();
+    handler_.reset();
+    if (ec || !lingers_) {
+      socket().close(ec);
+      timer_.reset();
+      return;
+    }
+    // What the client still sends is read and thrown away for a moment: closing with unread bytes would reset the connection,
+    // and the reset could overtake the close frame that says why.
+    deadline(kLingerMs);
+    linger(weak_from_this().lock(), std::make_shared<std::array<char, 4096>>());
+  }
+
+  void linger(std::shared_ptr<WsConnection> self, std::shared_ptr<std::array<char, 4096>> bin) {
+    socket().async_read_some(asio::buffer(*bin), [self = std::move(self), bin](error_code ec, std::size_t) {
+      if (!ec) return self->linger(self, bin);
+      self->timer_.reset();
+      self->socket().close(ec);
+    });
+  }
+
+  const Limits& limits_;
+  std::shared_ptr<WsConnection> anchor_;  // alive while open, also when nothing is being read or written
+  std::shared_ptr<WsHandler> handler_;
+  http::request<http::string_body> request_;
+  websocket::stream<OutboxStream> ws_;
+  beast::flat_buffer buffer_;
+  Outbox* outbox_ = nullptr;
+  std::unique_ptr<asio::steady_timer> timer_;
+  std::optional<CloseCode> close_code_;
+  std::string close_reason_;
+  bool open_ = false, opened_ = false, reading_ = false, paused_ = false, writing_ = false, flush_posted_ = false;
+  bool close_started_ = false, gone_ = false, lingers_ = true;
+};
+
+}  // namespace
+
+void start_websocket(WsStart start) { std::make_shared<WsConnection>(std::move(start))->run(); }
+
+}  // namespace weir::net

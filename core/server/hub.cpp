@@ -1,0 +1,173 @@
+#include "server/hub.hpp"
+
+#include <algorithm>
+#include <future>
+#include <thread>
+
+#include "base/ids.hpp"
+#include "base/log.hpp"
+#include "server/client.hpp"
+#include "server/http_api.hpp"
+
+namespace weir {
+namespace {
+constexpr std::int64_t kPollMs = 5;  // how often drain() looks whether all have left
+constexpr std::int64_t kReconnectMinMs = 500, kReconnectMaxMs = 5000;
+
+unsigned thread_count(const Manifest& m) { return m.threads != 0 ? m.threads : std::max(1U, std::thread::hardware_concurrency()); }
+}  // namespace
+
+Hub::Hub(std::unique_ptr<Setup> setup) : setup_(std::move(setup)), registry_(setup_->manifest.limits), ingress_(setup_->manifest.limits) {}
+
+Hub::~Hub() {
+  for (auto& source : sources_) source->stop();
+  for (const auto& instance : authenticator_.instances()) instance->stop();
+  if (listener_) {
+    std::vector<std::future<void>> gone;
+    for (auto& host : shards_) {
+      auto done = std::make_shared<std::promise<void>>();
+      gone.push_back(done->get_future());
+      host->loop().post([this, &shard = host->shard(), first = host == shards_.front(), done] {
+        if (first) listener_->stop();
+        shard.each_connection([](Connection& c) { static_cast<net::WsSocket&>(c.port).abort(); });
+        done->set_value();
+      });
+    }
+    for (auto& g : gone) g.wait();
+  }
+  for (auto& shard : shards_) shard->stop();
+  for (auto& shard : shards_) shard->clear();  // what waits there refers to other shards' loops, so all are still there
+}
+
+std::string Hub::address() const { return listener_->address(); }
+
+Result<void> Hub::make_plugins() {
+  const Limits& limits = setup_->manifest.limits;
+  EventBounds bounds;
+  bounds.data_max = static_cast<std::uint64_t>(limits.data_bytes);
+  for (std::size_t i = 0; i < setup_->plugins.size(); ++i) {
+    const LoadedPlugin& p = setup_->plugins[i];
+    std::string pointer;
+    const auto refused = [&](const Error& e) {
+      const tree::Problem problem{p.entry->config.nearest(pointer).place, "plugin \"" + p.entry->name + "\": " + e.message};
+      return fail(Errc::bad_request, problem.text());
+    };
+    if (p.is_source) {
+      ingress_.add(p.entry->name, setup_->source_routes[i]);
+      auto made = SourceInstance::create(p.entry->name, p.library, p.config_json, ingress_, bounds, &pointer);
+      if (!made) return refused(made.error());
+      ingress_.started(p.entry->name, made->get());
+      sources_.push_back(*made);
+      views_.push_back({&p, made->get()});
+    } else {
+      auto made = AuthInstance::create(p.entry->name, p.library, p.config_json,
+                                       [this](const std::string& provider, std::string_view key, std::string_view reason) { revoke(provider, key, reason); }, &pointer);
+      if (!made) return refused(made.error());
+      authenticator_.add(*made);
+      views_.push_back({&p, made->get()});
+    }
+  }
+  return {};
+}
+
+Result<void> Hub::start() {
+  const Manifest& m = setup_->manifest;
+  started_at_ = system_clock().unix_ms();
+  const unsigned count = thread_count(m);
+  for (unsigned i = 0; i < count; ++i)
+    shards_.push_back(std::make_unique<ShardHost>(i, count, *setup_, random_seed(), [this](ShardHost& host, Connection& c, std::string token, std::string id) {
+      authenticate(host, c, std::move(token), std::move(id));
+    }));
+  std::vector<ShardHost*> all;
+  std::vector<net::Loop*> loops;
+  for (auto& s : shards_) {
+    all.push_back(s.get());
+    loops.push_back(&s->loop());
+  }
+  for (auto& s : shards_) s->know(all);
+  ingress_.shards(all);
+  if (auto ok = make_plugins(); !ok) return ok;
+  api_ = std::make_unique<HttpApi>(*this);
+  auto listener = net::Listener::open({m.listen_host, m.listen_port, &m.limits}, loops,
+                                      [this](std::size_t loop, net::ExchangePtr exchange) { api_->handle(*shards_[loop], std::move(exchange)); },
+                                      [this](std::string_view peer) { return admit(peer); });
+  if (!listener) return listener.error();
+  listener_ = std::move(*listener);
+  for (auto& s : shards_) s->start();
+  for (const auto& instance : authenticator_.instances()) instance->start();
+  for (const auto& source : sources_) source->start();
+  ready_ = true;
+  log::info("hub", "ready", {{"address", address()}, {"shards", count}, {"plugins", setup_->plugins.size()}, {"channels", m.channels.size()}, {"rules", m.rules.size()}});
+  return {};
+}
+
+// A connection that has not said anything yet costs a descriptor; this bounds them beside the WebSockets.
+bool Hub::admit(std::string_view) {
+  return listener_ == nullptr || listener_->http_connections() <= static_cast<std::size_t>(setup_->manifest.limits.connections);
+}
+
+void Hub::authenticate(ShardHost& host, Connection& connection, std::string token, std::string id) {
+  auto& client = *static_cast<Client*>(connection.user);
+  authenticator_.ask(connection.endpoint.auth, client.request(), token, static_cast<std::uint32_t>(setup_->manifest.limits.auth_ms),
+                     [&host, connection_id = connection.id, id = std::move(id)](Result<Identity> identity) mutable {
+    host.loop().post([&host, connection_id, id = std::move(id), identity = std::move(identity)]() mutable {
+      Connection* c = host.shard().find(connection_id);
+      if (c == nullptr) return;
+      if (identity)
+        if (auto ok = static_cast<Client*>(c->user)->place().take(*identity); !ok) identity = ok.error();
+      host.shard().authenticated(connection_id, id, std::move(identity));
+    });
+  });
+}
+
+void Hub::revoke(const std::string& provider, std::string_view key, std::string_view reason) {
+  for (auto& s : shards_)
+    s->loop().post([&shard = s->shard(), provider, k = std::string(key), why = std::string(reason)] { shard.revoke(provider, k, why); });
+}
+
+bool Hub::drain(const std::function<bool()>& hurry) {
+  const SteadyMs begin = system_clock().steady_ms(), end = begin + setup_->manifest.drain_timeout_ms;
+  const auto late = [&] { return hurry() || system_clock().steady_ms() >= end; };
+  const auto nap = [] { std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs)); };
+  draining_ = true;
+  ready_ = false;
+  log::info("hub", "draining", {{"connections", registry_.connections()}, {"timeout_ms", setup_->manifest.drain_timeout_ms}});
+  shards_[0]->loop().post([this] { listener_->stop(); });
+  for (auto& source : sources_) source->stop(std::clamp<std::int64_t>(end - system_clock().steady_ms(), 100, kStopMs));
+
+  // So many connections leave in each step that the rate holds and that all have been asked before the time is up.
+  std::vector<std::vector<ConnectionId>> waiting(shards_.size());
+  std::vector<std::future<void>> asked;
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    auto done = std::make_shared<std::promise<void>>();
+    asked.push_back(done->get_future());
+    shards_[i]->loop().post([&shard = shards_[i]->shard(), &list = waiting[i], done] {
+      shard.each_connection([&](Connection& c) { list.push_back(c.id); });
+      done->set_value();
+    });
+  }
+  for (auto& a : asked) a.wait();
+  std::size_t total = 0, sent = 0;
+  for (const auto& list : waiting) total += list.size();
+  const SteadyMs closing_from = system_clock().steady_ms();
+  const double rate = std::max(static_cast<double>(setup_->manifest.drain_rate), static_cast<double>(total) * 1000.0 / static_cast<double>(std::max<SteadyMs>(1, (end - closing_from) / 2)));
+  while (sent < total && !late()) {
+    const auto due = std::min(total, 1 + static_cast<std::size_t>(rate * static_cast<double>(system_clock().steady_ms() - closing_from) / 1000.0));
+    for (std::size_t i = 0; sent < due; i = (i + 1) % shards_.size()) {
+      if (waiting[i].empty()) continue;
+      const ConnectionId id = waiting[i].back();
+      waiting[i].pop_back();
+      ++sent;
+      shards_[i]->loop().post([&shard = shards_[i]->shard(), id] {
+        if (Connection* c = shard.find(id)) shard.close(*c, CloseCode::going_away, "the hub is shutting down", kReconnectMinMs, kReconnectMaxMs);
+      });
+    }
+    nap();
+  }
+  while (registry_.connections() != 0 && !late()) nap();
+  const bool clean = registry_.connections() == 0;
+  log::info("hub", clean ? "drained" : "drain cut short", {{"ms", system_clock().steady_ms() - begin}, {"left", registry_.connections()}});
+  return clean;
+}
+
+}  // namespace weir

@@ -1,0 +1,155 @@
+#include "server/ingress.hpp"
+
+#include "base/log.hpp"
+
+namespace weir {
+namespace {
+std::string_view text(weir_str s) { return s.ptr == nullptr ? std::string_view() : std::string_view(s.ptr, s.size); }
+}  // namespace
+
+struct Ingress::Source {
+  std::string name;
+  std::vector<SourceRoute> routes;
+  std::atomic<SourceInstance*> instance{nullptr};
+  std::atomic<std::int64_t> events{0}, bytes{0};  // under way
+  std::atomic<bool> paused{false};
+  std::atomic<std::uint64_t> taken{0}, unrouted{0}, refused{0}, pauses{0};
+  const Limits* limits;
+  std::mutex mutex;
+  std::deque<std::shared_ptr<Batch>> batches;  // in the order of emission, guarded by mutex
+
+  bool has_room() const { return events < limits->source_events_in_flight && bytes < limits->source_bytes_in_flight; }
+  void resume_if_drained() {
+    if (!paused || events > limits->source_events_in_flight / 2 || bytes > limits->source_bytes_in_flight / 2) return;
+    if (paused.exchange(false))
+      if (SourceInstance* i = instance) i->resume();
+  }
+};
+
+// What one emit() handed over: done when the last of its events has its place.
+struct Ingress::Batch final : PublishWaiter, std::enable_shared_from_this<Ingress::Batch> {
+  Source* source;
+  std::string cursor;  // of its last event
+  std::int64_t events = 0, bytes = 0;
+  std::atomic<std::int64_t> missing{1};  // one for emit() itself, so that it does not end before it is filled
+  std::atomic<bool> done{false};
+
+  void published(std::string_view channel, const PublishOutcome& outcome) override {
+    if (outcome.error) {
+      ++source->refused;
+      log::warn("ingress", "an event of \"" + source->name + "\" found no place: " + outcome.error->message, {{"channel", channel}});
+    }
+    one_less();
+  }
+  void one_less() {
+    if (--missing != 0) return;
+    source->events -= events;
+    source->bytes -= bytes;
+    done = true;
+    {
+      const std::lock_guard lock(source->mutex);
+      std::string cursor_now;
+      while (!source->batches.empty() && source->batches.front()->done) {
+        if (!source->batches.front()->cursor.empty()) cursor_now = std::move(source->batches.front()->cursor);
+        source->batches.pop_front();
+      }
+      if (!cursor_now.empty())
+        if (SourceInstance* i = source->instance) i->accepted(cursor_now);
+    }
+    source->resume_if_drained();
+  }
+};
+
+Ingress::Ingress(const Limits& limits) : limits_(limits) {}
+Ingress::~Ingress() = default;
+
+void Ingress::add(const std::string& source, std::vector<SourceRoute> routes) {
+  auto s = std::make_unique<Source>();
+  s->name = source;
+  s->routes = std::move(routes);
+  s->limits = &limits_;
+  sources_.emplace(source, std::move(s));
+}
+void Ingress::started(const std::string& source, SourceInstance* instance) { find(source).instance = instance; }
+
+std::vector<std::string> Ingress::channels_of(const Source& source, std::string_view subject) const {
+  std::vector<std::string> channels;
+  for (const SourceRoute& route : source.routes) {
+    const auto variables = route.subject.match(subject);
+    if (!variables) continue;
+    auto name = route.channel.expand(*variables);
+    if (name) channels.push_back(std::move(*name));
+    else log::warn("ingress", "a subject of \"" + source.name + "\" makes no channel name: " + name.error().message, {{"subject", subject}});
+  }
+  return channels;
+}
+
+weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted) {
+  Source& s = find(instance.name());
+  *accepted = 0;
+  auto batch = std::make_shared<Batch>();
+  batch->source = &s;
+  std::vector<std::vector<Mail>> mails(shards_.size());
+  std::string subject_before;
+  std::vector<std::string> channels;
+  bool shard_full = false;
+  for (; *accepted < count && !shard_full && (s.has_room() || (*accepted == 0 && s.events == 0)); ++*accepted) {
+    const weir_event& e = event_at(events, stride, *accepted);
+    if (subject_before != text(e.subject) || *accepted == 0) {  // sources emit runs of one subject
+      subject_before = text(e.subject);
+      channels = channels_of(s, subject_before);
+    }
+    const auto size = static_cast<std::int64_t>(e.data.size + 64);
+    ++s.events;
+    s.bytes += size;
+    ++batch->events;
+    batch->bytes += size;
+    if (e.cursor.size != 0) batch->cursor = text(e.cursor);
+    if (channels.empty()) ++s.unrouted;
+    for (const std::string& channel : channels) {
+      Draft d;
+      d.event = text(e.event);
+      d.data = e.data.size == 0 ? std::string_view("null") : text(e.data);
+      d.id = text(e.id);
+      d.key = text(e.key);
+      d.time_ms = e.time_ms;
+      d.source = s.name;
+      Ticket ticket;
+      ticket.waiter = batch;
+      ++batch->missing;
+      const ShardId to = shards_[0]->owner(channel);
+      mails[to].push_back(letter(mail::Publish{channel, std::move(d), std::move(ticket)}));
+      shard_full = shard_full || shards_[to]->full();
+    }
+  }
+  s.taken += *accepted;
+  if (*accepted != 0) {
+    const std::lock_guard lock(s.mutex);  // held while handing over, so that batches stand in the order of their events
+    s.batches.push_back(batch);
+    for (std::size_t to = 0; to < mails.size(); ++to) shards_[to]->put(mails[to]);
+  }
+  batch->one_less();
+  if (*accepted == count && s.has_room()) return WEIR_OK;
+  ++s.pauses;
+  s.paused = true;
+  const weir_status status = *accepted == count ? WEIR_PAUSE : WEIR_E_FULL;
+  s.resume_if_drained();  // all may be done already, and then nobody else would say resume
+  return status;
+}
+
+void Ingress::gap(SourceInstance& instance, std::string_view subject, std::uint64_t count, std::string_view reason) {
+  Source& s = find(instance.name());
+  mail::SourceGap gap{s.name, {}, count, std::string(reason)};
+  if (!subject.empty()) {
+    gap.channels = channels_of(s, subject);
+    if (gap.channels.empty()) return;
+  }
+  for (ShardHost* shard : shards_) shard->put(letter(mail::SourceGap(gap)));
+}
+
+Ingress::Counters Ingress::counters(const std::string& source) const {
+  const Source& s = find(source);
+  return {s.taken, s.unrouted, s.refused, static_cast<std::uint64_t>(s.events.load()), s.pauses};
+}
+
+}  // namespace weir

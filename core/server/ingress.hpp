@@ -1,0 +1,49 @@
+// Takes what sources emit, on their own threads: finds the channels, hands the events to the shards that own them, and pauses a
+// source that is faster than the hub. An event counts as under way until every channel it feeds has given it its place; only
+// then is its cursor handed back, in the order of emission.
+// Bounds: limits.source_events_in_flight and source_bytes_in_flight for each source.
+// Threads: [any].
+#pragma once
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "plugin_host/instance.hpp"
+#include "server/setup.hpp"
+#include "server/shard_host.hpp"
+
+namespace weir {
+
+class Ingress final : public SourceSink {
+ public:
+  explicit Ingress(const Limits& limits);
+  ~Ingress() override;
+  // Before the sources start. [main]
+  void shards(std::vector<ShardHost*> shards) { shards_ = std::move(shards); }
+  void add(const std::string& source, std::vector<SourceRoute> routes);
+  void started(const std::string& source, SourceInstance* instance);
+
+  weir_status emit(SourceInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted) override;
+  void gap(SourceInstance& source, std::string_view subject, std::uint64_t count, std::string_view reason) override;
+
+  struct Counters {
+    std::uint64_t taken = 0, unrouted = 0, refused = 0, in_flight = 0, pauses = 0;
+  };
+  Counters counters(const std::string& source) const;
+
+ private:
+  struct Source;
+  struct Batch;
+  Source& find(const std::string& name) const { return *sources_.at(name); }
+  std::vector<std::string> channels_of(const Source& source, std::string_view subject) const;
+
+  const Limits& limits_;
+  std::vector<ShardHost*> shards_;
+  std::unordered_map<std::string, std::unique_ptr<Source>> sources_;  // constant once the sources run
+};
+
+}  // namespace weir

@@ -1,0 +1,193 @@
+#include "server/setup.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "manifest/schema.hpp"
+#include "plugin_host/instance.hpp"
+
+namespace weir {
+namespace {
+
+std::string beside_program(const char* what) {
+  std::error_code ec;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", ec);
+  return ec ? std::string() : (self.parent_path().parent_path() / what).string();
+}
+
+AccessRule access(const Access& a) { return {a.nobody, a.scope, a.where_json}; }
+
+class Builder {
+ public:
+  explicit Builder(Manifest manifest) : setup_(std::make_unique<Setup>()) { setup_->manifest = std::move(manifest); }
+
+  SetupResult run() {
+    load_plugins();
+    check_kinds();
+    load_rules();
+    build_routes();
+    build_endpoints();
+    SetupResult result;
+    result.problems = std::move(problems_);
+    if (result.problems.empty()) result.setup = std::move(setup_);
+    return result;
+  }
+
+ private:
+  void problem(const tree::Place& place, std::string message) { problems_.push_back({place, std::move(message)}); }
+
+  void load_plugins() {
+    Manifest& m = setup_->manifest;
+    std::vector<std::string> folders = m.plugin_folders;
+    folders.push_back(own_plugin_folder());
+    for (PluginEntry& entry : m.plugins) {
+      const std::string what = "plugin \"" + entry.name + "\"";
+      auto path = find_library(entry.library, folders);
+      if (!path) {
+        problem(entry.place, what + ": " + path.error().message);
+        continue;
+      }
+      auto library = Library::load(*path);
+      if (!library) {
+        problem(entry.place, what + ": " + library.error().message);
+        continue;
+      }
+      LoadedPlugin loaded{&entry, *library, {}, (*library)->source() != nullptr, (*library)->auth() != nullptr};
+      auto schema = Schema::parse((*library)->info().config_schema);
+      if (!schema) {
+        problem(entry.place, what + ": its own config schema is wrong, tell its author: " + schema.error().message);
+        continue;
+      }
+      const std::size_t before = problems_.size();
+      schema->check(entry.config, what + ": config", problems_);
+      if (problems_.size() != before) continue;
+      schema->fill_defaults(entry.config);
+      schema->resolve_paths(entry.config, m.folder);
+      loaded.config_json = entry.config.to_json();
+      setup_->plugins.push_back(std::move(loaded));
+    }
+  }
+
+  const LoadedPlugin* plugin(const std::string& name) const {
+    for (const LoadedPlugin& p : setup_->plugins)
+      if (p.entry->name == name) return &p;
+    return nullptr;
+  }
+
+  void check_kinds() {
+    const Manifest& m = setup_->manifest;
+    for (const ChannelEntry& c : m.channels)
+      for (const FromEntry& f : c.from)
+        if (const auto* p = plugin(f.plugin); p != nullptr && !p->is_source)
+          problem(f.place, "channel \"" + c.pattern + "\": from: plugin \"" + f.plugin + "\" (" + p->entry->library + ") is no source of events");
+    for (const EndpointEntry& e : m.endpoints)
+      for (const std::string& name : e.auth)
+        if (const auto* p = plugin(name); p != nullptr && !p->is_auth)
+          problem(e.place, "endpoint \"" + e.path + "\": auth: plugin \"" + name + "\" (" + p->entry->library + ") is no auth provider");
+  }
+
+  void load_rules() {
+    const Manifest& m = setup_->manifest;
+    for (const RuleEntry& r : m.rules) {
+      RuleSettings settings;
+      settings.script = r.script;
+      settings.path = r.path;
+      settings.params_json = r.params_json;
+      settings.on_error = static_cast<RuleOnError>(r.on_error);
+      settings.jit = r.jit;
+      settings.ops = r.ops;
+      settings.time_ms = r.time_ms;
+      settings.bytes = r.bytes;
+      auto program = RuleProgram::load(settings, m.limits);
+      if (!program) problem(r.place, "rule " + program.error().message);
+      else setup_->programs.push_back(*program);
+    }
+  }
+
+  void build_routes() {
+    const Manifest& m = setup_->manifest;
+    std::vector<ChannelRoute> routes;
+    setup_->source_routes.resize(setup_->plugins.size());
+    for (const ChannelEntry& c : m.channels) {
+      auto pattern = Pattern::parse(c.pattern);
+      if (!pattern) {
+        problem(c.place, pattern.error().message);
+        continue;
+      }
+      ChannelRoute route{*pattern, c.rules, {}, {}, static_cast<OverflowPolicy>(c.overflow), access(c.subscribe), access(c.publish)};
+      route.history = {static_cast<std::size_t>(c.history.count), c.history.age_ms, static_cast<std::size_t>(c.history.bytes)};
+      if (auto filter = mandatory_filter(route.subscribe, Identity{}); !filter)
+        problem(c.place, "channel \"" + c.pattern + "\": subscribe.where: " + filter.error().message);
+      for (const FromEntry& f : c.from) {
+        route.sources.push_back(f.plugin);
+        for (std::size_t i = 0; i < setup_->plugins.size(); ++i) {
+          if (setup_->plugins[i].entry->name != f.plugin) continue;
+          const std::string& separator = setup_->plugins[i].library->info().subject_separator;
+          auto subject = Pattern::parse_subject(f.subject, separator.empty() ? '/' : separator[0]);
+          if (!subject) problem(f.place, "channel \"" + c.pattern + "\": from: " + subject.error().message);
+          else setup_->source_routes[i].push_back({*subject, *pattern});
+        }
+      }
+      routes.push_back(std::move(route));
+    }
+    setup_->routes = std::make_shared<const Routes>(std::move(routes));
+  }
+
+  void build_endpoints() {
+    for (const EndpointEntry& e : setup_->manifest.endpoints) {
+      EndpointRule r;
+      r.path = e.path;
+      r.auth = e.auth;
+      r.auth_by_frame = e.auth_by == AuthBy::frame;
+      r.heartbeat_interval_ms = e.heartbeat.interval_ms;
+      r.heartbeat_timeout_ms = e.heartbeat.timeout_ms;
+      r.ping_style = static_cast<PingStyle>(e.heartbeat.style);
+      r.idle_close = static_cast<CloseCode>(e.heartbeat.close_code);
+      r.origins = e.origins;
+      setup_->endpoints.push_back(std::move(r));
+    }
+  }
+
+  std::unique_ptr<Setup> setup_;
+  std::vector<tree::Problem> problems_;
+};
+
+class NoSink final : public SourceSink {
+ public:
+  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t, std::uint32_t*) override { return WEIR_E_CLOSED; }
+  void gap(SourceInstance&, std::string_view, std::uint64_t, std::string_view) override {}
+};
+
+}  // namespace
+
+std::string own_plugin_folder() { return beside_program("lib/weir"); }
+std::string own_scripts_folder() { return beside_program("share/weir/scripts"); }
+
+SetupResult set_up(const std::string& manifest_file, const LoadOptions& options) {
+  LoadResult loaded = load_manifest(manifest_file, options);
+  if (!loaded.manifest) return {nullptr, std::move(loaded.problems), std::move(loaded.warnings)};
+  SetupResult result = Builder(std::move(*loaded.manifest)).run();
+  result.warnings = std::move(loaded.warnings);
+  return result;
+}
+
+void try_plugins(const Setup& setup, std::vector<tree::Problem>& problems) {
+  NoSink sink;
+  for (const LoadedPlugin& p : setup.plugins) {
+    std::string pointer;
+    const auto report = [&](const Error& e) {
+      problems.push_back({p.entry->config.nearest(pointer).place, "plugin \"" + p.entry->name + "\": " + e.message});
+    };
+    if (p.is_source) {
+      auto made = SourceInstance::create(p.entry->name, p.library, p.config_json, sink, {}, &pointer);
+      if (!made) report(made.error());
+    } else if (p.is_auth) {
+      auto made = AuthInstance::create(p.entry->name, p.library, p.config_json, [](const std::string&, std::string_view, std::string_view) {}, &pointer);
+      if (!made) report(made.error());
+    }
+  }
+}
+
+}  // namespace weir

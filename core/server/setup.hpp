@@ -1,0 +1,54 @@
+// From a manifest to everything that a hub needs before it opens a socket: plugins loaded and their configs checked, rules
+// compiled and self-tested, routes and filters built. `weir check` is this and nothing more.
+// Everything that is wrong is collected, not only the first.
+// Threads: [main].
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "manifest/manifest.hpp"
+#include "plugin_host/library.hpp"
+#include "routing/connection.hpp"
+#include "routing/routes.hpp"
+#include "rules/program.hpp"
+
+namespace weir {
+
+struct LoadedPlugin {
+  const PluginEntry* entry;
+  std::shared_ptr<const Library> library;
+  std::string config_json;  // checked and with defaults
+  bool is_source = false, is_auth = false;
+};
+
+// Which channels a source's subject feeds.
+struct SourceRoute {
+  Pattern subject;
+  Pattern channel;
+};
+
+struct Setup {
+  Manifest manifest;
+  std::vector<LoadedPlugin> plugins;
+  std::vector<std::shared_ptr<const RuleProgram>> programs;  // as Manifest::rules
+  RoutesPtr routes;
+  std::vector<std::vector<SourceRoute>> source_routes;  // by plugin
+  std::vector<EndpointRule> endpoints;
+};
+
+struct SetupResult {
+  std::unique_ptr<Setup> setup;  // absent when there is a problem
+  std::vector<tree::Problem> problems, warnings;
+};
+
+SetupResult set_up(const std::string& manifest_file, const LoadOptions& options);
+
+// Where the hub's own plugins and scripts are, seen from the running program: ../lib/weir and ../share/weir/scripts.
+std::string own_plugin_folder();
+std::string own_scripts_folder();
+
+// Makes and destroys an instance of every plugin, so that a config that only the plugin can judge is judged. For `weir check`.
+void try_plugins(const Setup& setup, std::vector<tree::Problem>& problems);
+
+}  // namespace weir

@@ -1,0 +1,118 @@
+#include "server/shard_host.hpp"
+
+#include <pthread.h>
+
+#include "base/log.hpp"
+
+namespace weir {
+namespace {
+constexpr int kFlushRoundsMax = 16;  // replay refills outboxes while they are flushed; others must get their turn too
+}
+
+ShardHost::ShardHost(ShardId id, unsigned count, const Setup& setup, std::uint64_t seed, Authenticate authenticate)
+    : id_(id), mailbox_max_(static_cast<std::size_t>(setup.manifest.limits.mailbox_messages)), authenticate_(std::move(authenticate)) {
+  rules_ = std::make_unique<RuleEngine>(setup.programs, static_cast<RuleOutput&>(*this), system_clock(), setup.manifest.limits);
+  Shard::Settings s;
+  s.id = id;
+  s.count = count;
+  s.routes = setup.routes;
+  s.limits = &setup.manifest.limits;
+  s.rules = rules_.get();
+  s.clock = &system_clock();
+  s.seed = seed;
+  shard_ = std::make_unique<Shard>(s, static_cast<ShardPort&>(*this));
+}
+
+ShardHost::~ShardHost() { stop(); }
+
+void ShardHost::start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), ("shard-" + std::to_string(id_)).c_str());
+    loop_.run([this] { return after_burst(); });
+  });
+}
+
+void ShardHost::stop() {
+  if (!thread_.joinable()) return;
+  loop_.stop();
+  thread_.join();
+}
+
+void ShardHost::clear() {
+  mailbox_.clear();
+  reading_.clear();
+  outgoing_.clear();
+}
+
+void ShardHost::put(Mail mail) {
+  bool first;
+  {
+    const std::lock_guard lock(mailbox_mutex_);
+    first = mailbox_.empty();
+    mailbox_.push_back(std::move(mail));
+    mailbox_size_.store(mailbox_.size(), std::memory_order_relaxed);
+  }
+  if (first) loop_.post([this] { open_mailbox(); });
+}
+
+void ShardHost::put(std::vector<Mail>& mails) {
+  if (mails.empty()) return;
+  bool first;
+  {
+    const std::lock_guard lock(mailbox_mutex_);
+    first = mailbox_.empty();
+    if (first) mailbox_.swap(mails);
+    else for (Mail& m : mails) mailbox_.push_back(std::move(m));
+    mailbox_size_.store(mailbox_.size(), std::memory_order_relaxed);
+  }
+  mails.clear();
+  if (first) loop_.post([this] { open_mailbox(); });
+}
+
+void ShardHost::open_mailbox() {
+  {
+    const std::lock_guard lock(mailbox_mutex_);
+    reading_.swap(mailbox_);
+    mailbox_size_.store(0, std::memory_order_relaxed);
+  }
+  for (Mail& m : reading_) shard_->deliver(std::move(m));
+  reading_.clear();
+}
+
+void ShardHost::mail(ShardId to, Mail mail) { outgoing_[to].push_back(std::move(mail)); }
+bool ShardHost::full(ShardId of) const { return of != id_ && all_[of]->full(); }
+void ShardHost::authenticate(Connection& connection, std::string token, std::string id) {
+  authenticate_(*this, connection, std::move(token), std::move(id));
+}
+void ShardHost::publish(std::string channel, Draft draft) { shard_->publish(channel, std::move(draft), {}); }
+
+void ShardHost::flush() {
+  for (int round = 0; !shard_->dirty().empty(); ++round) {
+    if (round == kFlushRoundsMax) return loop_.post([] {});
+    flushing_.swap(shard_->dirty());
+    for (Connection* c : flushing_) {
+      c->dirty = false;
+      static_cast<net::WsSocket&>(c->port).flush();
+    }
+    flushing_.clear();
+  }
+}
+
+std::optional<std::int64_t> ShardHost::after_burst() {
+  const SteadyMs now = system_clock().steady_ms();
+  if ((tick_at_ != 0 && now >= tick_at_) || shard_->counters().opened != opened_seen_) {
+    opened_seen_ = shard_->counters().opened;
+    const auto next = shard_->tick();
+    tick_at_ = next ? now + *next : 0;
+  }
+  for (std::size_t to = 0; to < outgoing_.size(); ++to) all_[to]->put(outgoing_[to]);
+  flush();
+  for (std::size_t to = 0; to < outgoing_.size(); ++to) all_[to]->put(outgoing_[to]);
+  gauges_.connections.store(shard_->connections(), std::memory_order_relaxed);
+  gauges_.subscriptions.store(shard_->subscribers().subscriptions(), std::memory_order_relaxed);
+  gauges_.channels.store(shard_->channels().size(), std::memory_order_relaxed);
+  if (tick_at_ == 0) return std::nullopt;
+  return std::max<std::int64_t>(0, tick_at_ - now);
+}
+
+}  // namespace weir

@@ -1,0 +1,76 @@
+// One shard on its thread: the loop, the sans-I/O shard, its rules, and the mailbox through which everybody else reaches it.
+// Mail between shards is collected during a burst and handed over in one go, so a lock is taken once per burst, not per event.
+// Bounds: limits.mailbox_messages; beyond it publishers are told to slow down (full()).
+// Threads: as each function says.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "net/http.hpp"
+#include "net/loop.hpp"
+#include "routing/shard.hpp"
+#include "rules/engine.hpp"
+#include "server/setup.hpp"
+
+namespace weir {
+
+class ShardHost final : private ShardPort, private RuleOutput {
+ public:
+  using Authenticate = std::function<void(ShardHost&, Connection&, std::string token, std::string id)>;
+  ShardHost(ShardId id, unsigned count, const Setup& setup, std::uint64_t seed, Authenticate authenticate);
+  ~ShardHost() override;
+  // Once, before start(): all shards, itself among them. [main]
+  void know(std::vector<ShardHost*> all) { all_ = std::move(all); outgoing_.resize(all_.size()); }
+  void start();        // [main]
+  void stop();         // ends the thread [main]
+  void clear();        // forgets all mail; after stop() [main]
+
+  net::Loop& loop() { return loop_; }
+  Shard& shard() { return *shard_; }  // [shard]
+  RuleEngine& rules() { return *rules_; }
+  ShardId id() const { return id_; }
+  ShardId owner(std::string_view channel) const { return shard_->owner(channel); }  // [any]
+
+  void put(Mail mail);                 // [any]
+  void put(std::vector<Mail>& mails);  // in order; empties it [any]
+  bool full() const { return mailbox_size_.load(std::memory_order_relaxed) >= mailbox_max_; }
+
+  // What /health shows without asking the shard. [any]
+  struct Gauges {
+    std::atomic<std::uint64_t> connections{0}, subscriptions{0}, channels{0};
+  };
+  const Gauges& gauges() const { return gauges_; }
+
+ private:
+  void mail(ShardId to, Mail mail) override;
+  bool full(ShardId of) const override;
+  void authenticate(Connection& connection, std::string token, std::string id) override;
+  void publish(std::string channel, Draft draft) override;  // a rule's hub.publish
+  std::optional<std::int64_t> after_burst();
+  void open_mailbox();
+  void flush();
+
+  const ShardId id_;
+  const std::size_t mailbox_max_;
+  Authenticate authenticate_;
+  net::Loop loop_;
+  std::unique_ptr<RuleEngine> rules_;
+  std::unique_ptr<Shard> shard_;
+  std::vector<ShardHost*> all_;
+  std::vector<std::vector<Mail>> outgoing_;  // [shard] collected during the burst
+  std::vector<Connection*> flushing_;        // [shard]
+  SteadyMs tick_at_ = 0;                     // [shard] 0: nothing to wait for
+  std::uint64_t opened_seen_ = 0;            // [shard]
+  std::mutex mailbox_mutex_;
+  std::vector<Mail> mailbox_;                // guarded by mailbox_mutex_
+  std::vector<Mail> reading_;                // [shard]
+  std::atomic<std::size_t> mailbox_size_{0};
+  Gauges gauges_;
+  std::thread thread_;
+};
+
+}  // namespace weir
