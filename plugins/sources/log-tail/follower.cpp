@@ -267,13 +267,17 @@ void Follower::retire_front(std::int64_t now) {
 }
 
 bool Follower::read_late(std::int64_t now) {
+  if (late_.empty()) return false;
+  // An empty successor means that the program has not moved on yet.
+  const bool moved_on = generations_.empty() || generations_.front().file.size() > 0;
+  const std::int64_t patience = moved_on ? kLateMs : kGoneKeepMs;
   for (auto it = late_.begin(); it != late_.end();) {
     const OpenFile::Outcome outcome = it->file.read_chunk(*this);
     if (outcome == OpenFile::Outcome::more) {
       it->grown_at = now;
       return true;
     }
-    if (outcome == OpenFile::Outcome::at_end && now - it->grown_at < kLateMs) {
+    if (outcome == OpenFile::Outcome::at_end && now - it->grown_at < patience) {
       ++it;
       continue;
     }

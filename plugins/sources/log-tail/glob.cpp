@@ -14,16 +14,13 @@ namespace {
 
 bool is_wild(std::string_view part) { return part.find_first_of("*?[\\") != std::string_view::npos; }
 
+bool is_absent(int error) { return error == ENOENT || error == ENOTDIR; }
+
 std::string join(const std::string& folder, std::string_view name) {
   if (folder.empty()) return std::string(name);
   std::string path = folder;
   if (path.back() != '/') path += '/';
   return path.append(name);
-}
-
-bool exists(const std::string& path) {
-  struct stat st;
-  return ::stat(path.c_str(), &st) == 0;
 }
 
 class Walk {
@@ -40,17 +37,20 @@ class Walk {
     }
     const std::string path = join(folder, part);
     // A part that is written out needs a look at its folder only as the last one or while it is missing.
-    if (last || !exists(path)) out_.folders.push_back(folder.empty() ? "." : folder);
-    if (exists(path)) enter(path, depth, last);
+    if (!enter(path, depth, last) || last) out_.folders.push_back(folder.empty() ? "." : folder);
   }
 
  private:
-  void enter(const std::string& path, std::size_t depth, bool last) {
+  // False: nothing is there, or nothing that one may look at.
+  bool enter(const std::string& path, std::size_t depth, bool last) {
     struct stat st;
-    if (::stat(path.c_str(), &st) != 0) return;
+    if (::stat(path.c_str(), &st) != 0) {
+      if (!is_absent(errno)) out_.problems.push_back("can't look at " + path + ": " + std::strerror(errno));
+      return false;
+    }
     if (!last) {
       if (S_ISDIR(st.st_mode)) step(path, depth + 1);
-      return;
+      return true;
     }
     if (out_.paths.size() < kMatchesMax) {
       out_.paths.push_back(path);
@@ -58,6 +58,7 @@ class Walk {
       cut_ = true;
       out_.problems.push_back("more than " + std::to_string(kMatchesMax) + " files match; the rest is not followed");
     }
+    return true;
   }
 
   std::vector<std::string> names_in(const std::string& folder, const std::string& part) {
@@ -65,7 +66,7 @@ class Walk {
     std::vector<std::string> names;
     const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
     if (!dir) {
-      if (errno != ENOENT && errno != ENOTDIR) {
+      if (!is_absent(errno)) {
         out_.problems.push_back("can't read the folder " + path + ": " + std::strerror(errno));
       }
       return names;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kHeadBytes = 256;
 constexpr std::size_t kTailBytes = 64;
+constexpr std::size_t kKeptCapacity = 1024;
 
 // Reads until `size` bytes are there or the file ends. Returns -1 with errno when it can't be read.
 ssize_t read_fully(int fd, char* to, std::size_t size, std::uint64_t offset) {
@@ -138,7 +139,10 @@ OpenFile::Outcome OpenFile::read_chunk(LineSink& sink) {
   if (size < scanned_ || !same_content()) return Outcome::truncated;
   size_seen_ = size;
   if (scanned_ == 0 && size > 0) skip_hole();
-  const ssize_t n = read_fully(fd_, buffers_->chunk.data(), kChunkBytes, scanned_);
+  // Not beyond the size: what /proc shows has content but no size, and would look cut each time.
+  if (size <= scanned_) return Outcome::at_end;
+  const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(size - scanned_, kChunkBytes));
+  const ssize_t n = read_fully(fd_, buffers_->chunk.data(), wanted, scanned_);
   if (n < 0) {
     error_ = errno;
     return Outcome::failed;
@@ -190,6 +194,7 @@ void OpenFile::advance(std::string_view data) {
 
 void OpenFile::forget_kept() {
   buffers_->unfinished_bytes -= kept_.size();
+  if (kept_.capacity() > kKeptCapacity) std::string().swap(kept_);  // hundreds of files must not hold on to their longest line
   kept_.clear();
   kept_whole_ = true;
 }
@@ -200,7 +205,6 @@ void OpenFile::keep(std::string_view data, bool begins_line) {
   const std::string_view part = data.substr(0, buffers_->line_bytes_max - std::min(buffers_->line_bytes_max, kept_.size()));
   if (buffers_->unfinished_bytes + part.size() > kUnfinishedBytesMax) {
     forget_kept();
-    kept_.shrink_to_fit();
     kept_whole_ = false;
     return;
   }

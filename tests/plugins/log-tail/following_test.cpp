@@ -194,6 +194,30 @@ TEST_F(FollowingTest, AFileThatMayNotBeReadIsNamedInTheStateAndTriedAgain) {
   EXPECT_EQ(rig.sink.states.back(), "running");
 }
 
+TEST_F(FollowingTest, AFolderThatMayNotBeEnteredIsNamedInTheState) {
+  const bool root = ::geteuid() == 0;
+  std::filesystem::permissions(folder.path(), std::filesystem::perms::all);
+  folder.make_folder("closed");
+  folder.append("closed/a.log", "one\n");
+  ASSERT_EQ(::chmod(folder.at("closed").c_str(), 0), 0);
+  ASSERT_TRUE(!root || ::seteuid(65534) == 0);
+  rig.start({"closed/a.log", "closed/*.log"});
+  ASSERT_TRUE(!root || ::seteuid(0) == 0);
+  ASSERT_EQ(::chmod(folder.at("closed").c_str(), 0755), 0);
+  ASSERT_EQ(rig.sink.states.size(), 1U);
+  EXPECT_NE(rig.sink.states[0].find("can't look at " + folder.at("closed/a.log") + ": Permission denied"), std::string::npos);
+  EXPECT_NE(rig.sink.states[0].find("can't read the folder " + folder.at("closed") + ": Permission denied"), std::string::npos);
+  rig.pass(Tailer::kLookMs + 1000);
+  EXPECT_EQ(rig.read(), (Items{"one"}));
+  EXPECT_EQ(rig.sink.states.back(), "running");
+}
+
+TEST_F(FollowingTest, AFileWithoutASizeIsNotReadAgainAndAgain) {
+  rig.start({"/proc/self/status"});
+  rig.pass(5000);
+  EXPECT_EQ(rig.read(), Items{});
+}
+
 TEST_F(FollowingTest, WithoutDescriptorsLeftTheStateSaysSo) {
   folder.append("a.log", "one\n");
   rig.start({"*.log"});

@@ -37,6 +37,22 @@ TEST_P(RotationTest, AWriterThatHasNotNoticedTheRenameIsStillHeard) {
   EXPECT_EQ(rig.read(), (Items{"very late", "new"}));
 }
 
+TEST_P(RotationTest, AWriterThatStaysWithTheOldFileForMinutesIsHeardWhileTheNewOneIsEmpty) {
+  const Writer old(folder.at("a.log"));
+  rig.start({"a.log"});
+  folder.rename("a.log", "a.log.1");
+  folder.append("a.log", "");
+  EXPECT_EQ(rig.read(), (Items{"<renamed>"}));
+  rig.pass(60'000);
+  old.write("late\n");
+  EXPECT_EQ(rig.read(), (Items{"late"}));
+  folder.append("a.log", "new\n");
+  EXPECT_EQ(rig.read(), (Items{"new"}));
+  rig.pass(Follower::kLateMs + 1000);
+  old.write("too late\n");
+  EXPECT_EQ(rig.read(), Items{});
+}
+
 TEST_P(RotationTest, AnUnfinishedLineWaitsForItsEndWhileTheNewFileIsEmpty) {
   const Writer old(folder.at("a.log"));
   rig.start({"a.log"});
