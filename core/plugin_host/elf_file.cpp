@@ -48,6 +48,11 @@ Result<ElfFile> ElfFile::parse(std::string_view bytes) {
   if (header->e_type != ET_DYN) return fail(Errc::bad_request, "an ELF file, but not a shared library");
   if (header->e_phentsize != sizeof(Elf64_Phdr)) return broken("its program headers have an unknown size");
   if (!part(bytes, header->e_phoff, std::uint64_t{header->e_phnum} * sizeof(Elf64_Phdr))) return broken("its program headers lie outside");
+  // The loader maps what the headers promise; behind the end of the file that is a SIGBUS instead of an error.
+  for (std::uint64_t i = 0; i < header->e_phnum; ++i) {
+    const auto segment = *at<Elf64_Phdr>(bytes, header->e_phoff + i * sizeof(Elf64_Phdr));
+    if (segment.p_type == PT_LOAD && !part(bytes, segment.p_offset, segment.p_filesz)) return broken("it is cut short");
+  }
   return ElfFile(bytes);
 }
 

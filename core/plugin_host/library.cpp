@@ -2,8 +2,10 @@
 
 #include <link.h>
 
-#include <algorithm>
+#define BOOST_DLL_USE_STD_FS  // else it wants Boost.Filesystem as a library
 #include <boost/dll/shared_library.hpp>
+
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
