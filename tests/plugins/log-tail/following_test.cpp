@@ -223,7 +223,7 @@ TEST_F(FollowingTest, WithoutDescriptorsLeftTheStateSaysSo) {
   rig.start({"*.log"});
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  const int next = ::dup(0);
+  const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   ::close(next);
   const rlimit small{static_cast<rlim_t>(next) + 1, before.rlim_max};  // one for the folder, which is given back
   folder.append("b.log", "two\n");
