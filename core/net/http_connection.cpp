@@ -122,7 +122,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     head_ = false;
     if (ec == http::error::body_limit) return refuse(413, Errc::too_large, "the body is larger than limits.data_bytes allows (" + std::to_string(shared_->limits.data_bytes) + " bytes)");
     if (ec == http::error::header_limit) return refuse(431, Errc::too_large, "the headers are larger than limits.http_header_bytes allows (" + std::to_string(shared_->limits.http_header_bytes) + " bytes)");
-    if (ec == http::error::end_of_stream || ec == asio::error::operation_aborted || ec.category() == asio::error::get_system_category()) return shutdown();
+    if (ec == http::error::end_of_stream || (ec && ec.category() == asio::error::get_system_category())) return shutdown();
     if (ec) return refuse(400, Errc::bad_request, "not HTTP that this hub understands: " + ec.message());
     message_ = parser_->release();
     keep_alive_ = message_.keep_alive();
