@@ -8,21 +8,20 @@
 namespace weir::cli {
 
 int plugin_new(const std::string& kind, const std::string& name, const std::string& folder) {
-  const auto made = write_scaffold(kind, name, folder.empty() ? name : folder);
+  const std::string where = folder.empty() ? name : folder;
+  const auto made = scaffold_plugin(kind, name, where);
   if (!made) {
     std::fprintf(stderr, "weir plugin new: %s\n", made.error().message.c_str());
     return 1;
   }
-  const std::string where = folder.empty() ? name : folder;
   for (const std::string& file : *made) std::printf("wrote %s\n", file.c_str());
-  std::printf("\nBuild and try it:\n  cmake -S %s -B %s/build && cmake --build %s/build && ctest --test-dir %s/build\n  weir plugin check %s/build/libweir-%s.so\n",
-              where.c_str(), where.c_str(), where.c_str(), where.c_str(), where.c_str(), name.c_str());
+  std::printf("\n%s/README.md says how to build and try it.\n", where.c_str());
   return 0;
 }
 
 int plugin_check(const std::string& library, const std::string& config) {
   bool all = true;
-  for (const Finding& f : check_plugin(library, config)) {
+  for (const Finding& f : check_plugin(library, config.empty() ? std::nullopt : std::optional(config))) {
     std::printf("%s %s%s%s\n", f.ok ? "ok  " : "FAIL", f.name.c_str(), f.detail.empty() ? "" : ": ", f.detail.c_str());
     all = all && f.ok;
   }
