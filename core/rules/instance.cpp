@@ -161,6 +161,7 @@ int run_transform(lua_State* L) {
   if (!lua_istable(L, result)) return luaL_error(L, "transform returned a %s; return the event, a table, hub.many{...} or nil", luaL_typename(L, result));
   const auto kind = table_kind(L, s, result);
   if (kind == TableKind::object || kind == TableKind::array) return luaL_error(L, "transform returned a part of the event; return ev or {event = ..., data = ...}");
+  if (kind == TableKind::event) check_event(L, s, result);
   if (kind == TableKind::event && s.event_flags == 0) return 0;  // nothing was even looked at
   s.in_place = kind != TableKind::many;
   if (s.in_place) {

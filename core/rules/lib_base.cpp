@@ -108,6 +108,9 @@ void open_base(lua_State* L, State&) {
   lua_setfield(L, -2, "pairs");
   copy_library(L, "math", "randomseed");
   copy_library(L, "bit", "");
+}
+
+void guard_globals(lua_State* L) {
   lua_createtable(L, 0, 3);
   lua_pushcfunction(L, undeclared_read);
   lua_setfield(L, -2, "__index");

@@ -9,6 +9,9 @@ namespace {
 // Deep enough for any honest callback, far below the smallest thread stack.
 constexpr std::ptrdiff_t kCStackBytesMax = 256 * 1024;
 constexpr std::size_t kBigRequest = 32 * 1024;
+// Lua's own stack must not overflow: with the JIT compiler on, unwinding such an error can crash the process. Between
+// two looks at the depth at most a quantum of calls is added, which stays far below the overflow.
+constexpr int kCallDepthMax = 2000;
 
 void* allocate(void* user, void* block, std::size_t old_size, std::size_t new_size) {
   auto& s = *static_cast<State*>(user);
@@ -40,7 +43,9 @@ int trip(lua_State* L) {
   }
   const auto next = s.meter.grant();
   if (next == 0) raise_budget(L);
-  lua_pushnumber(L, static_cast<lua_Number>(next));
+  lua_Debug frame;
+  if (lua_getstack(L, kCallDepthMax, &frame) != 0) return luaL_error(L, "calls nested deeper than %d", kCallDepthMax);
+  lua_pushnumber(L, static_cast<lua_Number>(next - 1));  // the operation that asked is the first of them
   return 1;
 }
 
@@ -83,6 +88,7 @@ int set_up(lua_State* L) {
   open_hub(L);
   lua_pushcfunction(L, trip);
   lua_setfield(L, -2, "__weir_trip");
+  guard_globals(L);
   // Nothing of the stock world stays reachable under its global names.
   lua_setfield(L, LUA_REGISTRYINDEX, "weir.environment");
   for (const char* name : {"io", "os", "ffi", "jit", "debug", "package", "_G", "coroutine", "require", "module"}) {
@@ -235,7 +241,11 @@ Result<void> State::call(int function_reference, std::int64_t ops, std::int64_t 
   operations_last = meter.finish(get_gas(*this));
   if (status == 0 && meter.tripped() == Trip::none) return {};
   auto message = status != 0 ? take_error(L) : std::string();
-  if (meter.tripped() == Trip::none) return fail(Errc::bad_request, std::move(message));
+  if (meter.tripped() == Trip::none) {
+    // Without a place: found in what the hook returned, or thrown by error(text, 0).
+    if (!message.starts_with(script) && !message.starts_with("...")) message.insert(0, script + ": ");
+    return fail(Errc::bad_request, std::move(message));
+  }
   // raise_budget() leaves "script:line: "; memory errors and swallowed ones have no place.
   if (message.empty() || message.back() != ' ') message = script + ": ";
   return fail(Errc::limit_exceeded, message + budget_text(*this));

@@ -118,6 +118,7 @@ void check_c_stack(lua_State* L);
 
 // The libraries, each adding to the table on top of the stack (the environment of the script).
 void open_base(lua_State* L, State& s);
+void guard_globals(lua_State* L);  // after all others: from now on a new global is an error
 void open_string(lua_State* L);
 void open_table(lua_State* L);
 void open_hub(lua_State* L);
