@@ -1,0 +1,73 @@
+#include "plugin_host/pending.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "abi/hub_rig.hpp"
+
+namespace weir::test {
+namespace {
+
+using How = PendingCalls::How;
+
+struct PendingTest : testing::Test {
+  std::atomic<std::uint64_t> expired{0};
+  PendingCalls calls{[this](std::uint64_t token) { expired = token; }};
+};
+
+TEST_F(PendingTest, AnAnswerArrivesOnceAndARepeatIsLate) {
+  std::string got;
+  const auto token = calls.add(60'000, [&](How how, std::int32_t status, std::string_view json) {
+    got += (how == How::answered ? "answered " : "? ") + std::to_string(status) + " " + std::string(json);
+  });
+  EXPECT_NE(token, 0u);
+  EXPECT_TRUE(calls.waiting(token));
+  EXPECT_TRUE(calls.answer(token, -7, "{}"));
+  EXPECT_FALSE(calls.answer(token, 0, "{}"));
+  EXPECT_EQ(got, "answered -7 {}");
+  EXPECT_EQ(calls.late(), 1u);
+}
+
+TEST_F(PendingTest, AReusedPlaceHasAnotherToken) {
+  const auto first = calls.add(60'000, [](How, std::int32_t, std::string_view) {});
+  calls.answer(first, 0, "");
+  bool second_called = false;
+  const auto second = calls.add(60'000, [&](How, std::int32_t, std::string_view) { second_called = true; });
+  EXPECT_NE(first, second);
+  EXPECT_EQ(static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(second));  // the same place
+  EXPECT_FALSE(calls.answer(first, 0, ""));
+  EXPECT_FALSE(second_called);
+  EXPECT_TRUE(calls.answer(second, 0, ""));
+}
+
+TEST_F(PendingTest, TheDeadlineComesEvenIfALaterOneWasSetFirst) {
+  std::atomic<int> slow{0}, fast{0};
+  calls.add(60'000, [&](How, std::int32_t, std::string_view) { ++slow; });
+  const auto token = calls.add(5, [&](How how, std::int32_t, std::string_view) { fast += how == How::deadline ? 1 : 100; });
+  EXPECT_TRUE(wait_until([&] { return expired == token; }));
+  EXPECT_EQ(fast, 1);
+  EXPECT_EQ(slow, 0);
+  EXPECT_FALSE(calls.answer(token, 0, ""));
+}
+
+TEST_F(PendingTest, CloseTellsAllAndTakesNoMore) {
+  int closed = 0;
+  for (int i = 0; i < 10; ++i) calls.add(60'000, [&](How how, std::int32_t, std::string_view) { closed += how == How::closed ? 1 : 100; });
+  calls.close();
+  EXPECT_EQ(closed, 10);
+  EXPECT_EQ(calls.add(1, [](How, std::int32_t, std::string_view) {}), 0u);
+}
+
+TEST_F(PendingTest, TooManyAreRefused) {
+  for (std::size_t i = 0; i < PendingCalls::kWaitingMax; ++i) ASSERT_NE(calls.add(600'000, [](How, std::int32_t, std::string_view) {}), 0u);
+  EXPECT_EQ(calls.add(600'000, [](How, std::int32_t, std::string_view) {}), 0u);
+}
+
+TEST_F(PendingTest, NonsenseTokensFindNobody) {
+  for (const std::uint64_t token : {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}, std::uint64_t{1} << 32}) EXPECT_FALSE(calls.answer(token, 0, ""));
+  EXPECT_EQ(calls.late(), 4u);
+}
+
+}  // namespace
+}  // namespace weir::test

@@ -1,0 +1,94 @@
+#include "weir/sdk/emitter.hpp"
+
+#include <gtest/gtest.h>
+
+#include "weir/sdk/testing.hpp"
+
+namespace weir::sdk {
+namespace {
+
+struct EmitterTest : ::testing::Test {
+  weir::sdk::testing::FakeHost hub;
+  Emitter emitter{Host(hub.raw())};
+  bool add(int n) {
+    const std::string data = std::to_string(n);
+    return emitter.add({.subject = "s", .event = "e", .data = data, .cursor = data});
+  }
+  void expect_in_order(std::size_t count) const {
+    ASSERT_EQ(hub.events.size(), count);
+    for (std::size_t i = 0; i < count; ++i) EXPECT_EQ(hub.events[i].data, std::to_string(i));
+  }
+};
+
+TEST_F(EmitterTest, ABatchLeavesAfterTwoMilliseconds) {
+  EXPECT_TRUE(add(0));
+  EXPECT_TRUE(add(1));
+  hub.advance(1);
+  EXPECT_TRUE(hub.events.empty());
+  hub.advance(1);
+  expect_in_order(2);
+}
+
+TEST_F(EmitterTest, AFullBatchLeavesAtOnce) {
+  for (int i = 0; i < 63; ++i) EXPECT_TRUE(add(i));
+  EXPECT_TRUE(hub.events.empty());
+  EXPECT_TRUE(add(63));
+  expect_in_order(64);
+}
+
+TEST_F(EmitterTest, ABatchOfManyBytesLeavesAtOnce) {
+  const std::string big = "\"" + std::string(70'000, 'x') + "\"";
+  EXPECT_TRUE(emitter.add({.event = "e", .data = big}));
+  EXPECT_EQ(hub.events.size(), 1u);
+}
+
+TEST_F(EmitterTest, WhatWasNotTakenIsOfferedAfterResume) {
+  hub.take_only(10, WEIR_E_FULL);
+  for (int i = 0; i < 64; ++i) EXPECT_TRUE(add(i));
+  EXPECT_TRUE(emitter.full());
+  EXPECT_EQ(emitter.kept(), 54u);
+  EXPECT_TRUE(add(64));  // what was read already still finds a place
+  hub.take_only(20, WEIR_E_FULL);
+  EXPECT_FALSE(emitter.resume());
+  hub.take_all();
+  EXPECT_TRUE(emitter.resume());
+  EXPECT_FALSE(emitter.full());
+  expect_in_order(65);
+}
+
+TEST_F(EmitterTest, PauseMeansAllWasTaken) {
+  hub.take_only(64, WEIR_PAUSE);
+  for (int i = 0; i < 64; ++i) EXPECT_TRUE(add(i));
+  EXPECT_TRUE(emitter.full());
+  EXPECT_EQ(emitter.kept(), 0u);
+}
+
+TEST_F(EmitterTest, WhatItKeepsHasALimit) {
+  emitter.pause();
+  std::size_t taken = 0;
+  while (taken < 100'000 && add(static_cast<int>(taken))) ++taken;
+  EXPECT_EQ(taken, Emitter::kKeptEventsMax);
+  EXPECT_TRUE(emitter.resume());
+  expect_in_order(taken);
+}
+
+TEST_F(EmitterTest, AWrongEventIsLeftOutAndTheOthersGoOn) {
+  EXPECT_TRUE(add(0));
+  EXPECT_TRUE(emitter.add({.event = "e", .data = "{broken"}));
+  EXPECT_TRUE(add(1));
+  emitter.flush();
+  expect_in_order(2);
+  EXPECT_EQ(emitter.invalid(), 1u);
+}
+
+TEST_F(EmitterTest, AClosedHubEndsIt) {
+  EXPECT_TRUE(add(0));
+  hub.close();
+  emitter.flush();
+  EXPECT_TRUE(emitter.closed());
+  EXPECT_FALSE(add(1));
+  EXPECT_EQ(emitter.kept(), 0u);
+}
+
+}  // namespace
+}  // namespace weir::sdk
