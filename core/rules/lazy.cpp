@@ -93,7 +93,7 @@ void mark_shadowed(State& s, std::uint32_t object, std::uint32_t last, std::stri
   const auto& doc = s.shared->doc;
   std::uint32_t i = object + 1;
   for (auto n = doc.node(object).count; n != 0; --n) {
-    if (i + 1 != last && json::Value(&doc, i).string_equals(key)) s.flags[i + 1] = kShadowed;
+    if (i + 1 < last && json::Value(&doc, i).string_equals(key)) s.flags[i + 1] = kShadowed;
     i = doc.node(i + 1).next;
   }
 }
@@ -327,12 +327,19 @@ void fill(lua_State* L, State& s, int index) {
       }
       lua_pushvalue(L, -1);
       lua_rawget(L, index);
-      if (!lua_isnil(L, -1)) {  // an earlier member of the same name
-        std::size_t size = 0;
-        const char* key = lua_tolstring(L, -2, &size);
-        mark_shadowed(s, node, value, {key, size});
-      }
+      const bool taken = !lua_isnil(L, -1);
       lua_pop(L, 1);
+      if (taken) {  // there is another member of this name
+        std::size_t size = 0;
+        const char* key = lua_tolstring(L, -1, &size);
+        const auto last = *find_member(doc, node, {key, size});
+        mark_shadowed(s, node, last, {key, size});
+        if (value != last && (s.flags[last] & kRead) != 0) {
+          lua_pop(L, 1);
+          i = doc.node(value).next;
+          continue;
+        }
+      }
       if (doc.node(value).kind == json::Kind::null) {
         lua_pushnil(L);
       } else {

@@ -376,8 +376,8 @@ void Writer::array_in_place(int index, std::uint32_t node) {
       lua_pop(L_, 1);
       kept_end = place.end;
     } else {
-      const std::size_t from = kept_end != 0 ? kept_end : place.begin;
-      if (copied_ < from) flush(from);
+      if (kept_end != 0 && copied_ < kept_end) flush(kept_end);
+      if (n == 1) flush(place.begin);
       copied_ = place.end;
     }
     i = place.next;

@@ -65,6 +65,8 @@ const Edit kEdits[] = {
     {"DuplicateLastCounts", "ev.data.r = ev.data.a", R"({"a":1,"a":2})", R"({"a":1,"a":2,"r":2})"},
     {"DuplicateAllDeleted", "local x = ev.data.a; ev.data.a = nil", R"({"a":1,"b":0,"a":2})", R"({"b":0})"},
     {"DuplicateUnderPairs", "for k, v in pairs(ev.data) do end", R"({"a":1,"a":2,"n":3,"n":null})", R"({"a":1,"a":2,"n":3,"n":null})"},
+    {"DuplicateThreeTimesDeletedUnderPairs", "for k, v in pairs(ev.data) do end ev.data.a = nil", R"({"a":1,"b":2,"a":3,"a":4})", R"({"b":2})"},
+    {"ArrayAllRemovedOfMany", "for i = 1, 3 do table.remove(ev.data.t) end", R"({"t":[ 1, 2, 3 ]})", R"({"t":[  ]})"},
     {"RawsetIsSeen", "rawset(ev.data, 'x', 1); ev.data.y = rawget(ev.data, 'a')", R"({"a":7})", R"({"a":7,"x":1,"y":7})"},
     {"CopyIsPlain", "local c = hub.copy(ev.data); c.a = 2; ev.data.c = c", R"({"a":1,"t":[]})", R"({"a":1,"t":[],"c":{"a":2,"t":[]}})"},
     {"ScalarData", "ev.data = ev.data + 1", "41", "42"},
