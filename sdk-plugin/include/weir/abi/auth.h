@@ -24,7 +24,7 @@ typedef struct weir_auth_v1 {
    * result_json with WEIR_OK is the identity:
    *   {"subject":"ci","scopes":["events:read"],"attributes":{"instances":["i1"]},"key":"k1","expires_at":1790000000000,
    *    "connections_max":10}
-   * subject: 1..255 bytes, required. key: what revoke() and connections_max count by, the subject when absent. expires_at:
+   * subject: 1..255 bytes, required. scopes: "*" stands for every scope. key: what revoke() and connections_max count by, the subject when absent. expires_at:
    * milliseconds since 1970-01-01 UTC; then the connection is closed with 4401. Otherwise {"message":"..."} for the client. */
   weir_status (*authenticate)(void *instance, weir_str request_json, uint64_t token, uint32_t deadline_ms);
   void (*cancel)(void *instance, uint64_t token); /* nobody waits for it any more; may be NULL */

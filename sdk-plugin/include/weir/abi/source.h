@@ -18,7 +18,8 @@ typedef struct weir_source_v1 {
   /* Makes an instance from its config, an object that the hub has checked against the schema and filled with its defaults.
    * Only parses: opens nothing, connects to nothing (`weir check` calls it too). `host` lives as long as the process. */
   weir_status (*create)(const weir_host *host, weir_str config_json, void **instance, weir_error *error);
-  /* Begins to work and returns at once; connecting goes on in the background and is told by host->state(). */
+  /* Begins to work and returns at once; connecting goes on in the background and is told by host->state().
+   * Who never calls that counts as running once start() returned WEIR_OK. */
   weir_status (*start)(void *instance, weir_error *error);
   /* The hub is full: stop emitting until resume(). May be NULL in a source that only reacts to emit's result. */
   void (*pause)(void *instance);
