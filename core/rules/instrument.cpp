@@ -9,8 +9,8 @@ namespace {
 // The counter and the function that refills it are locals of the chunk, hence upvalues of every function in it.
 // The accessor closure is how the engine reaches the counter between two calls.
 constexpr std::string_view kProlog =
-    "local __weir_g,__weir_t=0,__weir_trip __weir_trip=nil __weir_t(function()return __weir_g end) ";
-constexpr std::string_view kGas = " __weir_g=__weir_g-1 if __weir_g<0 then __weir_g=__weir_t()end ";
+    "local __weir_g,__weir_t=0,__weir_trip __weir_trip=nil __weir_t(function()return __weir_g end);";
+constexpr std::string_view kGas = " __weir_g=__weir_g-1 if __weir_g<0 then __weir_g=__weir_t()end; ";
 
 bool is_name_start(char c) {
   const auto u = static_cast<unsigned char>(c);
