@@ -43,12 +43,14 @@ constinit const char kManifest[] = R"json({
 
 namespace {
 
-std::int64_t in_range(const sdk::json::Value& json, const char* key, std::int64_t value, std::int64_t low, std::int64_t high) {
+std::int64_t in_range(const sdk::json::Value& json, const char* key, std::int64_t value, std::int64_t low,
+                      std::int64_t high) {
   if (value >= low && value <= high) return value;
   throw json.required(key).wrong(std::to_string(low) + " to " + std::to_string(high), std::to_string(value));
 }
 
-std::int64_t integer(const sdk::json::Value& json, const char* key, std::int64_t fallback, std::int64_t low, std::int64_t high) {
+std::int64_t integer(const sdk::json::Value& json, const char* key, std::int64_t fallback, std::int64_t low,
+                     std::int64_t high) {
   return in_range(json, key, json.integer_or(key, fallback), low, high);
 }
 
@@ -59,13 +61,14 @@ Config parse_config(const sdk::json::Value& json) {
   TailerOptions& tailer = config.tailer;
   tailer.files = json.strings_or("files", {});
   if (tailer.files.empty()) {
-    throw sdk::Failure(WEIR_E_CONFIG, "files is empty; expected at least one path or pattern, such as [\"/var/log/*.log\"]",
-                       "/files");
+    throw sdk::Failure(WEIR_E_CONFIG,
+                       "files is empty; expected at least one path or pattern, such as [\"/var/log/*.log\"]", "/files");
   }
   for (std::size_t i = 0; i < tailer.files.size(); ++i) {
     if (tailer.files[i].empty() || tailer.files[i].back() == '/' || tailer.files[i].find('\0') != std::string::npos) {
-      throw sdk::Failure(WEIR_E_CONFIG, "files[" + std::to_string(i) + "] is \"" + tailer.files[i] +
-                                            "\"; expected a file or a pattern of files, such as \"/var/log/*.log\"",
+      throw sdk::Failure(WEIR_E_CONFIG,
+                         "files[" + std::to_string(i) + "] is \"" + tailer.files[i] +
+                             "\"; expected a file or a pattern of files, such as \"/var/log/*.log\"",
                          "/files/" + std::to_string(i));
     }
   }

@@ -218,7 +218,9 @@ bool Follower::read(std::int64_t now) {
   if (generations_.empty()) return false;
   Generation& front = generations_.front();
   switch (front.file.read_chunk(*this)) {
-    case OpenFile::Outcome::more: front.grown_at = now; return true;
+    case OpenFile::Outcome::more:
+      front.grown_at = now;
+      return true;
     case OpenFile::Outcome::truncated:
       if (front.file.restart(*this)) shared_.sink.lost(origin(), file_ + " was cut before it was read to its end");
       shared_.sink.rotated(origin(), Rotation::truncated);
@@ -228,7 +230,8 @@ bool Follower::read(std::int64_t now) {
       problem_ = "can't read " + path_ + ": " + std::strerror(front.file.error());
       if (generations_.size() == 1) return false;
       break;
-    case OpenFile::Outcome::at_end: break;
+    case OpenFile::Outcome::at_end:
+      break;
   }
   if (generations_.size() == 1) {
     if (missing_since_) wait_or_give_up(front, now);

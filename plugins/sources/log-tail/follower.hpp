@@ -1,10 +1,11 @@
-// Follows one path through all the files that stand behind it in turn. Those that are not read to their end yet wait in a
-// row, oldest first, each with its descriptor, so that a rotation never takes lines away that were not read:
+// Follows one path through all the files that stand behind it in turn. Those that are not read to their end yet wait in
+// a row, oldest first, each with its descriptor, so that a rotation never takes lines away that were not read:
 //
 //   path -> app.log          generations_:  [ app.log.2 | app.log.1 | app.log ]
 //                                             read now    in between   what the path names
 //
-// After a file is done it stays open for a while (late_), because a program may write to it until it notices the rotation.
+// After a file is done it stays open for a while (late_), because a program may write to it until it notices the
+// rotation.
 // Limits: kGenerationsMax files in the row; further rotations wait until the row gets shorter.
 // Threads: [strand]. Times are milliseconds of a clock that only goes forward.
 #pragma once
@@ -24,8 +25,8 @@ class Follower final : private LineSink {
  public:
   static constexpr std::size_t kGenerationsMax = 64;
   static constexpr std::size_t kLateMax = 4;
-  static constexpr std::int64_t kUnfinishedGraceMs = 1000;    // an unfinished last line waits so long for its end
-  static constexpr std::int64_t kLateMs = 5000;               // a rotated file is watched so long for late lines
+  static constexpr std::int64_t kUnfinishedGraceMs = 1000;     // an unfinished last line waits so long for its end
+  static constexpr std::int64_t kLateMs = 5000;                // a rotated file is watched so long for late lines
   static constexpr std::int64_t kGoneKeepMs = 10 * 60 * 1000;  // a file without a name and without news is kept so long
 
   // was_there: the path existed when the instance started, so only its last lines are wanted.
@@ -65,7 +66,8 @@ class Follower final : private LineSink {
   bool line(const Line& line) override { return shared_.sink.line(origin(), line); }
   Origin origin() const;
   void open_current(std::int64_t now);
-  bool open_between(const std::vector<Sibling>& siblings, FileId current, const std::string& real, std::vector<OpenFile>& between);
+  bool open_between(const std::vector<Sibling>& siblings, FileId current, const std::string& real,
+                    std::vector<OpenFile>& between);
   bool was_between(const Sibling& sibling, FileId current, const std::string& real) const;
   Rotation why_replaced(const std::string& real) const;
   void append(OpenFile file, std::int64_t now);
@@ -88,12 +90,12 @@ class Follower final : private LineSink {
   bool done_ = false;
   std::string real_path_;
   std::string problem_;
-  std::string said_;                          // the last thing that is said once only
+  std::string said_;  // the last thing that is said once only
   std::deque<Generation> generations_;
   std::list<Generation> late_;
   std::optional<std::int64_t> missing_since_;
-  std::set<Birth> known_siblings_;            // there while the path still named the newest generation: not in between
-  std::int64_t folder_changed_ns_ = 0;        // when known_siblings_ was made; 0: make it again
+  std::set<Birth> known_siblings_;      // there while the path still named the newest generation: not in between
+  std::int64_t folder_changed_ns_ = 0;  // when known_siblings_ was made; 0: make it again
 };
 
 }  // namespace weir::log_tail

@@ -1,5 +1,6 @@
-// Finds the files that a pattern names: `*`, `?` and `[...]` in every part of the path, as in glob(3); a leading dot must
-// be written. It also says which folders have to be watched to notice that the answer changes, which glob(3) does not.
+// Finds the files that a pattern names: `*`, `?` and `[...]` in every part of the path, as in glob(3); a leading dot
+// must be written. It also says which folders have to be watched to notice that the answer changes, which glob(3) does
+// not.
 // Limits: at most kMatchesMax paths for one pattern; what is beyond is left out and said in `problems`.
 // Threads: free functions without state, [any].
 #pragma once

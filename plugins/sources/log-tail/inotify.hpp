@@ -1,6 +1,6 @@
-// The kernel's news about folders and files, with names instead of numbers. Every watch is wanted anew after each look at
-// the world (begin, want..., end), so what nobody wants any more goes away by itself.
-// When the system has no watches or instances left (fs.inotify.max_user_*), complete() is false: then somebody has to look.
+// The kernel's news about folders and files, with names instead of numbers. Every watch is wanted anew after each look
+// at the world (begin, want..., end), so what nobody wants any more goes away by itself. When the system has no
+// watches or instances left (fs.inotify.max_user_*), complete() is false: then somebody has to look.
 // Threads: [strand].
 #pragma once
 #include <cstdint>
@@ -31,7 +31,8 @@ class Inotify {
   bool complete() const { return fd_ >= 0 && !refused_; }
   const std::string& why_incomplete() const { return why_; }
 
-  // Names that come and go in the folder. Folders that were not named since begin_folders() are dropped by end_folders().
+  // Names that come and go in the folder. Folders that were not named since begin_folders() are dropped by
+  // end_folders().
   void begin_folders();
   void want_folder(const std::string& path);
   void end_folders();
@@ -42,7 +43,7 @@ class Inotify {
 
   struct Handler {
     std::function<void(const FolderNews&)> folder;
-    std::function<void(int watch, bool content)> file;  // content: there may be something to read; else its name or mode
+    std::function<void(int watch, bool content)> file;  // content: something to read; else its name or mode
     std::function<void()> overflow;                     // news were lost, or a folder went away: look at everything
   };
   // Hands over what is there now; never blocks.

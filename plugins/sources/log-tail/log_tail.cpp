@@ -1,6 +1,6 @@
-// The plugin: a Tailer on the hub's strand. Files change -> inotify's descriptor is ready -> one slice of work -> a batch of
-// events -> a rest of batch_ms, in which further changes gather in the kernel. A line after a quiet time thus leaves at
-// once, and a busy file costs at most 1000 / batch_ms turns a second.
+// The plugin: a Tailer on the hub's strand. Files change -> inotify's descriptor is ready -> one slice of work -> a
+// batch of events -> a rest of batch_ms, in which further changes gather in the kernel. A line after a quiet time thus
+// leaves at once, and a busy file costs at most 1000 / batch_ms turns a second.
 // Threads: [strand]; no threads of its own.
 #include <chrono>
 #include <cstdint>
@@ -22,17 +22,22 @@ std::int64_t monotonic_ms() {
 
 std::string_view to_word(Rotation why) {
   switch (why) {
-    case Rotation::renamed: return "renamed";
-    case Rotation::truncated: return "truncated";
-    case Rotation::deleted: return "deleted";
-    case Rotation::replaced: return "replaced";
+    case Rotation::renamed:
+      return "renamed";
+    case Rotation::truncated:
+      return "truncated";
+    case Rotation::deleted:
+      return "deleted";
+    case Rotation::replaced:
+      return "replaced";
   }
   return "replaced";
 }
 
 class LogTail final : public sdk::Source, private TailSink {
  public:
-  LogTail(const sdk::Host& host, const sdk::json::Value& config) : host_(host), config_(parse_config(config)), emitter_(host) {}
+  LogTail(const sdk::Host& host, const sdk::json::Value& config)
+      : host_(host), config_(parse_config(config)), emitter_(host) {}
 
   void start() override {
     tailer_ = std::make_unique<Tailer>(config_.tailer, static_cast<TailSink&>(*this), monotonic_ms());
@@ -57,7 +62,8 @@ class LogTail final : public sdk::Source, private TailSink {
   void watch() {
     if (tailer_->fd() < 0) return;
     if (!watch_.start(host_, tailer_->fd(), WEIR_WATCH_READ, [this](std::uint32_t) { on_change(); })) {
-      say(true, "the hub can't watch inotify's descriptor; looking every " + std::to_string(config_.tailer.poll_ms) + " ms");
+      say(true,
+          "the hub can't watch inotify's descriptor; looking every " + std::to_string(config_.tailer.poll_ms) + " ms");
     }
   }
   void on_change() {
@@ -116,8 +122,10 @@ class LogTail final : public sdk::Source, private TailSink {
   }
   bool full() const override { return emitter_.full(); }
   void say(bool warning, const std::string& message) override {
-    if (warning) host_.warn(message);
-    else host_.info(message);
+    if (warning)
+      host_.warn(message);
+    else
+      host_.info(message);
   }
   void state(bool degraded, const std::string& reason) override {
     host_.state(degraded ? sdk::State::degraded : sdk::State::running, reason);
@@ -141,7 +149,8 @@ class LogTail final : public sdk::Source, private TailSink {
   }
   // The emitter takes it in any case while it is not far beyond full; false asks for a stop at this line.
   bool emit(const Origin& origin, std::string_view name) {
-    const bool taken = emitter_.add({.subject = subject_of(origin), .event = name, .data = data_, .time_ms = read_at_ms_});
+    const bool taken =
+        emitter_.add({.subject = subject_of(origin), .event = name, .data = data_, .time_ms = read_at_ms_});
     if (!taken && !emitter_.closed()) host_.gap(subject_of(origin), 1, "more was read than the hub had room for");
     return taken && !emitter_.full();
   }
@@ -155,8 +164,8 @@ class LogTail final : public sdk::Source, private TailSink {
   bool posted_ = false;
   std::int64_t read_at_ms_ = 0;
   std::uint64_t lines_ = 0, rotations_ = 0;
-  std::string data_;                     // of the event that is being made; kept for its memory
-  std::string subject_from_, subject_;   // the last one, and what it was made from
+  std::string data_;                    // of the event that is being made; kept for its memory
+  std::string subject_from_, subject_;  // the last one, and what it was made from
 };
 
 }  // namespace

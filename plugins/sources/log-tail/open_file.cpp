@@ -57,9 +57,16 @@ OpenFile::OpenFile(const std::string& path, ReadBuffers& buffers) : buffers_(&bu
 }
 
 OpenFile::OpenFile(OpenFile&& other) noexcept
-    : buffers_(other.buffers_), fd_(std::exchange(other.fd_, -1)), error_(other.error_), id_(other.id_),
-      line_start_(other.line_start_), scanned_(other.scanned_), size_seen_(other.size_seen_),
-      head_(std::move(other.head_)), tail_(std::move(other.tail_)), kept_(std::exchange(other.kept_, {})),
+    : buffers_(other.buffers_),
+      fd_(std::exchange(other.fd_, -1)),
+      error_(other.error_),
+      id_(other.id_),
+      line_start_(other.line_start_),
+      scanned_(other.scanned_),
+      size_seen_(other.size_seen_),
+      head_(std::move(other.head_)),
+      tail_(std::move(other.tail_)),
+      kept_(std::exchange(other.kept_, {})),
       kept_whole_(other.kept_whole_) {}
 
 OpenFile::~OpenFile() {
@@ -152,8 +159,8 @@ OpenFile::Outcome OpenFile::read_chunk(LineSink& sink) {
   return Outcome::more;
 }
 
-// A program that does not write with O_APPEND goes on at its old place after its file was cut, which leaves a hole at the
-// front: zeros that nobody wrote and that would be read as the beginning of the first line.
+// A program that does not write with O_APPEND goes on at its old place after its file was cut, which leaves a hole at
+// the front: zeros that nobody wrote and that would be read as the beginning of the first line.
 void OpenFile::skip_hole() {
   const off_t data = ::lseek(fd_, 0, SEEK_DATA);
   if (data <= 0) return;
@@ -172,7 +179,8 @@ bool OpenFile::take(std::string_view data, LineSink& sink) {
     if (found == nullptr) break;
     const std::size_t end = static_cast<std::size_t>(static_cast<const char*>(found) - data.data());
     const std::string_view piece = data.substr(at, end - at);
-    const bool go_on = at != 0 || line_start_ == base ? deliver(piece, false, sink) : deliver_joined(piece, false, sink);
+    const bool go_on =
+        at != 0 || line_start_ == base ? deliver(piece, false, sink) : deliver_joined(piece, false, sink);
     at = end + 1;
     line_start_ = base + at;
     if (!go_on) {
@@ -194,7 +202,8 @@ void OpenFile::advance(std::string_view data) {
 
 void OpenFile::forget_kept() {
   buffers_->unfinished_bytes -= kept_.size();
-  if (kept_.capacity() > kKeptCapacity) std::string().swap(kept_);  // hundreds of files must not hold on to their longest line
+  if (kept_.capacity() > kKeptCapacity)
+    std::string().swap(kept_);  // hundreds of files must not hold on to their longest line
   kept_.clear();
   kept_whole_ = true;
 }
@@ -202,7 +211,8 @@ void OpenFile::forget_kept() {
 void OpenFile::keep(std::string_view data, bool begins_line) {
   if (begins_line) forget_kept();
   if (data.empty() || !kept_whole_) return;
-  const std::string_view part = data.substr(0, buffers_->line_bytes_max - std::min(buffers_->line_bytes_max, kept_.size()));
+  const std::string_view part =
+      data.substr(0, buffers_->line_bytes_max - std::min(buffers_->line_bytes_max, kept_.size()));
   if (buffers_->unfinished_bytes + part.size() > kUnfinishedBytesMax) {
     forget_kept();
     kept_whole_ = false;
@@ -215,7 +225,8 @@ void OpenFile::keep(std::string_view data, bool begins_line) {
 bool OpenFile::deliver(std::string_view text, bool partial, LineSink& sink) {
   if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
   Line line{text, text.size(), partial};
-  if (text.size() > buffers_->line_bytes_max) line.text = text.substr(0, cut_at_character(text, buffers_->line_bytes_max));
+  if (text.size() > buffers_->line_bytes_max)
+    line.text = text.substr(0, cut_at_character(text, buffers_->line_bytes_max));
   return sink.line(line);
 }
 

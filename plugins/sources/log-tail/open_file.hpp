@@ -1,8 +1,8 @@
 // One open log file, read line by line. It remembers offsets rather than bytes, so hundreds of files cost hundreds of
-// descriptors and little memory: a line that is not finished yet is kept only while the common budget allows it, and is
-// otherwise read once more from the file when its end arrives.
-// A file that was cut and written again is recognised by its size, or by a fingerprint: its first 256 bytes and the last
-// 64 before the place that was read to. What keeps both (the same header, as many lines, the same last bytes) passes.
+// descriptors and little memory: a line that is not finished yet is kept only while the common budget allows it, and
+// is otherwise read once more from the file when its end arrives. A file that was cut and written again is recognised
+// by its size, or by a fingerprint: its first 256 bytes and the last 64 before the place that was read to. What keeps
+// both (the same header, as many lines, the same last bytes) passes.
 // Threads: [strand].
 #pragma once
 #include <sys/stat.h>
@@ -70,7 +70,7 @@ class OpenFile {
   void note_growth();          // remembers that there is something to read, in case it is cut away before
   bool deleted() const;        // no name leads to it any more
 
-  void begin_at(std::uint64_t offset);      // the beginning of a line
+  void begin_at(std::uint64_t offset);         // the beginning of a line
   void begin_with_backlog(std::size_t lines);  // the last `lines` finished lines, or those in the last 4 MiB
   // Was this file read up to `offset` before, when it began and ended there with these bytes?
   bool continues(std::uint64_t offset, std::string_view head, std::string_view tail) const;
@@ -78,8 +78,8 @@ class OpenFile {
   std::string_view tail() const { return tail_; }
 
   enum class Outcome : std::uint8_t { more, at_end, truncated, failed };
-  // Reads at most one chunk and delivers the lines that end in it. `truncated`: nothing was read; say so, then restart().
-  // `failed`: error() is the errno.
+  // Reads at most one chunk and delivers the lines that end in it. `truncated`: nothing was read; say so, then
+  // restart(). `failed`: error() is the errno.
   Outcome read_chunk(LineSink& sink);
   // Delivers what stands behind the last newline, if anything does.
   void finish(LineSink& sink);

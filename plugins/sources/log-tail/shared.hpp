@@ -39,7 +39,7 @@ class TailSink {
   virtual void rotated(const Origin& origin, Rotation why) = 0;
   virtual void lost(const Origin& origin, std::string_view why) = 0;
   virtual bool full() const = 0;
-  virtual void say(bool warning, const std::string& message) = 0;            // for the log
+  virtual void say(bool warning, const std::string& message) = 0;    // for the log
   virtual void state(bool degraded, const std::string& reason) = 0;  // only when it changed
 };
 
@@ -82,15 +82,19 @@ class FileBook {
 
 struct Shared {
   Shared(TailerOptions o, TailSink& s, std::int64_t started)
-      : options(std::move(o)), sink(s), buffers(options.line_bytes_max), inotify(options.inotify), started_ns(started) {}
+      : options(std::move(o)),
+        sink(s),
+        buffers(options.line_bytes_max),
+        inotify(options.inotify),
+        started_ns(started) {}
   const TailerOptions options;
   TailSink& sink;
   ReadBuffers buffers;
   Inotify inotify;
   FileBook book;
-  std::map<int, Follower*> watches;         // of files, by inotify's number
-  std::map<std::string, int> files_named;   // how many followers have this base name
-  const std::int64_t started_ns;            // real time; files born later are read from their beginning
+  std::map<int, Follower*> watches;        // of files, by inotify's number
+  std::map<std::string, int> files_named;  // how many followers have this base name
+  const std::int64_t started_ns;           // real time; files born later are read from their beginning
 };
 
 }  // namespace weir::log_tail

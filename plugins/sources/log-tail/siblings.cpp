@@ -16,8 +16,8 @@
 namespace weir::log_tail {
 namespace {
 
-constexpr std::array<std::string_view, 11> kNoText = {".gz",  ".xz",  ".zst", ".bz2", ".lz4", ".Z",
-                                                     ".zip", ".tmp", ".swp", ".part", "~"};
+constexpr std::array<std::string_view, 11> kNoText = {".gz",  ".xz",  ".zst", ".bz2",  ".lz4", ".Z",
+                                                      ".zip", ".tmp", ".swp", ".part", "~"};
 
 std::int64_t nanoseconds(const statx_timestamp& t) { return t.tv_sec * 1'000'000'000 + t.tv_nsec; }
 

@@ -1,6 +1,6 @@
-// The rotated brothers of a log file: app.log.1, app.log-20261121, app-20261121.log and so on in its folder. When a file
-// was rotated twice between two looks, the one in the middle never had the followed name while somebody looked; it is
-// found here, as a brother that was not there before.
+// The rotated brothers of a log file: app.log.1, app.log-20261121, app-20261121.log and so on in its folder. When a
+// file was rotated twice between two looks, the one in the middle never had the followed name while somebody looked;
+// it is found here, as a brother that was not there before.
 // Threads: [strand].
 #pragma once
 #include <compare>
@@ -20,7 +20,8 @@ struct Birth {
   auto operator<=>(const Birth&) const = default;
 };
 
-// Could a name be that of a rotated file, and how surely? Compressed ones are not: their lines were there before as text.
+// Could a name be that of a rotated file, and how surely? Compressed ones are not: their lines were there before as
+// text.
 enum class RotatedName : std::uint8_t {
   no,
   numbered,  // app.log.1, app.log-20261121
@@ -36,8 +37,8 @@ struct Sibling {
   RotatedName form = RotatedName::other;
 };
 
-// The regular files beside `path` that could be its rotated ones, oldest first: app.log.2 before app.log.1, otherwise by
-// their last change and then by name, which puts dates in order.
+// The regular files beside `path` that could be its rotated ones, oldest first: app.log.2 before app.log.1, otherwise
+// by their last change and then by name, which puts dates in order.
 std::vector<Sibling> siblings_of(const std::string& path);
 
 Birth birth_of(int fd);

@@ -88,7 +88,8 @@ void Tailer::on_folder(const FolderNews& news) {
   if (news.appeared && could_match(shared_.options.files, news.name)) look_wanted_ = true;
   for (const auto& [name, follower] : followers_) {
     // A symbolic link's target, or a new brother that the follower should know before its file is rotated.
-    if (follower->real_path() == path || rotated_name(base_name(name), news.name) != RotatedName::no) dirty_.insert(follower.get());
+    if (follower->real_path() == path || rotated_name(base_name(name), news.name) != RotatedName::no)
+      dirty_.insert(follower.get());
   }
 }
 
@@ -97,8 +98,10 @@ void Tailer::drain(std::int64_t) {
                          [this](int watch, bool content) {
                            const auto it = shared_.watches.find(watch);
                            if (it == shared_.watches.end()) return;
-                           if (content) queue(*it->second);
-                           else dirty_.insert(it->second);
+                           if (content)
+                             queue(*it->second);
+                           else
+                             dirty_.insert(it->second);
                          },
                          [this] {
                            look_wanted_ = true;
@@ -132,14 +135,19 @@ void Tailer::look(std::int64_t now) {
   std::size_t left_out = 0;
   for (const std::string& path : paths) {
     if (followers_.count(path) != 0) continue;
-    if (followers_.size() < kMatchesMax) followers_.emplace(path, std::make_unique<Follower>(path, first_look_, shared_));
-    else ++left_out;
+    if (followers_.size() < kMatchesMax)
+      followers_.emplace(path, std::make_unique<Follower>(path, first_look_, shared_));
+    else
+      ++left_out;
   }
   if (left_out != 0) {
-    problems_.push_back(std::to_string(left_out) + " files are not followed: " + std::to_string(kMatchesMax) + " are the most");
+    problems_.push_back(std::to_string(left_out) + " files are not followed: " + std::to_string(kMatchesMax) +
+                        " are the most");
   }
-  if (!paths.empty()) nothing_since_.reset();
-  else if (!nothing_since_) nothing_since_ = first_look_ ? now - kNothingMs : now;
+  if (!paths.empty())
+    nothing_since_.reset();
+  else if (!nothing_since_)
+    nothing_since_ = first_look_ ? now - kNothingMs : now;
   all_dirty();
   first_look_ = look_wanted_ = false;
   looked_at_ = now;
@@ -155,8 +163,10 @@ void Tailer::report(std::int64_t now) {
     if (!follower->problem().empty()) reasons.push_back(follower->problem());
   }
   std::string reason;
-  if (!reasons.empty()) reason = list_of(reasons, 3);
-  else if (nothing_since_ && now - *nothing_since_ >= kNothingMs) reason = "nothing matches " + list_of(shared_.options.files, 5);
+  if (!reasons.empty())
+    reason = list_of(reasons, 3);
+  else if (nothing_since_ && now - *nothing_since_ >= kNothingMs)
+    reason = "nothing matches " + list_of(shared_.options.files, 5);
   if (reported_ && *reported_ == reason) return;
   reported_ = reason;
   shared_.sink.state(!reason.empty(), reason);
@@ -169,8 +179,10 @@ bool Tailer::work(std::int64_t now) {
     Follower& follower = **dirty_.begin();
     dirty_.erase(dirty_.begin());
     follower.check(now);
-    if (follower.done()) remove(follower);
-    else queue(follower);
+    if (follower.done())
+      remove(follower);
+    else
+      queue(follower);
     if (slice.over()) return true;
   }
   report(now);
@@ -179,7 +191,8 @@ bool Tailer::work(std::int64_t now) {
     Follower& follower = *ready_.front();
     ready_.pop_front();
     follower.queued = false;
-    if (follower.read(now)) queue(follower);
+    if (follower.read(now))
+      queue(follower);
     else if (follower.done()) {
       remove(follower);
       continue;

@@ -1,8 +1,8 @@
-// Follows all files that some patterns name: finds them, notices what happens to them, and reads them in turns.
-// Knows nothing of the hub; its owner calls it: drain() when fd() is readable, tick() every poll_ms, and work() after both
+// Follows all files that some patterns name: finds them, notices what happens to them, and reads them in turns. Knows
+// nothing of the hub; its owner calls it: drain() when fd() is readable, tick() every poll_ms, and work() after both
 // and for as long as it returns true.
-// Limits: kMatchesMax files; one call of work() takes about kSliceMs; nothing is read while the sink is full, but rotations
-// are still noticed then, so that their files are open before somebody removes them.
+// Limits: kMatchesMax files; one call of work() takes about kSliceMs; nothing is read while the sink is full, but
+// rotations are still noticed then, so that their files are open before somebody removes them.
 // Threads: [strand]. Times are milliseconds of a clock that only goes forward.
 #pragma once
 #include <deque>
@@ -19,8 +19,8 @@ namespace weir::log_tail {
 class Tailer {
  public:
   static constexpr std::int64_t kSliceMs = 10;
-  static constexpr std::int64_t kLookMs = 4000;      // between two looks at the folders, in case inotify missed something
-  static constexpr std::int64_t kNothingMs = 2000;   // a name may be missing so long before that is a state worth telling
+  static constexpr std::int64_t kLookMs = 4000;  // between two looks at the folders, in case inotify missed something
+  static constexpr std::int64_t kNothingMs = 2000;  // a name may be missing so long before the state tells it
 
   // Files that exist now begin with their backlog; opens nothing before work().
   Tailer(TailerOptions options, TailSink& sink, std::int64_t now);

@@ -186,7 +186,8 @@ TEST_F(FollowingTest, AFileThatMayNotBeReadIsNamedInTheStateAndTriedAgain) {
   rig.start({"*.log"});
   EXPECT_EQ(rig.read(), (Items{"two"}));
   ASSERT_EQ(rig.sink.states.size(), 1U);
-  EXPECT_NE(rig.sink.states[0].find(folder.at("a.log") + ": Permission denied"), std::string::npos) << rig.sink.states[0];
+  EXPECT_NE(rig.sink.states[0].find(folder.at("a.log") + ": Permission denied"), std::string::npos)
+      << rig.sink.states[0];
   ASSERT_TRUE(!root || ::seteuid(0) == 0);
   ASSERT_EQ(::chmod(folder.at("a.log").c_str(), 0644), 0);
   rig.pass(1000);
@@ -205,8 +206,10 @@ TEST_F(FollowingTest, AFolderThatMayNotBeEnteredIsNamedInTheState) {
   ASSERT_TRUE(!root || ::seteuid(0) == 0);
   ASSERT_EQ(::chmod(folder.at("closed").c_str(), 0755), 0);
   ASSERT_EQ(rig.sink.states.size(), 1U);
-  EXPECT_NE(rig.sink.states[0].find("can't look at " + folder.at("closed/a.log") + ": Permission denied"), std::string::npos);
-  EXPECT_NE(rig.sink.states[0].find("can't read the folder " + folder.at("closed") + ": Permission denied"), std::string::npos);
+  EXPECT_NE(rig.sink.states[0].find("can't look at " + folder.at("closed/a.log") + ": Permission denied"),
+            std::string::npos);
+  EXPECT_NE(rig.sink.states[0].find("can't read the folder " + folder.at("closed") + ": Permission denied"),
+            std::string::npos);
   rig.pass(Tailer::kLookMs + 1000);
   EXPECT_EQ(rig.read(), (Items{"one"}));
   EXPECT_EQ(rig.sink.states.back(), "running");
@@ -280,8 +283,10 @@ TEST_F(FollowingTest, AHugeLineIsCutHoweverItComes) {
 TEST_F(FollowingTest, ACutNeverSplitsACharacter) {
   rig.options.line_bytes_max = 64;
   rig.start({"a.log"});
-  folder.append("a.log", std::string(63, 'x') + "\u00e9\n" + std::string(62, 'x') + "\u00e9y\n" + std::string(61, 'x') + "\U0001F600\n");
-  EXPECT_EQ(rig.read(), (Items{std::string(63, 'x') + " +65", std::string(62, 'x') + "\u00e9 +65", std::string(61, 'x') + " +65"}));
+  folder.append("a.log", std::string(63, 'x') + "\u00e9\n" + std::string(62, 'x') + "\u00e9y\n" + std::string(61, 'x') +
+                             "\U0001F600\n");
+  EXPECT_EQ(rig.read(),
+            (Items{std::string(63, 'x') + " +65", std::string(62, 'x') + "\u00e9 +65", std::string(61, 'x') + " +65"}));
 }
 
 TEST_F(FollowingTest, UnfinishedLinesOfManyFilesAreReadAgainRatherThanKept) {
@@ -301,7 +306,8 @@ TEST_F(FollowingTest, UnfinishedLinesOfManyFilesAreReadAgainRatherThanKept) {
 
 TEST_F(FollowingTest, NamesThatOnlyResembleEachOtherAreDifferentFiles) {
   rig.start({"*.log"});
-  for (const char* name : {"app.log", "app2.log", "app-2.log", "app.2.log"}) folder.append(name, std::string(name) + "\n");
+  for (const char* name : {"app.log", "app2.log", "app-2.log", "app.2.log"})
+    folder.append(name, std::string(name) + "\n");
   EXPECT_EQ(rig.read().size(), 4U);
   folder.rename("app.log", "app.log.1");
   folder.append("app-3.log", "app-3.log\n");

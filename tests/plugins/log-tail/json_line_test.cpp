@@ -26,7 +26,8 @@ TEST(JsonLineTest, PlainTextIsOnlyQuoted) {
 }
 
 TEST(JsonLineTest, QuotesBackslashesAndControlCharactersAreEscaped) {
-  EXPECT_EQ(encode(std::string_view("\"\\\b\f\n\r\t\0\x1b[0m\x1f", 13)).text, R"("\"\\\b\f\n\r\t\u0000\u001b[0m\u001f")");
+  EXPECT_EQ(encode(std::string_view("\"\\\b\f\n\r\t\0\x1b[0m\x1f", 13)).text,
+            R"("\"\\\b\f\n\r\t\u0000\u001b[0m\u001f")");
 }
 
 TEST(JsonLineTest, ASpecialByteIsFoundAtEveryPlaceOfAWord) {
@@ -42,7 +43,8 @@ TEST(JsonLineTest, ASpecialByteIsFoundAtEveryPlaceOfAWord) {
 }
 
 TEST(JsonLineTest, ValidUtf8StaysAsItIs) {
-  for (const std::string_view text : {"\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\U00010000", "\U0010ffff", "gr\u00fc\u00dfe \U0001F600!"}) {
+  for (const std::string_view text : {"\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\U00010000",
+                                      "\U0010ffff", "gr\u00fc\u00dfe \U0001F600!"}) {
     const Encoded out = encode(text);
     EXPECT_TRUE(out.valid) << text;
     EXPECT_EQ(out.text, "\"" + std::string(text) + "\"");
@@ -51,17 +53,21 @@ TEST(JsonLineTest, ValidUtf8StaysAsItIs) {
 
 TEST(JsonLineTest, WhatIsNotUtf8BecomesAReplacementForEachPiece) {
   const std::pair<std::string_view, std::string_view> cases[] = {
-      {"a\xff" "b", "a\uFFFDb"},                          // never a byte of UTF-8
-      {"\x80", "\uFFFD"},                                 // continues nothing
-      {"\xc3", "\uFFFD"},                                 // ends too early
-      {"\xe2\x82", "\uFFFD"},                             // two bytes that belong together are one piece
-      {"\xe2\x82" "a", "\uFFFDa"},
+      {"a\xff"
+       "b",
+       "a\uFFFDb"},            // never a byte of UTF-8
+      {"\x80", "\uFFFD"},      // continues nothing
+      {"\xc3", "\uFFFD"},      // ends too early
+      {"\xe2\x82", "\uFFFD"},  // two bytes that belong together are one piece
+      {"\xe2\x82"
+       "a",
+       "\uFFFDa"},
       {"\xf0\x9f\x98\xe2\x82\xac", "\uFFFD\u20ac"},
-      {"\xc0\xaf", "\uFFFD\uFFFD"},                       // overlong
+      {"\xc0\xaf", "\uFFFD\uFFFD"},  // overlong
       {"\xe0\x80\x80", "\uFFFD\uFFFD\uFFFD"},
-      {"\xed\xa0\x80", "\uFFFD\uFFFD\uFFFD"},             // a surrogate
-      {"\xf4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"},   // beyond U+10FFFF
-      {"caf\xe9 au lait", "caf\uFFFD au lait"},           // Latin-1
+      {"\xed\xa0\x80", "\uFFFD\uFFFD\uFFFD"},            // a surrogate
+      {"\xf4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"},  // beyond U+10FFFF
+      {"caf\xe9 au lait", "caf\uFFFD au lait"},          // Latin-1
   };
   for (const auto& [bytes, expected] : cases) {
     const Encoded out = encode(bytes);

@@ -33,7 +33,9 @@ class LogFolder {
   void copy(const std::string& from, const std::string& to) const { std::filesystem::copy_file(at(from), at(to)); }
   void remove(const std::string& name) const { std::filesystem::remove(at(name)); }
   void make_folder(const std::string& name) const { std::filesystem::create_directories(at(name)); }
-  void link(const std::string& target, const std::string& name) const { std::filesystem::create_symlink(target, at(name)); }
+  void link(const std::string& target, const std::string& name) const {
+    std::filesystem::create_symlink(target, at(name));
+  }
 
  private:
   void put(const std::string& name, const std::string& text, int flags) const {
@@ -49,7 +51,9 @@ class LogFolder {
 // A program that keeps its log file open, as programs do.
 class Writer {
  public:
-  explicit Writer(const std::string& path) : fd_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644)) { EXPECT_GE(fd_, 0); }
+  explicit Writer(const std::string& path) : fd_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644)) {
+    EXPECT_GE(fd_, 0);
+  }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
   ~Writer() { ::close(fd_); }

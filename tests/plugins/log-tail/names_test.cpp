@@ -7,7 +7,8 @@ namespace weir::log_tail::test {
 namespace {
 
 TEST(RotatedNameTest, NumbersAndDatesBehindTheNameAreSure) {
-  for (const char* name : {"app.log.1", "app.log.01", "app.log-20261121", "app.log.2026-11-21", "app.log_2026-11-21T10:00", "app.log.1.2"}) {
+  for (const char* name : {"app.log.1", "app.log.01", "app.log-20261121", "app.log.2026-11-21",
+                           "app.log_2026-11-21T10:00", "app.log.1.2"}) {
     EXPECT_EQ(rotated_name("app.log", name), RotatedName::numbered) << name;
   }
 }
@@ -25,8 +26,8 @@ TEST(RotatedNameTest, WordsBehindTheNameArePossible) {
 }
 
 TEST(RotatedNameTest, OtherNamesAndCompressedFilesAreNot) {
-  for (const char* name : {"app.log", "app.log1", "app1.log", "app-web.log", "app..log", "web.log.1", "app", "", "app.log.1.gz",
-                           "app.log.2.xz", "app.log.zst", "app.log~", "app.log.tmp"}) {
+  for (const char* name : {"app.log", "app.log1", "app1.log", "app-web.log", "app..log", "web.log.1", "app", "",
+                           "app.log.1.gz", "app.log.2.xz", "app.log.zst", "app.log~", "app.log.tmp"}) {
     EXPECT_EQ(rotated_name("app.log", name), RotatedName::no) << name;
   }
   EXPECT_EQ(rotated_name("messages", "messages.1"), RotatedName::numbered);

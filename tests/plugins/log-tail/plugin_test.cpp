@@ -83,7 +83,8 @@ TEST_F(LogTailTest, MarksStandInTheData) {
   folder.rename("a.log", "a.log.1");
   folder.append("a.log", "new\n");
   ASSERT_TRUE(events(6));
-  EXPECT_EQ(hub.events[0].data, "{\"line\":\"" + std::string(64, 'x') + "\",\"file\":\"a.log\",\"truncated\":true,\"bytes\":70}");
+  EXPECT_EQ(hub.events[0].data,
+            "{\"line\":\"" + std::string(64, 'x') + "\",\"file\":\"a.log\",\"truncated\":true,\"bytes\":70}");
   EXPECT_EQ(hub.events[1].data, "{\"line\":\"caf\uFFFD\",\"file\":\"a.log\",\"invalid_utf8\":true}");
   EXPECT_EQ(hub.events[2].data, R"({"line":"","file":"a.log"})");
   EXPECT_EQ(hub.events[3].data, R"({"line":"begun","file":"a.log","partial":true})");
@@ -177,8 +178,8 @@ TEST_F(LogTailTest, WhatIsKnownToBeLostIsToldAsAGap) {
 TEST_F(LogTailTest, WithoutInotifyItLooksByItself) {
   folder.append("a.log", "one\n");
   SourceRig source(hub, weir_plugin_entry, config(folder.at("a.log"), R"(,"poll":"100ms")"));
-  // No descriptor is free for a moment: inotify_init1 fails as it does when all instances of the user are taken, which a
-  // test must not do, because its neighbours need them.
+  // No descriptor is free for a moment: inotify_init1 fails as it does when all instances of the user are taken, which
+  // a test must not do, because its neighbours need them.
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -229,7 +230,8 @@ TEST_F(LogTailTest, TheManifestIsJsonAndDescribesEveryKey) {
   const auto manifest = sdk::json::parse(weir_plugin_entry.manifest_json);
   const auto& properties = manifest.required("config_schema").required("properties");
   EXPECT_EQ(properties.members.size(), 6U);
-  for (const auto& property : properties.members) EXPECT_NE(property.value.find("description"), nullptr) << property.key;
+  for (const auto& property : properties.members)
+    EXPECT_NE(property.value.find("description"), nullptr) << property.key;
 }
 
 // A writer as they are: pieces of any size, and a rotation now and then without asking anybody.
@@ -298,9 +300,11 @@ TEST_F(Stress, RotationsFasterThanAnybodyCanLookLoseNothing) {
   std::jthread writer([&] {
     for (int file = 0, line = 0; file <= kRotations; ++file) {
       std::string text;
-      for (const int end = kLines * (file + 1) / (kRotations + 1); line < end; ++line) text += "line " + std::to_string(line) + "\n";
+      for (const int end = kLines * (file + 1) / (kRotations + 1); line < end; ++line)
+        text += "line " + std::to_string(line) + "\n";
       if (file != 0) {
-        for (int i = file - 1; i >= 1; --i) folder.rename("a.log." + std::to_string(i), "a.log." + std::to_string(i + 1));
+        for (int i = file - 1; i >= 1; --i)
+          folder.rename("a.log." + std::to_string(i), "a.log." + std::to_string(i + 1));
         folder.rename("a.log", "a.log.1");
       }
       folder.append("a.log", text);

@@ -1,5 +1,5 @@
-// Many short lives of a log file, made of random appends, rotations of every kind and looks at random times. Whatever the
-// order: each line comes once, in the order of writing.
+// Many short lives of a log file, made of random appends, rotations of every kind and looks at random times. Whatever
+// the order: each line comes once, in the order of writing.
 #include <random>
 
 #include "tail_rig.hpp"
@@ -20,15 +20,25 @@ class Life {
     switch (random_() % 8) {
       case 0:
       case 1:
-      case 2: append(); break;
-      case 3: rename(); break;
-      case 4: settle(); break;
+      case 2:
+        append();
+        break;
+      case 3:
+        rename();
+        break;
+      case 4:
+        settle();
+        break;
       case 5:
         rig_.pass(static_cast<std::int64_t>(random_() % 10) * 1000);
         settle();
         break;
-      case 6: truncate(); break;
-      case 7: replace(); break;
+      case 6:
+        truncate();
+        break;
+      case 7:
+        replace();
+        break;
     }
   }
   void end() {
@@ -59,7 +69,8 @@ class Life {
   }
   void append() { folder_.append("a.log", text()); }
   void rename() {
-    for (int i = renamed_++; i >= 1; --i) folder_.rename("a.log." + std::to_string(i), "a.log." + std::to_string(i + 1));
+    for (int i = renamed_++; i >= 1; --i)
+      folder_.rename("a.log." + std::to_string(i), "a.log." + std::to_string(i + 1));
     folder_.rename("a.log", "a.log.1");
     unfinished_ends();
     append();

@@ -104,7 +104,8 @@ TEST_P(RotationTest, FiveRotationsBetweenTwoLooksComeInOrder) {
     folder.rename("a.log", "a.log.1");
     folder.append("a.log", std::to_string(i) + "\n");
   }
-  EXPECT_EQ(rig.read(), (Items{"<renamed>", "1", "<renamed>", "2", "<renamed>", "3", "<renamed>", "4", "<renamed>", "5"}));
+  EXPECT_EQ(rig.read(),
+            (Items{"<renamed>", "1", "<renamed>", "2", "<renamed>", "3", "<renamed>", "4", "<renamed>", "5"}));
 }
 
 TEST_P(RotationTest, MoreRotationsThanTheRowHoldsComeInOrder) {

@@ -48,15 +48,18 @@ class Collector final : public TailSink {
 class TailRig {
  public:
   void start(const std::vector<std::string>& patterns) {
-    for (const std::string& pattern : patterns) options.files.push_back(pattern.front() == '/' ? pattern : folder.at(pattern));
+    for (const std::string& pattern : patterns)
+      options.files.push_back(pattern.front() == '/' ? pattern : folder.at(pattern));
     tailer = std::make_unique<Tailer>(options, sink, now);
     settle();
   }
   // Lets the tailer notice and read what happened up to now. With inotify the kernel has queued its news already when
   // the call that made them returns, so there is nothing to wait for; without it, the time of the next poll comes.
   void settle() {
-    if (options.inotify) tailer->drain(now);
-    else pass(options.poll_ms);
+    if (options.inotify)
+      tailer->drain(now);
+    else
+      pass(options.poll_ms);
     work();
   }
   // Time goes by, with a tick every poll_ms.

@@ -30,14 +30,17 @@ int main(int argc, char** argv) {
   const auto begin = std::chrono::steady_clock::now();
   const std::clock_t cpu_begin = std::clock();
   std::size_t seen = 0;
-  const bool all = hub.run_until([&] {
-    seen += hub.events.size();
-    hub.events.clear();
-    return seen >= lines;
-  }, 600'000);
+  const bool all = hub.run_until(
+      [&] {
+        seen += hub.events.size();
+        hub.events.clear();
+        return seen >= lines;
+      },
+      600'000);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const double cpu = static_cast<double>(std::clock() - cpu_begin) / CLOCKS_PER_SEC;
-  std::printf("%zu of %zu lines of %zu bytes in %.2f s (%.2f s of CPU): %.0f lines/s, %.0f MB/s\n", seen, lines, bytes, seconds,
-              cpu, static_cast<double>(seen) / seconds, static_cast<double>(seen * (bytes + 1)) / seconds / 1e6);
+  std::printf("%zu of %zu lines of %zu bytes in %.2f s (%.2f s of CPU): %.0f lines/s, %.0f MB/s\n", seen, lines, bytes,
+              seconds, cpu, static_cast<double>(seen) / seconds,
+              static_cast<double>(seen * (bytes + 1)) / seconds / 1e6);
   return all ? 0 : 1;
 }
