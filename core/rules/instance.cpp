@@ -294,8 +294,12 @@ Result<std::unique_ptr<Instance>> Instance::load(const InstanceSettings& setting
   if (auto ran = s.run_top_level(instrumented, load_ops, settings.load_ms); !ran) return ran.error();
   made->rule_table_ = luaL_ref(s.L, LUA_REGISTRYINDEX);
   Describe d{&s, &made->description_, &made->rule_table_, &made->filter_, &made->transform_, &made->run_filter_, &made->run_transform_};
-  if (lua_cpcall(s.L, describe, &d) != 0) {
+  s.meter.start(load_ops, settings.load_ms);  // the table may have a metatable that does things
+  const bool described = lua_cpcall(s.L, describe, &d) == 0;
+  s.meter.finish(0);
+  if (!described) {
     std::string message = lua_isstring(s.L, -1) != 0 ? lua_tostring(s.L, -1) : "not enough memory";
+    if (s.meter.tripped() != Trip::none) message = "budget exceeded while the returned table was read";
     if (message.compare(0, settings.script.size(), settings.script) != 0) message.insert(0, settings.script + ": ");
     return fail(Errc::bad_request, json::to_utf8(message));
   }

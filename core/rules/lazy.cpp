@@ -31,9 +31,8 @@ void open_data(lua_State* L, State& s) {
   auto& shared = *s.shared;
   if (!shared.ready) {
     charge(s, static_cast<std::int64_t>(s.draft->data.size() / 1024));
-    const auto parsed = shared.doc.parse(s.draft->data);
-    if (!parsed) luaL_error(L, "the event's data is not JSON");
-    shared.ready = true;
+    shared.ready = shared.doc.parse(s.draft->data).has_value();
+    if (!shared.ready) luaL_error(L, "the event's data is not JSON");
   }
   s.flags.assign(shared.doc.size(), 0);
   s.data_open = true;

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <lua.hpp>
+#include <utility>
 
 namespace weir::rules {
 namespace {
@@ -253,7 +254,11 @@ Result<void> State::call(int function_reference, std::int64_t ops, std::int64_t 
 
 bool State::recover() {
   lua_settop(L, 0);
-  lua_gc(L, LUA_GCCOLLECT, 0);  // runs no script: nothing of it has a finalizer
+  // Runs no script: nothing of it has a finalizer. Collecting may need a little memory itself (a smaller table of strings
+  // is made before the old one goes), and nothing would catch an error here.
+  const auto limit = std::exchange(bytes_max, static_cast<std::size_t>(-1) / 2);
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  bytes_max = limit;
   out.shrink_to_fit();
   return bytes < bytes_max - bytes_max / 4;
 }
