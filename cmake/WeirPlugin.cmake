@@ -2,6 +2,8 @@
 # In the tree it lands where the hub of the same build looks for plugins (WEIR_PLUGIN_OUTPUT_DIRECTORY); outside, after
 # find_package(weir-plugin-sdk 1), in the build folder.
 #
+# Installed where WEIR_PLUGIN_INSTALL_DIRECTORY says, if it is set.
+#
 # The flags are part of the contract:
 # - hidden visibility: the entry is the only exported symbol, so two plugins never see each other's;
 # - a version script: templates of the C++ library are visible even so, because its headers say so;
@@ -33,6 +35,9 @@ function(weir_add_plugin name)
   get_directory_property(flags COMPILE_OPTIONS)
   if(NOT "${flags} ${CMAKE_CXX_FLAGS} ${CMAKE_C_FLAGS}" MATCHES "-fsanitize=")
     target_link_options(${target} PRIVATE -Wl,-z,defs)
+  endif()
+  if(WEIR_PLUGIN_INSTALL_DIRECTORY)
+    install(TARGETS ${target} LIBRARY DESTINATION ${WEIR_PLUGIN_INSTALL_DIRECTORY} COMPONENT plugins)
   endif()
   if(WEIR_PLUGIN_OUTPUT_DIRECTORY)
     set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${WEIR_PLUGIN_OUTPUT_DIRECTORY})

@@ -94,7 +94,7 @@ Result<std::shared_ptr<AuthInstance>> AuthInstance::create(std::string name, std
 }
 
 void AuthInstance::authenticate(std::string request_json, std::uint32_t deadline_ms, Answered answered) {
-  // Everything that can go wrong ends in `answered`, and all but the two first cases go through the table of those who wait.
+  // Everything that can go wrong ends in `answered`, and all but the first cases go through the table of those who wait.
   auto shared = std::make_shared<Answered>(std::move(answered));
   const std::string who = "auth provider \"" + name() + "\"";
   const auto on_end = [this, shared, who](PendingCalls::How how, weir_status status, std::string_view json) {
@@ -122,6 +122,7 @@ void AuthInstance::authenticate(std::string request_json, std::uint32_t deadline
     }
     refuse(Errc::internal, who + " failed");
   };
+  if (status().state == InstanceState::failed) return (*shared)(fail(Errc::unavailable, who + " is not working"), false);
   const std::uint64_t token = pending_->add(deadline_ms, on_end);
   if (token == 0) return (*shared)(fail(Errc::unavailable, who + " is stopped, or too many wait for it"), false);
 

@@ -136,6 +136,12 @@ TEST_F(AuthBorderTest, AfterStopTheAnswerIsUnavailable) {
   EXPECT_EQ(ask(*auth).error().code, Errc::unavailable);
 }
 
+TEST_F(AuthBorderTest, AProviderThatCouldNotStartIsAskedNothing) {
+  const auto auth = make("start: fails");
+  ASSERT_TRUE(wait_until([&] { return auth->status().state == InstanceState::failed; }));
+  EXPECT_EQ(ask(*auth).error().code, Errc::unavailable);
+}
+
 TEST_F(AuthBorderTest, ManyAtOnceFromManyThreadsAreEachAnsweredOnce) {
   const auto auth = make("");
   std::atomic<int> answered{0};

@@ -25,10 +25,11 @@ static const weir_source_v1 table = {
 #else
     sizeof(weir_source_v1)
 #endif
-};
+    ,
+    0, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
 
 static const void *get_interface(const char *id) {
-  (void)id;
+  (void)id, (void)&table;
 #if defined(REFUSED_NO_TABLE)
   return NULL;
 #elif defined(REFUSED_TABLE_WILD)
