@@ -1,5 +1,8 @@
 #include "rules/engine.hpp"
 
+#include <atomic>
+#include <thread>
+
 #include "unit/rules/bench_rules.hpp"
 
 namespace weir {
@@ -181,6 +184,27 @@ TEST(StatusTest, CountsWhatHappened) {
   EXPECT_EQ(status.reasons[0], (std::pair<std::string, std::uint64_t>("n1", 2)));
   EXPECT_EQ(status.reasons[16].first, "other");
   EXPECT_EQ(status.reasons[16].second, 26U);
+}
+
+TEST(StatusTest, IsReadFromAnotherThreadWhileEventsRun) {
+  Bench bench(filter("if ev.data.n % 7 == 0 then error('seven') end return ev.data.n % 2 == 0, 'odd ' .. ev.data.n % 30"));
+  std::atomic<bool> done{false};
+  std::uint64_t reads = 0;
+  std::thread reader([&] {
+    do {
+      const auto status = bench.engine->status().at(0);
+      EXPECT_LE(status.reasons.size(), 17U);
+      EXPECT_TRUE(status.reason.empty() || contains(status.reason, "seven"));
+      ++reads;
+    } while (!done);
+  });
+  for (int n = 1; n <= 3000; ++n) bench.run("{\"n\":" + std::to_string(n) + "}");
+  done = true;
+  reader.join();
+  EXPECT_GT(reads, 0U);
+  const auto status = bench.engine->status().at(0);
+  EXPECT_EQ(status.events, 3000U);
+  EXPECT_EQ(status.kept + status.dropped + status.errors, 3000U);
 }
 
 TEST(PublishTest, GoesOutAfterTheChainWithOneHopMore) {
