@@ -15,6 +15,7 @@
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/clock.hpp"
@@ -50,8 +51,7 @@ struct Strand::Body {
   }
   ~Body() {
     forget_all();
-    ::close(epoll);
-    ::close(wake);
+    close_descriptors();
   }
 
   void run();
@@ -64,7 +64,12 @@ struct Strand::Body {
     timers.clear();
     while (!watches.empty()) unwatch(watches.begin()->first);
   }
-  void ring() const {
+  void close_descriptors() {
+    if (epoll >= 0) ::close(std::exchange(epoll, -1));
+    if (wake >= 0) ::close(std::exchange(wake, -1));
+  }
+  void ring() const {  // under the mutex, so that nobody rings what is closed meanwhile
+    if (wake < 0) return;
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto n = ::write(wake, &one, sizeof one);  // only fails when it is rung already
   }
@@ -206,14 +211,11 @@ Strand::Posted Strand::post_always(const char* what, std::function<void()> task)
 }
 
 Strand::Posted Strand::post_below(std::size_t most, const char* what, std::function<void()> task) {
-  {
-    const std::lock_guard lock(body_->mutex);
-    if (body_->closed) return Posted::closed;
-    if (body_->posted.size() >= most) return Posted::full;
-    body_->posted.push_back({what, std::move(task)});
-    if (body_->posted.size() > 1) return Posted::yes;  // rung already
-  }
-  body_->ring();
+  const std::lock_guard lock(body_->mutex);
+  if (body_->closed) return Posted::closed;
+  if (body_->posted.size() >= most) return Posted::full;
+  body_->posted.push_back({what, std::move(task)});
+  if (body_->posted.size() == 1) body_->ring();  // with more it has been rung already
   return Posted::yes;
 }
 
@@ -253,16 +255,21 @@ std::uint64_t Strand::watch_fd(int fd, std::uint32_t events, std::function<void(
 void Strand::unwatch_fd(std::uint64_t id) { body_->unwatch(id); }
 
 void Strand::close() {
-  {
-    const std::lock_guard lock(body_->mutex);
-    body_->closed = true;
-  }
+  const std::lock_guard lock(body_->mutex);
+  body_->closed = true;
   body_->ring();
 }
 
 bool Strand::wait_closed(std::int64_t deadline_ms) {
-  std::unique_lock lock(body_->mutex);
-  return body_->ended_cv.wait_for(lock, std::chrono::milliseconds(deadline_ms), [this] { return body_->ended; });
+  {
+    std::unique_lock lock(body_->mutex);
+    if (!body_->ended_cv.wait_for(lock, std::chrono::milliseconds(deadline_ms), [this] { return body_->ended; })) return false;
+  }
+  // The object may live on for ever as a tombstone; its thread and its descriptors need not.
+  if (body_->thread.joinable()) body_->thread.join();
+  const std::lock_guard lock(body_->mutex);
+  body_->close_descriptors();
+  return true;
 }
 
 void Strand::leave_behind() {

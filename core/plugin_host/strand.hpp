@@ -38,7 +38,7 @@ class Strand {
 
   // Forgets all timers, watches and posted tasks and ends the thread after the current task. [any]
   void close();
-  // True once the thread has ended. [main]
+  // True once the thread has ended; thread and descriptors are then given back. [main]
   bool wait_closed(std::int64_t deadline_ms);
   // The thread is stuck in foreign code: never wait for it again. What it holds is leaked. [main]
   void leave_behind();

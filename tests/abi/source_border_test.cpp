@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <map>
+#include <filesystem>
 
 #include "hub_rig.hpp"
 
@@ -133,6 +133,20 @@ TEST(SourceBorderTest, AStopThatHangsIsLeftBehindAndTheHubGoesOn) {
   source.reset();
   const auto next = started("emit: good", sink);
   EXPECT_EQ(sink.taken().size(), 3u);
+}
+
+// A stopped instance leaves a tombstone behind, but no thread and no descriptor: a hub that is reloaded for years must not run out.
+TEST(SourceBorderTest, StoppedInstancesHoldNoThreadsAndNoDescriptors) {
+  const auto entries = [](const char* folder) {
+    const std::filesystem::directory_iterator all(folder);
+    return std::distance(begin(all), end(all));
+  };
+  CollectingSink sink;
+  EXPECT_TRUE(started("emit: good", sink)->stop());
+  const auto threads = entries("/proc/self/task"), files = entries("/proc/self/fd");
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(started("emit: good", sink)->stop());
+  EXPECT_EQ(entries("/proc/self/fd"), files);
+  EXPECT_EQ(entries("/proc/self/task"), threads);
 }
 
 TEST(SourceBorderTest, AfterStopEmitIsClosed) {
