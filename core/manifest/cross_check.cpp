@@ -81,9 +81,11 @@ class Checks {
       if (element.is(Kind::string)) known_plugin(element, what + ": " + std::string(key));
   }
   void known_plugin(const Node& name, const std::string& what) {
+    constexpr std::size_t kHintsMax = 100;  // comparing with every name is the slow part
     if (name.string.empty() || std::find(names_.begin(), names_.end(), name.string) != names_.end()) return;
-    std::string message = what + " names plugin " + shown(name) + ", which no [[plugin]] is" + hint(name.string, names_);
-    if (nearest_name(name.string, names_).empty())
+    const std::string meant = ++unknown_ <= kHintsMax ? hint(name.string, names_) : "";
+    std::string message = what + " names plugin " + shown(name) + ", which no [[plugin]] is" + meant;
+    if (meant.empty() && names_.size() <= 12)
       message += names_.empty() ? "; there are none, add one" : "; there " + std::string(names_.size() == 1 ? "is " : "are ") + listed(names_);
     problem(name.place, std::move(message));
   }
@@ -136,6 +138,7 @@ class Checks {
   const Node& root_;
   Findings& findings_;
   std::vector<std::string> names_;
+  std::size_t unknown_ = 0;
 };
 
 }  // namespace

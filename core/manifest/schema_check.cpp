@@ -229,6 +229,7 @@ class Checker {
     for (const std::string& key : rule.required)
       if (node.find(key) == nullptr) report(node.place, label.say("key " + in_quotes(key) + " is missing" + expected_of(rule, key)), rule);
     for (const auto& member : node.members) {
+      if (full()) return;
       const auto known = std::find_if(rule.properties.begin(), rule.properties.end(), [&](const auto& p) { return p.first == member.key; });
       if (known != rule.properties.end()) {
         value(known->second, member.value, label.member(member.key));
