@@ -1,7 +1,7 @@
 // weir.v1 over the smallest manifest, with the npm package ws.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { smallest, startHub } from './support.mjs';
+import { deadline, smallest, startHub } from './support.mjs';
 
 const isoMs = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
@@ -235,7 +235,10 @@ test('ping is answered by pong, and an id comes back', async (t) => {
 test('a heartbeat of WebSocket pings keeps a quiet client and needs nothing from it', async (t) => {
   const hub = await startHub(t, '[[endpoint]]\npath = "/ws"\nheartbeat = { interval = "200ms", timeout = "1s" }\n[[channel]]\npattern = "**"\n');
   const client = await hub.connect();
-  for (let n = 0; n < 8; n++) await new Promise((resolve) => client.socket.once('ping', resolve));
+  for (let n = 1; n <= 8; n++) {
+    await deadline(Promise.race([new Promise((resolve) => client.socket.once('ping', resolve)), client.closed]), `ping ${n}`);
+    assert.equal(client.close_code, undefined, `closed although every ping was answered, after ${n} pings`);
+  }
   await client.ping();
 });
 
