@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/log.hpp"
+#include "routing/pattern.hpp"
 #include "rules/instance.hpp"
 
 namespace weir {
@@ -52,16 +53,6 @@ class Reasons {
   Counter other_;
   std::atomic<std::size_t> used_{0};
 };
-
-// Enough of the rule for channel names to refuse what no channel can be called; the routing knows the rest.
-const char* bad_channel(std::string_view name) {
-  if (name.empty() || name.size() > 255) return "a channel's name has 1 to 255 bytes";
-  if (!json::valid_utf8(name)) return "the channel's name is not UTF-8";
-  for (const char c : name)
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '*' || c == '{' || c == '}') return "a channel's name has no spaces, control characters, *, { or }";
-  if (name.front() == '/' || name.back() == '/' || name.find("//") != std::string_view::npos) return "a channel's name has no empty segment";
-  return nullptr;
-}
 
 }  // namespace
 
@@ -167,7 +158,10 @@ class RuleEngine::Slot final : public rules::Host {
   }
   const char* publish(std::string_view channel, std::string_view event, std::string_view data) override {
     if (engine_.current == nullptr) return "only while an event is handled";
-    if (const char* wrong = bad_channel(channel)) return wrong;
+    if (auto checked = check_channel_name(channel); !checked) {
+      refused_ = std::move(checked.error().message);
+      return refused_.c_str();
+    }
     if (event.empty() || event.size() > 255 || !json::valid_utf8(event)) return "an event's name has 1 to 255 bytes of UTF-8";
     if (engine_.current->hops >= kHopsMax) return "this event was published on by rules 4 times already; do they go in circles?";
     if (engine_.published.size() - engine_.published_before >= kPublishedMax) return "more than 64 events published for one event";
@@ -232,6 +226,7 @@ class RuleEngine::Slot final : public rules::Host {
   Impl& engine_;
   std::unique_ptr<rules::Instance> instance_;
   std::string why_;
+  std::string refused_;  // why the last hub.publish was not taken
   std::int64_t errors_in_a_row_ = 0;
   bool quarantined_ = false;
   SteadyMs retry_at_ = 0;

@@ -27,7 +27,7 @@ class Host {
   virtual ~Host() = default;
   virtual UnixMs now() = 0;  // when the event came in; the same for a whole event
   virtual void log(log::Level level, std::string_view message) = 0;
-  // nullptr: taken. Else why not, as a text that lives for ever.
+  // nullptr: taken. Else why not, as a text that lives until the next call.
   virtual const char* publish(std::string_view channel, std::string_view event, std::string_view data) = 0;
 };
 

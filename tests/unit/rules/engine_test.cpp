@@ -233,7 +233,7 @@ TEST(PublishTest, NothingOfAFailedCallAndNothingInCircles) {
   draft.hops = 4;
   EXPECT_TRUE(contains(circle.chain->run(draft, more).reason, "do they go in circles?"));
   for (const char* name : {"", "a b", "a//b", "/a", "a*", "{x}"})
-    EXPECT_TRUE(contains(Bench(filter("hub.publish('" + std::string(name) + "', 'b', 1) return true")).run("{}").reason, "a channel's name")) << name;
+    EXPECT_TRUE(contains(Bench(filter("hub.publish('" + std::string(name) + "', 'b', 1) return true")).run("{}").reason, "channel name ")) << name;
 }
 
 TEST(HubTest, TimeHashAndJson) {

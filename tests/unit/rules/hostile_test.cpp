@@ -11,6 +11,8 @@ struct Trick {
   const char* error;  // a part of it; nullptr: any budget
 };
 
+void PrintTo(const Trick& trick, std::ostream* out) { *out << trick.name; }
+
 const Trick kTricks[] = {
     {"WhileTrue", "while true do end", nullptr},
     {"RepeatUntilFalse", "repeat until false", nullptr},

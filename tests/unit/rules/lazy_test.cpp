@@ -10,6 +10,8 @@ struct Edit {
   const char* after;
 };
 
+void PrintTo(const Edit& edit, std::ostream* out) { *out << edit.name; }
+
 class LazyEventTest : public testing::TestWithParam<Edit> {};
 
 TEST_P(LazyEventTest, ComesOutAsTheRuleLeftIt) {
