@@ -1,0 +1,95 @@
+#include "sim/truth.hpp"
+
+#include "base/json.hpp"
+
+namespace weir::sim {
+namespace {
+std::string text_of(std::uint64_t n, const std::string& owner, int size, int split, bool drop) {
+  std::string out = "{\"n\":" + std::to_string(n) + ",\"owner\":\"" + owner + "\",\"size\":" + std::to_string(size);
+  if (split != 0) out += ",\"split\":" + std::to_string(split);
+  if (drop) out += ",\"drop\":true";
+  return out + ",\"pad\":\"" + std::string(static_cast<std::size_t>(size), 'x') + "\"}";
+}
+}  // namespace
+
+class Witness final : public RuleChain {
+ public:
+  Witness(Truth& truth, Life& life) : truth_(truth), life_(life) {}
+  ~Witness() override { life_.over = true; }
+
+  RuleVerdict run(Draft& draft, std::vector<Draft>& more) override {
+    json::Doc doc;
+    if (!doc.parse(draft.data)) throw Violation("a rule got data that is no JSON");
+    const json::Value v = doc.root();
+    Record r;
+    r.n = static_cast<std::uint64_t>(*v.find("n").integer());
+    r.owner = v.find("owner").string();
+    r.size = static_cast<int>(*v.find("size").integer());
+    r.name = draft.event;
+    r.key = draft.key;
+    r.dedupe = draft.dedupe;
+    r.data = draft.data;
+    if (v.find("drop")) {
+      if (truth_.dropped_.size() <= r.n) truth_.dropped_.resize(r.n + 1);
+      truth_.dropped_[r.n] = true;
+      return {.keep = false, .reason = "asked to"};
+    }
+    const std::int64_t split = v.find("split") ? *v.find("split").integer() : 0;
+    life_.events.push_back(r);
+    for (std::int64_t i = 0; i < split; ++i) {
+      Record part = r;
+      part.dedupe.clear();
+      part.data = truth_.make_data(part.n, r.owner, r.size / 2, 0, false);
+      part.size = r.size / 2;
+      Draft d;
+      d.event = draft.event;
+      d.key = draft.key;
+      d.data = part.data;
+      more.push_back(std::move(d));
+      life_.events.push_back(std::move(part));
+    }
+    return {};
+  }
+
+ private:
+  Truth& truth_;
+  Life& life_;
+};
+
+std::unique_ptr<RuleChain> Truth::open(std::span<const std::size_t>, std::string_view channel, const Variables&) {
+  auto& lives = channels[std::string(channel)];
+  if (!lives.empty() && !lives.back().over) throw Violation("channel " + std::string(channel) + " was opened twice");
+  return std::make_unique<Witness>(*this, lives.emplace_back());
+}
+
+void Truth::look(const Channels& all) {
+  all.each([&](const Channels::Info& info) {
+    Life* life = current(info.name);
+    if (life == nullptr) throw Violation("channel " + info.name + " is open, but its rules were not");
+    if (life->epoch.empty()) life->epoch = info.epoch;
+    if (life->epoch != info.epoch) throw Violation("channel " + info.name + " changed its epoch within one life");
+    if (life->head() != info.head)
+      throw Violation("channel " + info.name + " is at " + std::to_string(info.head) + ", but its rules let " + std::to_string(life->head()) + " events pass");
+    life->kept = info.events;
+  });
+}
+
+Life* Truth::current(const std::string& channel) {
+  const auto found = channels.find(channel);
+  return found == channels.end() || found->second.back().over ? nullptr : &found->second.back();
+}
+
+Life* Truth::find(const std::string& channel, const std::string& epoch) {
+  const auto found = channels.find(channel);
+  if (found == channels.end()) return nullptr;
+  for (Life& life : found->second)
+    if (life.epoch == epoch) return &life;
+  return nullptr;
+}
+
+std::string Truth::make_data(std::uint64_t& n, const std::string& owner, int size, int split, bool drop) {
+  n = next_n_++;
+  return text_of(n, owner, size, split, drop);
+}
+
+}  // namespace weir::sim

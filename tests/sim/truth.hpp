@@ -1,0 +1,59 @@
+// What really happened, written down where it happens: the simulator's rule sees every publication in the channel's order,
+// right before it gets its place. So the sequence id of the n-th event that a channel's rule keeps is n.
+// Threads: one.
+#pragma once
+#include <deque>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "routing/rule_chain.hpp"
+#include "routing/shard.hpp"
+
+namespace weir::sim {
+
+// A promise that was not kept.
+struct Violation : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Record {
+  std::uint64_t n = 0;  // no two publications have the same
+  std::string name, owner, data, dedupe, key;
+  int size = 0;
+};
+
+// One life of one channel.
+struct Life {
+  std::string epoch;  // empty until it was looked up
+  std::vector<Record> events;
+  std::size_t kept = 0;  // how many history holds, as of the last look
+  bool over = false;
+  SequenceId head() const { return events.size(); }
+  const Record& at(SequenceId id) const { return events.at(static_cast<std::size_t>(id) - 1); }
+};
+
+class Truth final : public RuleProvider {
+ public:
+  std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel, const Variables& variables) override;
+  // Learns epochs and how much history is left.
+  void look(const Channels& channels);
+
+  Life* current(const std::string& channel);
+  Life* find(const std::string& channel, const std::string& epoch);
+  // A publication's data, and the number in it.
+  std::string make_data(std::uint64_t& n, const std::string& owner, int size, int split, bool drop);
+  bool was_dropped(std::uint64_t n) const { return n < dropped_.size() && dropped_[n]; }
+
+  std::map<std::string, std::deque<Life>> channels;
+
+ private:
+  friend class Witness;
+  std::uint64_t next_n_ = 1;
+  std::vector<bool> dropped_;
+};
+
+}  // namespace weir::sim

@@ -1,0 +1,404 @@
+#include "sim/world.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace weir::sim {
+namespace {
+constexpr std::size_t kTraceLines = 40;
+constexpr std::size_t kSessionsMax = 7;
+constexpr const char* kEvents[] = {"task.done", "task.new", "b", "c"};
+
+ChannelRoute route(const std::string& pattern, std::size_t events, std::size_t bytes) {
+  ChannelRoute r{*Pattern::parse(pattern), {0}, {}, {}, OverflowPolicy::catch_up, {}, {}};
+  r.history = {events, 0, bytes};
+  return r;
+}
+}  // namespace
+
+class World::Host final : public ShardPort {
+ public:
+  Host(World& world, ShardId id) : world_(world), id_(id) {
+    Shard::Settings s;
+    s.id = id;
+    s.count = world.shard_count_;
+    s.routes = world.routes_;
+    s.limits = &world.limits_;
+    s.rules = &world.truth_;
+    s.clock = &world.clock_;
+    s.seed = world.random_.next();
+    shard_ = std::make_unique<Shard>(s, static_cast<ShardPort&>(*this));
+  }
+  void mail(ShardId to, Mail mail) override {
+    if (world_.quiet_ && (std::holds_alternative<mail::Delivery>(mail) || std::holds_alternative<std::unique_ptr<mail::ChannelOpened>>(mail)))
+      throw Violation("shard " + std::to_string(to) + " is told of events although it has no subscriber left");
+    world_.mail_[id_][to].push_back(std::move(mail));
+  }
+  bool full(ShardId of) const override { return of != id_ && world_.mail_[id_][of].size() > 60; }
+  void authenticate(Connection& connection, std::string token, std::string id) override {
+    world_.auths_.push_back({id_, connection.id, std::move(token), std::move(id)});
+  }
+  Shard& shard() { return *shard_; }
+
+ private:
+  World& world_;
+  const ShardId id_;
+  std::unique_ptr<Shard> shard_;
+};
+
+World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed) {
+  shard_count_ = static_cast<unsigned>(1 + below(4));
+  limits_.outbox_bytes = static_cast<std::int64_t>(600 + below(8000));
+  limits_.history_bytes = static_cast<std::int64_t>(chance(50) ? 6000 + below(30000) : 1 << 24);
+  limits_.requests_in_flight = static_cast<std::int64_t>(2 + below(12));
+  limits_.dedupe_ids = static_cast<std::int64_t>(below(6));
+  limits_.subscriptions_per_connection = static_cast<std::int64_t>(3 + below(8));
+  limits_.channels = chance(20) ? static_cast<std::int64_t>(4 + below(12)) : 1000;
+  drained_below_ = static_cast<std::size_t>(limits_.outbox_bytes) / (chance(50) ? 8 : 2);
+
+  std::vector<ChannelRoute> routes;
+  routes.push_back(route("open/{name}", 3 + below(40), 1 << 20));
+  routes.push_back(route("slow/{name}", 3 + below(20), 1 << 20));
+  routes.back().overflow = OverflowPolicy::disconnect;
+  routes.push_back(route("secret/{name}", 3 + below(20), 1000 + below(8000)));
+  routes.back().subscribe.scope = "secret:read";
+  routes.back().publish.scope = "secret:read";
+  routes.push_back(route("mine/{name}", 3 + below(40), 1 << 20));
+  routes.back().subscribe.where_json = "{\"data.owner\":\"{identity.subject}\"}";
+  routes.push_back(route("aged/{name}", 50, 1 << 20));
+  routes.back().history.age_max_ms = static_cast<std::int64_t>(200 + below(4000));
+  routes.push_back(route("none/{name}", 0, 1 << 20));
+  routes.push_back(route("nobody/{name}", 5, 1 << 20));
+  routes.back().subscribe.nobody = true;
+  routes_ = std::make_shared<const Routes>(std::move(routes));
+  for (const char* group : {"open", "slow", "secret", "mine", "aged", "none", "nobody"})
+    for (const char* name : {"a", "b", "c"}) names_.push_back(std::string(group) + "/" + name);
+
+  open_endpoint_.auth = {"sim"};
+  auth_endpoint_.auth = {"sim"};
+  auth_endpoint_.auth_by_frame = true;
+  auth_endpoint_.ping_style = PingStyle::json;
+  for (int i = 1; i <= 3; ++i) {
+    User u;
+    u.identity.subject = "u" + std::to_string(i);
+    u.identity.provider = "sim";
+    u.identity.key = u.identity.subject;
+    if (i == 1) u.identity.scopes = {"secret:read"};
+    if (i == 3) u.identity.scopes = {"*"};
+    users_.push_back(std::move(u));
+  }
+  for (int i = 0; i < 10; ++i) {
+    clients_.push_back(std::make_unique<Client>());
+    clients_.back()->number = i;
+    clients_.back()->user = users_[below(users_.size())];
+  }
+  mail_.resize(shard_count_);
+  for (auto& row : mail_) row.resize(shard_count_);
+  for (ShardId id = 0; id < shard_count_; ++id) hosts_.push_back(std::make_unique<Host>(*this, id));
+  note("shards=" + std::to_string(shard_count_) + " outbox=" + std::to_string(limits_.outbox_bytes) + " history=" + std::to_string(limits_.history_bytes));
+}
+
+World::~World() = default;
+
+void World::note(std::string text) {
+  if (verbose_) std::fprintf(stderr, "%5d %s\n", step_, text.c_str());
+  trace_.push_back(std::to_string(step_) + " " + std::move(text));
+  if (trace_.size() > kTraceLines) trace_.pop_front();
+}
+
+Totals World::totals() const {
+  Totals t = totals_;
+  for (const auto& h : hosts_) {
+    const auto& c = h->shard().subscribers().counters();
+    t.overflows += c.overflows;
+    t.slow_closed += c.disconnected_slow;
+    t.published += h->shard().channels().counters().published;
+  }
+  return t;
+}
+
+// What the real host does after each burst: it takes the list of outboxes that have something new.
+void World::look() {
+  for (const auto& h : hosts_) truth_.look(h->shard().channels());
+  for (const auto& h : hosts_) {
+    std::vector<Connection*> dirty;
+    dirty.swap(h->shard().dirty());
+    for (Connection* c : dirty) c->dirty = false;
+  }
+  for (const auto& s : sessions_) s->look();
+}
+
+// ---------------------------------------------------------------- the network
+
+void World::flush(Session& s, std::size_t bytes) {
+  if (s.gone) return;
+  std::size_t taken = 0;
+  while (taken < bytes && !s.connection->outbox.empty()) {
+    const std::size_t n = s.take(bytes - taken);
+    taken += n;
+    if (n == 0) break;
+  }
+  if (s.closed_with) {
+    if (s.connection->outbox.empty()) end(s);
+    return;
+  }
+  Shard& shard = hosts_[s.shard]->shard();
+  if (s.connection->outbox.bytes() <= drained_below_ && shard.wants_drained(*s.connection)) {
+    shard.drained(*s.connection);
+    look();
+  }
+}
+
+void World::end(Session& s) {
+  if (s.gone) return;
+  note("s" + std::to_string(s.number) + " is gone");
+  s.look();
+  Connection& c = *s.connection;
+  s.gone = true;
+  s.connection = nullptr;
+  hosts_[s.shard]->shard().closed(c);
+  look();
+}
+
+void World::connect() {
+  std::vector<Client*> away;
+  for (const auto& c : clients_)
+    if (std::none_of(sessions_.begin(), sessions_.end(), [&](const auto& s) { return &s->client == c.get(); })) away.push_back(c.get());
+  if (away.empty() || sessions_.size() >= kSessionsMax) return;
+  Client& client = *away[below(away.size())];
+  const auto shard = static_cast<ShardId>(below(shard_count_));
+  auto made = std::make_unique<Session>(next_session_++, shard, client, truth_, limits_, verbose_);
+  Session& s = *made;
+  ++totals_.sessions;
+  const bool by_frame = chance(15);
+  s.by_bytes = chance(10);
+  note("s" + std::to_string(s.number) + " connects: " + client.user.identity.subject + " on shard " + std::to_string(shard));
+  Identity identity = client.user.identity;
+  if (chance(5)) identity.expires_at = clock_.unix_ms() + static_cast<std::int64_t>(below(20'000));
+  s.authenticated = !by_frame;
+  sessions_.push_back(std::move(made));
+  s.connection = by_frame ? &hosts_[shard]->shard().open(s, auth_endpoint_, std::nullopt, "sim")
+                          : &hosts_[shard]->shard().open(s, open_endpoint_, identity, "sim");
+  look();
+}
+
+void World::deliver_some(std::size_t from, std::size_t to, std::size_t count) {
+  auto& queue = mail_[from][to];
+  for (; count != 0 && !queue.empty(); --count) {
+    Mail mail = std::move(queue.front());
+    queue.pop_front();
+    hosts_[to]->shard().deliver(std::move(mail));
+    look();
+  }
+}
+
+void World::deliver_somewhere() {
+  std::vector<std::pair<std::size_t, std::size_t>> waiting;
+  for (std::size_t from = 0; from < shard_count_; ++from)
+    for (std::size_t to = 0; to < shard_count_; ++to)
+      if (!mail_[from][to].empty()) waiting.emplace_back(from, to);
+  if (waiting.empty()) return;
+  const auto [from, to] = waiting[below(waiting.size())];
+  note("mail " + std::to_string(from) + "->" + std::to_string(to) + " of " + std::to_string(mail_[from][to].size()));
+  deliver_some(from, to, 1 + below(4));
+}
+
+void World::answer_auth() {
+  if (auths_.empty()) return;
+  const PendingAuth a = auths_.front();
+  auths_.pop_front();
+  const auto user = std::find_if(users_.begin(), users_.end(), [&](const User& u) { return u.identity.subject == a.token; });
+  note("auth of " + a.token);
+  if (user == users_.end()) hosts_[a.shard]->shard().authenticated(a.connection, a.id, fail(Errc::unauthorized, "nobody of that name"));
+  else hosts_[a.shard]->shard().authenticated(a.connection, a.id, user->identity);
+  look();
+}
+
+// ---------------------------------------------------------------- what clients do
+
+std::string World::channel_name() { return chance(40) ? names_[below(3)] : names_[below(names_.size())]; }
+
+std::string World::pattern_name() {
+  constexpr const char* kPatterns[] = {"open/*", "*/a", "**", "secret/**", "mine/*", "slow/*", "*/b", "aged/*", "none/*"};
+  return kPatterns[below(std::size(kPatterns))];
+}
+
+Session* World::somebody() { return sessions_.empty() ? nullptr : sessions_[below(sessions_.size())].get(); }
+
+void World::send(Session& s, const std::string& frame) {
+  note("s" + std::to_string(s.number) + " > " + frame.substr(0, 150));
+  s.begin_call(s.last_request());
+  hosts_[s.shard]->shard().receive(*s.connection, frame);
+  look();
+  s.end_call();
+}
+
+void World::subscribe(Session& s) {
+  ReplayRequest replay;
+  std::vector<std::string> names;
+  bool many = false;
+  if (chance(25)) names.push_back(pattern_name());
+  else if (chance(25)) {
+    many = true;
+    for (std::uint64_t n = 1 + below(4); n != 0; --n) names.push_back(channel_name());
+  } else {
+    names.push_back(chance(3) ? "no/such" : channel_name());
+  }
+  const unsigned kind = static_cast<unsigned>(below(6));
+  if (kind == 1) replay.kind = ReplayRequest::Kind::last;
+  if (kind == 2 || kind == 3) {
+    replay.kind = ReplayRequest::Kind::count;
+    replay.count = 1 + below(60);
+  }
+  if (kind >= 4 && !has_wildcard(names[0])) {
+    replay.kind = ReplayRequest::Kind::since;
+    const auto known = s.client.positions.find(names[0]);
+    if (known != s.client.positions.end() && !chance(5)) replay.since = known->second;
+    else {
+      const Life* life = truth_.current(names[0]);
+      replay.since = {life == nullptr || chance(20) ? "elsewhen" : life->epoch, life == nullptr ? 7 : below(life->head() + 3)};
+    }
+  }
+  send(s, s.subscribe(names, many, SimFilter::make(random_), replay));
+}
+
+void World::client_acts(Session& s) {
+  if (s.gone || s.closed_with || !s.reading) return;
+  if (!s.authenticated) return send(s, chance(80) ? s.auth(chance(90) ? s.client.user.identity.subject : "stranger") : s.plain("ping"));
+  const std::uint64_t what = below(100);
+  if (what < 22) {
+    subscribe(s);
+  } else if (what < 30) {
+    if (!s.wishes.empty()) send(s, s.unsubscribe(s.wishes[below(s.wishes.size())]->text));
+    else send(s, s.unsubscribe("open/a"));
+  } else if (what < 92) {
+    std::uint64_t n = 0;
+    const bool big = chance(4);
+    const std::string data = truth_.make_data(n, s.client.user.identity.subject, static_cast<int>(below(big ? 3000 : 300)), chance(4) ? 2 : 0, chance(3));
+    send(s, s.publish(channel_name(), n, kEvents[below(4)], data, chance(15) ? "d" + std::to_string(below(8)) : "", chance(80)));
+  } else if (what < 95) {
+    send(s, s.plain(chance(50) ? "subscriptions" : "ping"));
+  } else {
+    send(s, s.plain("pong"));
+  }
+}
+
+void World::publish_from_source() {
+  std::uint64_t n = 0;
+  Draft d;
+  d.event = kEvents[below(4)];
+  d.data = truth_.make_data(n, "u" + std::to_string(1 + below(3)), static_cast<int>(below(400)), 0, chance(2));
+  d.source = "sim";
+  const std::string channel = channel_name();
+  note("source publishes " + std::to_string(n) + " to " + channel);
+  hosts_[below(shard_count_)]->shard().publish(channel, std::move(d), {});
+  look();
+}
+
+void World::one_step() {
+  const std::uint64_t what = below(1000);
+  if (what < 300) {
+    if (Session* s = somebody()) client_acts(*s);
+  } else if (what < 370) {
+    for (std::uint64_t n = 1 + below(4); n != 0; --n) publish_from_source();
+  } else if (what < 620) {
+    deliver_somewhere();
+  } else if (what < 900) {
+    Session* s = somebody();
+    if (s == nullptr || (s->stalled && !chance(2))) return;
+    const std::size_t bytes = s->by_bytes ? 1 + below(3) : below(chance(50) ? 3000 : 400);
+    note("s" + std::to_string(s->number) + " takes up to " + std::to_string(bytes) + " of " + std::to_string(s->gone ? 0 : s->connection->outbox.bytes()));
+    flush(*s, bytes);
+  } else if (what < 920) {
+    if (Session* s = somebody()) s->stalled = !s->stalled && chance(50);
+  } else if (what < 950) {
+    connect();
+  } else if (what < 956) {
+    if (Session* s = somebody()) end(*s);
+  } else if (what < 966) {
+    const auto ms = static_cast<std::int64_t>(below(chance(5) ? 40'000 : 1500));
+    note("time moves by " + std::to_string(ms));
+    clock_.advance(ms);
+    for (const auto& s : sessions_)
+      if (!s->gone && chance(90)) hosts_[s->shard]->shard().heard(*s->connection);
+    for (const auto& h : hosts_) {
+      h->shard().tick();
+      look();
+    }
+  } else if (what < 980) {
+    answer_auth();
+  } else if (what < 983) {
+    const std::string channel = channel_name();
+    note("the source of " + channel + " lost something");
+    Shard& to = hosts_[hosts_[0]->shard().owner(channel)]->shard();
+    to.deliver(letter(mail::SourceGap{"sim", {channel}, 3, "upstream"}));
+    look();
+  } else if (what < 985) {
+    Session* s = somebody();
+    if (s == nullptr || s->gone || s->closed_with) return;
+    note("s" + std::to_string(s->number) + " is revoked");
+    hosts_[s->shard]->shard().close(*s->connection, CloseCode::unauthorized, "revoked", 0, 1000);
+    look();
+  } else if (what < 986) {
+    settle();
+  }
+  std::erase_if(sessions_, [&](const auto& s) {
+    if (!s->gone) return false;
+    totals_.events += s->events_seen, totals_.gaps += s->gaps_seen, totals_.replays += s->replays_seen;
+    return true;
+  });
+}
+
+// ---------------------------------------------------------------- until nothing moves
+
+void World::settle() {
+  note("settle");
+  for (bool moved = true; moved;) {
+    moved = false;
+    while (!auths_.empty()) answer_auth();
+    for (std::size_t from = 0; from < shard_count_; ++from)
+      for (std::size_t to = 0; to < shard_count_; ++to)
+        if (!mail_[from][to].empty()) {
+          moved = true;
+          deliver_some(from, to, mail_[from][to].size());
+        }
+    for (const auto& s : sessions_) {
+      if (s->gone || (s->connection->outbox.empty() && !s->closed_with && !hosts_[s->shard]->shard().wants_drained(*s->connection))) continue;
+      const std::size_t frames = s->connection->outbox.frames();
+      flush(*s, 1 << 30);
+      if (frames != 0 || s->gone || !s->connection->outbox.empty()) moved = true;
+    }
+  }
+  for (const auto& s : sessions_)
+    if (!s->gone) s->settled();
+}
+
+void World::finish() {
+  settle();
+  for (const auto& s : sessions_) {
+    end(*s);
+    totals_.events += s->events_seen, totals_.gaps += s->gaps_seen, totals_.replays += s->replays_seen;
+  }
+  sessions_.clear();
+  settle();
+  for (const auto& h : hosts_) {
+    if (h->shard().connections() != 0) throw Violation("connections are left");
+    if (h->shard().subscribers().attachments() != 0 || h->shard().subscribers().subscriptions() != 0)
+      throw Violation("subscriptions are left of connections that are gone");
+  }
+  quiet_ = true;
+  for (const std::string& name : names_) {
+    std::uint64_t n = 0;
+    Draft d;
+    d.event = "b";
+    d.data = truth_.make_data(n, "u1", 1, 0, false);
+    hosts_[hosts_[0]->shard().owner(name)]->shard().publish(name, std::move(d), {});
+  }
+}
+
+void World::run(int steps) {
+  for (step_ = 1; step_ <= steps; ++step_) one_step();
+  finish();
+}
+
+}  // namespace weir::sim

@@ -1,0 +1,82 @@
+// A hub of several shards without threads, sockets or time of its own: one seed decides the routes' limits, who connects, what is
+// asked and published, in which order mail between shards arrives (kept for each pair of shards, as real mailboxes keep it),
+// how many bytes each socket takes, and when time moves. It calls exactly what the real server calls.
+// Threads: one.
+#pragma once
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "routing/shard.hpp"
+#include "sim/session.hpp"
+#include "sim/truth.hpp"
+#include "support/manual_clock.hpp"
+
+namespace weir::sim {
+
+struct Totals {
+  std::uint64_t events = 0, replays = 0, gaps = 0, published = 0, overflows = 0, slow_closed = 0, sessions = 0;
+};
+
+class World {
+ public:
+  World(std::uint64_t seed, bool verbose);
+  ~World();
+  void run(int steps);
+  const std::deque<std::string>& trace() const { return trace_; }
+  int step() const { return step_; }
+  Totals totals() const;
+
+ private:
+  class Host;
+  struct PendingAuth {
+    ShardId shard;
+    ConnectionId connection;
+    std::string token, id;
+  };
+
+  void one_step();
+  void connect();
+  void client_acts(Session& s);
+  void send(Session& s, const std::string& frame);
+  void subscribe(Session& s);
+  void publish_from_source();
+  void answer_auth();
+  void deliver_some(std::size_t from, std::size_t to, std::size_t count);
+  void deliver_somewhere();
+  void flush(Session& s, std::size_t bytes);
+  void end(Session& s);
+  void look();
+  void settle();
+  void finish();
+  void note(std::string text);
+  std::string channel_name();
+  std::string pattern_name();
+  Session* somebody();
+  std::uint64_t below(std::uint64_t n) { return random_.below(n); }
+  bool chance(unsigned percent) { return random_.below(100) < percent; }
+
+  const bool verbose_;
+  Random random_;
+  testing::ManualClock clock_;
+  Limits limits_;
+  RoutesPtr routes_;
+  Truth truth_;
+  EndpointRule open_endpoint_, auth_endpoint_;
+  std::size_t drained_below_;
+  unsigned shard_count_;
+  std::vector<std::unique_ptr<Host>> hosts_;
+  std::vector<std::vector<std::deque<Mail>>> mail_;  // [from][to]
+  std::vector<User> users_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<std::unique_ptr<Session>> sessions_;
+  std::deque<PendingAuth> auths_;
+  std::deque<std::string> trace_;
+  std::vector<std::string> names_;
+  int step_ = 0, next_session_ = 1;
+  bool quiet_ = false;  // nobody is left: mail about events must not flow any more
+  Totals totals_;
+};
+
+}  // namespace weir::sim
