@@ -8,8 +8,8 @@
 namespace weir {
 namespace {
 // How much of history lies in an outbox at a time: enough to keep a fast socket busy, little enough that live channels of the
-// same connection find room beside it.
-constexpr std::size_t kReadAheadBytes = 256 * 1024;
+// same connection find room beside it, also where outbox_bytes is small.
+std::size_t read_ahead(const Limits& limits) { return std::min<std::size_t>(256 * 1024, static_cast<std::size_t>(limits.outbox_bytes) / 4); }
 }  // namespace
 
 // One channel as this shard's connections follow it.
@@ -446,7 +446,7 @@ void Subscribers::go_on(Attachment& a) {
   if (a.chunk_gap) say_gap(c, f.channel, *std::exchange(a.chunk_gap, std::nullopt));
   const bool picked = a.chunk_next < a.chunk.size() && a.chunk_upto <= a.at;
   while (a.chunk_next < a.chunk.size()) {
-    if (c.outbox.bytes() >= kReadAheadBytes) return wait(a);
+    if (c.outbox.bytes() >= read_ahead(limits_)) return wait(a);
     const EventPtr& event = a.chunk[a.chunk_next++];
     const SequenceId id = event->sequence_id();
     if (wants(a, EventView(*event))) {
@@ -462,7 +462,7 @@ void Subscribers::go_on(Attachment& a) {
     a.chunk_next = 0;
   }
   if (a.at >= f.last) return go_live(a);
-  if (c.outbox.bytes() >= kReadAheadBytes) return wait(a);
+  if (c.outbox.bytes() >= read_ahead(limits_)) return wait(a);
   a.read_asked = true;
   port_.to_owner(f.channel, letter(mail::Read{shard_, a.id, f.channel, {f.epoch, a.at}}));
 }
