@@ -523,6 +523,9 @@ void Subscribers::deliver(const EventPtr& event) {
       a.at = event->sequence_id() - 1;
       if (f.route->overflow == OverflowPolicy::disconnect) {
         ++counters_.disconnected_slow;
+        // What waits in the outbox is dropped now. Anything sent behind it would hide the hole: the client would come back with
+        // a position beyond events that it never got.
+        c.closing = true;
         c.port.close(CloseCode::too_slow, "the reader was too slow for channel " + f.channel);
       } else {
         wait(a);
