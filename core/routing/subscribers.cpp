@@ -1,6 +1,7 @@
 #include "routing/subscribers.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/assert.hpp"
 #include "protocol/server_frame.hpp"
@@ -122,8 +123,13 @@ std::optional<FilterPtr> Subscribers::allowed(Connection& connection, const Feed
   return Filter::both(std::move(*mandatory), subscription.filter);
 }
 
-Result<void> Subscribers::subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& channels, bool many,
+Result<void> Subscribers::subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& asked, bool many,
                                     const FilterPtr& filter, const ReplayRequest& replay) {
+  std::vector<std::string> channels;  // a name that is given twice counts once
+  channels.reserve(asked.size());
+  std::unordered_set<std::string_view> named;
+  for (const std::string& name : asked)
+    if (named.insert(name).second) channels.push_back(name);
   // First everything is checked, so that a frame takes effect as a whole or not at all.
   std::vector<FilterPtr> mandatory(channels.size());
   std::size_t fresh = 0;
