@@ -14,11 +14,11 @@ constinit const char kManifest[] = R"json({
     "required": ["files"],
     "properties": {
       "files": {
-        "type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1},
-        "description": "Files to follow. *, ? and [...] work in file names and folders; relative paths start at the working directory of the hub"
+        "type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1, "x-path": true},
+        "description": "Files to follow. *, ? and [...] work in file names and folders; relative paths start at the folder of the manifest"
       },
       "exclude": {
-        "type": "array", "default": [], "items": {"type": "string", "minLength": 1},
+        "type": "array", "default": [], "items": {"type": "string", "minLength": 1, "x-path": true},
         "description": "Files to leave out; a pattern without a slash is compared with the file's name alone"
       },
       "backlog": {

@@ -1,0 +1,58 @@
+#include <future>
+
+#include "integration/hub_fixture.hpp"
+
+namespace weir::test {
+namespace {
+
+using DrainTest = HubTest;
+
+TEST_F(DrainTest, EveryClientIsToldAndClosedWith1001) {
+  start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n");
+  std::vector<Client> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(connect());
+    clients.back().ask({{"type", "subscribe"}, {"id", 1}, {"channel", "c"}});
+  }
+  auto clean = std::async(std::launch::async, [&] { return hub().drain([] { return false; }); });
+  for (Client& c : clients) {
+    const Json closing = c.next("closing");
+    EXPECT_EQ(closing["data"]["code"], 1001);
+    EXPECT_EQ(closing["data"]["reconnectIn"].size(), 2U);
+    EXPECT_EQ(c.end().code, 1001);
+  }
+  EXPECT_TRUE(clean.get());
+}
+
+TEST_F(DrainTest, WhatWasPublishedBeforeStillArrives) {
+  start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n");
+  Client c = connect(), w = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "c"}});
+  for (int i = 0; i < 500; ++i) w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", "e"}, {"data", i}});
+  auto clean = std::async(std::launch::async, [&] { return hub().drain([] { return false; }); });
+  for (int i = 0; i < 500; ++i) ASSERT_EQ(c.next("event")["data"], i);
+  EXPECT_EQ(c.end().code, 1001);
+  EXPECT_EQ(w.end().code, 1001);
+  EXPECT_TRUE(clean.get());
+}
+
+TEST_F(DrainTest, AClientThatDoesNotReadCannotHoldTheHubBeyondItsTime) {
+  start("[drain]\ntimeout = \"1s\"\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\nhistory = { count = 100000 }\n");
+  Client stuck = connect("/ws", {}, 4096), w = connect();
+  stuck.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "c"}});
+  const std::string filler(10000, 'f');
+  for (int i = 0; i < 500; ++i) w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", "e"}, {"data", filler}});
+  EXPECT_FALSE(hub().drain([] { return false; }));
+}
+
+TEST_F(DrainTest, AHubWithOpenConnectionsCanBeDestroyed) {
+  start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n");
+  Client a = connect(), b = connect();
+  a.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "**"}});
+  b.ask({{"type", "subscribe"}, {"id", 1}, {"channels", {"x", "y", "z"}}});
+  stop();
+  EXPECT_NE(a.end().code, 1000);
+}
+
+}  // namespace
+}  // namespace weir::test

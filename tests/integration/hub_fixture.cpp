@@ -1,0 +1,146 @@
+#include "integration/hub_fixture.hpp"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+namespace weir::test {
+
+bool wait_until(const std::function<bool()>& fact, std::int64_t within_ms) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(within_ms);
+  while (!fact()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+Json Client::next(std::int64_t within_ms) {
+  auto text = socket_->receive(within_ms);
+  if (!text) {
+    ADD_FAILURE() << "no frame: " << text.error().message;
+    return nullptr;
+  }
+  return Json::parse(*text);
+}
+
+Json Client::next(const std::string& type, std::int64_t within_ms) {
+  for (;;) {
+    const Json frame = next(within_ms);
+    if (frame.is_null() || frame["type"] == type) return frame;
+  }
+}
+
+Json Client::ask(const Json& frame) {
+  say(frame);
+  for (;;) {
+    const Json answer = next();
+    if (answer.is_null() || (answer.contains("id") && answer["id"] == frame["id"])) return answer;
+  }
+}
+
+net::WsClient::Closed Client::end() {
+  while (socket_->receive(kPatienceMs)) {
+  }
+  const auto closed = socket_->closed();
+  if (!closed) ADD_FAILURE() << "the connection did not end";
+  return closed.value_or(net::WsClient::Closed{});
+}
+
+HubTest::HubTest() {
+  std::string name = (std::filesystem::temp_directory_path() / "weir-test-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+  folder_ = name;
+}
+
+HubTest::~HubTest() {
+  hub_.reset();
+  std::error_code ec;
+  std::filesystem::remove_all(folder_, ec);
+}
+
+void HubTest::write(const std::string& name, const std::string& text, bool append) const {
+  std::ofstream(folder_ + "/" + name, append ? std::ios::app : std::ios::trunc) << text;
+}
+
+void HubTest::start(const std::string& manifest) {
+  write("hub.toml", "listen = \"127.0.0.1:0\"\nthreads = 2\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\"]\n" + manifest);
+  LoadOptions options;
+  options.scripts_folder = WEIR_SOURCE_DIR "/scripts";
+  SetupResult result = set_up(folder_ + "/hub.toml", options);
+  for (const auto& p : result.problems) ADD_FAILURE() << p.text();
+  ASSERT_TRUE(result.setup);
+  hub_ = std::make_unique<Hub>(std::move(result.setup));
+  const auto ok = hub_->start();
+  ASSERT_TRUE(ok) << ok.error().message;
+  const std::string address = hub_->address();
+  port_ = static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
+}
+
+std::string HubTest::problems(const std::string& manifest) {
+  write("hub.toml", "listen = \"127.0.0.1:0\"\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\"]\n" + manifest);
+  LoadOptions options;
+  options.scripts_folder = WEIR_SOURCE_DIR "/scripts";
+  SetupResult result = set_up(folder_ + "/hub.toml", options);
+  if (result.setup) try_plugins(*result.setup, result.problems);
+  std::string all;
+  for (const auto& p : result.problems) all += p.text() + "\n";
+  return all;
+}
+
+Result<std::unique_ptr<net::WsClient>> HubTest::try_connect(const std::string& path, std::vector<std::pair<std::string, std::string>> headers) {
+  net::WsClient::Settings s;
+  s.port = port_;
+  s.path = path;
+  s.headers = std::move(headers);
+  return net::WsClient::connect(s, kPatienceMs);
+}
+
+Client HubTest::connect(const std::string& path, std::vector<std::pair<std::string, std::string>> headers, int receive_buffer_bytes) {
+  net::WsClient::Settings s;
+  s.port = port_;
+  s.path = path;
+  s.headers = std::move(headers);
+  s.receive_buffer_bytes = receive_buffer_bytes;
+  auto socket = net::WsClient::connect(s, kPatienceMs);
+  if (!socket) throw std::runtime_error("connect: " + socket.error().message);
+  return Client(std::move(*socket));
+}
+
+std::string HubTest::raw(const std::string& bytes) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in there{};
+  there.sin_family = AF_INET;
+  there.sin_port = htons(port_);
+  there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  timeval patience{kPatienceMs / 1000, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  std::string answer;
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&there), sizeof there) == 0) {
+    for (std::size_t sent = 0; sent < bytes.size();) {
+      const ssize_t n = ::send(fd, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+      if (n <= 0) break;
+      sent += static_cast<std::size_t>(n);
+    }
+    char part[4096];
+    for (ssize_t n; (n = ::recv(fd, part, sizeof part, 0)) > 0;) answer.append(part, static_cast<std::size_t>(n));
+  }
+  ::close(fd);
+  return answer;
+}
+
+HttpAnswer HubTest::http(const std::string& method, const std::string& path, const std::string& body, const std::string& headers) {
+  const std::string answer = raw(method + " " + path + " HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: " + std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body);
+  HttpAnswer a;
+  const auto split = answer.find("\r\n\r\n");
+  if (answer.size() > 12) a.status = std::atoi(answer.c_str() + 9);
+  a.head = answer.substr(0, split);
+  if (split != std::string::npos) a.body = answer.substr(split + 4);
+  return a;
+}
+
+}  // namespace weir::test

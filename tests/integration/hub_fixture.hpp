@@ -1,0 +1,68 @@
+// A real hub inside the test's process: real sockets on a free port, real plugins, real Lua; and clients to talk to it.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "net/ws_client.hpp"
+#include "server/hub.hpp"
+
+namespace weir::test {
+
+using Json = nlohmann::json;
+inline constexpr std::int64_t kPatienceMs = 20'000;  // how long a fact may take before the test fails; never waited out
+
+// Waits until it is true. False: it did not come true in time.
+bool wait_until(const std::function<bool()>& fact, std::int64_t within_ms = kPatienceMs);
+
+class Client {
+ public:
+  explicit Client(std::unique_ptr<net::WsClient> socket) : socket_(std::move(socket)) {}
+  net::WsClient& socket() { return *socket_; }
+  void say(const Json& frame) { ASSERT_TRUE(socket_->send(frame.dump())); }
+  Json next(std::int64_t within_ms = kPatienceMs);                       // the next frame; a null and a failure if none comes
+  Json next(const std::string& type, std::int64_t within_ms = kPatienceMs);  // the next of that type, others are passed over
+  Json ask(const Json& frame);  // says it and returns the ack or error that has its id
+  // How the connection ended, after everything that came before was passed over.
+  net::WsClient::Closed end();
+
+ private:
+  std::unique_ptr<net::WsClient> socket_;
+};
+
+struct HttpAnswer {
+  int status = 0;
+  std::string head, body;
+  Json json() const { return Json::parse(body, nullptr, false); }
+};
+
+class HubTest : public ::testing::Test {
+ protected:
+  HubTest();
+  ~HubTest() override;
+  // A folder of this test's own, gone with it.
+  const std::string& folder() const { return folder_; }
+  void write(const std::string& name, const std::string& text, bool append = false) const;
+  // Starts a hub from a manifest; `listen` and the built plugins' folder are put in front of it.
+  void start(const std::string& manifest);
+  // The same, expecting that it does not load; returns every problem, a line each.
+  std::string problems(const std::string& manifest);
+  Hub& hub() { return *hub_; }
+  std::uint16_t port() const { return port_; }
+  Client connect(const std::string& path = "/ws", std::vector<std::pair<std::string, std::string>> headers = {}, int receive_buffer_bytes = 0);
+  Result<std::unique_ptr<net::WsClient>> try_connect(const std::string& path, std::vector<std::pair<std::string, std::string>> headers = {});
+  HttpAnswer http(const std::string& method, const std::string& path, const std::string& body = {}, const std::string& headers = {});
+  // Sends bytes as they are and returns everything that comes until the other side closes.
+  std::string raw(const std::string& bytes);
+  void stop() { hub_.reset(); }
+
+ private:
+  std::string folder_;
+  std::unique_ptr<Hub> hub_;
+  std::uint16_t port_ = 0;
+};
+
+}  // namespace weir::test
