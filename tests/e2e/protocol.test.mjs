@@ -91,7 +91,7 @@ test('a publisher that sends many frames at once gets them acknowledged and deli
   assert.deepEqual(events.map((e) => e.sequenceId), Array.from({ length: count }, (_, i) => i + 1));
 });
 
-test('a publish without an id is done without an answer', async (t) => {
+test('a publish without an id is done, and an answer to it has none', async (t) => {
   const hub = await startHub(t, smallest);
   const client = await hub.connect();
   await client.ask({ type: 'subscribe', channel: 'c' });
