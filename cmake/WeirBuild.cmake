@@ -41,3 +41,6 @@ function(weir_layer name)
   target_include_directories(weir_${name} PUBLIC ${PROJECT_SOURCE_DIR}/core)
   target_link_libraries(weir_${name} PUBLIC ${ARG_LINKS} PRIVATE weir_options ${ARG_PRIVATE_LINKS})
 endfunction()
+
+# Where an installed hub looks for its plugins: beside the program's own folder (core/server/setup.cpp).
+set(WEIR_PLUGIN_INSTALL_DIRECTORY lib/weir)

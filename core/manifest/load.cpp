@@ -74,7 +74,7 @@ LoadResult parse_manifest(const std::string& name, std::string_view text, const 
     if (const auto* api = manifest::member(*root, "api", tree::Node::Kind::object)) manifest.admin_scope = manifest::text_of(*api, "admin_scope");
     manifest::cross_check(manifest, *root, found);
     forget_followers(found.problems, before, unset);
-    if (found.problems.empty()) result.manifest = std::move(manifest);
+    (found.problems.empty() ? result.manifest : result.draft) = std::move(manifest);
   }
   result.problems = std::move(found.problems);
   result.warnings = std::move(found.warnings);

@@ -59,10 +59,12 @@ struct RuleEntry {
   tree::Place place;
 };
 
+// The default holds a burst of a hundred thousand log lines for a subscriber that reads them at its own pace;
+// limits.history_bytes bounds all channels together.
 struct HistoryEntry {
-  std::int64_t count = 1000;
+  std::int64_t count = 100'000;
   std::int64_t age_ms = 0;  // 0: no age limit
-  std::int64_t bytes = 16 * 1024 * 1024;
+  std::int64_t bytes = 64 * 1024 * 1024;
 };
 
 enum class Overflow : std::uint8_t { catch_up, disconnect };
@@ -113,6 +115,7 @@ struct LoadOptions {
 
 struct LoadResult {
   std::optional<Manifest> manifest;      // absent when there is at least one problem
+  std::optional<Manifest> draft;         // then: what could be understood, so that plugins and rules can be looked at as well
   std::vector<tree::Problem> problems;   // "hub.toml:14:3: channel "agents/{id}": unknown key ..."
   std::vector<tree::Problem> warnings;   // a channel that can never match, ...
 };

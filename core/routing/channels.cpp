@@ -209,7 +209,7 @@ void Channels::read(mail::Read request) {
   if (!channel) return;  // only when the limit of channels is reached and the channel was let go: nothing is left to read
   ChannelLog& log = (*channel)->log();
   (*channel)->interest(request.from);
-  mail::Chunk chunk{request.attachment, request.channel, log.epoch(), {}, request.since.sequence_id, {}};
+  mail::Chunk chunk{request.attachment, request.read, request.channel, log.epoch(), {}, request.since.sequence_id, 0, {}};
   SequenceId since = request.since.sequence_id;
   if (request.since.epoch != log.epoch()) {
     chunk.gap = Gap{0, 0, 0, "epoch_changed"};
@@ -217,9 +217,10 @@ void Channels::read(mail::Read request) {
   } else if (since + 1 < log.first()) {
     chunk.gap = Gap{since + 1, log.first() - 1, log.first() - 1 - since, "history"};
   }
-  log.read(since, kChunkEvents, kChunkBytes, [this, from = request.from, chunk = std::move(chunk)](ChannelLog::Slice slice) mutable {
+  log.read(since, kChunkEvents, kChunkBytes, [this, &log, from = request.from, chunk = std::move(chunk)](ChannelLog::Slice slice) mutable {
     chunk.events = std::move(slice.events);
     chunk.upto = slice.upto;
+    chunk.head = log.head();
     port_.to_subscribers(from, letter(std::move(chunk)));
   });
 }
@@ -229,9 +230,10 @@ void Channels::watch(mail::Watch request) {
   if (std::find(watched.shards.begin(), watched.shards.end(), request.from) == watched.shards.end()) watched.shards.push_back(request.from);
   mail::Watched answer{request.watch, {}};
   for (auto& [name, channel] : channels_) {
-    if (!request.pattern.matches(name)) continue;
+    const auto& filter = (*request.filters)[static_cast<std::size_t>(&channel->route() - routes_->channels().data())];
+    if (!filter || !request.pattern.matches(name)) continue;
     channel->interest(request.from);
-    answer.channels.push_back(describe(*channel, request.replay, request.filter));
+    answer.channels.push_back(describe(*channel, request.replay, *filter));
   }
   port_.to_subscribers(request.from, letter(std::move(answer)));
 }

@@ -31,6 +31,7 @@ struct Detach {  // nobody here wants the channel any more
 struct Read {  // the next stretch of history
   ShardId from;
   std::uint64_t attachment;
+  std::uint64_t read;  // comes back with the answer: an answer to an earlier question is none to this one
   std::string channel;
   Position since;
 };
@@ -39,7 +40,8 @@ struct Watch {  // the same for all channels that match, those there are and tho
   std::uint64_t watch;
   Pattern pattern;
   ReplayRequest replay;
-  FilterPtr filter;
+  // For each of the manifest's channels, in its order: what this subscriber may and wants to see; nothing where it may not.
+  std::shared_ptr<const std::vector<std::optional<FilterPtr>>> filters;
 };
 struct Unwatch {
   ShardId from;
@@ -71,10 +73,10 @@ struct Attached {
   std::optional<Error> error;   // the channel can't be opened
 };
 struct Chunk {
-  std::uint64_t attachment;
+  std::uint64_t attachment, read;
   std::string channel, epoch;
   std::vector<EventPtr> events;
-  SequenceId upto;
+  SequenceId upto, head;
   std::optional<Gap> gap;
 };
 struct Watched {

@@ -24,9 +24,9 @@ struct AccessRule {
 };
 
 struct HistoryRule {
-  std::size_t events_max = 1000;
+  std::size_t events_max = 100'000;
   std::int64_t age_max_ms = 0;  // 0: no limit
-  std::size_t bytes_max = 16 * 1024 * 1024;
+  std::size_t bytes_max = 64 * 1024 * 1024;
 };
 
 struct ChannelRoute {

@@ -25,6 +25,9 @@ struct Feed {
   const ChannelRoute* route = nullptr;
   std::string epoch;
   SequenceId last = 0;  // the newest event that came by
+  // The owner is known to send us the channel's events. Not so when a feed comes to be by what the owner told about channels that
+  // match a pattern: a Detach of ours may have crossed that. A Read settles it, because it asks for the events as well.
+  bool sure = false;
   std::vector<Live> live;
   std::size_t attachments = 0;
 };
@@ -39,8 +42,12 @@ struct SubscribeGroup {
   std::size_t missing = 0;
   std::uint64_t replayed = 0, channels = 0;
   std::string filter_text = "null";
-  std::vector<std::string> answers;       // one object per channel
-  std::vector<std::uint64_t> attachments; // to be started once the answer is out
+  struct Answer {
+    std::uint64_t attachment;  // starts once the frame is answered
+    std::uint64_t request;     // the attachment's, when this was said; 0: by a pattern
+    std::string text;          // one object per channel
+  };
+  std::vector<Answer> answers;
   std::optional<Error> error;
 };
 
@@ -116,11 +123,11 @@ bool Subscribers::wants(const Attachment& a, const EventView& event) const {
   return std::any_of(a.grants.begin(), a.grants.end(), [&](const Grant& g) { return !g.filter || g.filter->matches(event); });
 }
 
-std::optional<FilterPtr> Subscribers::allowed(Connection& connection, const Feed& feed, const Subscription& subscription) const {
-  if (!check_access(feed.route->subscribe, connection.identity, "subscribe to", feed.channel)) return std::nullopt;
-  auto mandatory = mandatory_filter(feed.route->subscribe, connection.identity);
+std::optional<FilterPtr> Subscribers::allowed(const Connection& connection, const ChannelRoute& route, std::string_view channel, const FilterPtr& own) {
+  if (!check_access(route.subscribe, connection.identity, "subscribe to", channel)) return std::nullopt;
+  auto mandatory = mandatory_filter(route.subscribe, connection.identity);
   if (!mandatory) return std::nullopt;
-  return Filter::both(std::move(*mandatory), subscription.filter);
+  return Filter::both(std::move(*mandatory), own);
 }
 
 Result<void> Subscribers::subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& asked, bool many,
@@ -184,7 +191,9 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
       if (filter) group->filter_text = filter->text();
       watches_.emplace(s.watch, WatchEntry{&connection, &s, group, shard_count_});
       watch_ids_[name].push_back(s.watch);
-      const mail::Watch request{shard_, s.watch, *s.pattern, replay, filter};
+      auto filters = std::make_shared<std::vector<std::optional<FilterPtr>>>();
+      for (const ChannelRoute& route : routes_->channels()) filters->push_back(allowed(connection, route, name, filter));
+      const mail::Watch request{shard_, s.watch, *s.pattern, replay, std::move(filters)};
       port_.to_all_owners([&] { return letter(mail::Watch(request)); });
       return {};
     }
@@ -217,7 +226,7 @@ void Subscribers::forget_chunk(Attachment& a) {
   a.chunk.clear();
   a.chunk_next = 0;
   a.chunk_gap.reset();
-  a.read_asked = false;
+  a.read = 0;
 }
 
 // The subscribe frame that this attachment is part of will not hear of it any more.
@@ -240,25 +249,23 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
       port_.to_all_owners([&] { return letter(mail::Unwatch(request)); });
     }
   }
-  const std::vector<Attachment*> all = connection.attachments;
-  for (Attachment* a : all) {
-    if (std::none_of(a->grants.begin(), a->grants.end(), [&](const Grant& g) { return g.subscription == &subscription; })) continue;
-    const bool last_grant = a->grants.size() == 1;
-    const bool asked = a->state == Attachment::State::asked && !subscription.pattern;
+  std::vector<Attachment*> granted;
+  for (Attachment* a : connection.attachments)
+    if (std::any_of(a->grants.begin(), a->grants.end(), [&](const Grant& g) { return g.subscription == &subscription; })) granted.push_back(a);
+  for (Attachment* a : granted) {
+    const bool last_grant = a->grants.size() == 1, asked = a->state == Attachment::State::asked && !subscription.pattern;
     if (asked) cancel_request(*a);
-    const bool stranded = asked || (cancelled && a->group == cancelled);
-    if (stranded) a->group.reset();
+    if (!subscription.pattern) a->request = 0;  // an answer that has come, but is not told yet, is void
     revoke(*a, subscription);
-    if (!last_grant && stranded) {  // others still want it: it goes on from where it was
-      if (a->placed) go_on(*a);
-      else a->at = a->feed->last, a->placed = true, go_on(*a);
-    }
+    if (last_grant || !asked) continue;
+    // Others still want it: it goes on from where it was.
+    a->state = Attachment::State::held;
+    if (a->holds == 0) go_on(*a);
   }
   std::erase_if(connection.subscriptions, [&](const auto& s) { return s.get() == &subscription; });
   --subscriptions_;
   if (cancelled) {
     cancelled->error = fail(Errc::not_found, "unsubscribed before it was answered");
-    cancelled->attachments.clear();
     finish(cancelled);
   }
 }
@@ -283,14 +290,20 @@ void Subscribers::apply(Attachment& a, mail::Attached& answer) {
   if (!answer.picked.empty()) {
     a.chunk = std::move(answer.picked);
     a.chunk_next = 0;
-    a.chunk_upto = earlier_grants ? std::min(a.at, answer.head) : answer.head;
-    a.at = earlier_grants ? a.chunk_upto : 0;
+    a.chunk_upto = earlier_grants ? 0 : answer.head;  // 0: beside the position, which others still count by
+    a.at = earlier_grants ? std::min(a.at, answer.head) : 0;
   } else {
     // What another subscription of this connection is still owed must not be skipped.
     a.at = earlier_grants ? std::min(a.at, answer.start) : answer.start;
   }
   a.placed = true;
+}
+
+// Nothing of it is sent before the frame that asked for it is answered; several frames may hold the same attachment.
+void Subscribers::hold(Attachment& a, SubscribeGroup& group, std::string answer) {
   a.state = Attachment::State::held;
+  ++a.holds;
+  group.answers.push_back({a.id, answer.empty() ? 0 : a.request, std::move(answer)});
 }
 
 void Subscribers::attached(mail::Attached answer) {
@@ -306,6 +319,7 @@ void Subscribers::attached(mail::Attached answer) {
     --group->missing;
     (void)unsubscribe(connection, name);
   } else {
+    a.feed->sure = true;
     apply(a, answer);
     std::string filter_text = "null";
     for (const Grant& g : a.grants)
@@ -316,8 +330,7 @@ void Subscribers::attached(mail::Attached answer) {
     json::append_string(text, answer.epoch);
     text += ",\"sequenceId\":" + std::to_string(answer.head) + ",\"recovered\":" + (answer.recovered ? "true" : "false") +
             ",\"replayed\":" + std::to_string(answer.replayed) + ",\"filter\":" + filter_text + "}";
-    group->answers.push_back(std::move(text));
-    group->attachments.push_back(a.id);
+    hold(a, *group, std::move(text));
     --group->missing;
   }
   if (group->missing == 0) finish(group);
@@ -327,28 +340,31 @@ void Subscribers::finish(const std::shared_ptr<SubscribeGroup>& group) {
   if (group->connection == nullptr) return;
   Connection& c = *group->connection;
   --c.in_flight;
+  // Those that were unsubscribed or subscribed anew since their channel answered are none of this frame's any more.
+  const auto valid = [&](const SubscribeGroup::Answer& answer) {
+    const auto found = attachments_.find(answer.attachment);
+    return answer.request != 0 && found != attachments_.end() && found->second->request == answer.request;
+  };
+  std::string list;
+  for (const auto& answer : group->answers)
+    if (valid(answer)) list += (list.empty() ? "" : ",") + answer.text;
   if (group->error) {  // a frame takes effect as a whole or not at all
     port_.send(c, text_frame(server_frame::error(group->id, *group->error)));
-    for (const std::uint64_t id : std::exchange(group->attachments, {}))
-      if (const auto found = attachments_.find(id); found != attachments_.end()) (void)unsubscribe(c, std::string(found->second->feed->channel));
+    for (const auto& answer : group->answers)
+      if (valid(answer)) (void)unsubscribe(c, std::string(attachments_.at(answer.attachment)->feed->channel));
   } else if (!group->pattern.empty()) {
     std::string text = "{\"channel\":";
     json::append_string(text, group->pattern);
     text += ",\"pattern\":true,\"channels\":" + std::to_string(group->channels) + ",\"replayed\":" + std::to_string(group->replayed) + ",\"filter\":" + group->filter_text + "}";
     port_.send(c, text_frame(server_frame::ack(group->id, text)));
-  } else if (!group->many) {
-    if (!group->answers.empty()) port_.send(c, text_frame(server_frame::ack(group->id, group->answers[0])));
-    else port_.send(c, text_frame(server_frame::error(group->id, fail(Errc::not_found, "unsubscribed or subscribed anew before it was answered"))));
+  } else if (list.empty()) {
+    port_.send(c, text_frame(server_frame::error(group->id, fail(Errc::not_found, "unsubscribed or subscribed anew before it was answered"))));
   } else {
-    std::string text = "{\"channels\":[";
-    for (const std::string& a : group->answers) text += (text.back() == '[' ? "" : ",") + a;
-    port_.send(c, text_frame(server_frame::ack(group->id, text + "]}")));
+    port_.send(c, text_frame(server_frame::ack(group->id, group->many ? "{\"channels\":[" + list + "]}" : list)));
   }
-  for (const std::uint64_t id : group->attachments)
-    if (const auto found = attachments_.find(id); found != attachments_.end() && found->second->state == Attachment::State::held) {
-      found->second->group.reset();
+  for (const auto& answer : group->answers)
+    if (const auto found = attachments_.find(answer.attachment); found != attachments_.end() && --found->second->holds == 0 && found->second->state == Attachment::State::held)
       go_on(*found->second);
-    }
 }
 
 void Subscribers::watched(mail::Watched w) {
@@ -363,29 +379,40 @@ void Subscribers::watched(mail::Watched w) {
   for (mail::Attached& answer : w.channels) {
     if (routes_->find(answer.channel) == nullptr) continue;
     Feed& f = feed(answer.channel);
-    auto filter = allowed(*entry.connection, f, *entry.subscription);
+    auto filter = allowed(*entry.connection, *f.route, f.channel, entry.subscription->filter);
     if (!filter) {
       drop_feed_if_unused(f);
       continue;
     }
     Attachment* existing = find(*entry.connection, f);
     Attachment& a = existing != nullptr ? *existing : attachment(*entry.connection, f);
-    const bool mine_alone = existing == nullptr || (a.grants.size() == 1 && a.grants[0].subscription == entry.subscription);
+    const auto mine = [&](const Grant& g) { return g.subscription == entry.subscription; };
+    const bool known = std::any_of(a.grants.begin(), a.grants.end(), mine);  // the channel was opened meanwhile
+    const bool mine_alone = std::all_of(a.grants.begin(), a.grants.end(), mine);
+    const bool by_other_patterns = std::any_of(a.grants.begin(), a.grants.end(), [&](const Grant& g) { return !mine(g) && g.subscription->pattern; });
     grant(a, *entry.subscription, std::move(*filter));
-    ++group->channels;
+    group->channels += known ? 0 : 1;
     group->replayed += answer.replayed;
-    if (a.state == Attachment::State::asked && a.group) continue;  // an exact subscribe is on its way and starts it
+    if (a.state == Attachment::State::asked && a.group) {  // an exact subscribe is on its way; it starts both, and must not start too late for this one
+      if (f.epoch.empty()) f.epoch = answer.epoch;
+      f.last = std::max(f.last, answer.head);
+      a.at = by_other_patterns ? std::min(a.at, answer.start) : answer.start;
+      a.placed = true;
+      if (answer.picked.empty()) continue;
+      a.chunk = std::move(answer.picked);
+      a.chunk_next = 0;
+      a.chunk_upto = 0;
+      continue;
+    }
     if (a.state == Attachment::State::live) a.at = f.last;
     not_live(a);
     if (!mine_alone && answer.replayed == 0) {  // nothing new to replay: go on where it is
       f.last = std::max(f.last, answer.head);
-      a.state = Attachment::State::held;
     } else {
       forget_chunk(a);
       apply(a, answer);
     }
-    a.group = group;
-    group->attachments.push_back(a.id);
+    hold(a, *group, {});
   }
   --entry.answers_missing;
   if (--group->missing == 0) {
@@ -402,21 +429,20 @@ void Subscribers::opened(const mail::ChannelOpened& o) {
     if (ids.empty() || !watches_.at(ids[0]).subscription->pattern->matches(o.channel)) continue;
     for (const std::uint64_t id : ids) {
       WatchEntry& entry = watches_.at(id);
-      auto filter = allowed(*entry.connection, f, *entry.subscription);
+      auto filter = allowed(*entry.connection, *f.route, f.channel, entry.subscription->filter);
       if (!filter) continue;
       Attachment* existing = find(*entry.connection, f);
       Attachment& a = existing != nullptr ? *existing : attachment(*entry.connection, f);
       grant(a, *entry.subscription, std::move(*filter));
-      if (existing != nullptr) continue;
-      a.placed = true;
-      a.state = Attachment::State::held;
-      if (entry.group) {
-        a.group = entry.group;
-        entry.group->attachments.push_back(a.id);
-        ++entry.group->channels;
-      } else {
-        go_on(a);
+      if (entry.group) ++entry.group->channels;
+      if (existing != nullptr) {
+        // An exact subscribe made the channel; whatever becomes of that one, this one begins with the first event.
+        if (a.state == Attachment::State::asked && !a.placed) a.placed = true, a.at = 0;
+        continue;
       }
+      a.placed = true;
+      if (entry.group) hold(a, *entry.group, {});
+      else go_on(a);
     }
   }
   drop_feed_if_unused(f);
@@ -448,7 +474,7 @@ void Subscribers::go_on(Attachment& a) {
   Connection& c = *a.connection;
   Feed& f = *a.feed;
   a.state = Attachment::State::reading;
-  if (a.read_asked || c.closing) return;
+  if (a.read != 0 || c.closing) return;
   if (a.chunk_gap) say_gap(c, f.channel, *std::exchange(a.chunk_gap, std::nullopt));
   const bool picked = a.chunk_next < a.chunk.size() && a.chunk_upto <= a.at;
   while (a.chunk_next < a.chunk.size()) {
@@ -467,32 +493,33 @@ void Subscribers::go_on(Attachment& a) {
     a.chunk.clear();
     a.chunk_next = 0;
   }
-  if (a.at >= f.last) return go_live(a);
+  if (a.at >= f.last && f.sure) return go_live(a);
   if (c.outbox.bytes() >= read_ahead(limits_)) return wait(a);
-  a.read_asked = true;
-  port_.to_owner(f.channel, letter(mail::Read{shard_, a.id, f.channel, {f.epoch, a.at}}));
+  a.read = next_id_++;
+  port_.to_owner(f.channel, letter(mail::Read{shard_, a.id, a.read, f.channel, {f.epoch, a.at}}));
 }
 
 void Subscribers::chunk(mail::Chunk m) {
   const auto found = attachments_.find(m.attachment);
   if (found == attachments_.end()) return;
   Attachment& a = *found->second;
-  if (!a.read_asked || a.state != Attachment::State::reading) return;
-  a.read_asked = false;
+  if (a.read == 0 || a.read != m.read) return;
+  a.read = 0;
   Feed& f = *a.feed;
+  f.sure = true;
   if (m.epoch != f.epoch) {  // the channel began a new life; what we knew of it is void
     f.epoch = m.epoch;
-    f.last = m.upto;
+    f.last = 0;
     a.at = 0;
     a.replay_until = 0;
   }
-  f.last = std::max(f.last, m.upto);
+  f.last = std::max(f.last, m.head);
   a.chunk = std::move(m.events);
   a.chunk_next = 0;
   a.chunk_upto = m.upto;
   if (a.chunk.empty()) a.at = std::max(a.at, m.upto);
   a.chunk_gap = std::move(m.gap);
-  go_on(a);
+  if (a.state == Attachment::State::reading) go_on(a);
 }
 
 void Subscribers::drained(Connection& connection) {

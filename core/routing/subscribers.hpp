@@ -41,7 +41,8 @@ struct Attachment {
   Connection* connection = nullptr;
   Feed* feed = nullptr;
   State state = State::asked;
-  bool read_asked = false;       // a Read is under way
+  std::uint64_t read = 0;        // the Read that is under way; 0: none
+  std::uint32_t holds = 0;       // subscribe frames that have to be answered before it starts
   bool waits = false;            // stands in connection->waiting
   std::vector<Grant> grants;
   SequenceId at = 0;             // everything up to here was delivered or did not match
@@ -50,7 +51,7 @@ struct Attachment {
   std::size_t chunk_next = 0;
   SequenceId chunk_upto = 0;
   std::optional<Gap> chunk_gap;  // to be said before the chunk
-  std::shared_ptr<SubscribeGroup> group;  // the subscribe frame that is still being answered
+  std::shared_ptr<SubscribeGroup> group;  // asked: the subscribe frame that waits for this channel's answer
   std::uint32_t live_index = 0;
 };
 
@@ -110,10 +111,11 @@ class Subscribers {
   void remove(Attachment& a);
   void drop_feed_if_unused(Feed& feed);
   void drop_subscription(Connection& connection, Subscription& subscription);
-  std::optional<FilterPtr> allowed(Connection& connection, const Feed& feed, const Subscription& subscription) const;
+  static std::optional<FilterPtr> allowed(const Connection& connection, const ChannelRoute& route, std::string_view channel, const FilterPtr& own);
   static void forget_chunk(Attachment& a);
   void cancel_request(Attachment& a);
   void apply(Attachment& a, mail::Attached& answer);
+  void hold(Attachment& a, SubscribeGroup& group, std::string answer);
   void finish(const std::shared_ptr<SubscribeGroup>& group);
   void go_on(Attachment& a);  // deliver what is there, ask for more, or go live
   void go_live(Attachment& a);

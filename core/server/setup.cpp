@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <tuple>
 
 #include "manifest/schema.hpp"
 #include "plugin_host/instance.hpp"
@@ -21,7 +22,12 @@ AccessRule access(const Access& a) { return {a.nobody, a.scope, a.where_json}; }
 
 class Builder {
  public:
-  explicit Builder(Manifest manifest) : setup_(std::make_unique<Setup>()) { setup_->manifest = std::move(manifest); }
+  // `whole`: the manifest has no problem so far. Otherwise it is only looked at for more of them, and what can't be understood is
+  // passed over, because its problem has been told already.
+  Builder(Manifest manifest, bool whole) : setup_(std::make_unique<Setup>()), whole_(whole) {
+    setup_->manifest = std::move(manifest);
+    if (!whole_) setup_->manifest.limits = Limits{};
+  }
 
   SetupResult run() {
     load_plugins();
@@ -31,7 +37,7 @@ class Builder {
     build_endpoints();
     SetupResult result;
     result.problems = std::move(problems_);
-    if (result.problems.empty()) result.setup = std::move(setup_);
+    if (whole_ && result.problems.empty()) result.setup = std::move(setup_);
     return result;
   }
 
@@ -43,6 +49,7 @@ class Builder {
     std::vector<std::string> folders = m.plugin_folders;
     folders.push_back(own_plugin_folder());
     for (PluginEntry& entry : m.plugins) {
+      if (entry.library.empty()) continue;
       const std::string what = "plugin \"" + entry.name + "\"";
       auto path = find_library(entry.library, folders);
       if (!path) {
@@ -61,6 +68,7 @@ class Builder {
         continue;
       }
       const std::size_t before = problems_.size();
+      if (!whole_ && entry.config.kind != tree::Node::Kind::object) continue;
       schema->check(entry.config, what + ": config", problems_);
       if (problems_.size() != before) continue;
       schema->fill_defaults(entry.config);
@@ -113,7 +121,7 @@ class Builder {
     for (const ChannelEntry& c : m.channels) {
       auto pattern = Pattern::parse(c.pattern);
       if (!pattern) {
-        problem(c.place, pattern.error().message);
+        if (whole_) problem(c.place, pattern.error().message);
         continue;
       }
       ChannelRoute route{*pattern, c.rules, {}, {}, static_cast<OverflowPolicy>(c.overflow), access(c.subscribe), access(c.publish)};
@@ -151,6 +159,7 @@ class Builder {
   }
 
   std::unique_ptr<Setup> setup_;
+  const bool whole_;
   std::vector<tree::Problem> problems_;
 };
 
@@ -167,8 +176,13 @@ std::string own_scripts_folder() { return beside_program("share/weir/scripts"); 
 
 SetupResult set_up(const std::string& manifest_file, const LoadOptions& options) {
   LoadResult loaded = load_manifest(manifest_file, options);
-  if (!loaded.manifest) return {nullptr, std::move(loaded.problems), std::move(loaded.warnings)};
-  SetupResult result = Builder(std::move(*loaded.manifest)).run();
+  SetupResult result;
+  if (loaded.manifest) result = Builder(std::move(*loaded.manifest), true).run();
+  else if (loaded.draft) result = Builder(std::move(*loaded.draft), false).run();
+  result.problems.insert(result.problems.begin(), loaded.problems.begin(), loaded.problems.end());
+  std::stable_sort(result.problems.begin(), result.problems.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
+  });
   result.warnings = std::move(loaded.warnings);
   return result;
 }
