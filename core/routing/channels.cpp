@@ -28,8 +28,9 @@ class Channel final : public ChannelLog::Sink {
 
   void publish(Draft draft, Ticket ticket) {
     if (!draft.dedupe.empty()) {
+      forget_old_ids();
       if (const auto seen = dedupe_.find(draft.dedupe); seen != dedupe_.end())
-        return answer(all_.port_, name_, std::move(ticket), {.at = {log_->epoch(), seen->second}, .duplicate = true});
+        return answer(all_.port_, name_, std::move(ticket), {.at = {log_->epoch(), seen->second.at}, .duplicate = true});
     }
     ticket.dedupe = draft.dedupe;
     if (!rules_) return log_->append(std::move(draft), std::move(ticket));
@@ -49,6 +50,7 @@ class Channel final : public ChannelLog::Sink {
   void committed(EventPtr event, Ticket ticket) override {
     ++counters_.published;
     ++all_.counters_.published;
+    used_at_ = ++all_.uses_;
     if (!ticket.dedupe.empty()) remember(std::move(ticket.dedupe), event->sequence_id());
     for (const ShardId shard : interested_) all_.port_.to_subscribers(shard, mail::Delivery{event});
     if (ticket.waiter || ticket.connection != 0)
@@ -62,18 +64,26 @@ class Channel final : public ChannelLog::Sink {
 
   void remember(std::string dedupe, SequenceId at) {
     if (all_.limits_.dedupe_ids == 0) return;
-    dedupe_.emplace(dedupe, at);
-    dedupe_order_.push_back(std::move(dedupe));
-    if (dedupe_order_.size() > static_cast<std::size_t>(all_.limits_.dedupe_ids)) {
-      dedupe_.erase(dedupe_order_.front());
-      dedupe_order_.pop_front();
-    }
+    const auto [entry, fresh] = dedupe_.emplace(std::move(dedupe), Seen{at, all_.clock_.steady_ms()});
+    if (!fresh) return;
+    dedupe_order_.push_back(&entry->first);  // a node of the map stays where it is
+    if (dedupe_order_.size() > static_cast<std::size_t>(all_.limits_.dedupe_ids)) forget_oldest_id();
+  }
+  void forget_old_ids() {
+    const SteadyMs since = all_.clock_.steady_ms() - all_.limits_.dedupe_ms;
+    while (!dedupe_order_.empty() && dedupe_.find(*dedupe_order_.front())->second.when < since) forget_oldest_id();
+  }
+  void forget_oldest_id() {
+    dedupe_.erase(dedupe_.find(*dedupe_order_.front()));
+    dedupe_order_.pop_front();
   }
   void interest(ShardId shard) {
     if (std::find(interested_.begin(), interested_.end(), shard) == interested_.end()) interested_.push_back(shard);
   }
   void no_interest(ShardId shard) { std::erase(interested_, shard); }
-  bool idle() const { return interested_.empty() && log_->events() == 0 && dedupe_order_.empty(); }
+  bool unwanted() const { return interested_.empty(); }
+  std::uint64_t used_at() const { return used_at_; }
+  void touch(std::uint64_t use) { used_at_ = use; }
 
   const std::string& name() const { return name_; }
   const ChannelRoute& route() const { return route_; }
@@ -89,8 +99,13 @@ class Channel final : public ChannelLog::Sink {
   std::unique_ptr<RuleChain> rules_;
   std::vector<Draft> more_;
   std::vector<ShardId> interested_;
-  StringMap<SequenceId> dedupe_;
-  std::deque<std::string> dedupe_order_;
+  struct Seen {
+    SequenceId at;
+    SteadyMs when;
+  };
+  StringMap<Seen> dedupe_;
+  std::deque<const std::string*> dedupe_order_;
+  std::uint64_t used_at_ = 0;  // counts publications of all channels: the smaller, the longer quiet
   ChannelCounters counters_;
   std::unique_ptr<ChannelLog> log_;
 };
@@ -106,12 +121,13 @@ Result<Channel*> Channels::open(std::string_view name) {
   const ChannelRoute* route = routes_->find(name);
   if (route == nullptr) return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
   if (channels_.size() >= channels_max_) {
-    std::erase_if(channels_, [](const auto& c) { return c.second->idle(); });
+    let_quiet_ones_go();
     if (channels_.size() >= channels_max_)
       return fail(Errc::limit_exceeded, "the hub has " + std::to_string(limits_.channels) + " channels already (limits.channels)");
   }
   auto made = std::make_unique<Channel>(*this, std::string(name), *route);
   Channel* channel = made.get();
+  channel->touch(++uses_);
   channels_.emplace(channel->name(), std::move(made));
   for (const auto& [text, watched] : watched_) {
     if (!watched.pattern.matches(name)) continue;
@@ -122,6 +138,24 @@ Result<Channel*> Channels::open(std::string_view name) {
     }
   }
   return channel;
+}
+
+// Makes room among the channels that nobody subscribes to, those that were quiet longest first. Their history goes with them; a
+// channel that comes back has a new epoch, so nobody is told `recovered` wrongly. Many at a time, so that looking at all of them is
+// paid for by the room it makes; and not again for a while when there is nothing to let go.
+void Channels::let_quiet_ones_go() {
+  const SteadyMs now = clock_.steady_ms();
+  if (now < no_room_until_) return;
+  std::vector<std::pair<std::uint64_t, std::string_view>> quiet;
+  for (const auto& [name, channel] : channels_)
+    if (channel->unwanted()) quiet.emplace_back(channel->used_at(), name);
+  const std::size_t some = std::min(quiet.size(), 1 + channels_.size() / 64);
+  if (some == 0) {
+    no_room_until_ = now + 1000;
+    return;
+  }
+  std::nth_element(quiet.begin(), quiet.begin() + static_cast<std::ptrdiff_t>(some - 1), quiet.end());
+  for (std::size_t i = 0; i < some; ++i) channels_.erase(channels_.find(quiet[i].second));
 }
 
 void Channels::publish(std::string_view name, Draft draft, Ticket ticket) {
@@ -208,6 +242,7 @@ void Channels::read(mail::Read request) {
   auto channel = open(request.channel);
   if (!channel) return;  // only when the limit of channels is reached and the channel was let go: nothing is left to read
   ChannelLog& log = (*channel)->log();
+  log.prune(clock_.steady_ms());  // before the gap is measured: what leaves while reading would not be said
   (*channel)->interest(request.from);
   mail::Chunk chunk{request.attachment, request.read, request.channel, log.epoch(), {}, request.since.sequence_id, 0, {}};
   SequenceId since = request.since.sequence_id;

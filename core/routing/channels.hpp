@@ -75,6 +75,7 @@ class Channels {
   };
   // The channel of that name, made when it is new. Errors: no_such_channel, limit_exceeded.
   Result<Channel*> open(std::string_view name);
+  void let_quiet_ones_go();
   mail::Attached describe(Channel& channel, const ReplayRequest& replay, const FilterPtr& filter);
 
   RoutesPtr routes_;
@@ -88,6 +89,8 @@ class Channels {
   StringMap<std::unique_ptr<Channel>> channels_;
   StringMap<Watched> watched_;  // by the pattern's text
   ChannelCounters counters_;
+  std::uint64_t uses_ = 0;
+  SteadyMs no_room_until_ = 0;
 };
 
 }  // namespace weir

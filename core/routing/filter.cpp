@@ -6,11 +6,6 @@
 namespace weir {
 namespace {
 
-constexpr std::size_t kConditionsMax = 64;
-constexpr std::size_t kLevelsMax = 8;
-constexpr std::size_t kTextMax = 4096;
-constexpr std::size_t kListMax = 1024;
-
 std::string escape_pointer(std::string_view key) {
   std::string out;
   for (const char c : key) {
@@ -65,9 +60,10 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
 
 class FilterParser {
  public:
+  explicit FilterParser(const Filter::Bounds& bounds) : bounds_(bounds) {}
   Result<Filter::Term> filter(json::Value value, const std::string& at, std::size_t level) {
     if (!value.is(json::Kind::object)) return wrong(at, "a filter is an object, not " + std::string(kind_name(value.kind())));
-    if (level > kLevelsMax) return wrong(at, "nested deeper than 8 levels");
+    if (level > bounds_.levels) return wrong(at, "nested deeper than " + std::to_string(bounds_.levels) + " levels");
     Filter::Term all;
     std::optional<Error> error;
     value.each_member([&](json::Value key_value, json::Value operand) {
@@ -110,7 +106,7 @@ class FilterParser {
   }
 
   Result<Filter::Term> condition(const std::string& key, json::Value operand, const std::string& at) {
-    if (++conditions_ > kConditionsMax) return wrong(at, "more than 64 conditions");
+    if (++conditions_ > bounds_.conditions) return wrong(at, too_many());
     Filter::Term term;
     term.kind = Filter::Kind::condition;
     Filter::Condition& c = term.condition;
@@ -138,8 +134,8 @@ class FilterParser {
       std::optional<Error> error;
       operand.each_member([&](json::Value name, json::Value value) {
         if (error) return;
-        if (c.tests.size() >= kConditionsMax) {
-          error = wrong(at, "more than 64 conditions");
+        if (c.tests.size() >= bounds_.conditions) {
+          error = wrong(at, too_many());
           return;
         }
         auto t = test(name.string(), value, at + "/" + escape_pointer(name.string()), globs);
@@ -148,7 +144,7 @@ class FilterParser {
       });
       if (error) return *error;
       conditions_ += c.tests.size() - 1;
-      if (conditions_ > kConditionsMax) return wrong(at, "more than 64 conditions");
+      if (conditions_ > bounds_.conditions) return wrong(at, too_many());
     } else {
       c.tests.push_back({Filter::Op::eq, {with_globs(Filter::scalar(operand), globs)}});
     }
@@ -177,7 +173,7 @@ class FilterParser {
   }
 
   Result<Filter::Test> list(Filter::Op op, json::Value value, const std::string& at, bool globs) {
-    if (value.count() > kListMax) return wrong(at, "a list of " + std::to_string(value.count()) + "; at most 1024 are allowed");
+    if (value.count() > bounds_.list) return wrong(at, "a list of " + std::to_string(value.count()) + "; at most " + std::to_string(bounds_.list) + " are allowed");
     Filter::Test t{op, {}};
     std::optional<Error> error;
     value.each_element([&](json::Value e) {
@@ -194,15 +190,23 @@ class FilterParser {
     return s;
   }
 
+  std::string too_many() const { return "more than " + std::to_string(bounds_.conditions) + " conditions"; }
+
+  const Filter::Bounds bounds_;
   std::size_t conditions_ = 0;
 };
 
-Result<FilterPtr> Filter::parse(json::Value value) {
-  if (value.raw().size() > kTextMax) {
-    Error e = fail(Errc::bad_filter, "the filter has " + std::to_string(value.raw().size()) + " bytes; at most 4096 are allowed");
-    return e;
-  }
-  auto term = FilterParser().filter(value, "", 1);
+FilterPtr Filter::nothing() {
+  auto made = std::make_shared<Filter>();
+  made->term_.kind = Kind::any;
+  made->text_ = "{\"$or\":[]}";
+  return made;
+}
+
+Result<FilterPtr> Filter::parse(json::Value value, const Bounds& bounds) {
+  if (value.raw().size() > bounds.text_bytes)
+    return fail(Errc::bad_filter, "the filter has " + std::to_string(value.raw().size()) + " bytes; at most " + std::to_string(bounds.text_bytes) + " are allowed");
+  auto term = FilterParser(bounds).filter(value, "", 1);
   if (!term) return term.error();
   if (term->terms.empty()) return FilterPtr();
   auto made = std::make_shared<Filter>();

@@ -35,9 +35,17 @@ using FilterPtr = std::shared_ptr<const Filter>;  // null: everything matches
 
 class Filter {
  public:
+  struct Bounds {
+    std::size_t conditions = 64, levels = 8, text_bytes = 4096, list = 1024;
+  };
+  // For what the operator wrote and an identity filled in: a key that is good for thousands of instances is no attack.
+  static constexpr Bounds kTrusted = {4096, 32, 16 * 1024 * 1024, 1'000'000};
   // Errors: bad_filter - what is wrong, with a JSON pointer to the spot in Error::pointer.
-  static Result<FilterPtr> parse(json::Value filter);
+  static Result<FilterPtr> parse(json::Value filter, const Bounds& bounds);
+  static Result<FilterPtr> parse(json::Value filter) { return parse(filter, Bounds()); }
   static Result<FilterPtr> parse(std::string_view text);
+  // The one that matches nothing.
+  static FilterPtr nothing();
   // Both must hold; either may be null.
   static FilterPtr both(FilterPtr a, FilterPtr b);
 

@@ -12,54 +12,97 @@ std::optional<json::Value> attribute(json::Value attributes, std::string_view na
   return v;
 }
 
-std::string filled_in(json::Value value, json::Value attributes, const Identity& identity) {
-  std::string out;
-  switch (value.kind()) {
-    case json::Kind::object: {
-      out += '{';
-      value.each_member([&](json::Value k, json::Value v) {
-        if (out.size() > 1) out += ',';
-        ((out += k.raw()) += ':') += filled_in(v, attributes, identity);
+// Fills "{identity.NAME}" in. What an identity brings is data, never a pattern: where a filter would read '*' or '?' as a glob,
+// they are escaped, so that nobody widens what they may see by what they are called.
+class Filler {
+ public:
+  Filler(json::Value attributes, const Identity& identity) : attributes_(attributes), identity_(identity) {}
+  // Something that was asked for is not there: then nothing may match, also where a condition is negated.
+  bool missing() const { return missing_; }
+
+  std::string fill(json::Value value, bool event, bool glob) {
+    std::string out;
+    switch (value.kind()) {
+      case json::Kind::object: {
+        out += '{';
+        value.each_member([&](json::Value k, json::Value v) {
+          if (out.size() > 1) out += ',';
+          const bool operation = k.string().starts_with('$');
+          ((out += k.raw()) += ':') += fill(v, operation ? event : k.string_equals("event"), k.string_equals("$glob"));
+        });
+        return out += '}';
+      }
+      case json::Kind::array: {
+        out += '[';
+        value.each_element([&](json::Value v) {
+          if (out.size() > 1) out += ',';
+          out += fill(v, event, glob);
+        });
+        return out += ']';
+      }
+      case json::Kind::string: return text(value.string(), event, glob);
+      default: return std::string(value.raw());
+    }
+  }
+
+ private:
+  std::string literal(const std::string& value, bool event, bool glob) const {
+    if (!glob && !(event && value.find('*') != std::string::npos)) return value;
+    std::string out;
+    for (const char c : value) {
+      if (c == '*' || c == '?' || c == '\\') out += '\\';
+      out += c;
+    }
+    return out;
+  }
+  std::optional<json::Value> find(std::string_view name) {
+    auto found = attribute(attributes_, name);
+    if (!found) missing_ = true;
+    return found;
+  }
+  std::string text(const std::string& text, bool event, bool glob) {
+    if (text.starts_with(kOpen) && text.find('}') == text.size() - 1) {  // the whole string: the attribute as it is
+      const auto name = std::string_view(text).substr(kOpen.size(), text.size() - kOpen.size() - 1);
+      if (name == "subject") return json::quoted(literal(identity_.subject, event, glob));
+      const auto found = find(name);
+      if (!found) return "[]";
+      if (found->is(json::Kind::string)) return json::quoted(literal(found->string(), event, glob));
+      if (!found->is(json::Kind::array)) return std::string(found->raw());
+      std::string list = "[";
+      found->each_element([&](json::Value v) {
+        if (list.size() > 1) list += ',';
+        if (v.is(json::Kind::string)) list += json::quoted(literal(v.string(), event, glob));
+        else list += v.raw();
       });
-      return out += '}';
+      return list + "]";
     }
-    case json::Kind::array: {
-      out += '[';
-      value.each_element([&](json::Value v) {
-        if (out.size() > 1) out += ',';
-        out += filled_in(v, attributes, identity);
-      });
-      return out += ']';
+    std::string built;
+    for (std::size_t i = 0; i < text.size();) {
+      const auto open = text.find(kOpen, i);
+      const auto close = open == std::string::npos ? open : text.find('}', open);
+      if (close == std::string::npos) {
+        built += text.substr(i);
+        break;
+      }
+      built += text.substr(i, open - i);
+      const auto name = std::string_view(text).substr(open + kOpen.size(), close - open - kOpen.size());
+      i = close + 1;
+      if (name == "subject") {
+        built += event || glob ? literal(identity_.subject, event, true) : identity_.subject;
+        continue;
+      }
+      const auto found = find(name);
+      if (found && found->is(json::Kind::string)) built += event || glob ? literal(found->string(), event, true) : found->string();
+      else if (found && !found->is(json::Kind::array)) built += found->raw();
+      else missing_ = true;  // a list has no place inside a text
     }
-    case json::Kind::string: break;
-    default: return std::string(value.raw());
+    return json::quoted(built);
   }
-  const std::string text = value.string();
-  if (text.starts_with(kOpen) && text.find('}') == text.size() - 1) {  // the whole string: the attribute as it is
-    const auto name = std::string_view(text).substr(kOpen.size(), text.size() - kOpen.size() - 1);
-    if (name == "subject") return json::quoted(identity.subject);
-    const auto found = attribute(attributes, name);
-    return found ? std::string(found->raw()) : "[]";  // an empty list matches nothing
-  }
-  std::string built;
-  for (std::size_t i = 0; i < text.size();) {
-    const auto open = text.find(kOpen, i);
-    const auto close = open == std::string::npos ? open : text.find('}', open);
-    if (close == std::string::npos) {
-      built += text.substr(i);
-      break;
-    }
-    built += text.substr(i, open - i);
-    const auto name = std::string_view(text).substr(open + kOpen.size(), close - open - kOpen.size());
-    const auto found = attribute(attributes, name);
-    if (name == "subject") built += identity.subject;
-    else if (found && found->is(json::Kind::string)) built += found->string();
-    else if (found && !found->is(json::Kind::array)) built += found->raw();
-    else return "[]";
-    i = close + 1;
-  }
-  return json::quoted(built);
-}
+
+  json::Value attributes_;
+  const Identity& identity_;
+  bool missing_ = false;
+};
 
 }  // namespace
 
@@ -82,7 +125,18 @@ Result<FilterPtr> mandatory_filter(const AccessRule& rule, const Identity& ident
   json::Doc where, attributes;
   if (auto ok = where.parse(rule.where_json); !ok) return ok.error();
   if (auto ok = attributes.parse(identity.attributes_json); !ok) return fail(Errc::internal, "the identity's attributes are not JSON");
-  return Filter::parse(filled_in(where.root(), attributes.root(), identity));
+  Filler filler(attributes.root(), identity);
+  const std::string filled = filler.fill(where.root(), false, false);
+  if (filler.missing()) {
+    // Only the shape is checked, as `weir check` does without any identity.
+    json::Doc shape;
+    if (auto ok = shape.parse(filled); !ok) return ok.error();
+    if (auto ok = Filter::parse(shape.root(), Filter::kTrusted); !ok) return ok.error();
+    return Filter::nothing();
+  }
+  json::Doc doc;
+  if (auto ok = doc.parse(filled); !ok) return ok.error();
+  return Filter::parse(doc.root(), Filter::kTrusted);
 }
 
 }  // namespace weir

@@ -92,6 +92,13 @@ void Shard::handle(Mail& mail) {
 
 void Shard::publish(std::string_view channel, Draft draft, Ticket ticket) {
   const ShardId to = owner(channel);
+  if (local_.size() >= static_cast<std::size_t>(limits_.mailbox_messages)) {  // rules that publish without end
+    ++counters_.publications_refused;
+    const PublishOutcome refused{.error = fail(Errc::rate_limited, "the hub has more to do than it can do at once")};
+    if (ticket.waiter) ticket.waiter->published(channel, refused);
+    else if (ticket.connection != 0) post(ticket.shard, letter(mail::Published{ticket.connection, ticket.id, std::string(channel), refused}));
+    return;
+  }
   if (to == settings_.id && !in_local_ && local_.empty()) {
     // The same as through the queue, without the detour: nothing is waiting before it.
     in_local_ = true;
@@ -125,7 +132,7 @@ Connection& Shard::open(ConnectionPort& port, const EndpointRule& endpoint, std:
     return text.substr(0, 20);
   };
   c.client_id = "c_" + name();
-  c.session_id = "s_" + name();
+  c.session_id = "s_" + settings_.token(16);
   if (identity) {
     c.identity = std::move(*identity);
     c.authenticated = true;
@@ -284,7 +291,8 @@ void Shard::act_publish(Connection& c, const ClientFrame& frame) {
   draft.event = frame.event;
   draft.data = frame.data;
   draft.key = frame.key;
-  draft.dedupe = frame.dedupe;
+  // Ids are each publisher's own: another key's counter must not swallow this one's events.
+  if (!frame.dedupe.empty()) draft.dedupe = c.identity.provider + '\n' + c.identity.key + '\n' + frame.dedupe;
   Ticket ticket;
   ticket.shard = settings_.id;
   ticket.connection = c.id;
@@ -385,13 +393,13 @@ std::optional<std::int64_t> Shard::tick() {
       schedule(*c);
     }
   }
-  if (now - pruned_at_ >= kPruneEveryMs) {
+  if (ages_ && now - pruned_at_ >= kPruneEveryMs) {
     pruned_at_ = now;
     channels_.prune(now);
   }
   run_local();
   std::optional<std::int64_t> next;
-  if (ages_ && channels_.history_bytes() != 0) next = kPruneEveryMs;
+  if (ages_) next = kPruneEveryMs;
   for (SteadyMs ahead = 1; ahead < static_cast<SteadyMs>(kWheelSlots) && !connections_.empty(); ++ahead) {
     if (wheel_[static_cast<std::size_t>(wheel_at_ + ahead) % kWheelSlots].empty()) continue;
     const std::int64_t in = (wheel_at_ + ahead) * 1000 - now;

@@ -31,7 +31,7 @@ class ShardPort {
 };
 
 struct ConnectionCounters {
-  std::uint64_t opened = 0, closed = 0, frames_in = 0, frames_refused = 0, pings = 0, idle_closed = 0;
+  std::uint64_t opened = 0, closed = 0, frames_in = 0, frames_refused = 0, pings = 0, idle_closed = 0, publications_refused = 0;
 };
 
 class Shard final : private Channels::Port, private Subscribers::Port {
@@ -44,6 +44,7 @@ class Shard final : private Channels::Port, private Subscribers::Port {
     RuleProvider* rules = nullptr;
     const Clock* clock;
     std::uint64_t seed;
+    std::string (*token)(std::size_t bytes) = &random_token;  // unguessable text, for session ids
   };
   Shard(const Settings& settings, ShardPort& port);
   ~Shard() override;

@@ -232,7 +232,7 @@ void HttpApi::publish(ShardHost& shard, std::string_view channel_in_path, net::E
     draft.event = std::move(frame.event);
     draft.data = frame.data;
     draft.key = std::move(frame.key);
-    draft.dedupe = std::move(frame.dedupe);
+    if (!frame.dedupe.empty()) draft.dedupe = who.provider + '\n' + who.key + '\n' + frame.dedupe;
     if (id) draft.id = id.string();
     Ticket ticket;
     ticket.waiter = std::make_shared<HttpPublish>(exchange);

@@ -25,7 +25,7 @@ TEST(ManifestTest, TheSmallestManifestHasEveryDefault) {
   EXPECT_EQ(m.endpoints[0].heartbeat.timeout_ms, 90'000);
   EXPECT_EQ(m.endpoints[0].heartbeat.close_code, 1001);
   ASSERT_EQ(m.channels.size(), 1U);
-  EXPECT_EQ(m.channels[0].history.count, 1000);
+  EXPECT_EQ(m.channels[0].history.count, 100000);
   EXPECT_EQ(m.channels[0].history.age_ms, 0);
   EXPECT_EQ(m.channels[0].history.bytes, 16 << 20);
   EXPECT_EQ(m.channels[0].overflow, Overflow::catch_up);

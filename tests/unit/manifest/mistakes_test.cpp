@@ -35,7 +35,7 @@ hub.toml:10:11: endpoint "/health": the hub itself answers "/health"; take anoth
 hub.toml:11:12: endpoint "/health": auth names plugin "lgos", which no [[plugin]] is; did you mean "logs"?
 hub.toml:12:11: endpoint "/health": dialect is "x.lua"; this version has only "native"
 hub.toml:15:1: channel "agents/{id}": unknown key "histroy"; did you mean "history"?
-hub.toml:16:22: channel "agents/{id}": history.count is -1; expected 0..100000
+hub.toml:16:22: channel "agents/{id}": history.count is -1; expected 0..100000000
 hub.toml:17:12: channel "agents/{id}": overflow is "fast"; expected one of "catch-up", "disconnect"
 hub.toml:18:42: channel "agents/{id}": from: subject "{file}" has no {id}, so nothing says what {id} of the channel's name is; put {id} into it
 )");
@@ -66,7 +66,7 @@ hub.json:6:12: endpoint "/health": the hub itself answers "/health"; take anothe
 hub.json:7:13: endpoint "/health": auth names plugin "lgos", which no [[plugin]] is; did you mean "logs"?
 hub.json:8:15: endpoint "/health": dialect is "x.lua"; this version has only "native"
 hub.json:11:4: channel "agents/{id}": unknown key "histroy"; did you mean "history"?
-hub.json:12:25: channel "agents/{id}": history.count is -1; expected 0..100000
+hub.json:12:25: channel "agents/{id}": history.count is -1; expected 0..100000000
 hub.json:13:16: channel "agents/{id}": overflow is "fast"; expected one of "catch-up", "disconnect"
 hub.json:14:43: channel "agents/{id}": from: subject "{file}" has no {id}, so nothing says what {id} of the channel's name is; put {id} into it
 )");
