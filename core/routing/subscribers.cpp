@@ -120,7 +120,7 @@ void Subscribers::drop_feed_if_unused(Feed& f) {
 }
 
 bool Subscribers::wants(const Attachment& a, const EventView& event) const {
-  return std::any_of(a.grants.begin(), a.grants.end(), [&](const Grant& g) { return !g.filter || g.filter->matches(event); });
+  return std::any_of(a.grants.begin(), a.grants.end(), [&](const Grant& g) { return event.event().sequence_id() > g.from && (!g.filter || g.filter->matches(event)); });
 }
 
 std::optional<FilterPtr> Subscribers::allowed(const Connection& connection, const ChannelRoute& route, std::string_view channel, const FilterPtr& own) {
@@ -226,6 +226,7 @@ void Subscribers::forget_chunk(Attachment& a) {
   a.chunk.clear();
   a.chunk_next = 0;
   a.chunk_gap.reset();
+  a.picked_for = nullptr;
   a.read = 0;
 }
 
@@ -256,6 +257,7 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
     const bool last_grant = a->grants.size() == 1, asked = a->state == Attachment::State::asked && !subscription.pattern;
     if (asked) cancel_request(*a);
     if (!subscription.pattern) a->request = 0;  // an answer that has come, but is not told yet, is void
+    if (a->picked_for == &subscription) forget_chunk(*a);
     revoke(*a, subscription);
     if (last_grant || !asked) continue;
     // Others still want it: it goes on from where it was.
@@ -280,23 +282,25 @@ void Subscribers::closed(Connection& connection) {
 }
 
 // Takes over what the channel's shard said about one attachment.
-void Subscribers::apply(Attachment& a, mail::Attached& answer) {
+void Subscribers::apply(Attachment& a, const Subscription& subscription, mail::Attached& answer) {
   Feed& f = *a.feed;
   f.epoch = answer.epoch;
   f.last = std::max(f.last, answer.head);
   const bool earlier_grants = a.grants.size() > 1 && a.placed;
   a.replay_until = answer.head;
   a.chunk_gap = std::move(answer.gap);
-  if (!answer.picked.empty()) {
-    a.chunk = std::move(answer.picked);
-    a.chunk_next = 0;
-    a.chunk_upto = earlier_grants ? 0 : answer.head;  // 0: beside the position, which others still count by
-    a.at = earlier_grants ? std::min(a.at, answer.head) : 0;
-  } else {
-    // What another subscription of this connection is still owed must not be skipped.
-    a.at = earlier_grants ? std::min(a.at, answer.start) : answer.start;
-  }
+  // What another subscription of this connection is still owed must not be skipped, and what it has must not come again.
+  for (Grant& g : a.grants) g.from = g.subscription == &subscription ? answer.start : earlier_grants ? std::max(g.from, a.at) : g.from;
+  a.at = earlier_grants ? std::min(a.at, answer.start) : answer.start;
+  if (!answer.picked.empty()) pick(a, subscription, std::move(answer.picked));
   a.placed = true;
+}
+
+void Subscribers::pick(Attachment& a, const Subscription& subscription, std::vector<EventPtr> events) {
+  a.chunk = std::move(events);
+  a.chunk_next = 0;
+  a.chunk_upto = 0;
+  a.picked_for = &subscription;
 }
 
 // Nothing of it is sent before the frame that asked for it is answered; several frames may hold the same attachment.
@@ -320,7 +324,8 @@ void Subscribers::attached(mail::Attached answer) {
     (void)unsubscribe(connection, name);
   } else {
     a.feed->sure = true;
-    apply(a, answer);
+    for (const Grant& g : a.grants)
+      if (g.subscription->text == a.feed->channel) apply(a, *g.subscription, answer);
     std::string filter_text = "null";
     for (const Grant& g : a.grants)
       if (g.subscription->text == a.feed->channel && g.filter) filter_text = g.filter->text();
@@ -398,19 +403,20 @@ void Subscribers::watched(mail::Watched w) {
       f.last = std::max(f.last, answer.head);
       a.at = by_other_patterns ? std::min(a.at, answer.start) : answer.start;
       a.placed = true;
-      if (answer.picked.empty()) continue;
-      a.chunk = std::move(answer.picked);
-      a.chunk_next = 0;
-      a.chunk_upto = 0;
+      for (Grant& g : a.grants)
+        if (mine(g)) g.from = answer.start;
+      if (!answer.picked.empty()) pick(a, *entry.subscription, std::move(answer.picked));
       continue;
     }
     if (a.state == Attachment::State::live) a.at = f.last;
     not_live(a);
     if (!mine_alone && answer.replayed == 0) {  // nothing new to replay: go on where it is
       f.last = std::max(f.last, answer.head);
+      for (Grant& g : a.grants)
+        if (mine(g)) g.from = answer.start;
     } else {
       forget_chunk(a);
-      apply(a, answer);
+      apply(a, *entry.subscription, answer);
     }
     hold(a, *group, {});
   }
@@ -476,20 +482,20 @@ void Subscribers::go_on(Attachment& a) {
   a.state = Attachment::State::reading;
   if (a.read != 0 || c.closing) return;
   if (a.chunk_gap) say_gap(c, f.channel, *std::exchange(a.chunk_gap, std::nullopt));
-  const bool picked = a.chunk_next < a.chunk.size() && a.chunk_upto <= a.at;
   while (a.chunk_next < a.chunk.size()) {
     if (c.outbox.bytes() >= read_ahead(limits_)) return wait(a);
     const EventPtr& event = a.chunk[a.chunk_next++];
     const SequenceId id = event->sequence_id();
-    if (wants(a, EventView(*event))) {
+    if (a.picked_for != nullptr || wants(a, EventView(*event))) {
       port_.send(c, id <= a.replay_until ? FramePtr(new Frame(event->replay_frame())) : FramePtr(new Frame(event)));
       ++c.delivered;
       ++counters_.delivered;
     }
-    if (!picked) a.at = std::max(a.at, std::min(id, a.chunk_upto));
+    a.at = std::max(a.at, std::min(id, a.chunk_upto));
   }
   if (!a.chunk.empty()) {
     a.at = std::max(a.at, a.chunk_upto);
+    a.picked_for = nullptr;
     a.chunk.clear();
     a.chunk_next = 0;
   }
@@ -512,6 +518,7 @@ void Subscribers::chunk(mail::Chunk m) {
     f.last = 0;
     a.at = 0;
     a.replay_until = 0;
+    for (Grant& g : a.grants) g.from = 0;
   }
   f.last = std::max(f.last, m.head);
   a.chunk = std::move(m.events);

@@ -30,7 +30,8 @@ struct SubscribeGroup;
 
 struct Grant {
   const Subscription* subscription;
-  FilterPtr filter;  // the client's own and the mandatory one, both
+  FilterPtr filter;     // the client's own and the mandatory one, both
+  SequenceId from = 0;  // events up to here are not wanted, or were delivered: history may be read again for another grant
 };
 
 struct Attachment {
@@ -50,6 +51,7 @@ struct Attachment {
   std::vector<EventPtr> chunk;   // from history, not yet delivered from chunk_next on
   std::size_t chunk_next = 0;
   SequenceId chunk_upto = 0;
+  const Subscription* picked_for = nullptr;  // the chunk is what "last" picked for it; `at` does not count by these
   std::optional<Gap> chunk_gap;  // to be said before the chunk
   std::shared_ptr<SubscribeGroup> group;  // asked: the subscribe frame that waits for this channel's answer
   std::uint32_t live_index = 0;
@@ -114,7 +116,8 @@ class Subscribers {
   static std::optional<FilterPtr> allowed(const Connection& connection, const ChannelRoute& route, std::string_view channel, const FilterPtr& own);
   static void forget_chunk(Attachment& a);
   void cancel_request(Attachment& a);
-  void apply(Attachment& a, mail::Attached& answer);
+  void apply(Attachment& a, const Subscription& subscription, mail::Attached& answer);
+  static void pick(Attachment& a, const Subscription& subscription, std::vector<EventPtr> events);
   void hold(Attachment& a, SubscribeGroup& group, std::string answer);
   void finish(const std::shared_ptr<SubscribeGroup>& group);
   void go_on(Attachment& a);  // deliver what is there, ask for more, or go live

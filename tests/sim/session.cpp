@@ -148,9 +148,15 @@ std::string Session::unsubscribe(const std::string& name) {
   return "{\"type\":\"unsubscribe\",\"id\":" + std::to_string(id) + ",\"channel\":" + json::quoted(name) + "}";
 }
 
+// The hub keeps a publisher's ids apart from those of others.
+std::string Session::as_kept(const std::string& dedupe) const {
+  const Identity& who = client.user.identity;
+  return dedupe.empty() ? dedupe : who.provider + '\n' + who.key + '\n' + dedupe;
+}
+
 std::string Session::publish(const std::string& channel, std::uint64_t n, const std::string& name, const std::string& data, const std::string& dedupe, bool with_id) {
   std::string out = "{\"type\":\"publish\"";
-  if (with_id) out += ",\"id\":" + std::to_string(next_request({Asked::Kind::publish, channel, n, dedupe, {}}));
+  if (with_id) out += ",\"id\":" + std::to_string(next_request({Asked::Kind::publish, channel, n, as_kept(dedupe), {}}));
   out += ",\"channel\":" + json::quoted(channel) + ",\"event\":\"" + name + "\",\"data\":" + data;
   if (!dedupe.empty()) out += ",\"dedupe\":\"" + dedupe + "\"";
   return out + "}";
@@ -220,7 +226,7 @@ bool Session::in_gap(const Order& o, const std::string& epoch, SequenceId id) co
 void Session::check_none_lost(const Wish& wish, const std::string& channel, const Life& life, SequenceId from, SequenceId to) const {
   const auto o = orders_.find(channel);
   for (SequenceId id = from; id <= to; ++id)
-    if (wanted(wish, channel, life.at(id)) && (o == orders_.end() || !in_gap(o->second, life.epoch, id)))
+    if (wanted(wish, channel, life.at(id)) && (o == orders_.end() || (!in_gap(o->second, life.epoch, id) && !o->second.out_of_line.contains(id))))
       fail("event " + std::to_string(id) + " of " + channel + " is lost for the subscription to " + wish.text + " (its position " +
            std::to_string(from - 1) + ", the channel's head " + std::to_string(life.head()) + ")");
 }
@@ -276,6 +282,10 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
       c = Cursor{epoch, c.unknown ? id - 1 : 0, false};
     }
     if (c.unknown) c = Cursor{epoch, id, false};
+    if (replay && !wish->replay_checked) {
+      o.out_of_line.insert(id);
+      continue;
+    }
     if (id <= c.at) continue;
     check_none_lost(*wish, channel, *life, c.at + 1, id - 1);
     c.at = id;
@@ -350,8 +360,10 @@ void Session::on_ack(std::uint64_t id, const Asked& asked, json::Value data) {
       if (!told.insert(text(one, "channel")).second) fail("a channel is acknowledged twice in one frame");
       subscribed(find(text(one, "channel")), one);
     });
+    // Left out is only what is being unsubscribed right now.
+    const auto now = asked_.find(in_call_);
     for (const auto& w : wishes)
-      if (w->request == id && !w->acked) fail("the acknowledgement forgot " + w->text);
+      if (w->request == id && !w->acked && (now == asked_.end() || now->second.channel != w->text)) fail("the acknowledgement forgot " + w->text);
     return;
   }
   Wish& wish = find(text(data, "channel"));
@@ -421,8 +433,8 @@ void Session::subscribed(Wish& wish, json::Value data) {
   o.replay_high = by_itself ? head : std::max(o.replay_high, head);
   if (wish.replay.kind != ReplayRequest::Kind::none) {
     o.fresh = true;
-    o.gaps.clear();
-    if (!by_itself) o.extra += 2;
+    if (by_itself) o.out_of_line.clear();
+    else o.extra += 2;
   }
 }
 
@@ -454,7 +466,6 @@ void Session::subscribed_pattern(Wish& wish, json::Value data) {
     o.replay_high = by_itself ? high : std::max(o.replay_high, high);
     if (wish.replay.kind == ReplayRequest::Kind::none) continue;
     o.fresh = true;
-    o.gaps.clear();
     if (!by_itself) o.extra += 2;
   }
   const std::uint64_t said = number_of(data, "channels");
@@ -465,7 +476,7 @@ void Session::on_error(std::uint64_t id, const Asked& asked, json::Value data) {
   const std::string code = text(data, "code"), message = text(data, "message");
   if (asked.kind == Asked::Kind::auth) return;
   if (asked.kind == Asked::Kind::unsubscribe) {
-    if (std::any_of(wishes.begin(), wishes.end(), [&](const auto& w) { return w->text == asked.channel; })) fail("a subscription can't be ended: " + message);
+    if (std::any_of(wishes.begin(), wishes.end(), [&](const auto& w) { return w->text == asked.channel && w->acked; })) fail("a subscription can't be ended: " + message);
     return;
   }
   if (asked.kind != Asked::Kind::subscribe) return;

@@ -81,6 +81,8 @@ class Session final : public ConnectionPort {
     int extra = 0;      // the same, once more: several subscriptions to one channel
     SequenceId replay_low = 0, replay_high = 0;
     std::vector<std::pair<SequenceId, SequenceId>> gaps;
+    // Replays that came while several subscriptions overlapped: "last" of one may stand before the stretch of another.
+    std::set<SequenceId> out_of_line;
   };
 
   [[noreturn]] void fail(const std::string& what) const;
@@ -98,6 +100,7 @@ class Session final : public ConnectionPort {
   bool alone(const Wish& wish, const std::string& channel) const;
   void not_alone(Wish& wish);
   std::uint64_t next_request(Asked asked);
+  std::string as_kept(const std::string& dedupe) const;
 
   Truth& truth_;
   const Limits& limits_;
