@@ -8,7 +8,8 @@
 
 namespace weir {
 namespace {
-constexpr std::size_t kWheelSlots = 512;  // seconds; later due times are looked at once a round
+constexpr SteadyMs kWheelMs = 50;          // a slot; due times are rounded up to it
+constexpr std::size_t kWheelSlots = 2048;  // 102 s; later due times are looked at once a round
 constexpr SteadyMs kPruneEveryMs = 5'000;
 
 std::string identity_json(const Connection& c) {
@@ -28,7 +29,7 @@ Shard::Shard(const Settings& settings, ShardPort& port)
     : settings_(settings), limits_(*settings.limits), clock_(*settings.clock), port_(port), random_(settings.seed),
       channels_(settings.routes, limits_, settings.count, settings.rules, clock_, random_.next(), *this),
       subscribers_(settings.id, settings.count, settings.routes, limits_, clock_, *this), wheel_(kWheelSlots),
-      wheel_at_(clock_.steady_ms() / 1000),
+      wheel_at_(clock_.steady_ms() / kWheelMs),
       ages_(std::any_of(settings.routes->channels().begin(), settings.routes->channels().end(), [](const ChannelRoute& r) { return r.history.age_max_ms != 0; })) {}
 
 Shard::~Shard() = default;
@@ -348,8 +349,8 @@ void Shard::schedule(Connection& c) {
   SteadyMs due = std::min(c.heard_at + c.endpoint.heartbeat_timeout_ms, c.ping_at + c.endpoint.heartbeat_interval_ms);
   if (c.auth_until != 0) due = std::min(due, c.auth_until);
   if (c.expires_at != 0) due = std::min(due, c.expires_at);
-  const SteadyMs second = std::clamp<SteadyMs>((due + 999) / 1000, wheel_at_ + 1, wheel_at_ + static_cast<SteadyMs>(kWheelSlots) - 1);
-  c.wheel_slot = static_cast<std::uint32_t>(static_cast<std::size_t>(second) % kWheelSlots);
+  const SteadyMs slot_at = std::clamp<SteadyMs>((due + kWheelMs - 1) / kWheelMs, wheel_at_ + 1, wheel_at_ + static_cast<SteadyMs>(kWheelSlots) - 1);
+  c.wheel_slot = static_cast<std::uint32_t>(static_cast<std::size_t>(slot_at) % kWheelSlots);
   auto& slot = wheel_[c.wheel_slot];
   c.wheel_index = static_cast<std::uint32_t>(slot.size());
   slot.push_back(&c);
@@ -380,9 +381,9 @@ void Shard::check(Connection& c, SteadyMs now) {
 }
 
 std::optional<std::int64_t> Shard::tick() {
-  const SteadyMs now = clock_.steady_ms(), second = now / 1000;
-  if (second - wheel_at_ >= static_cast<SteadyMs>(kWheelSlots)) wheel_at_ = second - static_cast<SteadyMs>(kWheelSlots) + 1;
-  while (wheel_at_ < second) {
+  const SteadyMs now = clock_.steady_ms(), turn = now / kWheelMs;
+  if (turn - wheel_at_ >= static_cast<SteadyMs>(kWheelSlots)) wheel_at_ = turn - static_cast<SteadyMs>(kWheelSlots) + 1;
+  while (wheel_at_ < turn) {
     ++wheel_at_;
     std::vector<Connection*> slot;
     slot.swap(wheel_[static_cast<std::size_t>(wheel_at_) % kWheelSlots]);
@@ -402,7 +403,7 @@ std::optional<std::int64_t> Shard::tick() {
   if (ages_) next = kPruneEveryMs;
   for (SteadyMs ahead = 1; ahead < static_cast<SteadyMs>(kWheelSlots) && !connections_.empty(); ++ahead) {
     if (wheel_[static_cast<std::size_t>(wheel_at_ + ahead) % kWheelSlots].empty()) continue;
-    const std::int64_t in = (wheel_at_ + ahead) * 1000 - now;
+    const std::int64_t in = (wheel_at_ + ahead) * kWheelMs - now;
     next = next ? std::min(*next, in) : in;
     break;
   }

@@ -114,9 +114,9 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   std::deque<Mail> local_;
   bool in_local_ = false;
   json::Doc doc_;  // reused for each frame
-  // Heartbeats without a timer for each connection: a wheel of seconds, each connection in the slot of its next due time.
+  // Heartbeats without a timer for each connection: a wheel of short slots, each connection in that of its next due time.
   std::vector<std::vector<Connection*>> wheel_;
-  SteadyMs wheel_at_ = 0;  // in seconds; slots up to here are done
+  SteadyMs wheel_at_ = 0;  // in slots since the clock began; those up to here are done
   const bool ages_;        // some channel's history has an age limit
   SteadyMs pruned_at_ = 0;
   ConnectionCounters counters_;
