@@ -52,7 +52,16 @@ class Channel final : public ChannelLog::Sink {
     ++all_.counters_.published;
     used_at_ = ++all_.uses_;
     if (!ticket.dedupe.empty()) remember(std::move(ticket.dedupe), event->sequence_id());
-    for (const ShardId shard : interested_) all_.port_.to_subscribers(shard, mail::Delivery{event});
+    for (Interest& i : interested_) {
+      if (i.behind) continue;
+      if (all_.port_.full(i.shard)) {
+        // A shard that can't keep up is not sent more than its mailbox holds: it reads on from history once it has room.
+        i.behind = true;
+        all_.behind_.emplace_back(name_, i.shard);
+        continue;
+      }
+      all_.port_.to_subscribers(i.shard, mail::Delivery{event});
+    }
     if (ticket.waiter || ticket.connection != 0)
       answer(all_.port_, name_, std::move(ticket), {.at = {log_->epoch(), event->sequence_id()}});
   }
@@ -78,9 +87,20 @@ class Channel final : public ChannelLog::Sink {
     dedupe_order_.pop_front();
   }
   void interest(ShardId shard) {
-    if (std::find(interested_.begin(), interested_.end(), shard) == interested_.end()) interested_.push_back(shard);
+    if (!is_interested(shard)) interested_.push_back({shard, false});
   }
-  void no_interest(ShardId shard) { std::erase(interested_, shard); }
+  bool is_interested(ShardId shard) const {
+    return std::any_of(interested_.begin(), interested_.end(), [&](const Interest& i) { return i.shard == shard; });
+  }
+  void no_interest(ShardId shard) {
+    std::erase_if(interested_, [&](const Interest& i) { return i.shard == shard; });
+  }
+  // The shard has room again. False: it was not behind (any more).
+  bool catches_up(ShardId shard) {
+    for (Interest& i : interested_)
+      if (i.shard == shard) return std::exchange(i.behind, false);
+    return false;
+  }
   bool unwanted() const { return interested_.empty(); }
   std::uint64_t used_at() const { return used_at_; }
   void touch(std::uint64_t use) { used_at_ = use; }
@@ -90,7 +110,11 @@ class Channel final : public ChannelLog::Sink {
   ChannelLog& log() { return *log_; }
   const ChannelLog& log() const { return *log_; }
   const ChannelCounters& counters() const { return counters_; }
-  const std::vector<ShardId>& interested() const { return interested_; }
+  struct Interest {
+    ShardId shard;
+    bool behind;  // events were held back; it will be told where the channel stands
+  };
+  const std::vector<Interest>& interested() const { return interested_; }
 
  private:
   Channels& all_;
@@ -98,7 +122,7 @@ class Channel final : public ChannelLog::Sink {
   const ChannelRoute& route_;
   std::unique_ptr<RuleChain> rules_;
   std::vector<Draft> more_;
-  std::vector<ShardId> interested_;
+  std::vector<Interest> interested_;
   struct Seen {
     SequenceId at;
     SteadyMs when;
@@ -132,7 +156,7 @@ Result<Channel*> Channels::open(std::string_view name) {
   for (const auto& [text, watched] : watched_) {
     if (!watched.pattern.matches(name)) continue;
     for (const ShardId shard : watched.shards) {
-      if (std::find(channel->interested().begin(), channel->interested().end(), shard) != channel->interested().end()) continue;
+      if (channel->is_interested(shard)) continue;
       channel->interest(shard);
       port_.to_subscribers(shard, letter(mail::ChannelOpened{channel->name(), channel->log().epoch()}));
     }
@@ -282,8 +306,8 @@ void Channels::unwatch(const mail::Unwatch& request) {
 
 void Channels::source_gap(const mail::SourceGap& gap) {
   const auto tell = [&](const Channel& channel) {
-    for (const ShardId shard : channel.interested())
-      port_.to_subscribers(shard, letter(mail::GapNotice{channel.name(), Gap{0, 0, gap.count, gap.reason}}));
+    for (const Channel::Interest& i : channel.interested())
+      port_.to_subscribers(i.shard, letter(mail::GapNotice{channel.name(), Gap{0, 0, gap.count, gap.reason}}));
   };
   for (const std::string& name : gap.channels)
     if (const auto found = channels_.find(name); found != channels_.end()) tell(*found->second);
@@ -292,6 +316,18 @@ void Channels::source_gap(const mail::SourceGap& gap) {
     const auto& sources = channel->route().sources;
     if (std::find(sources.begin(), sources.end(), gap.source) != sources.end()) tell(*channel);
   }
+}
+
+bool Channels::tell_those_behind() {
+  std::erase_if(behind_, [this](const auto& entry) {
+    const auto& [name, shard] = entry;
+    if (port_.full(shard)) return false;
+    const auto found = channels_.find(name);
+    if (found != channels_.end() && found->second->catches_up(shard))
+      port_.to_subscribers(shard, letter(mail::Behind{name, found->second->log().epoch(), found->second->log().head()}));
+    return true;
+  });
+  return !behind_.empty();
 }
 
 void Channels::prune(SteadyMs now) {

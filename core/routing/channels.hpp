@@ -43,6 +43,7 @@ class Channels {
    public:
     virtual ~Port() = default;
     virtual void to_subscribers(ShardId to, Mail mail) = 0;
+    virtual bool full(ShardId to) const = 0;  // its mailbox; events are not put on top of that
   };
   Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules, const Clock& clock, std::uint64_t seed, Port& port);
   ~Channels();
@@ -54,6 +55,9 @@ class Channels {
   void watch(mail::Watch request);
   void unwatch(const mail::Unwatch& request);
   void source_gap(const mail::SourceGap& gap);
+  // Shards that were too busy to be sent events are told where the channel stands by now, as soon as they have room; they go on
+  // from history. True: some still have none, call again soon.
+  bool tell_those_behind();
   void prune(SteadyMs now);  // every few seconds: old events, channels that nobody needs
 
   struct Info {
@@ -89,6 +93,7 @@ class Channels {
   StringMap<std::unique_ptr<Channel>> channels_;
   StringMap<Watched> watched_;  // by the pattern's text
   ChannelCounters counters_;
+  std::vector<std::pair<std::string, ShardId>> behind_;  // channel, shard
   std::uint64_t uses_ = 0;
   SteadyMs no_room_until_ = 0;
 };

@@ -93,6 +93,10 @@ struct GapNotice {
   std::string channel;
   Gap gap;
 };
+struct Behind {  // events were held back because your mailbox was full; they are in history
+  std::string channel, epoch;
+  SequenceId head;
+};
 struct Published {
   ConnectionId connection;
   std::string id;
@@ -109,7 +113,8 @@ namespace weir {
 using Mail = std::variant<mail::Delivery, std::unique_ptr<mail::Publish>, std::unique_ptr<mail::Published>, std::unique_ptr<mail::Attach>,
                           std::unique_ptr<mail::Detach>, std::unique_ptr<mail::Read>, std::unique_ptr<mail::Watch>, std::unique_ptr<mail::Unwatch>,
                           std::unique_ptr<mail::SourceGap>, std::unique_ptr<mail::Attached>, std::unique_ptr<mail::Chunk>,
-                          std::unique_ptr<mail::Watched>, std::unique_ptr<mail::ChannelOpened>, std::unique_ptr<mail::GapNotice>>;
+                          std::unique_ptr<mail::Watched>, std::unique_ptr<mail::ChannelOpened>, std::unique_ptr<mail::GapNotice>,
+                          std::unique_ptr<mail::Behind>>;
 
 template <class T>
 Mail letter(T content) {

@@ -87,6 +87,7 @@ void Shard::handle(Mail& mail) {
     void operator()(std::unique_ptr<mail::Watched>& m) { s.subscribers_.watched(std::move(*m)); }
     void operator()(std::unique_ptr<mail::ChannelOpened>& m) { s.subscribers_.opened(*m); }
     void operator()(std::unique_ptr<mail::GapNotice>& m) { s.subscribers_.gap(*m); }
+    void operator()(std::unique_ptr<mail::Behind>& m) { s.subscribers_.behind(*m); }
   };
   std::visit(Visitor{*this}, mail);
 }

@@ -74,6 +74,12 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   // --- time and output ---
   // What is due: heartbeats, expiry, old history. Returns in how many ms to come back; nothing when there is nothing to wait for.
   std::optional<std::int64_t> tick();
+  // Shards whose mailbox was full have room again, perhaps. True: call again in a few ms.
+  bool tell_those_behind() {
+    const bool more = channels_.tell_those_behind();
+    run_local();
+    return more;
+  }
   // The connections that have something in their outbox since the last call.
   std::vector<Connection*>& dirty() { return dirty_; }
 
@@ -84,6 +90,7 @@ class Shard final : private Channels::Port, private Subscribers::Port {
 
  private:
   void to_subscribers(ShardId to, Mail mail) override;
+  bool full(ShardId to) const override { return to != settings_.id && port_.full(to); }
   void to_owner(std::string_view channel, Mail mail) override;
   void to_all_owners(const std::function<Mail()>& mail) override;
   void send(Connection& connection, FramePtr frame) override;

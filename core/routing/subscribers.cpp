@@ -119,8 +119,16 @@ void Subscribers::drop_feed_if_unused(Feed& f) {
   port_.to_owner(channel, letter(mail::Detach{shard_, channel}));
 }
 
-bool Subscribers::wants(const Attachment& a, const EventView& event) const {
-  return std::any_of(a.grants.begin(), a.grants.end(), [&](const Grant& g) { return event.event().sequence_id() > g.from && (!g.filter || g.filter->matches(event)); });
+// A replay is what came before every subscription that wants it; what one of them is owed live is none.
+Subscribers::Wanted Subscribers::wants(const Attachment& a, const EventView& event) {
+  const SequenceId id = event.event().sequence_id();
+  Wanted wanted = Wanted::no;
+  for (const Grant& g : a.grants) {
+    if (id <= g.from || (id <= g.head && wanted != Wanted::no) || (g.filter && !g.filter->matches(event))) continue;
+    if (id > g.head) return Wanted::live;
+    wanted = Wanted::replay;
+  }
+  return wanted;
 }
 
 std::optional<FilterPtr> Subscribers::allowed(const Connection& connection, const ChannelRoute& route, std::string_view channel, const FilterPtr& own) {
@@ -285,12 +293,14 @@ void Subscribers::closed(Connection& connection) {
 void Subscribers::apply(Attachment& a, const Subscription& subscription, mail::Attached& answer) {
   Feed& f = *a.feed;
   f.epoch = answer.epoch;
-  f.last = std::max(f.last, answer.head);
+  advance(f, answer.head);
   const bool earlier_grants = a.grants.size() > 1 && a.placed;
-  a.replay_until = answer.head;
   a.chunk_gap = std::move(answer.gap);
   // What another subscription of this connection is still owed must not be skipped, and what it has must not come again.
-  for (Grant& g : a.grants) g.from = g.subscription == &subscription ? answer.start : earlier_grants ? std::max(g.from, a.at) : g.from;
+  for (Grant& g : a.grants) {
+    if (g.subscription == &subscription) g.from = answer.start, g.head = answer.head;
+    else if (earlier_grants) g.from = std::max(g.from, a.at);
+  }
   a.at = earlier_grants ? std::min(a.at, answer.start) : answer.start;
   if (!answer.picked.empty()) pick(a, subscription, std::move(answer.picked));
   a.placed = true;
@@ -305,7 +315,7 @@ void Subscribers::pick(Attachment& a, const Subscription& subscription, std::vec
 
 // Nothing of it is sent before the frame that asked for it is answered; several frames may hold the same attachment.
 void Subscribers::hold(Attachment& a, SubscribeGroup& group, std::string answer) {
-  a.state = Attachment::State::held;
+  if (!a.group) a.state = Attachment::State::held;  // else its own channel's answer is still awaited
   ++a.holds;
   group.answers.push_back({a.id, answer.empty() ? 0 : a.request, std::move(answer)});
 }
@@ -400,20 +410,21 @@ void Subscribers::watched(mail::Watched w) {
     group->replayed += answer.replayed;
     if (a.state == Attachment::State::asked && a.group) {  // an exact subscribe is on its way; it starts both, and must not start too late for this one
       if (f.epoch.empty()) f.epoch = answer.epoch;
-      f.last = std::max(f.last, answer.head);
+      advance(f, answer.head);
       a.at = by_other_patterns ? std::min(a.at, answer.start) : answer.start;
       a.placed = true;
       for (Grant& g : a.grants)
-        if (mine(g)) g.from = answer.start;
+        if (mine(g)) g.from = answer.start, g.head = answer.head;
       if (!answer.picked.empty()) pick(a, *entry.subscription, std::move(answer.picked));
+      hold(a, *group, {});
       continue;
     }
     if (a.state == Attachment::State::live) a.at = f.last;
     not_live(a);
     if (!mine_alone && answer.replayed == 0) {  // nothing new to replay: go on where it is
-      f.last = std::max(f.last, answer.head);
+      advance(f, answer.head);
       for (Grant& g : a.grants)
-        if (mine(g)) g.from = answer.start;
+        if (mine(g)) g.from = answer.start, g.head = answer.head;
     } else {
       forget_chunk(a);
       apply(a, *entry.subscription, answer);
@@ -444,6 +455,10 @@ void Subscribers::opened(const mail::ChannelOpened& o) {
       if (existing != nullptr) {
         // An exact subscribe made the channel; whatever becomes of that one, this one begins with the first event.
         if (a.state == Attachment::State::asked && !a.placed) a.placed = true, a.at = 0;
+        if (!entry.group) continue;
+        if (a.state == Attachment::State::live) a.at = f.last;
+        not_live(a);
+        hold(a, *entry.group, {});
         continue;
       }
       a.placed = true;
@@ -452,6 +467,24 @@ void Subscribers::opened(const mail::ChannelOpened& o) {
     }
   }
   drop_feed_if_unused(f);
+}
+
+// The channel is known to have come as far as `head`, other than by the events themselves. Whoever was live has missed what lies
+// between, unless it all came by; it reads that from history.
+void Subscribers::advance(Feed& f, SequenceId head) {
+  if (head <= f.last) return;
+  const SequenceId last = std::exchange(f.last, head);
+  while (!f.live.empty()) {
+    Attachment& a = *f.live.back().attachment;
+    not_live(a);
+    a.at = last;
+    go_on(a);
+  }
+}
+
+void Subscribers::behind(const mail::Behind& b) {
+  const auto found = feeds_.find(b.channel);
+  if (found != feeds_.end() && found->second->epoch == b.epoch) advance(*found->second, b.head);
 }
 
 void Subscribers::go_live(Attachment& a) {
@@ -486,8 +519,9 @@ void Subscribers::go_on(Attachment& a) {
     if (c.outbox.bytes() >= read_ahead(limits_)) return wait(a);
     const EventPtr& event = a.chunk[a.chunk_next++];
     const SequenceId id = event->sequence_id();
-    if (a.picked_for != nullptr || wants(a, EventView(*event))) {
-      port_.send(c, id <= a.replay_until ? FramePtr(new Frame(event->replay_frame())) : FramePtr(new Frame(event)));
+    const Wanted wanted = a.picked_for != nullptr ? Wanted::replay : wants(a, EventView(*event));
+    if (wanted != Wanted::no) {
+      port_.send(c, wanted == Wanted::replay ? FramePtr(new Frame(event->replay_frame())) : FramePtr(new Frame(event)));
       ++c.delivered;
       ++counters_.delivered;
     }
@@ -517,10 +551,9 @@ void Subscribers::chunk(mail::Chunk m) {
     f.epoch = m.epoch;
     f.last = 0;
     a.at = 0;
-    a.replay_until = 0;
-    for (Grant& g : a.grants) g.from = 0;
+    for (Grant& g : a.grants) g.from = g.head = 0;
   }
-  f.last = std::max(f.last, m.head);
+  advance(f, m.head);
   a.chunk = std::move(m.events);
   a.chunk_next = 0;
   a.chunk_upto = m.upto;
@@ -551,7 +584,7 @@ void Subscribers::deliver(const EventPtr& event) {
   const std::size_t outbox_max = static_cast<std::size_t>(limits_.outbox_bytes);
   for (std::size_t i = 0; i < f.live.size();) {
     const Feed::Live live = f.live[i];
-    if (live.several ? !wants(*live.attachment, view) : live.filter != nullptr && !live.filter->matches(view)) {
+    if (live.several ? wants(*live.attachment, view) == Wanted::no : live.filter != nullptr && !live.filter->matches(view)) {
       ++i;
       continue;
     }

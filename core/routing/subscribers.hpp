@@ -31,6 +31,7 @@ struct SubscribeGroup;
 struct Grant {
   const Subscription* subscription;
   FilterPtr filter;     // the client's own and the mandatory one, both
+  SequenceId head = 0;  // where the channel stood when it was asked for: events up to here are replays
   SequenceId from = 0;  // events up to here are not wanted, or were delivered: history may be read again for another grant
 };
 
@@ -47,7 +48,6 @@ struct Attachment {
   bool waits = false;            // stands in connection->waiting
   std::vector<Grant> grants;
   SequenceId at = 0;             // everything up to here was delivered or did not match
-  SequenceId replay_until = 0;   // events up to here happened before the subscription: isReplay
   std::vector<EventPtr> chunk;   // from history, not yet delivered from chunk_next on
   std::size_t chunk_next = 0;
   SequenceId chunk_upto = 0;
@@ -91,6 +91,7 @@ class Subscribers {
   void opened(const mail::ChannelOpened& o);
   void deliver(const EventPtr& event);
   void gap(const mail::GapNotice& g);
+  void behind(const mail::Behind& b);
 
   const SubscriberCounters& counters() const { return counters_; }
   std::size_t attachments() const { return attachments_.size(); }
@@ -120,11 +121,13 @@ class Subscribers {
   static void pick(Attachment& a, const Subscription& subscription, std::vector<EventPtr> events);
   void hold(Attachment& a, SubscribeGroup& group, std::string answer);
   void finish(const std::shared_ptr<SubscribeGroup>& group);
+  void advance(Feed& f, SequenceId head);
   void go_on(Attachment& a);  // deliver what is there, ask for more, or go live
   void go_live(Attachment& a);
   void not_live(Attachment& a);
   void wait(Attachment& a);
-  bool wants(const Attachment& a, const EventView& event) const;
+  enum class Wanted : std::uint8_t { no, live, replay };
+  static Wanted wants(const Attachment& a, const EventView& event);
   void say_gap(Connection& connection, std::string_view channel, const Gap& gap);
 
   const ShardId shard_;

@@ -37,7 +37,9 @@ class ShardHost final : private ShardPort, private RuleOutput {
 
   void put(Mail mail);                 // [any]
   void put(std::vector<Mail>& mails);  // in order; empties it [any]
-  bool full() const { return mailbox_size_.load(std::memory_order_relaxed) >= mailbox_max_; }
+  bool full() const {
+    return mailbox_size_.load(std::memory_order_relaxed) >= mailbox_max_ || mailbox_bytes_.load(std::memory_order_relaxed) >= mailbox_bytes_max_;
+  }
 
   // What /health shows without asking the shard. [any]
   struct Gauges {
@@ -55,7 +57,7 @@ class ShardHost final : private ShardPort, private RuleOutput {
   void flush();
 
   const ShardId id_;
-  const std::size_t mailbox_max_;
+  const std::size_t mailbox_max_, mailbox_bytes_max_;
   Authenticate authenticate_;
   net::Loop loop_;
   std::unique_ptr<RuleEngine> rules_;
@@ -68,7 +70,7 @@ class ShardHost final : private ShardPort, private RuleOutput {
   std::mutex mailbox_mutex_;
   std::vector<Mail> mailbox_;                // guarded by mailbox_mutex_
   std::vector<Mail> reading_;                // [shard]
-  std::atomic<std::size_t> mailbox_size_{0};
+  std::atomic<std::size_t> mailbox_size_{0}, mailbox_bytes_{0};
   Gauges gauges_;
   std::thread thread_;
 };
