@@ -48,6 +48,7 @@ class WsHandler {
   virtual void heard() = 0;    // a ping or a pong
   virtual void drained() = 0;  // the outbox got emptier after wants_drained()
   virtual bool wants_drained() const = 0;
+  virtual void ending() = 0;   // a close frame is on its way: nothing may be sent any more. Maybe more than once
   // The socket is gone, whoever ended it; the last call. Not called if opened() was not.
   virtual void closed() = 0;
 };
@@ -55,7 +56,8 @@ class WsHandler {
 class WsSocket : public ConnectionPort {
  public:
   virtual void flush() = 0;  // send what the outbox holds; called once per loop turn
-  virtual void abort() = 0;  // ends at once, without a word; closed() is called before it returns
+  // Ends at once; closed() is called before it returns. The close frame is sent if the socket takes it without waiting.
+  virtual void abort(CloseCode code, std::string_view reason) = 0;
 };
 
 // One request waiting for its answer. Exactly one of respond() and upgrade(), now or later, on the connection's loop; letting go

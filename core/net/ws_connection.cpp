@@ -14,18 +14,43 @@ constexpr std::size_t kDrainedBytes = 128 * 1024;  // below this the outbox has 
 constexpr int kLingerMs = 1'000;
 constexpr int kClosingMs = 5'000;  // how long a peer may take to read what it is owed and to answer the close
 
+// The end of a write of Beast's that has been put off. Letting go of it without finish() only frees it.
+class HeldWrite {
+ public:
+  virtual ~HeldWrite() = default;
+  virtual void finish(error_code ec) = 0;
+};
+
 // Between Beast's stream and the socket: owns the way out. What Beast writes itself (pongs, closes) is taken whole into the same
 // outbox as everything else, so control frames stand at frame boundaries and nothing interleaves. During the handshake, when
 // there is no outbox yet, writes go straight to the socket.
+// A write into an outbox that is too full is not finished before there is room again: Beast answers pings inside a single read,
+// so that this is what stops it from reading, and with it a peer that pings without reading the pongs.
 class OutboxStream {
  public:
+  struct Hooks {
+    std::function<void()> wake;        // something entered the outbox
+    std::function<void()> close_sent;  // a close frame did: nothing may follow it
+  };
   using executor_type = tcp::socket::executor_type;
   explicit OutboxStream(tcp::socket&& socket, std::string early) : socket_(std::move(socket)), early_(std::move(early)) {}
   executor_type get_executor() { return socket_.get_executor(); }
   tcp::socket& socket() { return socket_; }
-  void use(Outbox* outbox, std::function<void()> wake) {
+  void use(Outbox* outbox, std::size_t bytes_max, Hooks hooks) {
     outbox_ = outbox;
-    wake_ = std::move(wake);
+    bytes_max_ = bytes_max;
+    hooks_ = std::move(hooks);
+  }
+  // No outbox any more; a write that was put off ends with an error.
+  void let_go() {
+    outbox_ = nullptr;
+    hooks_ = {};
+    if (const auto held = std::move(held_)) held->finish(asio::error::operation_aborted);
+  }
+  // To be called when the outbox got emptier.
+  void sent() {
+    if (held_ != nullptr && outbox_->bytes() <= bytes_max_)
+      if (const auto held = std::move(held_)) held->finish({});
   }
 
   template <class Buffers, class Handler>
@@ -47,25 +72,44 @@ class OutboxStream {
     if (outbox_ == nullptr) return socket_.async_write_some(buffers, std::forward<Handler>(handler));
     return asio::async_initiate<Handler, void(error_code, std::size_t)>(
         [this](auto done, const Buffers& b) {
-          const std::size_t size = beast::buffer_bytes(b);
-          outbox_->push(FramePtr(new Frame(beast::buffers_to_string(b))));
-          wake_();
-          asio::post(get_executor(), beast::bind_front_handler(std::move(done), error_code{}, size));
+          std::string bytes = beast::buffers_to_string(b);
+          const std::size_t size = bytes.size();
+          const bool close = !bytes.empty() && (bytes[0] & 0x0f) == 0x8;
+          outbox_->push(FramePtr(new Frame(std::move(bytes))));
+          hooks_.wake();
+          if (close) hooks_.close_sent();
+          if (close || outbox_->bytes() <= bytes_max_)
+            asio::post(get_executor(), beast::bind_front_handler(std::move(done), error_code{}, size));
+          else held_ = std::make_unique<Held<std::decay_t<decltype(done)>>>(get_executor(), std::move(done), size);
         },
         handler, buffers);
   }
 
  private:
+  template <class Done>
+  class Held final : public HeldWrite {
+   public:
+    Held(executor_type executor, Done done, std::size_t size) : executor_(std::move(executor)), done_(std::move(done)), size_(size) {}
+    void finish(error_code ec) override { asio::post(executor_, beast::bind_front_handler(std::move(done_), ec, ec ? 0 : size_)); }
+
+   private:
+    executor_type executor_;
+    Done done_;
+    std::size_t size_;
+  };
+
   tcp::socket socket_;
   std::string early_;
   Outbox* outbox_ = nullptr;
-  std::function<void()> wake_;
+  std::size_t bytes_max_ = 0;
+  Hooks hooks_;
+  std::unique_ptr<HeldWrite> held_;
 };
 
+// Beast's last step. The close frame may still wait in the outbox, so the socket is shut down by WsConnection::end(), once all
+// that is owed has left or the time for it is over.
 template <class Handler>
 void async_teardown(beast::role_type, OutboxStream& stream, Handler&& handler) {
-  error_code ec;
-  stream.socket().shutdown(tcp::socket::shutdown_send, ec);
   asio::post(stream.get_executor(), beast::bind_front_handler(std::forward<Handler>(handler), error_code{}));
 }
 void beast_close_socket(OutboxStream& stream) {
@@ -91,7 +135,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     deadline(limits_.handshake_ms);
     ws_.async_accept(request_, [self = shared_from_this()](error_code ec) {
       self->timer_.reset();
-      if (ec) return self->end();
+      if (ec || self->gone_) return self->end();
       self->request_ = {};
       self->open();
     });
@@ -122,7 +166,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
   }
 
   void close(CloseCode code, std::string_view reason) override {
-    if (close_code_ || gone_) return;
+    if (close_code_ || close_framed_ || gone_) return;
     close_code_ = code;
     close_reason_ = reason.substr(0, 120);  // a close frame holds 123 bytes; cut at a character
     while (!close_reason_.empty() && !json::valid_utf8(close_reason_)) close_reason_.pop_back();
@@ -131,8 +175,10 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     asio::post(ws_.get_executor(), [self = shared_from_this()] { self->flush(); });
   }
 
-  void abort() override {
+  void abort(CloseCode code, std::string_view reason) override {
+    const auto self = shared_from_this();
     lingers_ = false;
+    farewell(code, reason);
     end();
   }
 
@@ -157,11 +203,14 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     error_code ec;
     socket().non_blocking(true, ec);
     ws_.control_callback([this](websocket::frame_type type, beast::string_view) {
-      if (type != websocket::frame_type::close) handler_->heard();
+      if (type != websocket::frame_type::close && handler_) handler_->heard();
     });
     opened_ = true;
     outbox_ = &handler_->opened(*this);
-    ws_.next_layer().use(outbox_, [this] { wake(); });
+    ws_.next_layer().use(outbox_, static_cast<std::size_t>(limits_.outbox_bytes), {[this] { wake(); }, [this] {
+      close_framed_ = true;
+      if (handler_) handler_->ending();
+    }});
     read_next();
   }
 
@@ -180,11 +229,8 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
 
   void on_read(error_code ec) {
     reading_ = false;
-    if (ec) {
-      // Closed by the peer or because of a protocol error: Beast has put its close frame into the outbox; let it leave.
-      if (!gone_) flush();
-      return end();
-    }
+    if (gone_) return;  // ended while this was on its way
+    if (ec) return leave();
     const std::string_view message(static_cast<const char*>(buffer_.data().data()), buffer_.size());
     if (!close_code_) {
       if (ws_.got_text()) handler_->text(message);
@@ -197,6 +243,8 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
 
   void after_flush() {
     if (outbox_ == nullptr || gone_) return;
+    ws_.next_layer().sent();
+    if (leaving_) return outbox_->empty() ? end() : void();
     if (close_code_ && outbox_->empty() && !close_started_) return start_close();
     if (outbox_->bytes() <= kDrainedBytes && !close_code_ && handler_->wants_drained()) handler_->drained();
   }
@@ -205,8 +253,31 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     close_started_ = true;
     websocket::close_reason reason(static_cast<websocket::close_code>(static_cast<std::uint16_t>(*close_code_)), close_reason_);
     ws_.async_close(reason, [self = shared_from_this()](error_code) {
-      if (!self->reading_) self->end();
+      if (!self->reading_) self->leave();
     });
+  }
+
+  // All has been said. What the outbox still holds leaves first: a close frame, if there is one, is the last of it.
+  void leave() {
+    if (gone_ || leaving_) return;
+    if (!close_framed_ || outbox_->empty()) return end();
+    leaving_ = true;
+    if (timer_ == nullptr) deadline(kClosingMs);
+    flush();
+  }
+
+  // A close frame without waiting for anything: for the end of the process. Not if it would stand inside a frame.
+  void farewell(CloseCode code, std::string_view reason) {
+    if (gone_ || outbox_ == nullptr || close_framed_) return;
+    outbox_->drop_unsent();
+    std::string payload{static_cast<char>(static_cast<std::uint16_t>(code) >> 8), static_cast<char>(static_cast<std::uint16_t>(code) & 0xff)};
+    payload += reason;
+    outbox_->push(FramePtr(new Frame(ws_frame(0x8, payload))));
+    iovec parts[2];
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = outbox_->gather(parts);
+    (void)::sendmsg(socket().native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   }
 
   void deadline(std::int64_t ms) {
@@ -222,7 +293,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     error_code ec;
     socket().shutdown(tcp::socket::shutdown_both, ec);
     socket().close(ec);
-    if (!reading_) asio::post(ws_.get_executor(), [self = shared_from_this()] { self->end(); });
+    asio::post(ws_.get_executor(), [self = shared_from_this()] { self->end(); });
   }
 
   void end() {
@@ -232,7 +303,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     error_code ec;
     socket().shutdown(tcp::socket::shutdown_send, ec);
     outbox_ = nullptr;
-    ws_.next_layer().use(nullptr, {});
+    ws_.next_layer().let_go();
     if (opened_) handler_->closed();
     handler_.reset();
     if (ec || !lingers_) {
@@ -265,7 +336,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
   std::optional<CloseCode> close_code_;
   std::string close_reason_;
   bool open_ = false, opened_ = false, reading_ = false, paused_ = false, writing_ = false, flush_posted_ = false;
-  bool close_started_ = false, gone_ = false, lingers_ = true;
+  bool close_started_ = false, close_framed_ = false, leaving_ = false, gone_ = false, lingers_ = true;
 };
 
 }  // namespace

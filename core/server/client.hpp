@@ -32,6 +32,7 @@ class Client final : public net::WsHandler {
   void heard() override { host_.shard().heard(*connection_); }
   void drained() override { host_.shard().drained(*connection_); }
   bool wants_drained() const override { return host_.shard().wants_drained(*connection_); }
+  void ending() override { connection_->closing = true; }
   void closed() override {
     host_.shard().closed(*connection_);
     connection_ = nullptr;

@@ -29,7 +29,7 @@ Hub::~Hub() {
       gone.push_back(done->get_future());
       host->loop().post([this, &shard = host->shard(), first = host == shards_.front(), done] {
         if (first) listener_->stop();
-        shard.each_connection([](Connection& c) { static_cast<net::WsSocket&>(c.port).abort(); });
+        shard.each_connection([](Connection& c) { static_cast<net::WsSocket&>(c.port).abort(CloseCode::going_away, "the hub is shutting down"); });
         done->set_value();
       });
     }

@@ -1,6 +1,8 @@
 #include "integration/hub_fixture.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,6 +51,65 @@ net::WsClient::Closed Client::end() {
   const auto closed = socket_->closed();
   if (!closed) ADD_FAILURE() << "the connection did not end";
   return closed.value_or(net::WsClient::Closed{});
+}
+
+RawSocket::RawSocket(std::uint16_t port, int receive_buffer_bytes) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  if (receive_buffer_bytes != 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+  sockaddr_in there{};
+  there.sin_family = AF_INET;
+  there.sin_port = htons(port);
+  there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd_, reinterpret_cast<const sockaddr*>(&there), sizeof there) != 0) throw std::runtime_error("no hub there");
+  ::fcntl(fd_, F_SETFL, O_NONBLOCK);
+}
+
+RawSocket::~RawSocket() { ::close(fd_); }
+
+std::size_t RawSocket::say(std::string_view bytes) {
+  const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  return n < 0 ? 0 : static_cast<std::size_t>(n);
+}
+
+bool RawSocket::say_all(std::string_view bytes) {
+  while (!bytes.empty()) {
+    pollfd p{fd_, POLLOUT, 0};
+    if (::poll(&p, 1, static_cast<int>(kPatienceMs)) != 1 || (p.revents & (POLLERR | POLLHUP)) != 0) return false;
+    bytes.remove_prefix(say(bytes));
+  }
+  return true;
+}
+
+std::string RawSocket::read_until(std::string_view text, std::int64_t within_ms) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(within_ms);
+  for (;;) {
+    if (const auto at = text.empty() ? std::string::npos : rest_.find(text); at != std::string::npos) {
+      std::string out = rest_.substr(0, at + text.size());
+      rest_.erase(0, out.size());
+      return out;
+    }
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd p{fd_, POLLIN, 0};
+    if (ended_ || left <= 0 || ::poll(&p, 1, static_cast<int>(left)) != 1) return std::exchange(rest_, {});
+    char part[65536];
+    const ssize_t n = ::recv(fd_, part, sizeof part, 0);
+    if (n <= 0) ended_ = true;
+    else rest_.append(part, static_cast<std::size_t>(n));
+  }
+}
+
+std::string RawSocket::upgrade(std::string_view path) {
+  say_all("GET " + std::string(path) + " HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+          "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  return read_until("\r\n\r\n");
+}
+
+std::string RawSocket::frame(unsigned opcode, std::string_view payload) {
+  std::string out{static_cast<char>(0x80U | opcode)};
+  const auto size = payload.size();
+  if (size < 126) out += static_cast<char>(0x80U | size);
+  else if (size < 65536) ((out += static_cast<char>(0xfe)) += static_cast<char>(size >> 8)) += static_cast<char>(size & 0xff);
+  else throw std::runtime_error("too long for a frame of a test");
+  return (out += std::string(4, '\0')) += payload;  // a mask of zeros changes nothing
 }
 
 HubTest::HubTest() {

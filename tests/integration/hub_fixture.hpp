@@ -33,6 +33,29 @@ class Client {
   std::unique_ptr<net::WsClient> socket_;
 };
 
+// A socket without a WebSocket client behind it, for what a well-behaved one would not do. Small buffers, never waits in say().
+class RawSocket {
+ public:
+  explicit RawSocket(std::uint16_t port, int receive_buffer_bytes = 0);
+  ~RawSocket();
+  RawSocket(const RawSocket&) = delete;
+  RawSocket& operator=(const RawSocket&) = delete;
+  std::size_t say(std::string_view bytes);     // how many of them the kernel took; 0 when it is full or the other side is gone
+  bool say_all(std::string_view bytes);        // waits until it took all. False: it did not in time
+  // Reads until `text` has come, or the end, or for too long; returns everything so far that has not been returned yet.
+  std::string read_until(std::string_view text, std::int64_t within_ms = kPatienceMs);
+  std::string read_all(std::int64_t within_ms = kPatienceMs) { return read_until({}, within_ms); }
+  bool ended() const { return ended_; }  // the other side has closed
+  // Asks to become a WebSocket; what comes back, up to the end of the head.
+  std::string upgrade(std::string_view path = "/ws");
+  static std::string frame(unsigned opcode, std::string_view payload);  // masked, final
+
+ private:
+  int fd_;
+  bool ended_ = false;
+  std::string rest_;
+};
+
 struct HttpAnswer {
   int status = 0;
   std::string head, body;

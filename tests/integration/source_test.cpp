@@ -42,7 +42,7 @@ path = "/ws"
 [[channel]]
 pattern = "logs/{file}"
 from = [{ plugin = "logs", subject = "{file}" }]
-history = { count = 1000 }
+history = { count = 100000 }
 )");
   Client c = connect();
   ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 1; }));
@@ -79,7 +79,7 @@ pattern = "logs/{file}"
 from = [{ plugin = "logs", subject = "{file}" }]
 rules = ["broken.lua"]
 )");
-  EXPECT_NE(all.find("hub.toml:6:"), std::string::npos) << all;
+  EXPECT_NE(all.find("hub.toml:7:"), std::string::npos) << all;
   EXPECT_NE(all.find("files"), std::string::npos) << all;
   EXPECT_NE(all.find("backlog"), std::string::npos) << all;
   EXPECT_NE(all.find("log-tial"), std::string::npos) << all;
