@@ -44,7 +44,7 @@ const expected = [
   [/hub\.toml:2:\d+: .*"threds".*did you mean "threads"/, 'an unknown key, with a suggestion'],
   [/hub\.toml:3:\d+: .*threads/, 'a wrong type'],
   [/hub\.toml:6:\d+: .*64 parsecs/, 'a size that is none'],
-  [/hub\.toml:10:\d+: .*no-such-library/, 'a library that is not there'],
+  [/hub\.toml:(8|10):\d+: .*no-such-library/, 'a library that is not there'],
   [/hub\.toml:15:\d+: .*intervall/, "a key that the plugin's schema does not know"],
   [/hub\.toml:18:\d+: .*"ws"/, 'a path without its slash'],
   [/hub\.toml:21:\d+: .*agents\/\{id\}\/\{id\}/, 'a name twice in one pattern'],
