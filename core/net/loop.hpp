@@ -22,6 +22,9 @@ class Loop {
   // returns in how many ms it wants to be called again if nothing else happens, or nothing.
   void run(const std::function<std::optional<std::int64_t>()>& after_burst);
   void stop();
+  // Lets go of all that still waits without running it; after run() has returned. What waits on one loop may hold sockets of
+  // another, so all loops are cleared before the first of them is destroyed. Whatever is posted from then on is let go as well.
+  void clear();
   void post(std::function<void()> task);
   // Runs the task on the loop in that many ms. [shard]
   void call_in(std::int64_t ms, std::function<void()> task);

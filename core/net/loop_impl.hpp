@@ -2,15 +2,17 @@
 #pragma once
 #include <atomic>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "net/loop.hpp"
 
 namespace weir::net {
 
 struct Loop::Impl {
-  boost::asio::io_context io{1};
-  boost::asio::steady_timer timer{io};
+  struct Context : boost::asio::io_context {
+    using boost::asio::io_context::io_context;
+    using boost::asio::execution_context::shutdown;
+  };
+  Context io{1};
   std::atomic<bool> stopped{false};
 };
 

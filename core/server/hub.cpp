@@ -22,21 +22,15 @@ Hub::Hub(std::unique_ptr<Setup> setup) : setup_(std::move(setup)), registry_(set
 Hub::~Hub() {
   for (auto& source : sources_) source->stop();
   for (const auto& instance : authenticator_.instances()) instance->stop();
-  if (listener_) {
-    std::vector<std::future<void>> gone;
-    for (auto& host : shards_) {
-      auto done = std::make_shared<std::promise<void>>();
-      gone.push_back(done->get_future());
-      host->loop().post([this, &shard = host->shard(), first = host == shards_.front(), done] {
-        if (first) listener_->stop();
-        shard.each_connection([](Connection& c) { static_cast<net::WsSocket&>(c.port).abort(CloseCode::going_away, "the hub is shutting down"); });
-        done->set_value();
-      });
-    }
-    for (auto& g : gone) g.wait();
-  }
   for (auto& shard : shards_) shard->stop();
-  for (auto& shard : shards_) shard->clear();  // what waits there refers to other shards' loops, so all are still there
+  // With the threads gone, all of it is this thread's. What waits on one shard's loop may hold what belongs to another's, so
+  // each step is done for all before the next.
+  if (listener_) listener_->stop();
+  for (auto& shard : shards_)
+    shard->shard().each_connection([](Connection& c) { static_cast<net::WsSocket&>(c.port).abort(CloseCode::going_away, "the hub is shutting down"); });
+  for (auto& shard : shards_) shard->forget();
+  for (int round = 0; round < 2; ++round)  // what is let go of may post its farewell to a loop that was cleared before
+    for (auto& shard : shards_) shard->clear_loop();
 }
 
 std::string Hub::address() const { return listener_->address(); }

@@ -2,18 +2,34 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
 #include "base/log.hpp"
 
 namespace weir {
 namespace {
 constexpr int kBehindRetryMs = 10;   // how soon a shard whose mailbox was full is looked at again
 constexpr int kFlushRoundsMax = 16;  // replay refills outboxes while they are flushed; others must get their turn too
+// How much mail is read before other handlers of the loop run: cheap mail is bounded by its count, a delivery to thousands of
+// connections by time.
+constexpr std::size_t kSliceMails = 256;
+constexpr auto kSliceTime = std::chrono::microseconds(500);
+constexpr std::size_t kLookAtClockEvery = 16;
+constexpr std::size_t kKeepMails = 4096;  // room that a mailbox keeps after a burst
 
 // What a mail keeps in memory that nothing else counts.
 std::size_t weight(const Mail& mail) {
   if (const auto* d = std::get_if<mail::Delivery>(&mail)) return d->event->memory();
   if (const auto* p = std::get_if<std::unique_ptr<mail::Publish>>(&mail)) return (*p)->draft.data.size() + 256;
   return 256;
+}
+
+// Empties it; a burst's memory is given back.
+void empty(std::vector<Mail>& mails) {
+  if (mails.capacity() > kKeepMails) std::vector<Mail>().swap(mails);
+  else mails.clear();
 }
 }  // namespace
 
@@ -47,10 +63,12 @@ void ShardHost::stop() {
   thread_.join();
 }
 
-void ShardHost::clear() {
-  mailbox_.clear();
-  reading_.clear();
+void ShardHost::forget() {
+  std::vector<Mail>().swap(mailbox_);
+  std::vector<Mail>().swap(reading_);
   outgoing_.clear();
+  shard_.reset();
+  rules_.reset();
 }
 
 void ShardHost::put(Mail mail) {
@@ -58,9 +76,9 @@ void ShardHost::put(Mail mail) {
   mailbox_bytes_.fetch_add(weight(mail), std::memory_order_relaxed);
   {
     const std::lock_guard lock(mailbox_mutex_);
-    first = mailbox_.empty();
+    first = !std::exchange(opening_, true);
     mailbox_.push_back(std::move(mail));
-    mailbox_size_.store(mailbox_.size(), std::memory_order_relaxed);
+    mailbox_size_.fetch_add(1, std::memory_order_relaxed);
   }
   if (first) loop_.post([this] { open_mailbox(); });
 }
@@ -73,26 +91,39 @@ void ShardHost::put(std::vector<Mail>& mails) {
   mailbox_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   {
     const std::lock_guard lock(mailbox_mutex_);
-    first = mailbox_.empty();
-    if (first) mailbox_.swap(mails);
+    first = !std::exchange(opening_, true);
+    mailbox_size_.fetch_add(mails.size(), std::memory_order_relaxed);
+    if (mailbox_.empty()) mailbox_.swap(mails);
     else for (Mail& m : mails) mailbox_.push_back(std::move(m));
-    mailbox_size_.store(mailbox_.size(), std::memory_order_relaxed);
   }
-  mails.clear();
+  empty(mails);
   if (first) loop_.post([this] { open_mailbox(); });
 }
 
 void ShardHost::open_mailbox() {
-  {
+  if (reading_at_ == reading_.size()) {
+    empty(reading_);
+    reading_at_ = 0;
     const std::lock_guard lock(mailbox_mutex_);
     reading_.swap(mailbox_);
-    mailbox_size_.store(0, std::memory_order_relaxed);
   }
-  for (Mail& m : reading_) {
+  const std::size_t from = reading_at_, to = std::min(reading_.size(), from + kSliceMails);
+  const auto end = std::chrono::steady_clock::now() + kSliceTime;
+  while (reading_at_ < to) {
+    Mail& m = reading_[reading_at_++];
     mailbox_bytes_.fetch_sub(weight(m), std::memory_order_relaxed);
     shard_->deliver(std::move(m));
+    if ((reading_at_ - from) % kLookAtClockEvery == 0 && std::chrono::steady_clock::now() >= end) break;
   }
-  reading_.clear();
+  mailbox_size_.fetch_sub(reading_at_ - from, std::memory_order_relaxed);
+  if (reading_at_ == reading_.size()) {
+    empty(reading_);
+    reading_at_ = 0;
+    const std::lock_guard lock(mailbox_mutex_);
+    opening_ = !mailbox_.empty();
+    if (!opening_) return;
+  }
+  loop_.post([this] { open_mailbox(); });  // the rest, behind what else is ready
 }
 
 void ShardHost::mail(ShardId to, Mail mail) { outgoing_[to].push_back(std::move(mail)); }

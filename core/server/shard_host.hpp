@@ -1,5 +1,6 @@
 // One shard on its thread: the loop, the sans-I/O shard, its rules, and the mailbox through which everybody else reaches it.
 // Mail between shards is collected during a burst and handed over in one go, so a lock is taken once per burst, not per event.
+// The mailbox is opened in slices, so that sockets get their turn and outboxes are flushed in between, however much mail there is.
 // Bounds: limits.mailbox_messages; beyond it publishers are told to slow down (full()).
 // Threads: as each function says.
 #pragma once
@@ -27,7 +28,9 @@ class ShardHost final : private ShardPort, private RuleOutput {
   void know(std::vector<ShardHost*> all) { all_ = std::move(all); outgoing_.resize(all_.size()); }
   void start();        // [main]
   void stop();         // ends the thread [main]
-  void clear();        // forgets all mail; after stop() [main]
+  // After stop(), in two steps, each for all shards before the next: what is forgotten may refer to other shards' loops. [main]
+  void forget();                           // all mail, the shard and its rules
+  void clear_loop() { loop_.clear(); }     // what still waits on the loop
 
   net::Loop& loop() { return loop_; }
   Shard& shard() { return *shard_; }  // [shard]
@@ -69,8 +72,10 @@ class ShardHost final : private ShardPort, private RuleOutput {
   std::uint64_t opened_seen_ = 0;            // [shard]
   std::mutex mailbox_mutex_;
   std::vector<Mail> mailbox_;                // guarded by mailbox_mutex_
-  std::vector<Mail> reading_;                // [shard]
-  std::atomic<std::size_t> mailbox_size_{0}, mailbox_bytes_{0};
+  bool opening_ = false;                     // guarded by mailbox_mutex_: open_mailbox() is posted or under way
+  std::vector<Mail> reading_;                // [shard] from reading_at_ on, older than all of mailbox_
+  std::size_t reading_at_ = 0;               // [shard]
+  std::atomic<std::size_t> mailbox_size_{0}, mailbox_bytes_{0};  // of both
   Gauges gauges_;
   std::thread thread_;
 };

@@ -54,5 +54,27 @@ TEST_F(DrainTest, AHubWithOpenConnectionsCanBeDestroyed) {
   EXPECT_NE(a.end().code, 1000);
 }
 
+// Symptom: a hub that ended while /stats or a publication was being answered touched freed memory: the answer waited on one
+// shard's loop and held the socket of another's, and the loops went one after the other.
+TEST_F(DrainTest, AHubCanBeDestroyedWhileItAnswers) {
+  for (int round = 0; round < 5; ++round) {
+    start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n");
+    std::vector<std::unique_ptr<RawSocket>> asking;
+    for (int i = 0; i < 20; ++i) {
+      asking.push_back(std::make_unique<RawSocket>(port()));
+      std::string requests;
+      for (int k = 0; k < 20; ++k) {
+        const std::string body = R"({"event":"e","data":1})";
+        requests += "GET /stats HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\nPOST /api/v1/channels/c" + std::to_string(k) + "/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: " +
+                    std::to_string(body.size()) + "\r\n\r\n" + body;
+      }
+      ASSERT_TRUE(asking.back()->say_all(requests));
+    }
+    ASSERT_FALSE(asking[0]->read_until("200 OK").empty());
+    stop();
+    for (auto& a : asking) a->read_all();
+  }
+}
+
 }  // namespace
 }  // namespace weir::test
