@@ -126,7 +126,7 @@ std::string Session::subscribe(const std::vector<std::string>& names, bool many,
     }
     if (wish->pattern)
       for (auto& [channel, lives] : truth_.channels)
-        if (const Life* life = truth_.current(channel); life != nullptr && wish->covers(channel)) wish->heads_when_asked[channel] = life->head();
+        if (const Life* life = truth_.current(channel); life != nullptr && wish->covers(channel)) wish->heads_when_asked[channel] = {life->epoch, life->head()};
     wishes.push_back(std::move(wish));
     not_alone(*wishes.back());
   }
@@ -260,7 +260,8 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
     if (first || !replay) o.replay_high = 0;
   }
   if (id <= o.last) {
-    if (!replay || (!o.fresh && o.extra == 0)) fail(where + " comes again, or too late: " + std::to_string(o.last) + " was there before");
+    // Alone, only replays may go back. With several subscriptions, what "last" picked for one comes before what another is owed.
+    if ((!replay && o.extra == 0) || (!o.fresh && o.extra == 0)) fail(where + " comes again, or too late: " + std::to_string(o.last) + " was there before");
     if (!o.fresh) --o.extra;
   }
   o.fresh = false;
@@ -281,7 +282,7 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
       if (!wish->pattern && !c.unknown) fail(where + " is of another epoch than the subscription, and no gap said so");
       c = Cursor{epoch, c.unknown ? id - 1 : 0, false};
     }
-    if (c.unknown) c = Cursor{epoch, id, false};
+    if (c.unknown) c = Cursor{epoch, std::max(c.at, id), false};
     if (replay && !wish->replay_checked) {
       o.out_of_line.insert(id);
       continue;
@@ -423,11 +424,12 @@ void Session::subscribed(Wish& wish, json::Value data) {
   }
   wish.cursors[channel] = cursor;
   Order& o = order(channel);
-  const bool by_itself = alone(wish, channel);
+  const bool by_itself = alone(wish, channel) && wish.replay_checked;
   if (o.epoch != epoch) {
     o = Order{};
     o.epoch = epoch;
-    o.replay_low = o.replay_high = head;
+    o.replay_low = by_itself ? head : 0;
+    o.replay_high = head;
   }
   o.replay_low = by_itself ? head : std::min(o.replay_low, head);
   o.replay_high = by_itself ? head : std::max(o.replay_high, head);
@@ -451,15 +453,15 @@ void Session::subscribed_pattern(Wish& wish, json::Value data) {
     const Life* life = truth_.current(channel);
     if (life == nullptr) continue;
     const auto before = wish.heads_when_asked.find(channel);
-    const SequenceId low = before == wish.heads_when_asked.end() || before->second > life->head() ? 0 : before->second, high = life->head();
+    const SequenceId low = before == wish.heads_when_asked.end() || before->second.epoch != life->epoch ? 0 : before->second.sequence_id, high = life->head();
     if (before != wish.heads_when_asked.end() && lives.size() == 1) ++least;
     wish.cursors[channel] = Cursor{life->epoch, high, false};
     Order& o = order(channel);
-    const bool by_itself = alone(wish, channel);
+    const bool by_itself = alone(wish, channel) && wish.replay_checked;
     if (o.epoch != life->epoch) {
       o = Order{};
       o.epoch = life->epoch;
-      o.replay_low = low;
+      o.replay_low = by_itself ? low : 0;
       o.replay_high = high;
     }
     o.replay_low = by_itself ? low : std::min(o.replay_low, low);

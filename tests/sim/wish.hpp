@@ -46,7 +46,7 @@ struct Wish {
   std::uint64_t request = 0;
   bool acked = false;
   std::map<std::string, Cursor> cursors;
-  std::map<std::string, SequenceId> heads_when_asked;  // pattern
+  std::map<std::string, Position> heads_when_asked;  // pattern
   std::int64_t replay_left = 0;
   bool replay_checked = true;  // false once another subscription or a gap makes the count meaningless
   std::unique_ptr<Wish> replaces;  // what it replaces, until the answer is there
