@@ -342,6 +342,9 @@ void World::one_step() {
   } else if (what < 986) {
     settle();
   }
+  if (chance(20))
+    for (const auto& h : hosts_) h->shard().tell_those_behind();
+  look();
   std::erase_if(sessions_, [&](const auto& s) {
     if (!s->gone) return false;
     totals_.events += s->events_seen, totals_.gaps += s->gaps_seen, totals_.replays += s->replays_seen;
@@ -353,13 +356,18 @@ void World::one_step() {
 
 void World::settle() {
   note("settle");
+  int rounds = 0;
   for (bool moved = true; moved;) {
     moved = false;
+    if (++rounds > 20'000) throw Violation("the hub does not come to rest although nobody asks for anything");
+    for (const auto& h : hosts_) moved = h->shard().tell_those_behind() || moved;
+    look();
     while (!auths_.empty()) answer_auth();
     for (std::size_t from = 0; from < shard_count_; ++from)
       for (std::size_t to = 0; to < shard_count_; ++to)
         if (!mail_[from][to].empty()) {
           moved = true;
+          if (verbose_ && rounds > 19'990) std::fprintf(stderr, "mail %zu->%zu: %zu of kind %zu\n", from, to, mail_[from][to].size(), mail_[from][to].front().index());
           deliver_some(from, to, mail_[from][to].size());
         }
     for (const auto& s : sessions_) {
