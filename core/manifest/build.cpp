@@ -68,6 +68,7 @@ class Builder {
     }
     out_.threads = static_cast<unsigned>(std::clamp<std::int64_t>(whole_of(root_, "threads").value_or(0), 0, 1024));
     out_.insecure = flag_of(root_, "insecure", false);
+    out_.hosts = texts_of(root_, "hosts");
     out_.page = flag_of(root_, "page", true);
     out_.plugin_folders = texts_of(root_, "plugins");
     out_.scripts_folder = text_of(root_, "scripts");

@@ -91,6 +91,7 @@ struct Manifest {
   std::string listen_host = "127.0.0.1";  // an address: no brackets, and "localhost" has become 127.0.0.1
   std::uint16_t listen_port = 8080;
   bool insecure = false;  // may listen beyond loopback without auth
+  std::vector<std::string> hosts;  // names by which browsers may reach it, besides loopback and listen_host
   unsigned threads = 0;   // 0: one per core
   bool page = true;       // GET / answers with the built-in page
   std::vector<std::string> plugin_folders;

@@ -56,14 +56,14 @@ void clear_places(Node& node) {
 
 }  // namespace
 
-Result<Schema> Schema::parse(std::string_view json) {
+Result<Schema> Schema::parse(std::string_view json, Unknown unknown) {
   std::vector<tree::Problem> problems;
   const auto node = tree::read_json("", json, problems);
   if (!problems.empty()) {
     const auto& first = problems.front();
     return fail(Errc::bad_request, "line " + std::to_string(first.place.line) + ", column " + std::to_string(first.place.column) + ": " + first.message);
   }
-  auto rules = schema::compile(*node);
+  auto rules = schema::compile(*node, unknown == Unknown::refused);
   if (!rules) return rules.error();
   return Schema(std::make_shared<const Rules>(std::move(*rules)));
 }

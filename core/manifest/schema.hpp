@@ -30,8 +30,11 @@ class Schema {
  public:
   static constexpr std::size_t kProblemsMax = 100;
 
+  // What members of an object are that neither `properties` nor `additionalProperties` speaks of: by the standard anything goes;
+  // in a plugin's config they are refused (docs/plugins.md), so that a key with a slip of the pen is not passed over.
+  enum class Unknown : unsigned char { as_standard, refused };
   // Errors: bad_request - not JSON, or not a schema of this subset: with line, column and what is wrong.
-  static Result<Schema> parse(std::string_view json);
+  static Result<Schema> parse(std::string_view json, Unknown unknown = Unknown::as_standard);
 
   // Adds a problem for everything in `value` that the schema forbids. `what` stands before each key in the messages
   // (`plugin "logs": config` gives `plugin "logs": config.files: expected ...`); empty for a whole file.

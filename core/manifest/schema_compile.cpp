@@ -21,6 +21,7 @@ const std::vector<std::string> kKeywords{"type",     "properties", "required", "
 
 class Compiler {
  public:
+  explicit Compiler(bool refuse_unknown) : refuse_unknown_(refuse_unknown) {}
   // Goes on after a mistake, but only the first is told: the author repairs the schema step by step anyway.
   Result<Rules> run(const Node& root) {
     reserve();  // the root
@@ -37,6 +38,7 @@ class Compiler {
   }
 
  private:
+  const bool refuse_unknown_;
   Index reserve() {
     rules_.all.emplace_back();
     return rules_.all.size() - 1;
@@ -60,6 +62,10 @@ class Compiler {
       wrong(node, "a schema is an object, true or false, not " + manifest::shown_with_kind(node));
     } else {
       for (const auto& member : node.members) keyword(rule, member.key, member.value, index == 0);
+      if (refuse_unknown_ && !rule.properties.empty() && !rule.extra) {
+        rule.extra = reserve();
+        rules_.all[*rule.extra].never = true;
+      }
     }
     rules_.all[index] = std::move(rule);
   }
@@ -210,6 +216,6 @@ class Compiler {
 
 }  // namespace
 
-Result<Rules> compile(const Node& schema) { return Compiler().run(schema); }
+Result<Rules> compile(const Node& schema, bool refuse_unknown) { return Compiler(refuse_unknown).run(schema); }
 
 }  // namespace weir::schema

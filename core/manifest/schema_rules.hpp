@@ -45,7 +45,7 @@ struct Rules {
   std::vector<Rule> all;  // the first is the root
 };
 
-Result<Rules> compile(const tree::Node& schema);
+Result<Rules> compile(const tree::Node& schema, bool refuse_unknown);
 
 // The rule itself, or the one it refers to when it does nothing else.
 const Rule& resolved(const Rules& rules, Index index);

@@ -62,7 +62,7 @@ class Builder {
         continue;
       }
       LoadedPlugin loaded{&entry, *library, {}, (*library)->source() != nullptr, (*library)->auth() != nullptr};
-      auto schema = Schema::parse((*library)->info().config_schema);
+      auto schema = Schema::parse((*library)->info().config_schema, Schema::Unknown::refused);
       if (!schema) {
         problem(entry.place, what + ": its own config schema is wrong, tell its author: " + schema.error().message);
         continue;

@@ -186,5 +186,18 @@ TEST(SchemaTest, SecretsFromTheEnvironmentAreNotShown) {
   EXPECT_EQ(joined(problems).find("hunter2"), std::string::npos) << joined(problems);
 }
 
+// A plugin whose schema said nothing of additionalProperties took a misspelt key without a word.
+TEST(SchemaTest, UnknownKeysAreRefusedWhereAPluginSaysNothingOfThem) {
+  constexpr const char* kText = R"({"properties":{"interval":{"type":"string"},"data":{"type":"object"}}})";
+  std::vector<tree::Problem> found;
+  const auto config = tree::read_json("x.json", R"({"intervall":"1s","data":{"any":1}})", found);
+  ASSERT_TRUE(config);
+  Schema::parse(kText)->check(*config, "config", found);
+  EXPECT_TRUE(found.empty());
+  Schema::parse(kText, Schema::Unknown::refused)->check(*config, "config", found);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_NE(found[0].text().find("did you mean \"interval\"?"), std::string::npos) << found[0].text();
+}
+
 }  // namespace
 }  // namespace weir
