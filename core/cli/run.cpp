@@ -1,5 +1,6 @@
 // `weir run` and `weir check`.
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <cstdio>
@@ -36,6 +37,28 @@ std::unique_ptr<Setup> load(const RunOptions& options, bool for_check) {
     return nullptr;
   }
   return std::move(result.setup);
+}
+
+// Each connection takes a descriptor, and the usual soft limit is 1024 for the sake of programs that use select().
+void raise_descriptor_limit(const Limits& limits) {
+  constexpr rlim_t kReserve = 256;  // shards, plugins, files, connections that are being refused
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  if (files.rlim_cur < files.rlim_max) {
+    const rlimit raised{files.rlim_max, files.rlim_max};
+    if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) files = raised;
+  }
+  const rlim_t needed = static_cast<rlim_t>(limits.connections) + kReserve;
+  if (files.rlim_cur < needed)
+    log::warn("hub", "this process may have " + std::to_string(files.rlim_cur) + " open files, but limits.connections is " + std::to_string(limits.connections) +
+                         "; raise the limit (ulimit -n, LimitNOFILE=) to " + std::to_string(needed) + " or lower limits.connections");
+}
+
+// Without running what ends a program otherwise: a plugin that did not stop may still use what would be torn down.
+[[noreturn]] void leave(int status) {
+  log::flush();
+  std::fflush(stdout);
+  std::_Exit(status);
 }
 
 void print_limits(const Limits& limits) {
@@ -93,12 +116,14 @@ int run(const RunOptions& options) {
     std::fprintf(stderr, "%s: %s\n", options.manifest.c_str(), ok.error().message.c_str());
     return kCannotLoad;
   }
-  Hub hub(std::move(setup));
-  if (auto ok = hub.start(); !ok) {
+  raise_descriptor_limit(setup->manifest.limits);
+  auto hub = std::make_unique<Hub>(std::move(setup));
+  if (auto ok = hub->start(); !ok) {
     std::fprintf(stderr, "%s\n", ok.error().message.c_str());
-    return ok.error().code == Errc::bad_request ? kCannotLoad : 1;
+    hub.reset();
+    leave(ok.error().code == Errc::bad_request ? kCannotLoad : 1);  // a plugin may hang in create()
   }
-  std::printf("weir ready http://%s\n", hub.address().c_str());
+  std::printf("weir ready http://%s\n", hub->address().c_str());
   std::fflush(stdout);
 
   int signal_number = 0;
@@ -116,8 +141,11 @@ int run(const RunOptions& options) {
     log::flush();
     std::_Exit(1);
   }).detach();
-  hub.drain([] { return false; });
-  return 0;
+  const int status = hub->drain([] { return false; }) ? 0 : 1;
+  const bool left_behind = hub->left_behind();
+  hub.reset();
+  if (left_behind) leave(status);
+  return status;
 }
 
 }  // namespace weir::cli

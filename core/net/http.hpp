@@ -60,6 +60,12 @@ class WsSocket : public ConnectionPort {
   virtual void abort(CloseCode code, std::string_view reason) = 0;
 };
 
+// What a connection was let in with; kept as long as it lasts, whatever it becomes.
+class Admission {
+ public:
+  virtual ~Admission() = default;
+};
+
 // One request waiting for its answer. Exactly one of respond() and upgrade(), now or later, on the connection's loop; letting go
 // of the last pointer without either answers 500.
 class Exchange {
@@ -67,6 +73,8 @@ class Exchange {
   virtual ~Exchange() = default;
   virtual const Request& request() const = 0;
   virtual Loop& loop() = 0;
+  // What the connection was let in with. To be taken before upgrade(), by what it becomes.
+  virtual std::unique_ptr<Admission>& admission() = 0;
   virtual void respond(Response response) = 0;
   // subprotocol: echoed in the handshake when not empty.
   virtual void upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol) = 0;
@@ -83,9 +91,9 @@ struct ListenerSettings {
 class Listener {
  public:
   using Handler = std::function<void(std::size_t loop, ExchangePtr)>;  // called on that loop
-  // `admit` is asked before anything is read, with the peer's address; false: answered 503 and closed. [loop of the connection]
-  using Admit = std::function<bool(std::string_view peer)>;
-  // Errors: unavailable - the address can't be listened on, and why.
+  // Asked before anything is read, with the peer's address; an error is answered and the connection closed. [its loop]
+  using Admit = std::function<Result<std::unique_ptr<Admission>>(std::string_view peer)>;
+  // Errors: bad_request - it is no address, or none of this machine; unavailable - it can't be listened on, and why.
   static Result<std::unique_ptr<Listener>> open(const ListenerSettings& settings, std::vector<Loop*> loops, Handler handler, Admit admit);
   virtual ~Listener() = default;
   virtual std::string address() const = 0;  // "127.0.0.1:8080", "[::1]:8080", with the real port

@@ -14,6 +14,8 @@ namespace {
 constexpr int kBacklog = 4096;             // a storm of reconnects waits in the kernel instead of being refused
 constexpr std::size_t kBodyExtra = 4096;   // what stands around the data in the body of a publication
 constexpr std::int64_t kKeepAliveMs = 60'000;
+constexpr std::size_t kRefusedMax = 1024;  // connections beyond limits.connections that are told why; others are just closed
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -36,6 +38,7 @@ class HttpExchange final : public Exchange {
   }
   const Request& request() const override { return request_; }
   Loop& loop() override;
+  std::unique_ptr<Admission>& admission() override;
   void respond(Response response) override;
   void upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol) override;
 
@@ -62,14 +65,21 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   ~HttpConnection() { --shared_->open; }
 
   void start() {
-    if (!shared_->admit(peer_)) {
-      keep_alive_ = false;
-      version_ = 11;
-      return write({503, "application/json", error_body(Errc::unavailable, "the hub takes no more connections right now"), {{"retry-after", "2"}}});
+    error_code ec;
+    if (shared_->open > static_cast<std::size_t>(shared_->limits.connections) + kRefusedMax) {
+      socket_.close(ec);
+      return;
     }
+    auto admitted = shared_->admit(peer_);
+    if (!admitted) {
+      keep_alive_ = false;
+      return write({http_status(admitted.error().code), "application/json", error_body(admitted.error().code, admitted.error().message), {{"retry-after", "2"}}});
+    }
+    admission_ = std::move(*admitted);
     read(shared_->limits.handshake_ms);
   }
 
+  std::unique_ptr<Admission>& admission() { return admission_; }
   Loop& loop() { return loop_; }
   bool stopping() const { return shared_->stopping; }
 
@@ -79,7 +89,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     response->result(static_cast<unsigned>(r.status));
     response->set(http::field::server, "weir");
     if (!r.content_type.empty()) response->set(http::field::content_type, r.content_type);
-    for (const auto& [name, value] : r.headers) response->set(name, value);
+    for (const auto& [name, value] : r.headers)
+      if (value.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos) response->set(name, value);  // else it would begin another header
     if (shared_->stopping) keep_alive_ = false;
     response->keep_alive(keep_alive_);
     response->body() = std::move(r.body);
@@ -113,6 +124,21 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     parser_->header_limit(static_cast<std::uint32_t>(shared_->limits.http_header_bytes));
     parser_->body_limit(static_cast<std::uint64_t>(shared_->limits.data_bytes) + kBodyExtra);
     deadline(within_ms);
+    http::async_read_header(socket_, buffer_, *parser_, [self = shared_from_this()](error_code ec, std::size_t) { self->on_head(ec); });
+  }
+
+  // A body that is too large by its own account has been refused here already, before it is sent.
+  void on_head(error_code ec) {
+    if (ec || parser_->is_done()) return on_read(ec);
+    const auto& head = parser_->get();
+    if (head.version() < 11 || !beast::iequals(head[http::field::expect], "100-continue")) return read_body();
+    asio::async_write(socket_, asio::buffer(kContinue), [self = shared_from_this()](error_code failed, std::size_t) {
+      if (failed) self->on_read(failed);
+      else self->read_body();
+    });
+  }
+
+  void read_body() {
     http::async_read(socket_, buffer_, *parser_, [self = shared_from_this()](error_code ec, std::size_t) { self->on_read(ec); });
   }
 
@@ -170,6 +196,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   const std::size_t loop_index_;
   Loop& loop_;
   const std::shared_ptr<Shared> shared_;
+  std::unique_ptr<Admission> admission_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::request<http::string_body> message_;
@@ -179,6 +206,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
 bool HttpExchange::stopping() const { return connection_->stopping(); }
 Loop& HttpExchange::loop() { return connection_->loop(); }
+std::unique_ptr<Admission>& HttpExchange::admission() { return connection_->admission(); }
 void HttpExchange::respond(Response response) {
   if (const auto c = std::exchange(connection_, nullptr)) c->write(std::move(response));
 }
@@ -195,12 +223,14 @@ class BeastListener final : public Listener {
     error_code ec;
     const std::string where = host + ":" + std::to_string(port);
     const auto address = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, ec);
-    if (ec) return fail(Errc::unavailable, "listen: \"" + host + "\" is no address of this machine; write an IPv4 or IPv6 address, or localhost");
+    if (ec) return fail(Errc::bad_request, "listen: \"" + host + "\" is no address; write an IPv4 or IPv6 address, or localhost");
     const tcp::endpoint here(address, port);
     acceptor_.open(here.protocol(), ec);
     if (!ec) acceptor_.set_option(asio::socket_base::reuse_address(true), ec);
     if (!ec) acceptor_.bind(here, ec);
     if (!ec) acceptor_.listen(kBacklog, ec);
+    if (ec == asio::error::make_error_code(static_cast<asio::error::basic_errors>(EADDRNOTAVAIL)))
+      return fail(Errc::bad_request, "listen: " + where + ": this machine has no such address; 127.0.0.1 is itself, 0.0.0.0 every address it has");
     if (ec) return fail(Errc::unavailable, "listen: " + where + ": " + ec.message() + (ec == asio::error::address_in_use ? "; another program listens there, choose another port or 0 for any free one" : ""));
     const auto real = acceptor_.local_endpoint(ec);
     address_ = (real.address().is_v6() ? "[" + real.address().to_string() + "]" : real.address().to_string()) + ":" + std::to_string(real.port());

@@ -1,10 +1,21 @@
 #include "server/admission.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 #include "base/json.hpp"
 
 namespace weir {
+
+namespace {
+// Headers of the handshake and of what the browser likes; who somebody is does not stand there.
+bool is_mechanics(std::string_view name) {
+  constexpr std::string_view names[] = {"accept", "accept-encoding", "accept-language", "cache-control", "connection", "pragma",
+                                        "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-version", "upgrade"};
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+}  // namespace
 
 void Authenticator::add(std::shared_ptr<AuthInstance> instance) { instances_.push_back(std::move(instance)); }
 
@@ -16,15 +27,11 @@ struct Authenticator::Inquiry {
   Done done;
 };
 
-void Authenticator::ask(const std::vector<std::string>& providers, const net::Request& request, const std::string& token, std::uint32_t deadline_ms, Done done) const {
-  auto inquiry = std::make_shared<Inquiry>();
-  for (const std::string& name : providers)
-    for (const auto& instance : instances_)
-      if (instance->name() == name) inquiry->providers.push_back(instance);
-  std::string& r = inquiry->request;
-  r = "{\"path\":" + json::quoted(request.path) + ",\"peer\":" + json::quoted(request.peer) + ",\"query\":{";
-  const auto members = [&r](const std::vector<std::pair<std::string, std::string>>& list) {
+std::string Authenticator::describe(const net::Request& request, bool kept) {
+  std::string r = "{\"path\":" + json::quoted(request.path) + ",\"peer\":" + json::quoted(request.peer) + ",\"query\":{";
+  const auto members = [&r, kept](const std::vector<std::pair<std::string, std::string>>& list) {
     for (const auto& [name, value] : list) {
+      if (kept && is_mechanics(name)) continue;
       if (r.back() != '{') r += ',';
       ((r += json::quoted(name)) += ':') += json::quoted(value);
     }
@@ -44,8 +51,18 @@ void Authenticator::ask(const std::vector<std::string>& providers, const net::Re
     r += json::quoted(name);
   }
   r += ']';
-  if (!token.empty()) r += ",\"token\":" + json::quoted(token);
-  r += '}';
+  r.shrink_to_fit();
+  return r;
+}
+
+void Authenticator::ask(const std::vector<std::string>& providers, std::string described, const std::string& token, std::uint32_t deadline_ms, Done done) const {
+  auto inquiry = std::make_shared<Inquiry>();
+  for (const std::string& name : providers)
+    for (const auto& instance : instances_)
+      if (instance->name() == name) inquiry->providers.push_back(instance);
+  inquiry->request = std::move(described);
+  if (!token.empty()) inquiry->request += ",\"token\":" + json::quoted(token);
+  inquiry->request += '}';
   inquiry->deadline_ms = deadline_ms;
   inquiry->done = std::move(done);
   next(inquiry);
@@ -72,21 +89,34 @@ void Authenticator::next(const std::shared_ptr<Inquiry>& inquiry) {
 
 Result<std::unique_ptr<Registry::Place>> Registry::enter(const std::string& address) {
   const std::lock_guard lock(mutex_);
-  if (total_ >= static_cast<std::size_t>(limits_.connections))
-    return fail(Errc::unavailable, "the hub has " + std::to_string(limits_.connections) + " connections already (limits.connections)");
-  auto& mine = by_address_[address];
+  const auto found = by_address_.find(address);
+  const std::int64_t mine = found == by_address_.end() ? 0 : found->second;
   if (limits_.connections_per_address != 0 && mine >= limits_.connections_per_address)
     return fail(Errc::limit_exceeded, "your address has " + std::to_string(mine) + " connections already (limits.connections_per_address)");
-  ++mine;
-  ++total_;
+  ++by_address_[address];
   return std::make_unique<Place>(*this, address);
 }
 
 Registry::Place::~Place() {
   const std::lock_guard lock(registry_.mutex_);
   give_back_key();
-  --registry_.total_;
+  if (client_) --registry_.clients_;
   if (const auto it = registry_.by_address_.find(address_); --it->second == 0) registry_.by_address_.erase(it);
+}
+
+Result<void> Registry::Place::become_client() {
+  const std::lock_guard lock(registry_.mutex_);
+  if (registry_.clients_ >= static_cast<std::size_t>(registry_.limits_.connections))
+    return fail(Errc::unavailable, "the hub has " + std::to_string(registry_.limits_.connections) + " connections already (limits.connections)");
+  client_ = true;
+  ++registry_.clients_;
+  return {};
+}
+
+void Registry::Place::no_client() {
+  const std::lock_guard lock(registry_.mutex_);
+  client_ = false;
+  --registry_.clients_;
 }
 
 void Registry::Place::give_back_key() {
@@ -109,9 +139,9 @@ Result<void> Registry::Place::take(const Identity& identity) {
   return {};
 }
 
-std::size_t Registry::connections() const {
+std::size_t Registry::clients() const {
   const std::lock_guard lock(mutex_);
-  return total_;
+  return clients_;
 }
 
 Result<std::string> percent_decoded(std::string_view text) {
@@ -162,16 +192,33 @@ bool is_loopback(const std::string& host) {
   if (host == "localhost" || host.ends_with(".localhost") || host == "::1") return true;
   return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos;
 }
+bool is_address(const std::string& host) {
+  in6_addr bytes;
+  return ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 || ::inet_pton(AF_INET6, host.c_str(), &bytes) == 1;
+}
 }  // namespace
 
-bool origin_allowed(const net::Request& request, const std::vector<std::string>& allowed, bool has_auth) {
+bool own_host(const net::Request& request, const Manifest& manifest) {
+  const std::string host = host_of(request.header("host"));
+  if (is_loopback(host) || host == manifest.listen_host) return true;
+  // Listening everywhere, the hub does not know its addresses; but nobody can let an address point elsewhere.
+  if ((manifest.listen_host == "0.0.0.0" || manifest.listen_host == "::") && is_address(host)) return true;
+  return std::any_of(manifest.hosts.begin(), manifest.hosts.end(), [&](const std::string& own) { return host_of(own) == host; });
+}
+
+Error unknown_host(const net::Request& request) {
+  const std::string host = host_of(request.header("host"));
+  return fail(Errc::forbidden, "this hub does not go by the name " + json::quoted(host) + "; if it should, write hosts = [" + json::quoted(host) + "] at the top of the manifest");
+}
+
+bool origin_allowed(const net::Request& request, const std::vector<std::string>& allowed, bool has_auth, const Manifest& manifest) {
   const std::string_view origin = request.header("origin");
   if (origin.empty()) return true;
   if (!allowed.empty())
     return std::any_of(allowed.begin(), allowed.end(), [&](const std::string& a) { return a == "*" || a == origin; });
   const std::string from = host_of(origin), to = host_of(request.header("host"));
   if (is_loopback(from) && is_loopback(to)) return true;
-  return has_auth && from == to;
+  return has_auth && from == to && own_host(request, manifest);
 }
 
 }  // namespace weir

@@ -1,4 +1,5 @@
-// Who may come in: asks the auth providers in order, and counts connections against their limits.
+// Who may come in: asks the auth providers in order, counts connections against their limits, and looks from which pages
+// browsers come.
 // Threads: [any].
 #pragma once
 #include <functional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/limits.hpp"
+#include "manifest/manifest.hpp"
 #include "net/http.hpp"
 #include "plugin_host/instance.hpp"
 #include "routing/identity.hpp"
@@ -19,9 +21,12 @@ class Authenticator {
  public:
   using Done = std::function<void(Result<Identity>)>;
   void add(std::shared_ptr<AuthInstance> instance);  // [main], before anybody asks
+  // A request as providers are shown it, as JSON without its last brace. `kept`: without the headers that only a handshake
+  // needs, for connections that may authenticate again and keep it as long as they last.
+  static std::string describe(const net::Request& request, bool kept);
   // Asks the named providers one after the other until one knows the credential. `done` is called once, on any thread.
   // Errors: unauthorized - nobody knows it, or there is none; forbidden, unavailable, timeout, internal as the provider says.
-  void ask(const std::vector<std::string>& providers, const net::Request& request, const std::string& token, std::uint32_t deadline_ms, Done done) const;
+  void ask(const std::vector<std::string>& providers, std::string described, const std::string& token, std::uint32_t deadline_ms, Done done) const;
   const std::vector<std::shared_ptr<AuthInstance>>& instances() const { return instances_; }
 
  private:
@@ -30,15 +35,18 @@ class Authenticator {
   std::vector<std::shared_ptr<AuthInstance>> instances_;
 };
 
-// Counts open connections: all, by address and by the identity's key.
+// Counts connections: all of them by address, WebSocket clients also in total and by the identity's key.
 class Registry {
  public:
   explicit Registry(const Limits& limits) : limits_(limits) {}
   // A place that is given back when it is destroyed.
-  class Place {
+  class Place final : public net::Admission {
    public:
     Place(Registry& registry, std::string address) : registry_(registry), address_(std::move(address)) {}
-    ~Place();
+    ~Place() override;
+    // Counts as a client from now on. Errors: unavailable - the hub is full.
+    Result<void> become_client();
+    void no_client();
     // Also counts by this identity from now on. Errors: limit_exceeded - it has as many connections as it may.
     Result<void> take(const Identity& identity);
 
@@ -47,16 +55,17 @@ class Registry {
     void give_back_key();
     Registry& registry_;
     const std::string address_;
+    bool client_ = false;
     std::string key_;
   };
-  // Errors: unavailable - the hub is full; limit_exceeded - this address has as many as it may.
+  // A connection, whatever it will be. Errors: limit_exceeded - this address has as many as it may.
   Result<std::unique_ptr<Place>> enter(const std::string& address);
-  std::size_t connections() const;
+  std::size_t clients() const;
 
  private:
   const Limits& limits_;
   mutable std::mutex mutex_;
-  std::size_t total_ = 0;  // guarded by mutex_, like the rest
+  std::size_t clients_ = 0;  // guarded by mutex_, like the rest
   std::map<std::string, std::int64_t, std::less<>> by_address_, by_key_;
 };
 
@@ -65,9 +74,15 @@ std::vector<std::pair<std::string, std::string>> parse_query(std::string_view qu
 // Errors: bad_request - a '%' without two hexadecimal digits.
 Result<std::string> percent_decoded(std::string_view text);
 
+// Whether the Host header names this hub: loopback, the address it listens on, or one of `hosts` in the manifest. Whoever owns
+// a domain can let its name point to 127.0.0.1, and then a page of theirs is of the "same host" as a hub on its reader's own
+// machine (DNS rebinding); only the name tells the two apart.
+bool own_host(const net::Request& request, const Manifest& manifest);
+Error unknown_host(const net::Request& request);  // what a client is told that uses another name
+
 // Whether a browser's page from there may use this endpoint; a request without Origin is no browser's and always may.
-// `allowed` empty: with auth pages of the same host and loopback ones, without auth only loopback pages that name the hub by
-// a loopback name, so that no page on the internet reaches a hub on somebody's own machine.
-bool origin_allowed(const net::Request& request, const std::vector<std::string>& allowed, bool has_auth);
+// `allowed` empty: with auth pages of the same host, if it is a name of this hub, and loopback ones; without auth only loopback
+// pages that name the hub by a loopback name, so that no page on the internet reaches a hub on somebody's own machine.
+bool origin_allowed(const net::Request& request, const std::vector<std::string>& allowed, bool has_auth, const Manifest& manifest);
 
 }  // namespace weir

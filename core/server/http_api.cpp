@@ -1,7 +1,9 @@
 #include "server/http_api.hpp"
 
+#include <algorithm>
 #include <atomic>
-#include <mutex>
+#include <charconv>
+#include <type_traits>
 
 #include "base/json.hpp"
 #include "base/log.hpp"
@@ -17,7 +19,7 @@ namespace {
 
 constexpr std::string_view kPublishPrefix = "/api/v1/channels/", kPublishSuffix = "/events";
 constexpr std::string_view kSubprotocol = "weir.v1";
-constexpr std::size_t kSubscriptionsShown = 1000;
+constexpr std::size_t kSubscriptionsShown = 1000, kSubscriptionsShownMax = 100'000;
 
 void answer(const net::ExchangePtr& exchange, const Error& e, net::Headers headers = {}) {
   // A limit that somebody ran into is worth another try later only where we know when.
@@ -42,13 +44,24 @@ std::vector<std::string_view> offered_subprotocols(std::string_view list) {
   return out;
 }
 
-// Collects one text from every shard, then hands them over on the exchange's loop.
-void gather(Hub& hub, net::Loop& loop, std::function<std::string(ShardHost&)> ask, std::function<void(std::vector<std::string>)> done) {
+// Errors: bad_request - RFC 6455 section 4.2.1 asks for something else.
+Result<void> check_handshake(const net::Request& r) {
+  const std::string_view key = r.header("sec-websocket-key");
+  const auto base64 = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/'; };
+  if (key.size() != 24 || !key.ends_with("==") || !std::all_of(key.begin(), key.end() - 2, base64))
+    return fail(Errc::bad_request, "sec-websocket-key is " + (key.empty() ? "missing" : json::quoted(key)) + "; 16 random bytes in base64 are expected, such as \"dGhlIHNhbXBsZSBub25jZQ==\"");
+  if (r.header("host").empty()) return fail(Errc::bad_request, "the header host is missing");
+  return {};
+}
+
+// Collects one answer from every shard, then hands them over on the exchange's loop.
+template <class Answer>
+void gather(Hub& hub, net::Loop& loop, std::type_identity_t<std::function<Answer(ShardHost&)>> ask, std::type_identity_t<std::function<void(std::vector<Answer>)>> done) {
   struct State {
-    std::vector<std::string> answers;
+    std::vector<Answer> answers;
     std::atomic<std::size_t> missing;
-    std::function<std::string(ShardHost&)> ask;
-    std::function<void(std::vector<std::string>)> done;
+    std::function<Answer(ShardHost&)> ask;
+    std::function<void(std::vector<Answer>)> done;
   };
   auto state = std::make_shared<State>();
   state->answers.resize(hub.shards().size());
@@ -143,12 +156,24 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
 
 // ---------------------------------------------------------------- who asks
 
+// Whether browsers may be let ask from where they are. `by_own_name`: a request that names another host is refused even without
+// an Origin header, because a browser sends none for what a page of the "same host" reads.
+bool HttpApi::may_ask(const net::ExchangePtr& exchange, bool by_own_name) const {
+  const auto& m = hub_.setup().manifest;
+  if (by_own_name && !own_host(exchange->request(), m)) {
+    answer(exchange, unknown_host(exchange->request()));
+    return false;
+  }
+  if (origin_allowed(exchange->request(), {}, !m.api_auth.empty(), m)) return true;
+  answer(exchange, fail(Errc::forbidden, "pages of " + std::string(exchange->request().header("origin")) + " may not use this hub"));
+  return false;
+}
+
 void HttpApi::identified(net::ExchangePtr exchange, Known known) {
   const auto& providers = hub_.setup().manifest.api_auth;
-  if (!origin_allowed(exchange->request(), {}, !providers.empty()))
-    return answer(exchange, fail(Errc::forbidden, "pages of " + std::string(exchange->request().header("origin")) + " may not use this hub"));
+  if (!may_ask(exchange, providers.empty())) return;
   if (providers.empty()) return known(Identity{});
-  hub_.authenticator().ask(providers, exchange->request(), {}, static_cast<std::uint32_t>(hub_.setup().manifest.limits.auth_ms), [exchange, known = std::move(known)](Result<Identity> who) mutable {
+  hub_.authenticator().ask(providers, Authenticator::describe(exchange->request(), false), {}, static_cast<std::uint32_t>(hub_.setup().manifest.limits.auth_ms), [exchange, known = std::move(known)](Result<Identity> who) mutable {
     net::Loop& loop = exchange->loop();
     loop.post([exchange = std::move(exchange), known = std::move(known), who = std::move(who)]() mutable {
       if (!who) return answer(exchange, who.error());
@@ -158,6 +183,7 @@ void HttpApi::identified(net::ExchangePtr exchange, Known known) {
 }
 
 void HttpApi::admin(net::ExchangePtr exchange, std::function<void()> allowed) {
+  if (!may_ask(exchange, true)) return;
   identified(exchange, [this, exchange, allowed = std::move(allowed)](const Identity& who) {
     const auto& m = hub_.setup().manifest;
     if (!m.api_auth.empty() && !who.has_scope(m.admin_scope))
@@ -173,23 +199,33 @@ void HttpApi::upgrade(ShardHost& shard, const EndpointRule& endpoint, net::Excha
   if (!r.upgrade)
     return exchange->respond({426, "application/json", "{\"error\":" + server_frame::error_data(fail(Errc::bad_request, "this is a WebSocket endpoint; connect with a WebSocket client")) + "}",
                               {{"upgrade", "websocket"}, {"connection", "upgrade"}}});
-  if (!origin_allowed(r, endpoint.origins, !endpoint.auth.empty()))
-    return answer(exchange, fail(Errc::forbidden, "pages of " + std::string(r.header("origin")) + " may not use this endpoint (origins in the manifest)"));
+  if (r.header("sec-websocket-version") != "13")
+    return exchange->respond({426, "application/json", "{\"error\":" + server_frame::error_data(fail(Errc::bad_request, "sec-websocket-version is " + json::quoted(r.header("sec-websocket-version")) + "; this hub speaks version 13")) + "}",
+                              {{"sec-websocket-version", "13"}, {"upgrade", "websocket"}, {"connection", "upgrade"}}});
+  if (auto ok = check_handshake(r); !ok) return answer(exchange, ok.error());
+  if (!origin_allowed(r, endpoint.origins, !endpoint.auth.empty(), hub_.setup().manifest))
+    return answer(exchange, fail(Errc::forbidden, "pages of " + std::string(r.header("origin")) + " may not use this endpoint (origins and hosts in the manifest)"));
   const auto offered = offered_subprotocols(r.header("sec-websocket-protocol"));
   std::string_view chosen;
   for (const auto name : offered)
     if (name == kSubprotocol) chosen = name;
   if (!offered.empty() && chosen.empty())
     return answer(exchange, fail(Errc::bad_request, "this endpoint speaks the subprotocol \"weir.v1\", or none"));
-  const auto go_on = [this, &shard, &endpoint, exchange, chosen = std::string(chosen)](std::optional<Identity> identity) {
-    auto place = hub_.registry().enter(exchange->request().peer);
-    if (!place) return answer(exchange, place.error());
+  const auto asked = hub_.revocations().mark();
+  const auto go_on = [this, &shard, &endpoint, exchange, asked, chosen = std::string(chosen)](std::optional<Identity> identity) {
+    if (hub_.draining()) return answer(exchange, fail(Errc::draining, "the hub is shutting down"));
+    auto& place = static_cast<Registry::Place&>(*exchange->admission());
+    if (auto ok = place.become_client(); !ok) return answer(exchange, ok.error());
     if (identity)
-      if (auto ok = (*place)->take(*identity); !ok) return answer(exchange, ok.error());
-    exchange->upgrade(std::make_shared<Client>(shard, endpoint, exchange->request(), std::move(identity), std::move(*place)), chosen);
+      if (auto ok = place.take(*identity); !ok) {
+        place.no_client();
+        return answer(exchange, ok.error());
+      }
+    std::unique_ptr<Registry::Place> taken(static_cast<Registry::Place*>(exchange->admission().release()));
+    exchange->upgrade(std::make_shared<Client>(hub_, shard, endpoint, exchange->request(), std::move(identity), std::move(taken), asked), chosen);
   };
   if (endpoint.auth.empty()) return go_on(Identity{});
-  hub_.authenticator().ask(endpoint.auth, r, {}, static_cast<std::uint32_t>(hub_.setup().manifest.limits.auth_ms), [exchange, go_on, by_frame = endpoint.auth_by_frame](Result<Identity> who) {
+  hub_.authenticator().ask(endpoint.auth, Authenticator::describe(r, false), {}, static_cast<std::uint32_t>(hub_.setup().manifest.limits.auth_ms), [exchange, go_on, by_frame = endpoint.auth_by_frame](Result<Identity> who) {
     exchange->loop().post([exchange, go_on, by_frame, who = std::move(who)]() mutable {
       if (who) return go_on(std::move(*who));
       if (by_frame && who.error().code == Errc::unauthorized) return go_on(std::nullopt);
@@ -289,7 +325,7 @@ std::string HttpApi::health(int& status) const {
 }
 
 void HttpApi::stats(net::ExchangePtr exchange) {
-  gather(hub_, exchange->loop(), [](ShardHost& host) {
+  gather<std::string>(hub_, exchange->loop(), [](ShardHost& host) {
     const Shard& s = host.shard();
     const auto& c = s.counters();
     const auto& ch = s.channels().counters();
@@ -336,20 +372,40 @@ void HttpApi::stats(net::ExchangePtr exchange) {
 }
 
 void HttpApi::subscriptions(net::ExchangePtr exchange) {
-  gather(hub_, exchange->loop(), [](ShardHost& host) {
-    std::string out;
-    std::size_t shown = 0;
-    host.shard().each_connection([&](Connection& c) {
-      if (++shown > kSubscriptionsShown) return;
-      if (!out.empty()) out += ',';
-      out += "{\"clientId\":" + json::quoted(c.client_id) + ",\"peer\":" + json::quoted(c.peer) + ",\"endpoint\":" + json::quoted(c.endpoint.path) + ",\"subject\":" +
+  std::size_t limit = kSubscriptionsShown;
+  for (const auto& [name, value] : parse_query(exchange->request().query)) {
+    if (name != "limit") continue;
+    const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), limit);
+    if (ec != std::errc() || end != value.data() + value.size() || limit > kSubscriptionsShownMax)
+      return answer(exchange, fail(Errc::bad_request, "limit is " + json::quoted(value) + "; expected 0.." + std::to_string(kSubscriptionsShownMax)));
+  }
+  struct Some {
+    std::vector<std::string> connections;
+    std::size_t all = 0;
+  };
+  gather<Some>(hub_, exchange->loop(), [limit](ShardHost& host) {
+    Some some;
+    some.all = host.clients().size();
+    for (const Client* client : host.clients()) {
+      if (some.connections.size() == limit) break;
+      const Connection& c = client->connection();
+      std::string out = "{\"clientId\":" + json::quoted(c.client_id) + ",\"peer\":" + json::quoted(c.peer) + ",\"endpoint\":" + json::quoted(c.endpoint.path) + ",\"subject\":" +
              (c.identity.subject.empty() ? "null" : json::quoted(c.identity.subject)) + ",\"since\":\"" + iso8601(c.opened_at) + "\",\"delivered\":" + std::to_string(c.delivered) +
              ",\"received\":" + std::to_string(c.received) + ",\"outboxBytes\":" + std::to_string(c.outbox.bytes()) + ",\"subscriptions\":[";
       for (const auto& s : c.subscriptions) out += (out.back() == '[' ? "" : ",") + Subscribers::describe(c, *s);
-      out += "]}";
-    });
-    return out;
-  }, [exchange](const std::vector<std::string>& shards) { answer(exchange, "{\"connections\":[" + joined(shards) + "]}"); });
+      some.connections.push_back(out + "]}");
+    }
+    return some;
+  }, [exchange, limit](const std::vector<Some>& shards) {
+    std::vector<std::string> shown;
+    std::size_t all = 0;
+    for (const Some& some : shards) {
+      all += some.all;
+      for (const std::string& c : some.connections)
+        if (shown.size() < limit) shown.push_back(c);
+    }
+    answer(exchange, "{\"connections\":[" + joined(shown) + "],\"total\":" + std::to_string(all) + ",\"truncated\":" + (shown.size() < all ? "true" : "false") + "}");
+  });
 }
 
 }  // namespace weir

@@ -29,6 +29,7 @@ class HttpApi {
   void admin(net::ExchangePtr exchange, std::function<void()> allowed);
   std::string health(int& status) const;
   void stats(net::ExchangePtr exchange);
+  bool may_ask(const net::ExchangePtr& exchange, bool by_own_name) const;
   void subscriptions(net::ExchangePtr exchange);
 
   Hub& hub_;

@@ -12,16 +12,48 @@
 namespace weir {
 namespace {
 constexpr std::int64_t kPollMs = 5;  // how often drain() looks whether all have left
+constexpr std::int64_t kAuthStopMs = 500;  // what auth providers have at least, however long the rest took
 constexpr std::int64_t kReconnectMinMs = 500, kReconnectMaxMs = 5000;
+
+// Stops plugins all at once, each on a thread of its own, because one that hangs must not take the time of the others.
+class Stopping {
+ public:
+  Stopping() = default;
+  Stopping(const Stopping&) = delete;
+  Stopping& operator=(const Stopping&) = delete;
+  ~Stopping() { wait(); }
+  void begin(Instance& instance, std::int64_t within_ms) {
+    ++running_;
+    threads_.emplace_back([this, &instance, within_ms] {
+      if (!instance.stop(within_ms)) behind_ = true;
+      --running_;
+    });
+  }
+  bool done() const { return running_ == 0; }
+  // False: at least one was left behind. Instance::stop() keeps its time, so this returns.
+  bool wait() {
+    for (std::thread& t : threads_) t.join();
+    threads_.clear();
+    return !behind_;
+  }
+
+ private:
+  std::vector<std::thread> threads_;
+  std::atomic<std::size_t> running_{0};
+  std::atomic<bool> behind_{false};
+};
 
 unsigned thread_count(const Manifest& m) { return m.threads != 0 ? m.threads : std::max(1U, std::thread::hardware_concurrency()); }
 }  // namespace
 
-Hub::Hub(std::unique_ptr<Setup> setup) : setup_(std::move(setup)), registry_(setup_->manifest.limits), ingress_(setup_->manifest.limits) {}
+Hub::Hub(std::unique_ptr<Setup> setup) : setup_(std::move(setup)), registry_(setup_->manifest.limits), revocations_(setup_->manifest.limits.handshake_ms + setup_->manifest.limits.auth_ms), ingress_(setup_->manifest.limits) {}
 
 Hub::~Hub() {
-  for (auto& source : sources_) source->stop();
-  for (const auto& instance : authenticator_.instances()) instance->stop();
+  {
+    Stopping stopping;  // those that drain() has stopped already return at once
+    for (auto& source : sources_) stopping.begin(*source, kStopMs);
+    for (const auto& instance : authenticator_.instances()) stopping.begin(*instance, kStopMs);
+  }
   for (auto& shard : shards_) shard->stop();
   // With the threads gone, all of it is this thread's. What waits on one shard's loop may hold what belongs to another's, so
   // each step is done for all before the next.
@@ -96,17 +128,23 @@ Result<void> Hub::start() {
 }
 
 // A connection that has not said anything yet costs a descriptor; this bounds them beside the WebSockets.
-bool Hub::admit(std::string_view) {
-  return listener_ == nullptr || listener_->http_connections() <= static_cast<std::size_t>(setup_->manifest.limits.connections);
+Result<std::unique_ptr<net::Admission>> Hub::admit(std::string_view peer) {
+  if (listener_ != nullptr && listener_->http_connections() > static_cast<std::size_t>(setup_->manifest.limits.connections))
+    return fail(Errc::unavailable, "the hub takes no more connections right now (limits.connections)");
+  auto place = registry_.enter(std::string(peer));
+  if (!place) return place.error();
+  return std::unique_ptr<net::Admission>(std::move(*place));
 }
 
 void Hub::authenticate(ShardHost& host, Connection& connection, std::string token, std::string id) {
   auto& client = *static_cast<Client*>(connection.user);
-  authenticator_.ask(connection.endpoint.auth, client.request(), token, static_cast<std::uint32_t>(setup_->manifest.limits.auth_ms),
-                     [&host, connection_id = connection.id, id = std::move(id)](Result<Identity> identity) mutable {
-    host.loop().post([&host, connection_id, id = std::move(id), identity = std::move(identity)]() mutable {
+  authenticator_.ask(connection.endpoint.auth, client.described(), token, static_cast<std::uint32_t>(setup_->manifest.limits.auth_ms),
+                     [this, &host, connection_id = connection.id, id = std::move(id), asked = revocations_.mark()](Result<Identity> identity) mutable {
+    host.loop().post([this, &host, connection_id, asked, id = std::move(id), identity = std::move(identity)]() mutable {
       Connection* c = host.shard().find(connection_id);
       if (c == nullptr) return;
+      if (identity)
+        if (const auto why = revocations_.since(asked, *identity)) identity = fail(Errc::unauthorized, *why);
       if (identity)
         if (auto ok = static_cast<Client*>(c->user)->place().take(*identity); !ok) identity = ok.error();
       host.shard().authenticated(connection_id, id, std::move(identity));
@@ -115,8 +153,13 @@ void Hub::authenticate(ShardHost& host, Connection& connection, std::string toke
 }
 
 void Hub::revoke(const std::string& provider, std::string_view key, std::string_view reason) {
+  revocations_.add(provider, key, reason);  // first: what opens behind the shard's back looks there
   for (auto& s : shards_)
     s->loop().post([&shard = s->shard(), provider, k = std::string(key), why = std::string(reason)] { shard.revoke(provider, k, why); });
+}
+
+void Hub::tell_to_go(Shard& shard, Connection& connection) const {
+  shard.close(connection, CloseCode::going_away, "the hub is shutting down", kReconnectMinMs, kReconnectMaxMs);
 }
 
 bool Hub::drain(const std::function<bool()>& hurry) {
@@ -125,9 +168,11 @@ bool Hub::drain(const std::function<bool()>& hurry) {
   const auto nap = [] { std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs)); };
   draining_ = true;
   ready_ = false;
-  log::info("hub", "draining", {{"connections", registry_.connections()}, {"timeout_ms", setup_->manifest.drain_timeout_ms}});
+  log::info("hub", "draining", {{"connections", registry_.clients()}, {"timeout_ms", setup_->manifest.drain_timeout_ms}});
   shards_[0]->loop().post([this] { listener_->stop(); });
-  for (auto& source : sources_) source->stop(std::clamp<std::int64_t>(end - system_clock().steady_ms(), 100, kStopMs));
+  const auto left = [end](std::int64_t least) { return std::clamp<std::int64_t>(end - system_clock().steady_ms(), least, kStopMs); };
+  Stopping sources, providers;
+  for (auto& source : sources_) sources.begin(*source, left(100));
 
   // So many connections leave in each step that the rate holds and that all have been asked before the time is up.
   std::vector<std::vector<ConnectionId>> waiting(shards_.size());
@@ -152,15 +197,19 @@ bool Hub::drain(const std::function<bool()>& hurry) {
       const ConnectionId id = waiting[i].back();
       waiting[i].pop_back();
       ++sent;
-      shards_[i]->loop().post([&shard = shards_[i]->shard(), id] {
-        if (Connection* c = shard.find(id)) shard.close(*c, CloseCode::going_away, "the hub is shutting down", kReconnectMinMs, kReconnectMaxMs);
+      shards_[i]->loop().post([this, &shard = shards_[i]->shard(), id] {
+        if (Connection* c = shard.find(id)) tell_to_go(shard, *c);
       });
     }
     nap();
   }
-  while (registry_.connections() != 0 && !late()) nap();
-  const bool clean = registry_.connections() == 0;
-  log::info("hub", clean ? "drained" : "drain cut short", {{"ms", system_clock().steady_ms() - begin}, {"left", registry_.connections()}});
+  while ((registry_.clients() != 0 || !sources.done()) && !late()) nap();
+  const std::size_t remain = registry_.clients();
+  for (const auto& instance : authenticator_.instances()) providers.begin(*instance, left(kAuthStopMs));
+  const bool stopped = sources.wait(), providers_stopped = providers.wait();
+  left_behind_ = !stopped || !providers_stopped;
+  const bool clean = remain == 0 && !left_behind_;
+  log::info("hub", clean ? "drained" : "drain cut short", {{"ms", system_clock().steady_ms() - begin}, {"left", remain}});
   return clean;
 }
 

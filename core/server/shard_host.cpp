@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "server/client.hpp"
 
 namespace weir {
 namespace {
@@ -69,6 +70,17 @@ void ShardHost::forget() {
   outgoing_.clear();
   shard_.reset();
   rules_.reset();
+}
+
+void ShardHost::list(Client& client) {
+  client.listed_at_ = clients_.size();
+  clients_.push_back(&client);
+}
+
+void ShardHost::unlist(Client& client) {
+  clients_[client.listed_at_] = clients_.back();
+  clients_[client.listed_at_]->listed_at_ = client.listed_at_;
+  clients_.pop_back();
 }
 
 void ShardHost::put(Mail mail) {

@@ -19,6 +19,8 @@
 
 namespace weir {
 
+class Client;
+
 class ShardHost final : private ShardPort, private RuleOutput {
  public:
   using Authenticate = std::function<void(ShardHost&, Connection&, std::string token, std::string id)>;
@@ -37,6 +39,11 @@ class ShardHost final : private ShardPort, private RuleOutput {
   RuleEngine& rules() { return *rules_; }
   ShardId id() const { return id_; }
   ShardId owner(std::string_view channel) const { return shard_->owner(channel); }  // [any]
+
+  // The open connections, in no order. [shard]
+  void list(Client& client);
+  void unlist(Client& client);
+  const std::vector<Client*>& clients() const { return clients_; }
 
   void put(Mail mail);                 // [any]
   void put(std::vector<Mail>& mails);  // in order; empties it [any]
@@ -68,6 +75,7 @@ class ShardHost final : private ShardPort, private RuleOutput {
   std::vector<ShardHost*> all_;
   std::vector<std::vector<Mail>> outgoing_;  // [shard] collected during the burst
   std::vector<Connection*> flushing_;        // [shard]
+  std::vector<Client*> clients_;             // [shard]
   SteadyMs tick_at_ = 0;                     // [shard] 0: nothing to wait for
   std::uint64_t opened_seen_ = 0;            // [shard]
   std::mutex mailbox_mutex_;
