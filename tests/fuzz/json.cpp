@@ -1,0 +1,31 @@
+// Any bytes as JSON text: valid exactly when nlohmann::json says so, except for what we refuse on purpose (depth; nlohmann refuses lone
+// surrogates as well), and every place that the parse remembers lies inside the text.
+#include <cstdint>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "base/json.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  weir::json::Doc doc;
+  const auto ok = doc.parse(text);
+  if (!ok && ok.error().code == weir::Errc::too_large) return 0;
+  // nlohmann skips a byte order mark; RFC 8259 lets us refuse it.
+  if (!text.starts_with("\xEF\xBB\xBF") && ok.has_value() != nlohmann::json::accept(text)) std::abort();
+  if (!ok) return doc.stopped_at() <= size ? 0 : (std::abort(), 0);
+  for (std::uint32_t i = 0; i < doc.size(); ++i) {
+    const auto& n = doc.node(i);
+    if (n.begin >= n.end || n.end > size || n.next <= i || n.next > doc.size()) std::abort();
+    const weir::json::Value v(&doc, i);
+    if (v.is(weir::json::Kind::number)) (void)v.number(), (void)v.integer();
+    if (!v.is(weir::json::Kind::string)) continue;
+    const std::string s = v.string();
+    if (!weir::json::valid_utf8(s) || !v.string_equals(s)) std::abort();
+    if (nlohmann::json::parse(v.raw()).get<std::string>() != s) std::abort();
+    weir::json::Doc again;
+    const std::string quoted = weir::json::quoted(s);
+    if (!again.parse(quoted) || again.root().string() != s) std::abort();
+  }
+  return 0;
+}
