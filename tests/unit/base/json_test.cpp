@@ -1,0 +1,118 @@
+#include "base/json.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace weir::json {
+namespace {
+
+bool valid(std::string_view text) { return Doc().parse(text).has_value(); }
+std::string nested(int depth) { return std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']'); }
+
+TEST(JsonTest, WhatRfc8259AllowsIsRead) {
+  for (const char* text : {"null", " true ", "false", "0", "-0", "1.5e+10", "\"\"", "[]", "{}", "[1,[2,{\"a\":[]}]]", "\t\r\n[ 1 , 2 ]\n", "\"\\u0000\"", "1e999"})
+    EXPECT_TRUE(valid(text)) << text;
+}
+
+TEST(JsonTest, WhatItDoesNotAllowIsRefused) {
+  for (const char* text : {"", " ", "nul", "True", "01", "+1", ".5", "1.", "1e", "1e+", "-", "[1,]", "[,1]", "{\"a\":1,}", "{a:1}", "{\"a\"}", "[1 2]", "\"", "\"\\x\"", "\"\\u12g4\"",
+                           "\"a\nb\"", "1 2", "[", "{", "NaN", "'a'", "\xEF\xBB\xBF[]"})
+    EXPECT_FALSE(valid(text)) << text;
+}
+
+TEST(JsonTest, ARefusalNamesTheByte) {
+  Doc doc;
+  const auto r = doc.parse("{\"a\":x}");
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, Errc::bad_frame);
+  EXPECT_EQ(doc.stopped_at(), 5U);
+  EXPECT_NE(r.error().message.find("byte 5"), std::string::npos) << r.error().message;
+}
+
+TEST(JsonTest, DepthIsBoundedExactly) {
+  EXPECT_TRUE(valid(nested(Doc::kDepthMax)));
+  const auto r = Doc().parse(nested(Doc::kDepthMax + 1));
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, Errc::too_large);
+  EXPECT_TRUE(Doc().parse("[1]", 1));
+  EXPECT_FALSE(Doc().parse("[[1]]", 1));
+}
+
+TEST(JsonTest, ALoneSurrogateIsAnErrorAndAPairIsNot) {
+  EXPECT_FALSE(valid("\"\\ud800\""));
+  EXPECT_FALSE(valid("\"\\udc00\""));
+  EXPECT_FALSE(valid("\"\\ud800\\ud800\""));
+  EXPECT_FALSE(valid("\"\\ud800x\""));
+  Doc doc;
+  ASSERT_TRUE(doc.parse("\"\\ud83d\\ude00\""));
+  EXPECT_EQ(doc.root().string(), "\xF0\x9F\x98\x80");
+}
+
+TEST(JsonTest, OnlyShortestFormsOfUtf8Count) {
+  for (const char* good : {"\x7F", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80", "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"}) {
+    EXPECT_TRUE(valid_utf8(good)) << good;
+    EXPECT_TRUE(valid("\"" + std::string(good) + "\"")) << good;
+  }
+  for (const char* bad : {"\x80", "\xC0\xAF", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xC2", "\xE2\x82", "\xF0\x9F\x98"}) {
+    EXPECT_FALSE(valid_utf8(bad)) << bad;
+    EXPECT_FALSE(valid("\"" + std::string(bad) + "\"")) << bad;
+  }
+}
+
+TEST(JsonTest, OfTwoEqualKeysTheLastOneCountsAlsoWhenEscaped) {
+  Doc doc;
+  ASSERT_TRUE(doc.parse(R"({"a":1,"b":{"a":9},"\u0061":2})"));
+  EXPECT_EQ(doc.root().find("a").integer(), 2);
+  EXPECT_EQ(doc.root().count(), 3U);
+  EXPECT_FALSE(doc.root().find("c"));
+  EXPECT_FALSE(doc.root().find("a").find("x"));
+}
+
+TEST(JsonTest, ValuesAreSlicesOfTheText) {
+  Doc doc;
+  ASSERT_TRUE(doc.parse(R"( { "a" : [ 1.50 , "x" ] , "b":{ } } )"));
+  EXPECT_EQ(doc.root().find("a").raw(), "[ 1.50 , \"x\" ]");
+  EXPECT_EQ(doc.root().find("a").at(0).raw(), "1.50");
+  EXPECT_EQ(doc.root().find("a").at(1).string(), "x");
+  EXPECT_FALSE(doc.root().find("a").at(2));
+  EXPECT_FALSE(doc.root().at(0));
+  EXPECT_EQ(doc.root().find("b").raw(), "{ }");
+  std::string keys;
+  doc.root().each_member([&](Value k, Value) { keys += k.string(); });
+  EXPECT_EQ(keys, "ab");
+}
+
+TEST(JsonTest, NumbersBeyondADoubleAreInfiniteAndKeepTheirText) {
+  Doc doc;
+  ASSERT_TRUE(doc.parse("[1e999,-1e999,9223372036854775807,9223372036854775808,-9223372036854775808,1.0,1e-999]"));
+  EXPECT_TRUE(std::isinf(doc.root().at(0).number()));
+  EXPECT_LT(doc.root().at(1).number(), 0);
+  EXPECT_EQ(doc.root().at(2).integer(), INT64_MAX);
+  EXPECT_FALSE(doc.root().at(3).integer());
+  EXPECT_EQ(doc.root().at(4).integer(), INT64_MIN);
+  EXPECT_FALSE(doc.root().at(5).integer());
+  EXPECT_EQ(doc.root().at(6).number(), 0);
+  EXPECT_EQ(doc.root().at(3).raw(), "9223372036854775808");
+}
+
+TEST(JsonTest, StringsAreUnescapedOnlyWhereTheyNeedIt) {
+  Doc doc;
+  ASSERT_TRUE(doc.parse(R"(["plain","\"\\\/\b\f\n\r\t\u20ac"])"));
+  EXPECT_TRUE(doc.root().at(0).plain_string());
+  EXPECT_FALSE(doc.root().at(1).plain_string());
+  EXPECT_EQ(doc.root().at(1).string(), "\"\\/\b\f\n\r\t\xE2\x82\xAC");
+}
+
+TEST(JsonTest, WhatIsQuotedReadsBackAndForeignBytesAreReplaced) {
+  const std::string text = std::string("a\"\\\n\x01\x7F\xC3\xA9") + '\0';
+  const std::string all = json::quoted(text);
+  Doc doc;
+  ASSERT_TRUE(doc.parse(all));
+  EXPECT_EQ(doc.root().string(), text);
+  EXPECT_EQ(json::quoted("a\xFFz"), "\"a\xEF\xBF\xBDz\"");
+  EXPECT_EQ(to_utf8("\xC0z"), "\xEF\xBF\xBDz");
+}
+
+}  // namespace
+}  // namespace weir::json

@@ -1,0 +1,60 @@
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "base/ids.hpp"
+#include "base/limits.hpp"
+
+namespace weir {
+namespace {
+
+TEST(Iso8601Test, TheEdgesOfTheCalendarAreKept) {
+  EXPECT_EQ(iso8601(0), "1970-01-01T00:00:00.000Z");
+  EXPECT_EQ(iso8601(-1), "1969-12-31T23:59:59.999Z");
+  EXPECT_EQ(iso8601(951782400000), "2000-02-29T00:00:00.000Z");
+  EXPECT_EQ(iso8601(253402300799999), "9999-12-31T23:59:59.999Z");
+  EXPECT_EQ(iso8601(INT64_MAX), "9999-12-31T23:59:59.999Z");
+  EXPECT_EQ(iso8601(INT64_MIN), "0000-01-01T00:00:00.000Z");
+}
+
+TEST(IdsTest, EventIdsSortAsMadeAndNeverRepeatEvenWhenTheClockGoesBack) {
+  IdMaker ids(7);
+  std::string last;
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string id = ids.event_id(1'000'000 + (i % 100 == 99 ? -50 : i / 1000));
+    ASSERT_EQ(id.size(), 26U);
+    ASSERT_LT(last, id);
+    last = id;
+  }
+}
+
+TEST(IdsTest, ASeedRepeatsItselfAndEpochsDiffer) {
+  IdMaker a(1), b(1);
+  EXPECT_EQ(a.epoch(), b.epoch());
+  std::set<std::string> seen;
+  for (int i = 0; i < 1000; ++i) EXPECT_TRUE(seen.insert(a.epoch()).second);
+}
+
+TEST(ErrorTest, EachCodeHasItsWordStatusAndSentence) {
+  EXPECT_EQ(to_word(Errc::no_such_channel), "no_such_channel");
+  EXPECT_EQ(http_status(Errc::no_such_channel), 404);
+  EXPECT_EQ(http_status(Errc::rate_limited), 429);
+  EXPECT_TRUE(worth_retrying(Errc::draining));
+  EXPECT_FALSE(worth_retrying(Errc::bad_filter));
+  EXPECT_FALSE(sentence(Errc::internal).empty());
+  EXPECT_EQ(static_cast<int>(CloseCode::too_slow), 4408);
+}
+
+TEST(LimitsTest, EveryDefaultLiesWithinItsBounds) {
+  const Limits limits;
+  for (const LimitInfo& l : all_limits()) {
+    EXPECT_LE(l.lowest, l.fallback) << l.name;
+    EXPECT_LE(l.fallback, l.highest) << l.name;
+    EXPECT_EQ(limits.*l.member, l.fallback) << l.name;
+  }
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,81 @@
+#include "routing/outbox.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/json.hpp"
+#include "support/ws_decode.hpp"
+
+namespace weir {
+namespace {
+
+std::string waiting(const Outbox& outbox) {
+  iovec parts[8];
+  std::string all;
+  for (std::size_t i = 0, n = outbox.gather(parts); i < n; ++i) all.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
+  return all;
+}
+
+TEST(OutboxTest, WhatIsSentInPiecesLeavesInOrder) {
+  Outbox outbox;
+  outbox.push(FramePtr(new Frame(std::string("abc"))));
+  outbox.push(FramePtr(new Frame(std::string("defg"))));
+  EXPECT_EQ(outbox.bytes(), 7U);
+  outbox.sent(2);
+  EXPECT_EQ(waiting(outbox), "cdefg");
+  outbox.sent(2);
+  EXPECT_EQ(waiting(outbox), "efg");
+  EXPECT_EQ(outbox.frames(), 1U);
+  outbox.sent(3);
+  EXPECT_TRUE(outbox.empty());
+  EXPECT_EQ(outbox.bytes(), 0U);
+}
+
+TEST(OutboxTest, DroppingKeepsTheFrameThatIsHalfSent) {
+  Outbox outbox;
+  outbox.push(FramePtr(new Frame(std::string("abc"))));
+  outbox.push(FramePtr(new Frame(std::string("def"))));
+  outbox.sent(1);
+  outbox.drop_unsent();
+  EXPECT_EQ(waiting(outbox), "bc");
+  EXPECT_EQ(outbox.bytes(), 2U);
+  outbox.sent(2);
+  outbox.push(FramePtr(new Frame(std::string("x"))));
+  outbox.drop_unsent();
+  EXPECT_TRUE(outbox.empty());
+}
+
+TEST(EventFrameTest, LiveAndReplayAreWholeFramesAtEverySizeOfHeader) {
+  for (const std::size_t edge : {std::size_t{126}, std::size_t{65536}})
+    for (std::size_t pad = edge > 400 ? edge - 300 : 0; pad < edge + 20; ++pad) {
+      Draft d;
+      d.event = "e";
+      d.id = "1";
+      d.key = "k";
+      d.data = "\"" + std::string(pad, 'x') + "\"";
+      const Event event("c", "k", 7, d);
+      for (const bool replay : {false, true}) {
+        const std::string bytes = replay ? event.replay_frame() : std::string(event.frame());
+        const auto frame = testing::decode_ws(bytes);
+        ASSERT_TRUE(frame && frame->size == bytes.size() && frame->opcode == 1) << pad;
+        if (pad % 50 != 0) continue;
+        json::Doc doc;
+        ASSERT_TRUE(doc.parse(frame->payload)) << pad;
+        ASSERT_EQ(doc.root().find("isReplay").boolean(), replay);
+        ASSERT_EQ(doc.root().find("data").raw(), d.data);
+      }
+      ASSERT_EQ(event.data(), d.data);
+      ASSERT_EQ(event.key(), "k");
+    }
+}
+
+TEST(WsHeaderTest, ThePayloadLengthTakesItsShortestForm) {
+  for (const std::size_t size : {0, 125, 126, 65535, 65536}) {
+    const std::string bytes = ws_frame(1, std::string(size, 'x'));
+    const auto frame = testing::decode_ws(bytes);
+    ASSERT_TRUE(frame) << size;
+    EXPECT_EQ(frame->payload.size(), size);
+  }
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,58 @@
+#include "routing/pattern.hpp"
+
+#include <gtest/gtest.h>
+
+namespace weir {
+namespace {
+
+Pattern p(std::string_view text) { return Pattern::parse(text).value(); }
+
+TEST(ChannelNameTest, TheRulesHoldToTheByte) {
+  for (const std::string& good : {std::string("a"), std::string("a/b"), std::string("session:42"), std::string("gr\xC3\xBC\xC3\x9F"), std::string(255, 'x')}) EXPECT_TRUE(check_channel_name(good)) << good;
+  for (const std::string& bad : {std::string(), std::string(256, 'x'), std::string("a b"), std::string("a\n"), std::string("a*"), std::string("{a"), std::string("a}"), std::string("/a"),
+                                 std::string("a/"), std::string("a//b"), std::string("\xFF"), std::string("a\x7F")})
+    EXPECT_FALSE(check_channel_name(bad)) << bad;
+}
+
+TEST(PatternTest, VariablesStandForPartOfOneSegment) {
+  EXPECT_TRUE(p("agents/{id}").matches("agents/7"));
+  EXPECT_FALSE(p("agents/{id}").matches("agents/7/x"));
+  EXPECT_FALSE(p("agents/{id}").matches("agents"));
+  EXPECT_TRUE(p("session:{id}").matches("session:42"));
+  EXPECT_FALSE(p("session:{id}").matches("session:"));
+  const auto v = p("{tenant}/logs/{file}.log").match("t1/logs/a.b.log");
+  ASSERT_TRUE(v);
+  EXPECT_EQ((*v)[0], (std::pair<std::string, std::string>("tenant", "t1")));
+  EXPECT_EQ((*v)[1], (std::pair<std::string, std::string>("file", "a.b")));
+}
+
+TEST(PatternTest, StarsStandForSegments) {
+  EXPECT_TRUE(p("logs/*").matches("logs/a"));
+  EXPECT_FALSE(p("logs/*").matches("logs/a/b"));
+  EXPECT_TRUE(p("logs/**").matches("logs/a/b"));
+  EXPECT_FALSE(p("logs/**").matches("logs"));
+  EXPECT_TRUE(p("**").matches("a/b"));
+}
+
+TEST(PatternTest, MistakesAreNamed) {
+  for (const char* text : {"", "a//b", "/a", "a/", "{a}/{a}", "{a}{b}", "{", "}", "{1a}", "{}", "a*", "**/a", "a b"}) EXPECT_FALSE(Pattern::parse(text)) << text;
+  EXPECT_FALSE(Pattern::parse_wildcard("a/{b}"));
+}
+
+TEST(PatternTest, AValueNeverAddsASegmentToAName) {
+  EXPECT_EQ(p("a/{x}").expand({{"x", "b/c d%"}}).value(), "a/b%2Fc%20d%");
+  EXPECT_FALSE(p("a/{x}").expand({}));
+  EXPECT_FALSE(p("a/{x}").expand({{"x", ""}}));
+  EXPECT_FALSE(p("a/{x}").expand({{"x", std::string(254, 'y')}}));
+}
+
+TEST(PatternTest, CoversOnlyWhatItCertainlyMatches) {
+  EXPECT_TRUE(p("**").covers(p("a/{b}")));
+  EXPECT_TRUE(p("a/*").covers(p("a/{x}")));
+  EXPECT_TRUE(p("a/{x}").covers(p("a/*")));
+  EXPECT_FALSE(p("a/x{b}").covers(p("a/*")));
+  EXPECT_FALSE(p("a/*").covers(p("a/**")));
+}
+
+}  // namespace
+}  // namespace weir
