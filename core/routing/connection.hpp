@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -25,6 +26,9 @@ class ConnectionPort {
   virtual void close(CloseCode code, std::string_view reason) = 0;
   virtual void read(bool go_on) = 0;  // stop or go on taking frames from the client
   virtual void ping() = 0;            // a WebSocket ping frame
+  // Gives what waits in the outbox to the socket now, if it takes any; calls nothing back. A burst within one turn must not make
+  // a reader that keeps up look like a slow one.
+  virtual void flush_early() {}
 };
 
 enum class PingStyle : std::uint8_t { frame, json, client_json };
@@ -76,8 +80,10 @@ struct Connection {
   std::uint32_t wheel_slot = 0, wheel_index = 0;
 
   std::vector<std::unique_ptr<Subscription>> subscriptions;
-  std::vector<Attachment*> attachments;  // owned by Subscribers; a handful for most, so a list is searched, not hashed
-  std::vector<Attachment*> waiting;      // those that read from history and wait for room in the outbox
+  std::unordered_map<std::uint64_t, Attachment*> attachments;  // by their channel's Feed::id; owned by Subscribers
+  std::vector<Attachment*> waiting;  // those that read from history and wait for room in the outbox
+  std::vector<Attachment*> queued;   // those that wait until fewer of this connection's attachments hold chunks of history
+  std::uint32_t fetching = 0;        // attachments that hold a chunk or have asked for one
   std::uint64_t delivered = 0, received = 0;
   void* user = nullptr;  // of whoever owns the port
 };

@@ -255,6 +255,9 @@ void Shard::act(Connection& c, const ClientFrame& frame) {
       return;
     }
     case Type::unsubscribe: {
+      for (const std::string& channel : frame.channels)  // all of them or none
+        if (std::none_of(c.subscriptions.begin(), c.subscriptions.end(), [&](const auto& s) { return s->text == channel; }))
+          return say_error(c, frame.id, fail(Errc::not_found, "no subscription to " + json::quoted(channel)));
       std::string list;
       for (const std::string& channel : frame.channels) {
         if (auto ok = subscribers_.unsubscribe(c, channel); !ok) return say_error(c, frame.id, ok.error());
@@ -267,9 +270,7 @@ void Shard::act(Connection& c, const ClientFrame& frame) {
     case Type::request: return say_error(c, frame.id, fail(Errc::no_such_method, "no method " + json::quoted(frame.method)));
     case Type::ack: return;  // every channel of this version is at most once: nothing waits for it
     case Type::subscriptions: {
-      std::string list = "{\"subscriptions\":[";
-      for (const auto& s : c.subscriptions) list += (list.back() == '[' ? "" : ",") + Subscribers::describe(c, *s);
-      return say(c, server_frame::ack(frame.id, list + "]}"));
+      return say(c, server_frame::ack(frame.id, "{\"subscriptions\":" + Subscribers::describe(c) + "}"));
     }
     case Type::ping: return say(c, server_frame::pong(frame.id));
     case Type::pong: return;
@@ -329,6 +330,7 @@ void Shard::authenticated(ConnectionId connection, const std::string& id, Result
     c->identity = std::move(*identity);
     c->authenticated = true;
     c->auth_until = 0;
+    subscribers_.reauthorize(*c);
     c->expires_at = c->identity.expires_at == 0 ? 0 : std::max<SteadyMs>(1, clock_.steady_ms() + (c->identity.expires_at - clock_.unix_ms()));
     unschedule(*c);
     schedule(*c);

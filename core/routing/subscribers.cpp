@@ -10,6 +10,8 @@ namespace weir {
 namespace {
 // How much of history lies in an outbox at a time: enough to keep a fast socket busy, little enough that live channels of the
 // same connection find room beside it, also where outbox_bytes is small.
+// How many of a connection's attachments may hold a chunk at a time: a thousand subscriptions must not pin a thousand chunks.
+constexpr std::uint32_t kFetchingMax = 4;
 std::size_t read_ahead(const Limits& limits) { return std::min<std::size_t>(256 * 1024, static_cast<std::size_t>(limits.outbox_bytes) / 4); }
 }  // namespace
 
@@ -21,6 +23,7 @@ struct Feed {
     const Filter* filter;  // the only grant's; null: everything. Several grants: see Attachment::grants
     bool several;
   };
+  std::uint64_t id = 0;
   std::string channel;
   const ChannelRoute* route = nullptr;
   std::string epoch;
@@ -29,7 +32,7 @@ struct Feed {
   // match a pattern: a Detach of ours may have crossed that. A Read settles it, because it asks for the events as well.
   bool sure = false;
   std::vector<Live> live;
-  std::size_t attachments = 0;
+  std::vector<Attachment*> attachments;
 };
 
 // The answer to one subscribe frame, put together from the answers of the channels' shards.
@@ -58,6 +61,7 @@ Subscribers::~Subscribers() = default;
 Feed& Subscribers::feed(std::string_view channel) {
   if (const auto found = feeds_.find(channel); found != feeds_.end()) return *found->second;
   auto made = std::make_unique<Feed>();
+  made->id = next_id_++;
   made->channel = channel;
   made->route = routes_->find(channel);
   WEIR_ASSERT(made->route != nullptr);  // whoever asks has looked before
@@ -65,9 +69,8 @@ Feed& Subscribers::feed(std::string_view channel) {
 }
 
 Attachment* Subscribers::find(Connection& connection, const Feed& feed) const {
-  for (Attachment* a : connection.attachments)
-    if (a->feed == &feed) return a;
-  return nullptr;
+  const auto found = connection.attachments.find(feed.id);
+  return found == connection.attachments.end() ? nullptr : found->second;
 }
 
 Attachment& Subscribers::attachment(Connection& connection, Feed& feed) {
@@ -76,44 +79,48 @@ Attachment& Subscribers::attachment(Connection& connection, Feed& feed) {
   made->id = next_id_++;
   made->connection = &connection;
   made->feed = &feed;
-  ++feed.attachments;
-  connection.attachments.push_back(made.get());
+  made->feed_index = static_cast<std::uint32_t>(feed.attachments.size());
+  feed.attachments.push_back(made.get());
+  connection.attachments.emplace(feed.id, made.get());
   return *attachments_.emplace(made->id, std::move(made)).first->second;
+}
+
+void Subscribers::refresh(Attachment& a) {
+  if (a.state != Attachment::State::live) return;
+  Feed::Live& live = a.feed->live[a.live_index];
+  live.several = a.grants.size() > 1;
+  live.filter = a.grants[0].filter.get();
 }
 
 void Subscribers::grant(Attachment& a, const Subscription& subscription, FilterPtr filter) {
   std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; });
   a.grants.push_back({&subscription, std::move(filter)});
-  if (a.state == Attachment::State::live) {
-    Feed::Live& live = a.feed->live[a.live_index];
-    live.several = a.grants.size() > 1;
-    live.filter = a.grants[0].filter.get();
-  }
+  refresh(a);
 }
 
 void Subscribers::revoke(Attachment& a, const Subscription& subscription) {
   std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; });
   if (a.grants.empty()) return remove(a);
-  if (a.state == Attachment::State::live) {
-    Feed::Live& live = a.feed->live[a.live_index];
-    live.several = a.grants.size() > 1;
-    live.filter = a.grants[0].filter.get();
-  }
+  refresh(a);
 }
 
 void Subscribers::remove(Attachment& a) {
   not_live(a);
+  forget_chunk(a);
   Connection& c = *a.connection;
-  std::erase(c.attachments, &a);
-  std::erase(c.waiting, &a);
   Feed& f = *a.feed;
-  --f.attachments;
+  c.attachments.erase(f.id);
+  if (a.waits) std::erase(c.waiting, &a);
+  if (a.queues) std::erase(c.queued, &a);
+  f.attachments[a.feed_index] = f.attachments.back();
+  f.attachments[a.feed_index]->feed_index = a.feed_index;
+  f.attachments.pop_back();
   attachments_.erase(a.id);
   drop_feed_if_unused(f);
 }
 
 void Subscribers::drop_feed_if_unused(Feed& f) {
-  if (f.attachments != 0) return;
+  if (!f.attachments.empty()) return;
   const std::string channel = f.channel;
   feeds_.erase(channel);
   port_.to_owner(channel, letter(mail::Detach{shard_, channel}));
@@ -175,6 +182,7 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
   group->id = id;
   group->many = many;
   ++connection.in_flight;
+  std::vector<std::shared_ptr<SubscribeGroup>> cancelled;
   for (std::size_t i = 0; i < channels.size(); ++i) {
     const std::string& name = channels[i];
     auto& list = connection.subscriptions;
@@ -207,7 +215,8 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
     }
     ++group->missing;
     Attachment& a = attachment(connection, feed(name));
-    cancel_request(a);  // an earlier frame for the same channel has no say any more
+    // An earlier frame for the same channel has no say any more.
+    if (auto earlier = cancel_request(a)) cancelled.push_back(std::move(earlier));
     FilterPtr both = Filter::both(mandatory[i], filter);
     grant(a, s, both);
     if (a.state == Attachment::State::live) a.at = a.feed->last;
@@ -218,6 +227,7 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
     a.request = next_id_++;
     port_.to_owner(name, letter(mail::Attach{shard_, a.id, a.request, name, replay, std::move(both)}));
   }
+  for (const auto& earlier : cancelled) finish(earlier);
   return {};
 }
 
@@ -236,13 +246,14 @@ void Subscribers::forget_chunk(Attachment& a) {
   a.chunk_gap.reset();
   a.picked_for = nullptr;
   a.read = 0;
+  fetched(a);
 }
 
 // The subscribe frame that this attachment is part of will not hear of it any more.
-void Subscribers::cancel_request(Attachment& a) {
-  if (a.state != Attachment::State::asked || !a.group) return;
-  const auto group = std::exchange(a.group, nullptr);
-  if (--group->missing == 0) finish(group);
+std::shared_ptr<SubscribeGroup> Subscribers::cancel_request(Attachment& a) {
+  if (a.state != Attachment::State::asked || !a.group) return nullptr;
+  auto group = std::exchange(a.group, nullptr);
+  return --group->missing == 0 ? group : nullptr;
 }
 
 void Subscribers::drop_subscription(Connection& connection, Subscription& subscription) {
@@ -258,12 +269,14 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
       port_.to_all_owners([&] { return letter(mail::Unwatch(request)); });
     }
   }
+  std::vector<std::shared_ptr<SubscribeGroup>> answered;
   std::vector<Attachment*> granted;
-  for (Attachment* a : connection.attachments)
+  for (const auto& [feed, a] : connection.attachments)
     if (std::any_of(a->grants.begin(), a->grants.end(), [&](const Grant& g) { return g.subscription == &subscription; })) granted.push_back(a);
   for (Attachment* a : granted) {
     const bool last_grant = a->grants.size() == 1, asked = a->state == Attachment::State::asked && !subscription.pattern;
-    if (asked) cancel_request(*a);
+    if (asked)
+      if (auto group = cancel_request(*a)) answered.push_back(std::move(group));
     if (!subscription.pattern) a->request = 0;  // an answer that has come, but is not told yet, is void
     if (a->picked_for == &subscription) forget_chunk(*a);
     revoke(*a, subscription);
@@ -274,6 +287,7 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
   }
   std::erase_if(connection.subscriptions, [&](const auto& s) { return s.get() == &subscription; });
   --subscriptions_;
+  for (const auto& group : answered) finish(group);
   if (cancelled) {
     cancelled->error = fail(Errc::not_found, "unsubscribed before it was answered");
     finish(cancelled);
@@ -281,7 +295,7 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
 }
 
 void Subscribers::closed(Connection& connection) {
-  for (Attachment* a : connection.attachments)
+  for (const auto& [feed, a] : connection.attachments)
     if (a->group) a->group->connection = nullptr;
   for (const auto& s : connection.subscriptions)
     if (const auto w = watches_.find(s->watch); s->watch != 0 && w != watches_.end() && w->second.group) w->second.group->connection = nullptr;
@@ -292,7 +306,7 @@ void Subscribers::closed(Connection& connection) {
 // Takes over what the channel's shard said about one attachment.
 void Subscribers::apply(Attachment& a, const Subscription& subscription, mail::Attached& answer) {
   Feed& f = *a.feed;
-  f.epoch = answer.epoch;
+  new_life(f, answer.epoch);
   advance(f, answer.head);
   const bool earlier_grants = a.grants.size() > 1 && a.placed;
   a.chunk_gap = std::move(answer.gap);
@@ -426,8 +440,10 @@ void Subscribers::watched(mail::Watched w) {
       for (Grant& g : a.grants)
         if (mine(g)) g.from = answer.start, g.head = answer.head;
     } else {
+      auto gap = std::exchange(a.chunk_gap, std::nullopt);  // of an exact subscribe that has not begun; it is still to be said
       forget_chunk(a);
       apply(a, *entry.subscription, answer);
+      if (gap && !a.chunk_gap) a.chunk_gap = std::move(gap);
     }
     hold(a, *group, {});
   }
@@ -509,6 +525,19 @@ void Subscribers::wait(Attachment& a) {
   a.connection->waiting.push_back(&a);
 }
 
+void Subscribers::fetched(Attachment& a) {
+  if (!a.fetches) return;
+  a.fetches = false;
+  Connection& c = *a.connection;
+  --c.fetching;
+  while (c.fetching < kFetchingMax && !c.queued.empty()) {
+    Attachment& next = *c.queued.front();
+    c.queued.erase(c.queued.begin());
+    next.queues = false;
+    if (next.state == Attachment::State::reading) go_on(next);
+  }
+}
+
 void Subscribers::go_on(Attachment& a) {
   Connection& c = *a.connection;
   Feed& f = *a.feed;
@@ -533,10 +562,40 @@ void Subscribers::go_on(Attachment& a) {
     a.chunk.clear();
     a.chunk_next = 0;
   }
-  if (a.at >= f.last && f.sure) return go_live(a);
-  if (c.outbox.bytes() >= read_ahead(limits_)) return wait(a);
+  if (a.at >= f.last && f.sure) {
+    go_live(a);
+    return fetched(a);
+  }
+  if (c.outbox.bytes() >= read_ahead(limits_)) {
+    fetched(a);
+    return wait(a);
+  }
+  if (!c.queued.empty()) fetched(a);  // others get their turn after each chunk
+  if (!a.fetches) {
+    if (c.fetching >= kFetchingMax) {
+      if (!a.queues) c.queued.push_back(&a);
+      a.queues = true;
+      return;
+    }
+    a.fetches = true;
+    ++c.fetching;
+  }
   a.read = next_id_++;
   port_.to_owner(f.channel, letter(mail::Read{shard_, a.id, a.read, f.channel, {f.epoch, a.at}}));
+}
+
+// The channel began anew at its owner; what we knew of its numbers is void for all who follow it.
+void Subscribers::new_life(Feed& f, const std::string& epoch) {
+  if (f.epoch == epoch) return;
+  const bool first = f.epoch.empty();
+  f.epoch = epoch;
+  if (first) return;
+  f.last = 0;
+  for (const auto& [id, a] : attachments_) {
+    if (a->feed != &f) continue;
+    a->at = 0;
+    for (Grant& g : a->grants) g.from = g.head = 0;
+  }
 }
 
 void Subscribers::chunk(mail::Chunk m) {
@@ -547,12 +606,7 @@ void Subscribers::chunk(mail::Chunk m) {
   a.read = 0;
   Feed& f = *a.feed;
   f.sure = true;
-  if (m.epoch != f.epoch) {  // the channel began a new life; what we knew of it is void
-    f.epoch = m.epoch;
-    f.last = 0;
-    a.at = 0;
-    for (Grant& g : a.grants) g.from = g.head = 0;
-  }
+  new_life(f, m.epoch);
   advance(f, m.head);
   a.chunk = std::move(m.events);
   a.chunk_next = 0;
@@ -589,6 +643,7 @@ void Subscribers::deliver(const EventPtr& event) {
       continue;
     }
     Connection& c = *live.connection;
+    if (c.outbox.bytes() + frame->bytes().size() > outbox_max && !c.outbox.empty()) c.port.flush_early();
     if (c.outbox.bytes() + frame->bytes().size() > outbox_max && !c.outbox.empty()) {
       Attachment& a = *live.attachment;
       ++counters_.overflows;
@@ -620,38 +675,72 @@ void Subscribers::say_gap(Connection& connection, std::string_view channel, cons
 void Subscribers::gap(const mail::GapNotice& g) {
   const auto found = feeds_.find(g.channel);
   if (found == feeds_.end()) return;
-  for (const auto& [id, a] : attachments_)
-    if (a->feed == found->second.get() && a->state != Attachment::State::asked) say_gap(*a->connection, g.channel, g.gap);
+  for (const Attachment* a : found->second->attachments)
+    if (a->state != Attachment::State::asked) say_gap(*a->connection, g.channel, g.gap);
 }
 
-std::string Subscribers::describe(const Connection& connection, const Subscription& subscription) {
-  std::string out = "{\"channel\":";
-  json::append_string(out, subscription.text);
-  FilterPtr filter = subscription.filter;
-  std::uint64_t channels = 0, behind = 0;
-  SequenceId at = 0;
-  std::string epoch;
-  for (const Attachment* a : connection.attachments)
-    for (const Grant& g : a->grants)
-      if (g.subscription == &subscription) {
-        ++channels;
-        const SequenceId here = a->state == Attachment::State::live ? a->feed->last : a->at;
-        behind += a->feed->last - std::min(a->feed->last, here);
-        if (!subscription.pattern) {
-          filter = g.filter;
-          epoch = a->feed->epoch;
-          at = here;
-        }
-      }
-  if (subscription.pattern) {
-    out += ",\"pattern\":true,\"channels\":" + std::to_string(channels);
-  } else {
-    out += ",\"epoch\":";
-    json::append_string(out, epoch);
-    out += ",\"sequenceId\":" + std::to_string(at);
+void Subscribers::reauthorize(Connection& connection) {
+  std::vector<std::string> lost;
+  std::vector<std::uint64_t> ids;
+  for (const auto& [feed, a] : connection.attachments) ids.push_back(a->id);
+  for (const std::uint64_t id : ids) {
+    const auto found = attachments_.find(id);
+    if (found == attachments_.end()) continue;
+    Attachment& a = *found->second;
+    std::vector<const Subscription*> not_any_more;
+    for (Grant& g : a.grants) {
+      auto filter = allowed(connection, *a.feed->route, a.feed->channel, g.subscription->filter);
+      if (filter) g.filter = std::move(*filter);
+      else if (g.subscription->pattern) not_any_more.push_back(g.subscription);
+      else lost.push_back(g.subscription->text);
+    }
+    refresh(a);
+    for (const Subscription* s : not_any_more) {
+      const bool last = a.grants.size() == 1;
+      revoke(a, *s);
+      if (last) break;  // it is gone
+    }
   }
-  out += ",\"behind\":" + std::to_string(behind) + ",\"filter\":" + (filter ? filter->text() : "null") + ",\"since\":\"" + iso8601(subscription.since) + "\"}";
-  return out;
+  for (const std::string& channel : lost) {
+    if (!unsubscribe(connection, channel)) continue;
+    port_.send(connection, text_frame(server_frame::error({}, fail(Errc::forbidden, "the new identity may not subscribe to " + json::quoted(channel) + "; that subscription has ended"))));
+  }
+}
+
+std::string Subscribers::describe(const Connection& connection) {
+  struct Summary {
+    std::uint64_t channels = 0, behind = 0;
+    SequenceId at = 0;
+    std::string_view epoch;
+    FilterPtr filter;
+  };
+  std::unordered_map<const Subscription*, Summary> summaries;
+  for (const auto& [feed, a] : connection.attachments)
+    for (const Grant& g : a->grants) {
+      Summary& s = summaries[g.subscription];
+      ++s.channels;
+      s.at = a->state == Attachment::State::live ? a->feed->last : a->at;
+      s.behind += a->feed->last - std::min(a->feed->last, s.at);
+      s.epoch = a->feed->epoch;
+      s.filter = g.filter;
+    }
+  std::string out = "[";
+  for (const auto& subscription : connection.subscriptions) {
+    const Summary& s = summaries[subscription.get()];
+    const FilterPtr& filter = subscription->pattern ? subscription->filter : s.filter;
+    if (out.size() > 1) out += ',';
+    out += "{\"channel\":";
+    json::append_string(out, subscription->text);
+    if (subscription->pattern) {
+      out += ",\"pattern\":true,\"channels\":" + std::to_string(s.channels);
+    } else {
+      out += ",\"epoch\":";
+      json::append_string(out, s.epoch);
+      out += ",\"sequenceId\":" + std::to_string(s.at);
+    }
+    out += ",\"behind\":" + std::to_string(s.behind) + ",\"filter\":" + (filter ? filter->text() : "null") + ",\"since\":\"" + iso8601(subscription->since) + "\"}";
+  }
+  return out + "]";
 }
 
 }  // namespace weir

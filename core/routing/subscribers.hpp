@@ -46,6 +46,8 @@ struct Attachment {
   std::uint64_t read = 0;        // the Read that is under way; 0: none
   std::uint32_t holds = 0;       // subscribe frames that have to be answered before it starts
   bool waits = false;            // stands in connection->waiting
+  bool queues = false;           // stands in connection->queued
+  bool fetches = false;          // counts in connection->fetching
   std::vector<Grant> grants;
   SequenceId at = 0;             // everything up to here was delivered or did not match
   std::vector<EventPtr> chunk;   // from history, not yet delivered from chunk_next on
@@ -55,6 +57,7 @@ struct Attachment {
   std::optional<Gap> chunk_gap;  // to be said before the chunk
   std::shared_ptr<SubscribeGroup> group;  // asked: the subscribe frame that waits for this channel's answer
   std::uint32_t live_index = 0;
+  std::uint32_t feed_index = 0;
 };
 
 struct SubscriberCounters {
@@ -81,6 +84,8 @@ class Subscribers {
                          const FilterPtr& filter, const ReplayRequest& replay);
   // Errors: not_found - there is no such subscription.
   Result<void> unsubscribe(Connection& connection, const std::string& channel);
+  // The identity has changed: what it may not see any more ends, and mandatory filters are made anew.
+  void reauthorize(Connection& connection);
   void closed(Connection& connection);
   // There is room in its outbox again.
   void drained(Connection& connection);
@@ -96,8 +101,8 @@ class Subscribers {
   const SubscriberCounters& counters() const { return counters_; }
   std::size_t attachments() const { return attachments_.size(); }
   std::size_t subscriptions() const { return subscriptions_; }
-  // For /subscriptions: f(connection, subscription, position of the channel it stands for).
-  static std::string describe(const Connection& connection, const Subscription& subscription);
+  // All subscriptions of a connection and how far each has come: a JSON list.
+  static std::string describe(const Connection& connection);
 
  private:
   struct WatchEntry {
@@ -115,13 +120,18 @@ class Subscribers {
   void drop_feed_if_unused(Feed& feed);
   void drop_subscription(Connection& connection, Subscription& subscription);
   static std::optional<FilterPtr> allowed(const Connection& connection, const ChannelRoute& route, std::string_view channel, const FilterPtr& own);
-  static void forget_chunk(Attachment& a);
-  void cancel_request(Attachment& a);
+  void forget_chunk(Attachment& a);
+  // Returns the frame that has to be answered now, if that was the last channel it waited for. The caller answers it once it is not
+  // walking over attachments any more: the answer may remove some.
+  [[nodiscard]] std::shared_ptr<SubscribeGroup> cancel_request(Attachment& a);
+  void refresh(Attachment& a);  // its grants have changed
+  void fetched(Attachment& a);  // it holds no chunk any more; another one may ask
   void apply(Attachment& a, const Subscription& subscription, mail::Attached& answer);
   static void pick(Attachment& a, const Subscription& subscription, std::vector<EventPtr> events);
   void hold(Attachment& a, SubscribeGroup& group, std::string answer);
   void finish(const std::shared_ptr<SubscribeGroup>& group);
   void advance(Feed& f, SequenceId head);
+  void new_life(Feed& f, const std::string& epoch);
   void go_on(Attachment& a);  // deliver what is there, ask for more, or go live
   void go_live(Attachment& a);
   void not_live(Attachment& a);

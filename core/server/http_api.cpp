@@ -391,9 +391,8 @@ void HttpApi::subscriptions(net::ExchangePtr exchange) {
       const Connection& c = client->connection();
       std::string out = "{\"clientId\":" + json::quoted(c.client_id) + ",\"peer\":" + json::quoted(c.peer) + ",\"endpoint\":" + json::quoted(c.endpoint.path) + ",\"subject\":" +
              (c.identity.subject.empty() ? "null" : json::quoted(c.identity.subject)) + ",\"since\":\"" + iso8601(c.opened_at) + "\",\"delivered\":" + std::to_string(c.delivered) +
-             ",\"received\":" + std::to_string(c.received) + ",\"outboxBytes\":" + std::to_string(c.outbox.bytes()) + ",\"subscriptions\":[";
-      for (const auto& s : c.subscriptions) out += (out.back() == '[' ? "" : ",") + Subscribers::describe(c, *s);
-      some.connections.push_back(out + "]}");
+             ",\"received\":" + std::to_string(c.received) + ",\"outboxBytes\":" + std::to_string(c.outbox.bytes()) + ",\"subscriptions\":" + Subscribers::describe(c);
+      some.connections.push_back(out + "}");
     }
     return some;
   }, [exchange, limit](const std::vector<Some>& shards) {
