@@ -264,7 +264,10 @@ void Channels::detach(const mail::Detach& request) {
 
 void Channels::read(mail::Read request) {
   auto channel = open(request.channel);
-  if (!channel) return;  // only when the limit of channels is reached and the channel was let go: nothing is left to read
+  if (!channel) {  // it was let go before our interest was known here, and there is no room to open it again
+    return port_.to_subscribers(request.from, letter(mail::Chunk{request.attachment, request.read, request.channel, request.since.epoch, {},
+                                                                 request.since.sequence_id, request.since.sequence_id, {}, channel.error()}));
+  }
   ChannelLog& log = (*channel)->log();
   log.prune(clock_.steady_ms());  // before the gap is measured: what leaves while reading would not be said
   (*channel)->interest(request.from);

@@ -78,6 +78,7 @@ struct Chunk {
   std::vector<EventPtr> events;
   SequenceId upto, head;
   std::optional<Gap> gap;
+  std::optional<Error> error{};  // the channel was let go and can't be opened again
 };
 struct Watched {
   std::uint64_t watch;

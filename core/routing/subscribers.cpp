@@ -243,6 +243,7 @@ Result<void> Subscribers::unsubscribe(Connection& connection, const std::string&
 void Subscribers::forget_chunk(Attachment& a) {
   a.chunk.clear();
   a.chunk_next = 0;
+  a.chunked = false;
   a.chunk_gap.reset();
   a.picked_for = nullptr;
   a.read = 0;
@@ -323,6 +324,7 @@ void Subscribers::apply(Attachment& a, const Subscription& subscription, mail::A
 void Subscribers::pick(Attachment& a, const Subscription& subscription, std::vector<EventPtr> events) {
   a.chunk = std::move(events);
   a.chunk_next = 0;
+  a.chunked = true;
   a.chunk_upto = 0;
   a.picked_for = &subscription;
 }
@@ -423,7 +425,7 @@ void Subscribers::watched(mail::Watched w) {
     group->channels += known ? 0 : 1;
     group->replayed += answer.replayed;
     if (a.state == Attachment::State::asked && a.group) {  // an exact subscribe is on its way; it starts both, and must not start too late for this one
-      if (f.epoch.empty()) f.epoch = answer.epoch;
+      new_life(f, answer.epoch);
       advance(f, answer.head);
       a.at = by_other_patterns ? std::min(a.at, answer.start) : answer.start;
       a.placed = true;
@@ -436,6 +438,7 @@ void Subscribers::watched(mail::Watched w) {
     if (a.state == Attachment::State::live) a.at = f.last;
     not_live(a);
     if (!mine_alone && answer.replayed == 0) {  // nothing new to replay: go on where it is
+      new_life(f, answer.epoch);
       advance(f, answer.head);
       for (Grant& g : a.grants)
         if (mine(g)) g.from = answer.start, g.head = answer.head;
@@ -457,7 +460,7 @@ void Subscribers::watched(mail::Watched w) {
 void Subscribers::opened(const mail::ChannelOpened& o) {
   if (routes_->find(o.channel) == nullptr) return;
   Feed& f = feed(o.channel);
-  if (f.epoch.empty()) f.epoch = o.epoch;
+  new_life(f, o.epoch);
   for (const auto& [pattern, ids] : watch_ids_) {
     if (ids.empty() || !watches_.at(ids[0]).subscription->pattern->matches(o.channel)) continue;
     for (const std::uint64_t id : ids) {
@@ -506,6 +509,7 @@ void Subscribers::behind(const mail::Behind& b) {
 void Subscribers::go_live(Attachment& a) {
   a.state = Attachment::State::live;
   a.chunk = {};
+  a.chunked = false;
   a.live_index = static_cast<std::uint32_t>(a.feed->live.size());
   a.feed->live.push_back({&a, a.connection, a.grants[0].filter.get(), a.grants.size() > 1});
 }
@@ -543,7 +547,11 @@ void Subscribers::go_on(Attachment& a) {
   Feed& f = *a.feed;
   a.state = Attachment::State::reading;
   if (a.read != 0 || c.closing) return;
-  if (a.chunk_gap) say_gap(c, f.channel, *std::exchange(a.chunk_gap, std::nullopt));
+  if (a.chunk_gap) {
+    const Gap gap = *std::exchange(a.chunk_gap, std::nullopt);
+    if (gap.from != 0 && gap.from <= a.at + 1) a.at = std::max(a.at, gap.to);  // said once, whatever becomes of the chunk
+    say_gap(c, f.channel, gap);
+  }
   while (a.chunk_next < a.chunk.size()) {
     if (c.outbox.bytes() >= read_ahead(limits_)) return wait(a);
     const EventPtr& event = a.chunk[a.chunk_next++];
@@ -556,7 +564,8 @@ void Subscribers::go_on(Attachment& a) {
     }
     a.at = std::max(a.at, std::min(id, a.chunk_upto));
   }
-  if (!a.chunk.empty()) {
+  if (a.chunked) {
+    a.chunked = false;
     a.at = std::max(a.at, a.chunk_upto);
     a.picked_for = nullptr;
     a.chunk.clear();
@@ -587,15 +596,16 @@ void Subscribers::go_on(Attachment& a) {
 // The channel began anew at its owner; what we knew of its numbers is void for all who follow it.
 void Subscribers::new_life(Feed& f, const std::string& epoch) {
   if (f.epoch == epoch) return;
-  const bool first = f.epoch.empty();
   f.epoch = epoch;
-  if (first) return;
-  f.last = 0;
-  for (const auto& [id, a] : attachments_) {
-    if (a->feed != &f) continue;
+  f.last = 0;  // also when nothing was known yet: what came by then may have been of an earlier life, and an answer says how far this one is
+  std::vector<Attachment*> were_live;
+  for (const Feed::Live& live : f.live) were_live.push_back(live.attachment);
+  for (Attachment* a : were_live) not_live(*a);
+  for (Attachment* a : f.attachments) {
     a->at = 0;
     for (Grant& g : a->grants) g.from = g.head = 0;
   }
+  for (Attachment* a : were_live) go_on(*a);
 }
 
 void Subscribers::chunk(mail::Chunk m) {
@@ -605,13 +615,29 @@ void Subscribers::chunk(mail::Chunk m) {
   if (a.read == 0 || a.read != m.read) return;
   a.read = 0;
   Feed& f = *a.feed;
+  if (m.error) {
+    // A pattern attaches anew when the channel is opened again; a subscription by name has to be asked for again, and is told so.
+    Connection& c = *a.connection;
+    const std::string channel = f.channel;
+    std::vector<const Subscription*> by_pattern;
+    bool by_name = false;
+    for (const Grant& g : a.grants) {
+      if (g.subscription->pattern) by_pattern.push_back(g.subscription);
+      else by_name = true;
+    }
+    if (by_name) port_.send(c, text_frame(server_frame::error({}, *m.error)));
+    if (by_name) (void)unsubscribe(c, channel);
+    for (const Subscription* s : by_pattern)
+      if (const auto still = attachments_.find(m.attachment); still != attachments_.end()) revoke(*still->second, *s);
+    return;
+  }
   f.sure = true;
   new_life(f, m.epoch);
   advance(f, m.head);
   a.chunk = std::move(m.events);
   a.chunk_next = 0;
   a.chunk_upto = m.upto;
-  if (a.chunk.empty()) a.at = std::max(a.at, m.upto);
+  a.chunked = true;
   a.chunk_gap = std::move(m.gap);
   if (a.state == Attachment::State::reading) go_on(a);
 }

@@ -52,6 +52,7 @@ struct Attachment {
   SequenceId at = 0;             // everything up to here was delivered or did not match
   std::vector<EventPtr> chunk;   // from history, not yet delivered from chunk_next on
   std::size_t chunk_next = 0;
+  bool chunked = false;          // there is a chunk, maybe an empty one; `at` moves only as it is delivered
   SequenceId chunk_upto = 0;
   const Subscription* picked_for = nullptr;  // the chunk is what "last" picked for it; `at` does not count by these
   std::optional<Gap> chunk_gap;  // to be said before the chunk
