@@ -265,7 +265,7 @@ class BeastListener final : public Listener {
       const auto remote = socket.remote_endpoint(ec);
       if (!ec) {
         std::string peer = remote.address().to_string();
-        asio::post(loops_[turn]->impl().io, [this, turn, peer = std::move(peer), s = std::move(socket), shared = shared_, loop = loops_[turn]]() mutable {
+        asio::post(loops_[turn]->impl().io, [turn, peer = std::move(peer), s = std::move(socket), shared = shared_, loop = loops_[turn]]() mutable {
           std::make_shared<HttpConnection>(std::move(s), std::move(peer), turn, *loop, std::move(shared))->start();
         });
       }

@@ -123,7 +123,8 @@ class BeastClient final : public WsClient {
     ws_.async_read(buffer_, [this](error_code ec, std::size_t) {
       if (ec) {
         closed_ = Closed{};
-        if (ec == websocket::error::closed) closed_ = Closed{static_cast<std::uint16_t>(ws_.reason().code), std::string(ws_.reason().reason.c_str())};
+        // Once a close frame has come, how the socket ended behind it does not matter.
+        if (ec == websocket::error::closed || ws_.reason().code != websocket::close_code::none) closed_ = Closed{static_cast<std::uint16_t>(ws_.reason().code), std::string(ws_.reason().reason.c_str())};
         return;
       }
       messages_.push_back(beast::buffers_to_string(buffer_.data()));

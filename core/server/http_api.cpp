@@ -342,7 +342,7 @@ void HttpApi::stats(net::ExchangePtr exchange) {
       const InstanceCounters c = view.instance->counters();
       plugins += "{\"name\":" + json::quoted(view.plugin->entry->name) + ",\"emitted\":" + std::to_string(c.emitted) + ",\"accepted\":" + std::to_string(c.accepted) +
                  ",\"refusedFull\":" + std::to_string(c.refused_full) + ",\"refusedInvalid\":" + std::to_string(c.refused_invalid) + ",\"misbehaved\":" + std::to_string(c.misbehaved);
-      if (view.plugin->is_source) {
+      if (dynamic_cast<const SourceInstance*>(view.instance) != nullptr) {
         const auto in = hub_.ingress().counters(view.plugin->entry->name);
         plugins += ",\"unrouted\":" + std::to_string(in.unrouted) + ",\"inFlight\":" + std::to_string(in.in_flight) + ",\"pauses\":" + std::to_string(in.pauses);
       }

@@ -69,6 +69,11 @@ std::string Hub::address() const { return listener_->address(); }
 
 Result<void> Hub::make_plugins() {
   const Limits& limits = setup_->manifest.limits;
+  const auto asked = [this](const std::string& name) {
+    const auto among = [&](const std::vector<std::string>& list) { return std::find(list.begin(), list.end(), name) != list.end(); };
+    const Manifest& m = setup_->manifest;
+    return among(m.api_auth) || std::any_of(m.endpoints.begin(), m.endpoints.end(), [&](const EndpointEntry& e) { return among(e.auth); });
+  };
   EventBounds bounds;
   bounds.data_max = static_cast<std::uint64_t>(limits.data_bytes);
   for (std::size_t i = 0; i < setup_->plugins.size(); ++i) {
@@ -78,7 +83,7 @@ Result<void> Hub::make_plugins() {
       const tree::Problem problem{p.entry->config.nearest(pointer).place, "plugin \"" + p.entry->name + "\": " + e.message};
       return fail(Errc::bad_request, problem.text());
     };
-    if (p.is_source) {
+    if (!p.is_auth || (p.is_source && !asked(p.entry->name))) {  // one that can be both is what the manifest uses it as
       ingress_.add(p.entry->name, setup_->source_routes[i]);
       auto made = SourceInstance::create(p.entry->name, p.library, p.config_json, ingress_, bounds, &pointer);
       if (!made) return refused(made.error());

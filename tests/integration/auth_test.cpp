@@ -71,5 +71,42 @@ TEST_F(AuthTest, TheAdminPagesAskWhoIsThere) {
   EXPECT_TRUE(stranger == 401 || stranger == 403) << stranger;
 }
 
+// Symptom: a second authentication, by frame, showed the provider an empty request where the first was by handshake.
+TEST_F(AuthTest, AnAuthFrameShowsTheProviderTheHandshakeAgain) {
+  start(kManifest);
+  Client c = connect("/ws");
+  c.next();
+  const Json ack = c.ask({{"type", "auth"}, {"id", 1}, {"token", "any"}});
+  EXPECT_EQ(ack["type"], "ack") << ack;
+  EXPECT_EQ(ack["data"]["identity"]["subject"], "tester");
+}
+
+// Symptom: with auth, a page of any name that points to this machine was of the same host, and `dev` asks for no credential.
+TEST_F(AuthTest, ThePagesOfTheSameHostAreThoseOfTheHubsOwnNames) {
+  start(kManifest);
+  const auto refused = try_connect("/ws", {{"Origin", "http://evil.example"}, {"Host", "evil.example"}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::forbidden);
+  EXPECT_TRUE(try_connect("/ws", {{"Origin", "http://127.0.0.1"}, {"Host", "127.0.0.1"}}));
+  start("hosts = [\"evil.example\"]\n" + std::string(kManifest));
+  EXPECT_TRUE(try_connect("/ws", {{"Origin", "http://evil.example"}, {"Host", "evil.example"}}));
+  EXPECT_FALSE(try_connect("/ws", {{"Origin", "http://other.example"}, {"Host", "evil.example"}}));
+}
+
+TEST_F(AuthTest, WhatWaysToAskThereAreAdminsAreAskedByTheHubsOwnName) {
+  start("[[plugin]]\nname = \"local\"\nlibrary = \"dev\"\n[[endpoint]]\npath = \"/ws\"\nauth = [\"local\"]\n[[channel]]\npattern = \"**\"\n");
+  EXPECT_EQ(http("GET", "/stats").status, 200);
+  EXPECT_NE(raw("GET /stats HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").find(" 403 "), std::string::npos);
+}
+
+// Symptom: a key that was revoked between the provider's answer and the open connection stayed in.
+TEST_F(AuthTest, AKeyThatIsRevokedWhileItsConnectionOpensIsClosedAllTheSame) {
+  start("[[plugin]]\nname = \"door\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"auth: revokes\" }\n[[endpoint]]\npath = \"/ws\"\nauth = [\"door\"]\n[[channel]]\npattern = \"**\"\n");
+  Client c = connect();
+  const auto closed = c.end();
+  EXPECT_EQ(closed.code, 4401);
+  EXPECT_EQ(closed.reason, "gone");
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -51,7 +51,8 @@ TEST_F(DrainTest, AHubWithOpenConnectionsCanBeDestroyed) {
   a.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "**"}});
   b.ask({{"type", "subscribe"}, {"id", 1}, {"channels", {"x", "y", "z"}}});
   stop();
-  EXPECT_NE(a.end().code, 1000);
+  EXPECT_EQ(a.end().code, 1001);
+  EXPECT_EQ(b.end().code, 1001);
 }
 
 // Symptom: a hub that ended while /stats or a publication was being answered touched freed memory: the answer waited on one
@@ -74,6 +75,31 @@ TEST_F(DrainTest, AHubCanBeDestroyedWhileItAnswers) {
     stop();
     for (auto& a : asking) a->read_all();
   }
+}
+
+// Symptom: sources were stopped one after the other, five seconds each, before any client was told; auth providers after that.
+TEST_F(DrainTest, PluginsThatDoNotStopTakeNoTimeFromTheClients) {
+  std::string manifest = "[drain]\ntimeout = \"1s\"\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n[[endpoint]]\npath = \"/asked\"\nauth = [\"hanging4\"]\n";
+  for (int i = 0; i < 5; ++i) manifest += "[[plugin]]\nname = \"hanging" + std::to_string(i) + "\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"stop: hangs\" }\n";
+  start(manifest);
+  Client c = connect();
+  c.next();
+  auto clean = std::async(std::launch::async, [&] { return hub().drain([] { return false; }); });
+  EXPECT_EQ(c.next("closing")["data"]["code"], 1001);
+  EXPECT_EQ(c.end().code, 1001);
+  EXPECT_FALSE(clean.get());
+  EXPECT_TRUE(hub().left_behind());
+}
+
+// Symptom: a client whose upgrade was under way when the hub began to drain came in and was never told to go.
+TEST_F(DrainTest, AnUpgradeThatIsUnderWayIsRefused) {
+  start("[[plugin]]\nname = \"door\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"auth: never\" }\n[[endpoint]]\npath = \"/ws\"\nauth = [\"door\"]\n[[channel]]\npattern = \"**\"\n");
+  RawSocket c(port());
+  ASSERT_TRUE(c.say_all("GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+  ASSERT_EQ(http("GET", "/ready").status, 200);
+  EXPECT_TRUE(hub().drain([] { return false; }));
+  const std::string answer = c.read_all();
+  EXPECT_TRUE(answer.empty() || answer.find("HTTP/1.1 503") != std::string::npos) << answer;
 }
 
 }  // namespace

@@ -93,7 +93,7 @@ TEST_F(HttpTest, GarbageOnThePortIsAnsweredOrClosedAndTheHubGoesOn) {
   raw("GET / HTTP/9.9\r\n\r\n");
   EXPECT_NE(raw("GET /health HTTP/1.1\r\nhost: x\r\n" + std::string(20000, 'a') + ": b\r\n\r\n").find(" 431 "), std::string::npos);
   raw(std::string(1000, '\0'));
-  EXPECT_NE(raw("GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 12\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n").find("HTTP/1.1 4"), std::string::npos);
+  EXPECT_NE(raw("GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade, close\r\nsec-websocket-version: 12\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n").find("HTTP/1.1 4"), std::string::npos);
   EXPECT_EQ(http("GET", "/health").status, 200);
 }
 
@@ -104,6 +104,102 @@ TEST_F(HttpTest, OneConnectionServesManyRequestsEvenWhenTheyComeTogether) {
   std::size_t count = 0;
   for (std::size_t at = answer.find("HTTP/1.1 200"); at != std::string::npos; at = answer.find("HTTP/1.1 200", at + 1)) ++count;
   EXPECT_EQ(count, 3U) << answer;
+}
+
+// Symptom: a page of a domain that points to 127.0.0.1 could read /stats and publish, as one of the same host.
+TEST_F(HttpTest, AHostThatIsNotTheHubsIsRefusedByAllButHealth) {
+  begin();
+  const auto with_host = [&](const std::string& method, const std::string& path, const std::string& host, const std::string& body = {}) {
+    return raw(method + " " + path + " HTTP/1.1\r\nhost: " + host + "\r\nconnection: close\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  };
+  const std::string event = R"({"event":"x"})";
+  for (const char* host : {"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "[::2]", ""}) {
+    const std::string refused = with_host("GET", "/stats", host);
+    EXPECT_NE(refused.find(" 403 "), std::string::npos) << host;
+    EXPECT_NE(refused.find("hosts = ["), std::string::npos) << refused;
+    EXPECT_NE(with_host("GET", "/subscriptions", host).find(" 403 "), std::string::npos) << host;
+    EXPECT_NE(with_host("POST", "/api/v1/channels/agents/7/events", host, event).find(" 403 "), std::string::npos) << host;
+    EXPECT_NE(with_host("GET", "/health", host).find(" 200 "), std::string::npos) << host;
+    EXPECT_NE(with_host("GET", "/ready", host).find(" 200 "), std::string::npos) << host;
+  }
+  for (const char* host : {"localhost", "hub.localhost:8080", "127.0.0.1", "[::1]:8080", "LOCALHOST"}) EXPECT_NE(with_host("GET", "/stats", host).find(" 200 "), std::string::npos) << host;
+}
+
+TEST_F(HttpTest, HostsOfTheManifestAreTheHubs) {
+  start("hosts = [\"Hub.example.com\"]\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"agents/{id}\"\n");
+  EXPECT_NE(raw("GET /stats HTTP/1.1\r\nhost: hub.EXAMPLE.com:443\r\nconnection: close\r\n\r\n").find(" 200 "), std::string::npos);
+  EXPECT_NE(raw("GET /stats HTTP/1.1\r\nhost: other.example.com\r\nconnection: close\r\n\r\n").find(" 403 "), std::string::npos);
+}
+
+// Symptom: curl waited a second before it sent a body of more than a MiB.
+TEST_F(HttpTest, AClientThatAsksWhetherToGoOnIsAnsweredBeforeItsBody) {
+  begin("[limits]\ndata_bytes = 1000\n");
+  RawSocket c(port());
+  const std::string body = R"({"event":"x"})";
+  const auto head = [](std::size_t size) {
+    return "POST /api/v1/channels/agents/7/events HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: 100-Continue\r\ncontent-length: " + std::to_string(size) + "\r\n\r\n";
+  };
+  ASSERT_TRUE(c.say_all(head(body.size())));
+  EXPECT_EQ(c.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  ASSERT_TRUE(c.say_all(body));
+  EXPECT_NE(c.read_until("\"sequenceId\":1").find("200 OK"), std::string::npos);
+  ASSERT_TRUE(c.say_all(head(10'000'000)));
+  EXPECT_NE(c.read_all().find("HTTP/1.1 413"), std::string::npos);
+  EXPECT_TRUE(c.ended());
+}
+
+// Symptom: such handshakes were answered by the WebSocket library, without a word of ours, after auth and limits.
+TEST_F(HttpTest, HandshakesThatAreWrongAreAnsweredInWords) {
+  begin();
+  const auto handshake = [&](const std::string& headers) {
+    return raw("GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n" + headers + "\r\n");
+  };
+  const std::string key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  for (const std::string& version : {std::string("sec-websocket-version: 12\r\n"), std::string()}) {
+    const std::string answer = handshake(version + key);
+    EXPECT_NE(answer.find("HTTP/1.1 426"), std::string::npos) << answer;
+    EXPECT_NE(answer.find("sec-websocket-version: 13\r\n"), std::string::npos) << answer;
+    EXPECT_NE(answer.find("{\"error\":{\"code\":\"bad_request\""), std::string::npos) << answer;
+  }
+  for (const char* wrong : {"", "sec-websocket-key: \r\n", "sec-websocket-key: short==\r\n", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=!\r\n", "sec-websocket-key: dGhl#HNhbXBsZSBub25jZQ==\r\n"}) {
+    const std::string answer = handshake(std::string("sec-websocket-version: 13\r\n") + wrong);
+    EXPECT_NE(answer.find("HTTP/1.1 400"), std::string::npos) << answer;
+    EXPECT_NE(answer.find("sec-websocket-key"), std::string::npos) << answer;
+  }
+}
+
+TEST_F(HttpTest, SubscriptionsSayThatThereAreMore) {
+  begin();
+  std::vector<Client> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.push_back(connect());
+    clients.back().next();
+  }
+  Json all = http("GET", "/subscriptions").json();
+  EXPECT_EQ(all["connections"].size(), 5U);
+  EXPECT_EQ(all["truncated"], false);
+  for (const std::size_t limit : {0U, 2U, 5U}) {
+    const Json some = http("GET", "/subscriptions?limit=" + std::to_string(limit)).json();
+    EXPECT_EQ(some["connections"].size(), limit);
+    EXPECT_EQ(some["total"], 5);
+    EXPECT_EQ(some["truncated"], limit != 5);
+  }
+  for (const char* wrong : {"x", "-1", "", "100001", "5x"}) EXPECT_EQ(http("GET", std::string("/subscriptions?limit=") + wrong).status, 400) << wrong;
+}
+
+// Symptom: an address that only opened sockets, and never said anything, was not counted.
+TEST_F(HttpTest, AnAddressIsCountedFromItsFirstSocketOn) {
+  begin("[limits]\nconnections_per_address = 3\n");
+  {
+    Client client = connect();
+    client.next();
+    RawSocket silent(port()), another(port());
+    ASSERT_TRUE(wait_until([&] {
+      const std::string answer = raw("GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+      return answer.find("HTTP/1.1 429") != std::string::npos && answer.find("connections_per_address") != std::string::npos;
+    }));
+  }
+  EXPECT_TRUE(wait_until([&] { return http("GET", "/ready").status == 200; }));
 }
 
 }  // namespace

@@ -129,7 +129,7 @@ void HubTest::write(const std::string& name, const std::string& text, bool appen
 }
 
 void HubTest::start(const std::string& manifest) {
-  write("hub.toml", "listen = \"127.0.0.1:0\"\nthreads = 2\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\"]\n" + manifest);
+  write("hub.toml", "listen = \"127.0.0.1:0\"\nthreads = 2\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\", \"" WEIR_BINARY_DIR "/lib/weir-tests\"]\n" + manifest);
   LoadOptions options;
   options.scripts_folder = WEIR_SOURCE_DIR "/scripts";
   SetupResult result = set_up(folder_ + "/hub.toml", options);
@@ -143,7 +143,7 @@ void HubTest::start(const std::string& manifest) {
 }
 
 std::string HubTest::problems(const std::string& manifest) {
-  write("hub.toml", "listen = \"127.0.0.1:0\"\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\"]\n" + manifest);
+  write("hub.toml", "listen = \"127.0.0.1:0\"\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\", \"" WEIR_BINARY_DIR "/lib/weir-tests\"]\n" + manifest);
   LoadOptions options;
   options.scripts_folder = WEIR_SOURCE_DIR "/scripts";
   SetupResult result = set_up(folder_ + "/hub.toml", options);
