@@ -144,25 +144,11 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
   void flush() override {
     flush_posted_ = false;
     if (writing_ || outbox_ == nullptr || gone_) return;
-    iovec parts[kPartsMax];
-    while (!outbox_->empty()) {
-      msghdr message{};
-      message.msg_iov = parts;
-      message.msg_iovlen = outbox_->gather(parts);
-      const ssize_t n = ::sendmsg(socket().native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-        writing_ = true;
-        socket().async_wait(tcp::socket::wait_write, [self = shared_from_this()](error_code ec) {
-          self->writing_ = false;
-          if (!ec) self->flush();
-        });
-        return after_flush();
-      }
-      if (n < 0) return fail_now();
-      outbox_->sent(static_cast<std::size_t>(n));
-    }
-    after_flush();
+    if (send_now()) after_flush();
+  }
+
+  void flush_early() override {
+    if (!writing_ && outbox_ != nullptr && !gone_) send_now();
   }
 
   void close(CloseCode code, std::string_view reason) override {
@@ -239,6 +225,32 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     buffer_.consume(buffer_.size());
     if (buffer_.capacity() > 16 * 1024) buffer_.shrink_to_fit();
     read_next();
+  }
+
+  // Gives the socket what it takes of the outbox; the rest follows when it is writable. False: the connection is broken.
+  bool send_now() {
+    iovec parts[kPartsMax];
+    while (!outbox_->empty()) {
+      msghdr message{};
+      message.msg_iov = parts;
+      message.msg_iovlen = outbox_->gather(parts);
+      const ssize_t n = ::sendmsg(socket().native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        writing_ = true;
+        socket().async_wait(tcp::socket::wait_write, [self = shared_from_this()](error_code ec) {
+          self->writing_ = false;
+          if (!ec) self->flush();
+        });
+        return true;
+      }
+      if (n < 0) {
+        fail_now();
+        return false;
+      }
+      outbox_->sent(static_cast<std::size_t>(n));
+    }
+    return true;
   }
 
   void after_flush() {

@@ -132,12 +132,14 @@ void Instance::start() {
       // A plugin that has nothing to connect to need not say that it runs.
       if (const auto now = border_->status(); now.state == InstanceState::starting && now.reason.empty())
         border_->set_state(InstanceState::running, "");
+      start_returned_ = true;
       return;
     }
     if (!is_error(status)) border_->misbehaving("start() returned the status " + std::to_string(status));
     const std::string why = said(error, status);
     border_->set_state(InstanceState::failed, why);
     log::error(name_, "could not start: " + why);
+    start_returned_ = true;
   });
 }
 

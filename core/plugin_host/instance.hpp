@@ -4,6 +4,7 @@
 // A stop() that takes longer than kStopMs is given up: the thread and the instance are left behind, the hub goes on.
 // Threads: create(), start(), stop() and the end of an instance are [main]; the rest as it says.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -61,6 +62,8 @@ class Instance {
 
   // Lets the plugin's start() run and returns at once; status() tells how it went.
   void start();
+  // Whether the plugin's start() has returned, well or not. [any]
+  bool start_returned() const { return start_returned_; }
   // Lets the plugin's stop() and destroy() run and waits. After it no callback of this instance comes any more.
   // False: it took longer than `deadline_ms` and was left behind.
   bool stop(std::int64_t deadline_ms = kStopMs);
@@ -96,6 +99,7 @@ class Instance {
 
  private:
   Calls calls_{};
+  std::atomic<bool> start_returned_{false};
   bool ended_ = false;    // [main] stop() ran
   bool left_behind_ = false;
 };

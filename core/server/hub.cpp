@@ -11,6 +11,7 @@
 
 namespace weir {
 namespace {
+constexpr std::int64_t kStartMs = 2'000;
 constexpr std::int64_t kPollMs = 5;  // how often drain() looks whether all have left
 constexpr std::int64_t kAuthStopMs = 500;  // what auth providers have at least, however long the rest took
 constexpr std::int64_t kReconnectMinMs = 500, kReconnectMaxMs = 5000;
@@ -101,6 +102,23 @@ Result<void> Hub::make_plugins() {
   return {};
 }
 
+// A hub says that it is ready when its plugins have begun: a key file that is not there is found now, by whoever starts the hub,
+// and not by the first client. One that takes its time (or whose upstream is away, which it says itself) is not waited for longer.
+Result<void> Hub::start_plugins() {
+  for (const PluginView& view : views_) const_cast<Instance*>(view.instance)->start();
+  const SteadyMs end = system_clock().steady_ms() + kStartMs;
+  for (const PluginView& view : views_) {
+    while (!view.instance->start_returned() && system_clock().steady_ms() < end) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (!view.instance->start_returned()) log::warn("hub", "a plugin takes long to start", {{"plugin", view.instance->name()}});
+    const InstanceStatus status = view.instance->status();
+    if (view.instance->start_returned() && status.state == InstanceState::failed) {
+      const tree::Problem problem{view.plugin->entry->place, "plugin \"" + view.instance->name() + "\" could not start: " + status.reason};
+      return fail(Errc::bad_request, problem.text());
+    }
+  }
+  return {};
+}
+
 Result<void> Hub::start() {
   const Manifest& m = setup_->manifest;
   started_at_ = system_clock().unix_ms();
@@ -124,9 +142,8 @@ Result<void> Hub::start() {
                                       [this](std::string_view peer) { return admit(peer); });
   if (!listener) return listener.error();
   listener_ = std::move(*listener);
-  for (auto& s : shards_) s->start();
-  for (const auto& instance : authenticator_.instances()) instance->start();
-  for (const auto& source : sources_) source->start();
+  if (auto ok = start_plugins(); !ok) return ok;
+  for (auto& s : shards_) s->start();  // from here on the listener takes connections; until now they wait in the kernel
   ready_ = true;
   log::info("hub", "ready", {{"address", address()}, {"shards", count}, {"plugins", setup_->plugins.size()}, {"channels", m.channels.size()}, {"rules", m.rules.size()}});
   return {};

@@ -53,6 +53,7 @@ class Hub {
 
  private:
   Result<void> make_plugins();
+  Result<void> start_plugins();
   void authenticate(ShardHost& host, Connection& connection, std::string token, std::string id);
   void revoke(const std::string& provider, std::string_view key, std::string_view reason);
   Result<std::unique_ptr<net::Admission>> admit(std::string_view peer);

@@ -27,7 +27,7 @@ TEST(ManifestTest, TheSmallestManifestHasEveryDefault) {
   ASSERT_EQ(m.channels.size(), 1U);
   EXPECT_EQ(m.channels[0].history.count, 100000);
   EXPECT_EQ(m.channels[0].history.age_ms, 0);
-  EXPECT_EQ(m.channels[0].history.bytes, 16 << 20);
+  EXPECT_EQ(m.channels[0].history.bytes, 64 << 20);
   EXPECT_EQ(m.channels[0].overflow, Overflow::catch_up);
   EXPECT_FALSE(m.channels[0].subscribe.nobody);
   EXPECT_EQ(m.limits.frame_bytes, Limits{}.frame_bytes);
