@@ -1,5 +1,5 @@
 // The one program: `weir run`, `weir check`, `weir rules`, `weir plugin`. Exit status: 0 all well, 2 for a manifest, script or
-// plugin that can't be loaded, 1 for anything else; also for a hub whose drain was cut short.
+// plugin that can't be loaded, 1 for anything else; also for a hub with a plugin that would not stop.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -15,8 +15,8 @@ int main(int argc, char** argv) {
 
   weir::cli::RunOptions run;
   auto* run_command = app.add_subcommand("run", "Run a hub from a manifest until SIGTERM or Ctrl-C");
-  run_command->footer("Exit status: 0 after a clean end; 1 when it was cut short (drain.timeout passed, a plugin did not stop, a second\n"
-                      "signal) or the address is taken; 2 when the manifest or what it names can't be loaded.");
+  run_command->footer("Exit status: 0 after a drain; 1 when a plugin would not stop, after a second signal, or when the address is taken;\n"
+                      "2 when the manifest or what it names can't be loaded.");
   run_command->add_option("manifest", run.manifest, "hub.toml, or the same tree as .json")->required();
   run_command->add_option("--listen", run.listen, "ADDR:PORT instead of the manifest's; port 0 takes any free one");
   run_command->add_option("--set", run.set, "Override a key: --set limits.frame_bytes=64KiB --set plugin.logs.config.backlog=5")->type_name("KEY=VALUE");
