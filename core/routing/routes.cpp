@@ -12,8 +12,8 @@ std::optional<json::Value> attribute(json::Value attributes, std::string_view na
   return v;
 }
 
-// Fills "{identity.NAME}" in. What an identity brings is data, never a pattern: where a filter would read '*' or '?' as a glob,
-// they are escaped, so that nobody widens what they may see by what they are called.
+// Fills "{identity.NAME}" in. What an identity brings is data, never a pattern: where a filter would read '*' or '?' as
+// a glob, they are escaped, so that nobody widens what they may see by what they are called.
 class Filler {
  public:
   Filler(json::Value attributes, const Identity& identity) : attributes_(attributes), identity_(identity) {}
@@ -27,8 +27,9 @@ class Filler {
         out += '{';
         value.each_member([&](json::Value k, json::Value v) {
           if (out.size() > 1) out += ',';
-          const bool operation = k.string().starts_with('$');
-          ((out += k.raw()) += ':') += fill(v, operation ? event : k.string_equals("event"), k.string_equals("$glob"));
+          // Only what stands directly for `event`, and lists, may be globs there: $eq, $ne and $prefix take their operand as it is.
+          const bool operation = k.string().starts_with('$'), list = k.string_equals("$in") || k.string_equals("$nin");
+          ((out += k.raw()) += ':') += fill(v, operation ? event && list : k.string_equals("event"), k.string_equals("$glob"));
         });
         return out += '}';
       }
@@ -40,8 +41,10 @@ class Filler {
         });
         return out += ']';
       }
-      case json::Kind::string: return text(value.string(), event, glob);
-      default: return std::string(value.raw());
+      case json::Kind::string:
+        return text(value.string(), event, glob);
+      default:
+        return std::string(value.raw());
     }
   }
 
@@ -71,32 +74,42 @@ class Filler {
       std::string list = "[";
       found->each_element([&](json::Value v) {
         if (list.size() > 1) list += ',';
-        if (v.is(json::Kind::string)) list += json::quoted(literal(v.string(), event, glob));
-        else list += v.raw();
+        if (v.is(json::Kind::string))
+          list += json::quoted(literal(v.string(), event, glob));
+        else
+          list += v.raw();
       });
       return list + "]";
     }
-    std::string built;
+    // What it is as a glob, and as plain text. A text for `event` is a glob when the operator wrote it as one, never because of
+    // what an attribute holds.
+    std::string globbed, plain;
+    bool written_as_glob = glob;
+    const auto add = [&](const std::string& value) {
+      globbed += literal(value, event, true);
+      plain += value;
+    };
     for (std::size_t i = 0; i < text.size();) {
       const auto open = text.find(kOpen, i);
       const auto close = open == std::string::npos ? open : text.find('}', open);
-      if (close == std::string::npos) {
-        built += text.substr(i);
-        break;
-      }
-      built += text.substr(i, open - i);
+      const std::string between = text.substr(i, close == std::string::npos ? close : open - i);
+      written_as_glob = written_as_glob || (event && between.find('*') != std::string::npos);
+      globbed += between;
+      plain += between;
+      if (close == std::string::npos) break;
       const auto name = std::string_view(text).substr(open + kOpen.size(), close - open - kOpen.size());
       i = close + 1;
       if (name == "subject") {
-        built += event || glob ? literal(identity_.subject, event, true) : identity_.subject;
+        add(identity_.subject);
         continue;
       }
       const auto found = find(name);
-      if (found && found->is(json::Kind::string)) built += event || glob ? literal(found->string(), event, true) : found->string();
-      else if (found && !found->is(json::Kind::array)) built += found->raw();
+      if (found && found->is(json::Kind::string)) add(found->string());
+      else if (found && !found->is(json::Kind::array)) add(std::string(found->raw()));
       else missing_ = true;  // a list has no place inside a text
     }
-    return json::quoted(built);
+    if (written_as_glob) return json::quoted(globbed);
+    return json::quoted(literal(plain, event, false));
   }
 
   json::Value attributes_;
@@ -112,19 +125,23 @@ const ChannelRoute* Routes::find(std::string_view channel) const {
   return nullptr;
 }
 
-Result<void> check_access(const AccessRule& rule, const Identity& identity, std::string_view verb, std::string_view channel) {
+Result<void> check_access(const AccessRule& rule, const Identity& identity, std::string_view verb,
+                          std::string_view channel) {
   const std::string what = std::string(verb) + " " + json::quoted(channel);
   if (rule.nobody) return fail(Errc::forbidden, "nobody may " + what + " over the network");
   if (identity.has_scope(rule.scope)) return {};
-  if (identity.subject.empty()) return fail(Errc::unauthorized, "to " + what + " takes the scope \"" + rule.scope + "\"; authenticate first");
-  return fail(Errc::forbidden, "to " + what + " takes the scope \"" + rule.scope + "\", which " + json::quoted(identity.subject) + " does not have");
+  if (identity.subject.empty())
+    return fail(Errc::unauthorized, "to " + what + " takes the scope \"" + rule.scope + "\"; authenticate first");
+  return fail(Errc::forbidden, "to " + what + " takes the scope \"" + rule.scope + "\", which " +
+                                   json::quoted(identity.subject) + " does not have");
 }
 
 Result<FilterPtr> mandatory_filter(const AccessRule& rule, const Identity& identity) {
   if (rule.where_json.empty()) return FilterPtr();
   json::Doc where, attributes;
   if (auto ok = where.parse(rule.where_json); !ok) return ok.error();
-  if (auto ok = attributes.parse(identity.attributes_json); !ok) return fail(Errc::internal, "the identity's attributes are not JSON");
+  if (auto ok = attributes.parse(identity.attributes_json); !ok)
+    return fail(Errc::internal, "the identity's attributes are not JSON");
   Filler filler(attributes.root(), identity);
   const std::string filled = filler.fill(where.root(), false, false);
   if (filler.missing()) {
