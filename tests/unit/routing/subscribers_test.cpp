@@ -1,0 +1,219 @@
+#include "routing/subscribers.hpp"
+
+#include <map>
+
+#include "hub.hpp"
+
+namespace weir {
+namespace {
+
+using testing::at;
+using testing::Client;
+using testing::Hub;
+using testing::person;
+using testing::route;
+
+// The data of the events among these frames, in order.
+std::vector<std::string> data(const std::vector<std::string>& frames) {
+  std::vector<std::string> found;
+  for (const std::string& f : frames)
+    if (at(f, "type") == "event") found.push_back(at(f, "data"));
+  return found;
+}
+using Texts = std::vector<std::string>;
+
+std::string subscribe(std::string_view channel, std::string_view more = {}) {
+  return R"({"type":"subscribe","id":1,"channel":)" + json::quoted(channel) + std::string(more) + "}";
+}
+std::string unsubscribe(std::string_view channel) { return R"({"type":"unsubscribe","id":2,"channel":)" + json::quoted(channel) + "}"; }
+
+// Regression: after an auth frame a client went on to receive what only its former identity was allowed to see.
+TEST(SubscribersTest, ANewIdentityEndsWhatItMayNotSeeAndFiltersTheRestAnew) {
+  ChannelRoute secret = route("secret/{n}"), mine = route("mine/{n}");
+  secret.subscribe.scope = "secret";
+  mine.subscribe.where_json = R"({"data":"{identity.subject}"})";
+  Hub hub({secret, mine, route("open/{n}")});
+  EndpointRule endpoint;
+  endpoint.auth = {"keys"};
+  endpoint.auth_by_frame = true;
+  Client& c = hub.connect(person("u1", {"secret"}), 0, endpoint);
+  for (const char* channel : {"secret/a", "secret/*", "mine/a", "open/a"}) EXPECT_EQ(at(c.ask(subscribe(channel)), "type"), "ack") << channel;
+  const auto publish_all = [&] {
+    for (const char* channel : {"secret/a", "secret/b", "open/a"}) hub.publish(channel, json::quoted(channel));
+    hub.publish("mine/a", "\"u1\"");
+    hub.publish("mine/a", "\"u2\"");
+    return data(hub.read_all(c));
+  };
+  EXPECT_EQ(publish_all(), (Texts{"secret/a", "secret/b", "open/a", "u1"}));
+
+  c.say(R"({"type":"auth","id":9,"token":"t"})");
+  hub.shard().authenticated(c.connection->id, "9", person("u2"));
+  int ended = 0, acknowledged = 0;
+  for (const std::string& f : c.take()) {
+    if (at(f, "type") == "error") {
+      ++ended;
+      EXPECT_EQ(at(f, "data.code"), "forbidden");
+      EXPECT_NE(at(f, "data.message").find("secret/a"), std::string::npos);
+    }
+    acknowledged += at(f, "id") == "9" ? 1 : 0;
+  }
+  EXPECT_EQ(ended, 1);
+  EXPECT_EQ(acknowledged, 1);
+  EXPECT_EQ(publish_all(), (Texts{"open/a", "u2"}));
+  hub.publish("secret/c", "\"a channel that is new since\"");
+  EXPECT_TRUE(c.take().empty());
+}
+
+// Regression: a subscription by pattern heard nothing of a channel whose Detach was under way while the Watch was answered.
+TEST(SubscribersTest, ADetachThatCrossesAWatchLosesNothing) {
+  for (const bool detach_first : {true, false}) {
+    Hub hub({route("open/{n}")}, 2);
+    const std::string channel = hub.name_on(0, "open/");
+    Client& c = hub.connect(Identity(), 1);
+    c.say(subscribe(channel));
+    EXPECT_EQ(hub.read_all(c).size(), 1U);
+
+    c.say(subscribe("open/*"));
+    hub.deliver(1, 0);  // the Watch is answered, the answer is under way
+    hub.publish(channel, "1");
+    c.say(unsubscribe(channel));
+    if (detach_first) hub.deliver(1, 0);
+    hub.publish(channel, "2");
+    hub.deliver(0, 1);
+    hub.publish(channel, "3");
+    Texts got = data(hub.read_all(c));
+    hub.publish(channel, "4");
+    for (const std::string& d : data(hub.read_all(c))) got.push_back(d);
+    // The first may have come by before its subscription ended.
+    EXPECT_EQ(got, (Texts{"1", "2", "3", "4"})) << "the Detach came " << (detach_first ? "before" : "after") << " the answer";
+  }
+}
+
+// Regression: a list of channels that ran into limits.channels freed attachments while they were being walked over.
+TEST(SubscribersTest, AFrameThatHitsTheLimitOfChannelsIsRefusedAsAWhole) {
+  Limits limits;
+  limits.channels = 3;  // and one more, for each shard's share is rounded up
+  Hub hub({route("open/{n}")}, 1, limits);
+  Client& first = hub.connect();
+  for (const char* channel : {"open/1", "open/2", "open/3"}) EXPECT_EQ(at(first.ask(subscribe(channel)), "type"), "ack");
+  Client& second = hub.connect();
+  EXPECT_EQ(at(second.ask(subscribe("open/*")), "type"), "ack");
+  const std::string refused = second.ask(R"({"type":"subscribe","id":5,"channels":["open/1","open/4","open/5","open/2","open/6"],"replay":3})");
+  EXPECT_EQ(at(refused, "id"), "5");
+  EXPECT_EQ(at(refused, "data.code"), "limit_exceeded");
+  EXPECT_EQ(second.connection->subscriptions.size(), 1U) << "only the pattern";
+  EXPECT_EQ(second.connection->in_flight, 0U);
+  for (const char* channel : {"open/1", "open/2", "open/3"}) hub.publish(channel, json::quoted(channel));
+  EXPECT_EQ(data(hub.read_all(first)), (Texts{"open/1", "open/2", "open/3"}));
+  EXPECT_EQ(data(hub.read_all(second)), (Texts{"open/1", "open/2", "open/3"}));
+}
+
+TEST(SubscribersTest, AfterTheLimitOfChannelsThereIsRoomOnceOneIsLetGo) {
+  Limits limits;
+  limits.channels = 1;
+  Hub hub({route("open/{n}")}, 1, limits);
+  Client& c = hub.connect();
+  for (const char* channel : {"open/1", "open/2"}) EXPECT_EQ(at(c.ask(subscribe(channel)), "type"), "ack");
+  EXPECT_EQ(at(c.ask(subscribe("open/3")), "data.code"), "limit_exceeded");
+  EXPECT_EQ(at(c.ask(unsubscribe("open/1")), "type"), "ack");
+  hub.advance(1'000);
+  EXPECT_EQ(at(c.ask(subscribe("open/3")), "type"), "ack");
+  hub.publish("open/3", "3");
+  EXPECT_EQ(data(c.take()), Texts{"3"});
+}
+
+// Regression: a hub full of channels that nobody wanted any more refused new ones for ever.
+TEST(SubscribersTest, QuietChannelsMakeRoomAndComeBackWithANewEpoch) {
+  Limits limits;
+  limits.channels = 3;
+  Hub hub({route("open/{n}")}, 1, limits);
+  Client& c = hub.connect();
+  const std::string ack = c.ask(subscribe("open/wanted"));
+  for (const char* channel : {"open/1", "open/2", "open/3"}) hub.publish(channel);
+  const std::string before = c.ask(subscribe("open/1"));
+  EXPECT_EQ(at(before, "data.sequenceId"), "1");
+  (void)c.ask(unsubscribe("open/1"));
+  hub.publish("open/1");
+  for (const char* channel : {"open/4", "open/5", "open/6"}) hub.publish(channel);  // open/2 was quiet longest, then open/3, open/1
+  EXPECT_EQ(hub.shard().channels().size(), 4U);
+  EXPECT_EQ(hub.shard().channels().counters().refused, 0U);
+
+  c.say(subscribe("open/1", R"(,"replay":{"epoch":)" + json::quoted(at(before, "data.epoch")) + R"(,"sequenceId":1})"));
+  const auto back = hub.read_all(c);
+  ASSERT_EQ(back.size(), 2U);
+  EXPECT_NE(at(back[0], "data.epoch"), at(before, "data.epoch"));
+  EXPECT_EQ(at(back[0], "data.recovered"), "false");
+  EXPECT_EQ(at(back[1], "type"), "gap");
+  EXPECT_EQ(at(back[1], "data.reason"), "epoch_changed");
+  hub.publish("open/wanted", "\"still there\"");
+  EXPECT_EQ(data(c.take()), Texts{"still there"});
+}
+
+// Regression: events that were held back from a shard with a full mailbox were lost for its subscribers.
+TEST(SubscribersTest, AShardThatWasTooBusyReadsOnFromHistory) {
+  Hub hub({route("open/{n}")}, 2);
+  const std::string channel = hub.name_on(0, "open/");
+  Client& busy = hub.connect(Identity(), 1);
+  Client& beside = hub.connect(Identity(), 0);
+  for (Client* c : {&busy, &beside}) {
+    c->say(subscribe(channel));
+    EXPECT_EQ(hub.read_all(*c).size(), 1U);
+  }
+  hub.publish(channel, "1");
+  hub.full.insert(1);
+  for (const char* d : {"2", "3", "4"}) hub.publish(channel, d);
+  EXPECT_TRUE(hub.shard(0).tell_those_behind());
+  EXPECT_EQ(data(hub.read_all(busy)), Texts{"1"});
+  EXPECT_EQ(data(hub.read_all(beside)), (Texts{"1", "2", "3", "4"}));
+  hub.full.clear();
+  EXPECT_FALSE(hub.shard(0).tell_those_behind());
+  hub.publish(channel, "5");
+  const auto late = hub.read_all(busy);
+  EXPECT_EQ(data(late), (Texts{"2", "3", "4", "5"}));
+  for (const std::string& f : late) EXPECT_EQ(at(f, "isReplay"), "false") << f;
+}
+
+// Regression: a client with a thousand subscriptions pinned a thousand chunks of history.
+TEST(SubscribersTest, AThousandReplaysHoldFewChunksAndAllArrive) {
+  Limits limits;
+  limits.outbox_bytes = 65'536;
+  limits.subscriptions_per_connection = 1000;
+  Hub hub({route("open/{n}")}, 2, limits);
+  const auto name = [](int i) { return "open/" + std::to_string(i); };
+  for (const char* d : {"1", "2", "3"})
+    for (int i = 0; i < 1000; ++i) hub.publish(name(i), d);
+  hub.run();
+  Client& c = hub.connect(Identity(), 1);
+  std::uint32_t most = 0;
+  const auto look = [&] {
+    most = std::max(most, c.connection->fetching);
+    std::uint32_t holding = 0;
+    for (const auto& [feed, a] : c.connection->attachments) holding += !a->chunk.empty() || a->read != 0 ? 1 : 0;
+    ASSERT_LE(holding, 4U);
+    ASSERT_LE(c.connection->fetching, 4U);
+  };
+  for (int i = 0; i < 1000; ++i) c.say(subscribe(name(i), R"(,"replay":3)"));
+  hub.run(look);
+  std::map<std::string, std::string> replayed;
+  std::size_t acks = 0;
+  while (!c.connection->outbox.empty()) {
+    for (const std::string& f : c.take()) {
+      if (at(f, "type") == "ack") {
+        ++acks;
+        continue;
+      }
+      EXPECT_EQ(at(f, "isReplay"), "true");
+      replayed[at(f, "channel")] += at(f, "data");
+    }
+    look();
+    hub.run(look);
+  }
+  EXPECT_EQ(most, 4U);
+  EXPECT_EQ(acks, 1000U);
+  EXPECT_EQ(replayed.size(), 1000U);
+  for (const auto& [channel, got] : replayed) EXPECT_EQ(got, "123") << channel;
+  EXPECT_EQ(c.connection->fetching, 0U);
+}
+
+}  // namespace
+}  // namespace weir
