@@ -27,9 +27,11 @@ class Filler {
         out += '{';
         value.each_member([&](json::Value k, json::Value v) {
           if (out.size() > 1) out += ',';
-          // Only what stands directly for `event`, and lists, may be globs there: $eq, $ne and $prefix take their operand as it is.
+          // Only what stands directly for `event`, and lists, may be globs there: $eq, $ne and $prefix take their
+          // operand as it is.
           const bool operation = k.string().starts_with('$'), list = k.string_equals("$in") || k.string_equals("$nin");
-          ((out += k.raw()) += ':') += fill(v, operation ? event && list : k.string_equals("event"), k.string_equals("$glob"));
+          ((out += k.raw()) += ':') +=
+              fill(v, operation ? event && list : k.string_equals("event"), k.string_equals("$glob"));
         });
         return out += '}';
       }
@@ -81,8 +83,8 @@ class Filler {
       });
       return list + "]";
     }
-    // What it is as a glob, and as plain text. A text for `event` is a glob when the operator wrote it as one, never because of
-    // what an attribute holds.
+    // What it is as a glob, and as plain text. A text for `event` is a glob when the operator wrote it as one, never
+    // because of what an attribute holds.
     std::string globbed, plain;
     bool written_as_glob = glob;
     const auto add = [&](const std::string& value) {
@@ -104,9 +106,12 @@ class Filler {
         continue;
       }
       const auto found = find(name);
-      if (found && found->is(json::Kind::string)) add(found->string());
-      else if (found && !found->is(json::Kind::array)) add(std::string(found->raw()));
-      else missing_ = true;  // a list has no place inside a text
+      if (found && found->is(json::Kind::string))
+        add(found->string());
+      else if (found && !found->is(json::Kind::array))
+        add(std::string(found->raw()));
+      else
+        missing_ = true;  // a list has no place inside a text
     }
     if (written_as_glob) return json::quoted(globbed);
     return json::quoted(literal(plain, event, false));

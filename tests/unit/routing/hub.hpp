@@ -1,6 +1,5 @@
-// A hub of a few shards in one thread, for tests: mail lies in queues until it is delivered, sockets are clients that read when they
-// are told to, and time moves by hand.
-// Threads: one.
+// A hub of a few shards in one thread, for tests: mail lies in queues until it is delivered, sockets are clients that
+// read when they are told to, and time moves by hand. Threads: one.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -35,7 +34,9 @@ inline std::string at(std::string_view frame, std::string_view path) {
   return v.is(json::Kind::string) ? v.string() : std::string(v.raw());
 }
 
-inline ChannelRoute route(std::string_view pattern) { return {*Pattern::parse(pattern), {}, {}, {}, OverflowPolicy::catch_up, {}, {}}; }
+inline ChannelRoute route(std::string_view pattern) {
+  return {*Pattern::parse(pattern), {}, {}, {}, OverflowPolicy::catch_up, {}, {}};
+}
 
 inline Identity person(std::string subject, std::vector<std::string> scopes = {}) {
   Identity i;
@@ -176,8 +177,8 @@ class Hub {
   };
   ManualClock clock;
   Limits limits;
-  std::vector<Auth> auths;   // asked, not yet answered
-  std::set<ShardId> full;    // shards whose mailbox is
+  std::vector<Auth> auths;  // asked, not yet answered
+  std::set<ShardId> full;   // shards whose mailbox is
 
  private:
   class Host final : public ShardPort {

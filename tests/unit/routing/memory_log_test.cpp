@@ -29,7 +29,8 @@ class MemoryLogTest : public ::testing::Test {
     }
     return sink.events.back()->memory();
   }
-  std::vector<SequenceId> read(MemoryLog& from, SequenceId since, std::size_t events_max = 100, std::size_t bytes_max = 1 << 20) {
+  std::vector<SequenceId> read(MemoryLog& from, SequenceId since, std::size_t events_max = 100,
+                               std::size_t bytes_max = 1 << 20) {
     std::vector<SequenceId> found;
     int calls = 0;
     from.read(since, events_max, bytes_max, [&](ChannelLog::Slice slice) {

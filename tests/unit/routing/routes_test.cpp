@@ -5,10 +5,13 @@
 namespace weir {
 namespace {
 
-ChannelRoute route(std::string_view pattern) { return {*Pattern::parse(pattern), {}, {}, {}, OverflowPolicy::catch_up, {}, {}}; }
+ChannelRoute route(std::string_view pattern) {
+  return {*Pattern::parse(pattern), {}, {}, {}, OverflowPolicy::catch_up, {}, {}};
+}
 
 // Whether an identity with these attributes, and the subject "u1", may see an event under that template.
-bool sees(const std::string& where, const std::string& attributes, const std::string& name, const std::string& data = "{}", const std::string& subject = "u1") {
+bool sees(const std::string& where, const std::string& attributes, const std::string& name,
+          const std::string& data = "{}", const std::string& subject = "u1") {
   AccessRule rule;
   rule.where_json = where;
   Identity who;
@@ -92,9 +95,10 @@ TEST(WhereTest, TheSubjectIsAnAttribute) {
 }
 
 TEST(WhereTest, AMissingAttributeMatchesNothingAlsoWhenNegated) {
-  for (const char* where : {R"({"data.x":"{identity.a}"})", R"({"$not":{"data.x":"{identity.a}"}})", R"({"data.x":{"$nin":"{identity.a}"}})",
-                            R"({"data.x":"t-{identity.a}"})", R"({"$not":{"data.x":"t-{identity.a}"}})",
-                            R"({"data.x":{"$nin":["t-{identity.a}"]}})", R"({"$or":[{"data.x":"v"},{"data.x":"{identity.a}"}]})"}) {
+  for (const char* where : {R"({"data.x":"{identity.a}"})", R"({"$not":{"data.x":"{identity.a}"}})",
+                            R"({"data.x":{"$nin":"{identity.a}"}})", R"({"data.x":"t-{identity.a}"})",
+                            R"({"$not":{"data.x":"t-{identity.a}"}})", R"({"data.x":{"$nin":["t-{identity.a}"]}})",
+                            R"({"$or":[{"data.x":"v"},{"data.x":"{identity.a}"}]})"}) {
     for (const char* attributes : {"{}", R"({"a":null})", R"({"a":{"b":1}})", R"({"b":"v"})"}) {
       EXPECT_FALSE(sees(where, attributes, "e", R"({"x":"v"})")) << where << attributes;
       EXPECT_FALSE(sees(where, attributes, "e", R"({})")) << where << attributes;
@@ -103,7 +107,8 @@ TEST(WhereTest, AMissingAttributeMatchesNothingAlsoWhenNegated) {
 }
 
 TEST(WhereTest, AnAttributeIsNeverAPatternForTheEventsName) {
-  for (const char* where : {R"({"event":"{identity.a}"})", R"({"event":["{identity.a}"]})", R"({"event":{"$in":["{identity.a}"]}})", R"({"event":{"$eq":"{identity.a}"}})",
+  for (const char* where : {R"({"event":"{identity.a}"})", R"({"event":["{identity.a}"]})",
+                            R"({"event":{"$in":["{identity.a}"]}})", R"({"event":{"$eq":"{identity.a}"}})",
                             R"({"event":{"$glob":"{identity.a}"}})", R"({"$and":[{"event":"{identity.a}"}]})"}) {
     EXPECT_TRUE(sees(where, R"({"a":"x*"})", "x*")) << where;
     EXPECT_FALSE(sees(where, R"({"a":"x*"})", "xy")) << where;
@@ -121,15 +126,16 @@ TEST(WhereTest, AnAttributeInsideATextForTheEventsNameIsTakenLiterally) {
   EXPECT_TRUE(sees(plain, R"({"a":"b?"})", "task?b?"));
   EXPECT_TRUE(sees(plain, R"({"a":"b*"})", "task?b*"));
   EXPECT_FALSE(sees(plain, R"({"a":"b*"})", "task?bc"));
-  EXPECT_FALSE(sees(plain, R"({"a":"b*"})", "taskXb*")) << "the star of an attribute makes no glob of the operator's text";
+  EXPECT_FALSE(sees(plain, R"({"a":"b*"})", "taskXb*"))
+      << "the star of an attribute makes no glob of the operator's text";
   EXPECT_TRUE(sees(glob, R"({"a":"b"})", "task.b.c"));
   EXPECT_TRUE(sees(glob, R"({"a":"?*"})", "task.?*.c"));
   EXPECT_FALSE(sees(glob, R"({"a":"?*"})", "task.bb.c"));
 }
 
 TEST(WhereTest, WhatIsExcludedByAnAttributeWithAStarStaysExcluded) {
-  for (const char* where : {R"({"event":{"$ne":"{identity.a}"}})", R"({"event":{"$nin":["{identity.a}"]}})", R"({"$not":{"event":"{identity.a}"}})",
-                            R"({"event":{"$ne":"{identity.b}*"}})"}) {
+  for (const char* where : {R"({"event":{"$ne":"{identity.a}"}})", R"({"event":{"$nin":["{identity.a}"]}})",
+                            R"({"$not":{"event":"{identity.a}"}})", R"({"event":{"$ne":"{identity.b}*"}})"}) {
     EXPECT_FALSE(sees(where, R"({"a":"x*","b":"x"})", "x*")) << where;
     EXPECT_TRUE(sees(where, R"({"a":"x*","b":"x"})", "xy")) << where;
   }
@@ -142,7 +148,8 @@ TEST(WhereTest, AttributesAreEscapedForGlob) {
   EXPECT_FALSE(sees(where, R"({"a":"*"})", "e", R"({"x":"v/1"})"));
   EXPECT_FALSE(sees(where, R"({"a":"?"})", "e", R"({"x":"v/1"})"));
   EXPECT_FALSE(sees(R"({"data.x":{"$glob":"{identity.a}"}})", R"({"a":"*"})", "e", R"({"x":"v"})"));
-  EXPECT_TRUE(sees(R"({"data.x":"{identity.a}"})", R"({"a":"v*"})", "e", R"({"x":"v*"})")) << "elsewhere a star is a star";
+  EXPECT_TRUE(sees(R"({"data.x":"{identity.a}"})", R"({"a":"v*"})", "e", R"({"x":"v*"})"))
+      << "elsewhere a star is a star";
 }
 
 TEST(WhereTest, AListOfThousandsOfAttributesWorks) {

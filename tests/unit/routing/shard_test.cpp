@@ -157,8 +157,10 @@ TEST(ShardAuthTest, ACredentialThatHasExpiredAlreadyClosesAtOnce) {
 TEST(ShardAuthTest, BeforeTheAuthFrameEverythingButPingIsUnauthorized) {
   Hub hub({route("open/{n}")});
   Client& c = hub.connect(std::nullopt, 0, by_frame());
-  for (const char* frame : {R"({"type":"subscribe","id":1,"channel":"open/a"})", R"({"type":"publish","id":1,"channel":"open/a","event":"e","data":1})",
-                            R"({"type":"subscriptions","id":1})", R"({"type":"unsubscribe","id":1,"channel":"open/a"})"})
+  for (const char* frame :
+       {R"({"type":"subscribe","id":1,"channel":"open/a"})",
+        R"({"type":"publish","id":1,"channel":"open/a","event":"e","data":1})", R"({"type":"subscriptions","id":1})",
+        R"({"type":"unsubscribe","id":1,"channel":"open/a"})"})
     EXPECT_EQ(at(c.ask(frame), "data.code"), "unauthorized") << frame;
   EXPECT_EQ(at(c.ask(R"({"type":"ping","id":1})"), "type"), "pong");
   EXPECT_FALSE(c.closed_with);
@@ -238,7 +240,8 @@ TEST(ShardRequestsTest, TooManyInFlightStopReadingUntilAnswersHaveLeft) {
   limits.requests_in_flight = 2;
   Hub hub({route("open/{n}")}, 2, limits);
   Client& c = hub.connect();
-  const std::string frame = R"({"type":"publish","id":1,"event":"e","data":1,"channel":")" + hub.name_on(1, "open/") + "\"}";
+  const std::string frame =
+      R"({"type":"publish","id":1,"event":"e","data":1,"channel":")" + hub.name_on(1, "open/") + "\"}";
   c.say(frame);
   EXPECT_TRUE(c.reading);
   c.say(frame);
@@ -265,7 +268,8 @@ TEST(ShardRequestsTest, AClientThatDoesNotReadItsAnswersIsNotReadFrom) {
 TEST(ShardRequestsTest, UnknownFramesAreAnsweredAndDoNoHarm) {
   Hub hub({route("open/{n}")});
   Client& c = hub.connect();
-  for (const char* frame : {R"({"type":"nonsense","id":7})", R"({"id":7})", R"({"type":"subscribe","id":7})", R"({"type":"publish","id":7,"channel":"open/a"})"}) {
+  for (const char* frame : {R"({"type":"nonsense","id":7})", R"({"id":7})", R"({"type":"subscribe","id":7})",
+                            R"({"type":"publish","id":7,"channel":"open/a"})"}) {
     const std::string answer = c.ask(frame);
     EXPECT_EQ(at(answer, "type"), "error") << frame;
     EXPECT_EQ(at(answer, "id"), "7") << frame;
@@ -293,7 +297,8 @@ TEST(ShardRequestsTest, UnsubscribingAListWithAnUnknownChannelLeavesTheOthers) {
   Hub hub({route("open/{n}")});
   Client& c = hub.connect();
   EXPECT_EQ(at(c.ask(R"({"type":"subscribe","id":1,"channels":["open/a","open/b"]})"), "type"), "ack");
-  EXPECT_EQ(at(c.ask(R"({"type":"unsubscribe","id":2,"channels":["open/a","open/x","open/b"]})"), "data.code"), "not_found");
+  EXPECT_EQ(at(c.ask(R"({"type":"unsubscribe","id":2,"channels":["open/a","open/x","open/b"]})"), "data.code"),
+            "not_found");
   hub.publish("open/a");
   hub.publish("open/b");
   EXPECT_EQ(c.take().size(), 2U);
@@ -305,7 +310,8 @@ TEST(ShardRequestsTest, UnsubscribingAListWithAnUnknownChannelLeavesTheOthers) {
 // ---------------------------------------------------------------- publishing
 
 std::string publication(std::string_view channel, std::string_view data = "1", std::string_view dedupe = {}) {
-  std::string out = R"({"type":"publish","id":1,"event":"e","channel":)" + json::quoted(channel) + ",\"data\":" + std::string(data);
+  std::string out =
+      R"({"type":"publish","id":1,"event":"e","channel":)" + json::quoted(channel) + ",\"data\":" + std::string(data);
   if (!dedupe.empty()) out += ",\"dedupe\":" + json::quoted(dedupe);
   return out + "}";
 }

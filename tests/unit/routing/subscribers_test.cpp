@@ -25,7 +25,9 @@ using Texts = std::vector<std::string>;
 std::string subscribe(std::string_view channel, std::string_view more = {}) {
   return R"({"type":"subscribe","id":1,"channel":)" + json::quoted(channel) + std::string(more) + "}";
 }
-std::string unsubscribe(std::string_view channel) { return R"({"type":"unsubscribe","id":2,"channel":)" + json::quoted(channel) + "}"; }
+std::string unsubscribe(std::string_view channel) {
+  return R"({"type":"unsubscribe","id":2,"channel":)" + json::quoted(channel) + "}";
+}
 
 // Regression: after an auth frame a client went on to receive what only its former identity was allowed to see.
 TEST(SubscribersTest, ANewIdentityEndsWhatItMayNotSeeAndFiltersTheRestAnew) {
@@ -37,7 +39,8 @@ TEST(SubscribersTest, ANewIdentityEndsWhatItMayNotSeeAndFiltersTheRestAnew) {
   endpoint.auth = {"keys"};
   endpoint.auth_by_frame = true;
   Client& c = hub.connect(person("u1", {"secret"}), 0, endpoint);
-  for (const char* channel : {"secret/a", "secret/*", "mine/a", "open/a"}) EXPECT_EQ(at(c.ask(subscribe(channel)), "type"), "ack") << channel;
+  for (const char* channel : {"secret/a", "secret/*", "mine/a", "open/a"})
+    EXPECT_EQ(at(c.ask(subscribe(channel)), "type"), "ack") << channel;
   const auto publish_all = [&] {
     for (const char* channel : {"secret/a", "secret/b", "open/a"}) hub.publish(channel, json::quoted(channel));
     hub.publish("mine/a", "\"u1\"");
@@ -64,7 +67,8 @@ TEST(SubscribersTest, ANewIdentityEndsWhatItMayNotSeeAndFiltersTheRestAnew) {
   EXPECT_TRUE(c.take().empty());
 }
 
-// Regression: a subscription by pattern heard nothing of a channel whose Detach was under way while the Watch was answered.
+// Regression: a subscription by pattern heard nothing of a channel whose Detach was under way while the Watch was
+// answered.
 TEST(SubscribersTest, ADetachThatCrossesAWatchLosesNothing) {
   for (const bool detach_first : {true, false}) {
     Hub hub({route("open/{n}")}, 2);
@@ -85,7 +89,8 @@ TEST(SubscribersTest, ADetachThatCrossesAWatchLosesNothing) {
     hub.publish(channel, "4");
     for (const std::string& d : data(hub.read_all(c))) got.push_back(d);
     // The first may have come by before its subscription ended.
-    EXPECT_EQ(got, (Texts{"1", "2", "3", "4"})) << "the Detach came " << (detach_first ? "before" : "after") << " the answer";
+    EXPECT_EQ(got, (Texts{"1", "2", "3", "4"}))
+        << "the Detach came " << (detach_first ? "before" : "after") << " the answer";
   }
 }
 
@@ -95,10 +100,12 @@ TEST(SubscribersTest, AFrameThatHitsTheLimitOfChannelsIsRefusedAsAWhole) {
   limits.channels = 3;  // and one more, for each shard's share is rounded up
   Hub hub({route("open/{n}")}, 1, limits);
   Client& first = hub.connect();
-  for (const char* channel : {"open/1", "open/2", "open/3"}) EXPECT_EQ(at(first.ask(subscribe(channel)), "type"), "ack");
+  for (const char* channel : {"open/1", "open/2", "open/3"})
+    EXPECT_EQ(at(first.ask(subscribe(channel)), "type"), "ack");
   Client& second = hub.connect();
   EXPECT_EQ(at(second.ask(subscribe("open/*")), "type"), "ack");
-  const std::string refused = second.ask(R"({"type":"subscribe","id":5,"channels":["open/1","open/4","open/5","open/2","open/6"],"replay":3})");
+  const std::string refused =
+      second.ask(R"({"type":"subscribe","id":5,"channels":["open/1","open/4","open/5","open/2","open/6"],"replay":3})");
   EXPECT_EQ(at(refused, "id"), "5");
   EXPECT_EQ(at(refused, "data.code"), "limit_exceeded");
   EXPECT_EQ(second.connection->subscriptions.size(), 1U) << "only the pattern";
@@ -134,7 +141,8 @@ TEST(SubscribersTest, QuietChannelsMakeRoomAndComeBackWithANewEpoch) {
   EXPECT_EQ(at(before, "data.sequenceId"), "1");
   (void)c.ask(unsubscribe("open/1"));
   hub.publish("open/1");
-  for (const char* channel : {"open/4", "open/5", "open/6"}) hub.publish(channel);  // open/2 was quiet longest, then open/3, open/1
+  for (const char* channel : {"open/4", "open/5", "open/6"})
+    hub.publish(channel);  // open/2 was quiet longest, then open/3, open/1
   EXPECT_EQ(hub.shard().channels().size(), 4U);
   EXPECT_EQ(hub.shard().channels().counters().refused, 0U);
 
