@@ -69,7 +69,7 @@ TEST(EventFrameTest, LiveAndReplayAreWholeFramesAtEverySizeOfHeader) {
 }
 
 TEST(WsHeaderTest, ThePayloadLengthTakesItsShortestForm) {
-  for (const std::size_t size : {0, 125, 126, 65535, 65536}) {
+  for (const std::size_t size : std::initializer_list<std::size_t>{0, 125, 126, 65535, 65536}) {
     const std::string bytes = ws_frame(1, std::string(size, 'x'));
     const auto frame = testing::decode_ws(bytes);
     ASSERT_TRUE(frame) << size;
