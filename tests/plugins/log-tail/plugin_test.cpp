@@ -175,6 +175,14 @@ TEST_F(LogTailTest, WhatIsKnownToBeLostIsToldAsAGap) {
   EXPECT_EQ(hub.events[1].data, R"({"reason":"truncated","file":"a.log"})");
 }
 
+// UBSan asks the kernel about memory through a pipe of its own; without a free descriptor it takes every object for a wrong one.
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define WEIR_TEST_WITH_UBSAN
+#endif
+#endif
+
+#ifndef WEIR_TEST_WITH_UBSAN
 TEST_F(LogTailTest, WithoutInotifyItLooksByItself) {
   folder.append("a.log", "one\n");
   SourceRig source(hub, weir_plugin_entry, config(folder.at("a.log"), R"(,"poll":"100ms")"));
@@ -196,6 +204,7 @@ TEST_F(LogTailTest, WithoutInotifyItLooksByItself) {
   folder.append("a.log", "three\n");
   EXPECT_TRUE(events(4));
 }
+#endif
 
 TEST_F(LogTailTest, AfterStopNothingComesAnyMore) {
   folder.append("a.log", "one\n");
