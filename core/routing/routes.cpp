@@ -20,7 +20,8 @@ class Filler {
   // Something that was asked for is not there: then nothing may match, also where a condition is negated.
   bool missing() const { return missing_; }
 
-  std::string fill(json::Value value, bool event, bool glob) {
+  // `list`: the place takes a list ($in, $nin); one value becomes a list of it.
+  std::string fill(json::Value value, bool event, bool glob, bool list_place = false) {
     std::string out;
     switch (value.kind()) {
       case json::Kind::object: {
@@ -31,7 +32,7 @@ class Filler {
           // operand as it is.
           const bool operation = k.string().starts_with('$'), list = k.string_equals("$in") || k.string_equals("$nin");
           ((out += k.raw()) += ':') +=
-              fill(v, operation ? event && list : k.string_equals("event"), k.string_equals("$glob"));
+              fill(v, operation ? event && list : k.string_equals("event"), k.string_equals("$glob"), list);
         });
         return out += '}';
       }
@@ -44,7 +45,7 @@ class Filler {
         return out += ']';
       }
       case json::Kind::string:
-        return text(value.string(), event, glob);
+        return text(value.string(), event, glob, list_place);
       default:
         return std::string(value.raw());
     }
@@ -65,12 +66,18 @@ class Filler {
     if (!found) missing_ = true;
     return found;
   }
-  std::string text(const std::string& text, bool event, bool glob) {
+  std::string text(const std::string& text, bool event, bool glob, bool list_place) {
+    if (!list_place) return one(text, event, glob);
+    const std::string filled = one(text, event, glob);
+    if (missing_) return "[]";
+    return filled.starts_with('[') ? filled : "[" + filled + "]";
+  }
+  std::string one(const std::string& text, bool event, bool glob) {
     if (text.starts_with(kOpen) && text.find('}') == text.size() - 1) {  // the whole string: the attribute as it is
       const auto name = std::string_view(text).substr(kOpen.size(), text.size() - kOpen.size() - 1);
       if (name == "subject") return json::quoted(literal(identity_.subject, event, glob));
       const auto found = find(name);
-      if (!found) return "[]";
+      if (!found) return "\"\"";  // fits every place that takes one value; nothing matches anyway
       if (found->is(json::Kind::string)) return json::quoted(literal(found->string(), event, glob));
       if (!found->is(json::Kind::array)) return std::string(found->raw());
       std::string list = "[";

@@ -172,5 +172,27 @@ TEST(WhereTest, ATemplateThatIsNoFilterIsAnError) {
   }
 }
 
+// Regression: a manifest with {identity.NAME} as an operand of $eq, or in a list, could not be loaded, as the check knows nobody.
+TEST(WhereTest, ATemplateMayStandWhereverAValueMay) {
+  for (const char* where : {R"({"data.owner":{"$eq":"{identity.team}"}})", R"({"data.owner":["x","{identity.team}"]})",
+                            R"({"data.owner":{"$in":"{identity.team}"}})", R"({"data.path":{"$prefix":"{identity.team}"}})"}) {
+    AccessRule rule;
+    rule.where_json = where;
+    const auto nobody = mandatory_filter(rule, Identity{});
+    ASSERT_TRUE(nobody) << where << nobody.error().message;
+    Identity known;
+    known.attributes_json = R"({"team":"blue"})";
+    const auto filter = mandatory_filter(rule, known);
+    ASSERT_TRUE(filter) << where << filter.error().message;
+    Draft d;
+    d.event = "e";
+    d.id = "1";
+    d.data = R"({"owner":"blue","path":"blue/1"})";
+    const Event event("c", "k", 1, d);
+    EXPECT_TRUE((*filter)->matches(EventView(event))) << where;
+    EXPECT_FALSE((*nobody)->matches(EventView(event))) << where;
+  }
+}
+
 }  // namespace
 }  // namespace weir
