@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define WEIR_ASSERT(condition)                                                                        \
-  do {                                                                                                \
-    if (!(condition)) {                                                                               \
-      std::fprintf(stderr, "weir: internal error: %s (%s:%d)\n", #condition, __FILE__, __LINE__);     \
-      std::abort();                                                                                   \
-    }                                                                                                 \
+#define WEIR_ASSERT(condition)                                                                    \
+  do {                                                                                            \
+    if (!(condition)) {                                                                           \
+      std::fprintf(stderr, "weir: internal error: %s (%s:%d)\n", #condition, __FILE__, __LINE__); \
+      std::abort();                                                                               \
+    }                                                                                             \
   } while (false)

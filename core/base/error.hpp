@@ -20,14 +20,14 @@ enum class CloseCode : std::uint16_t {
 #undef WEIR_CLOSE
 };
 
-std::string_view to_word(Errc code);    // "no_such_channel"
-int http_status(Errc code);             // 404
-bool worth_retrying(Errc code);         // the wire's `retry`
-std::string_view sentence(Errc code);   // what codes.def says of it
+std::string_view to_word(Errc code);   // "no_such_channel"
+int http_status(Errc code);            // 404
+bool worth_retrying(Errc code);        // the wire's `retry`
+std::string_view sentence(Errc code);  // what codes.def says of it
 
 struct Error {
   Errc code = Errc::internal;
-  std::string message;                        // one sentence: the thing, the value, the way out
+  std::string message;                            // one sentence: the thing, the value, the way out
   std::optional<std::uint32_t> retry_after_ms{};  // when known
   std::string pointer{};                          // JSON pointer to the spot, where there is one
 };

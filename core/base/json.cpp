@@ -48,10 +48,14 @@ std::size_t utf8_length(const unsigned char* p, const unsigned char* end) {
 
 void append_utf8(std::string& out, std::uint32_t c) {
   const auto put = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
-  if (c < 0x80) put(c);
-  else if (c < 0x800) put(0xC0 | c >> 6), put(0x80 | (c & 0x3F));
-  else if (c < 0x10000) put(0xE0 | c >> 12), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
-  else put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 0x3F)), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
+  if (c < 0x80)
+    put(c);
+  else if (c < 0x800)
+    put(0xC0 | c >> 6), put(0x80 | (c & 0x3F));
+  else if (c < 0x10000)
+    put(0xE0 | c >> 12), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
+  else
+    put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 0x3F)), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
 }
 
 // Bytes that a string may hold as they are: no quote, backslash, control character, and plain ASCII.
@@ -66,7 +70,8 @@ constexpr std::array<bool, 256> kPlain = [] {
 // Recursion is bounded by depth_max, at most Doc::kDepthMax levels of a small frame.
 class Parser {
  public:
-  Parser(Doc& doc, int depth_max) : doc_(doc), at_(doc.text_.data()), end_(at_ + doc.text_.size()), depth_max_(depth_max) {}
+  Parser(Doc& doc, int depth_max)
+      : doc_(doc), at_(doc.text_.data()), end_(at_ + doc.text_.size()), depth_max_(depth_max) {}
 
   bool run() {
     skip_space();
@@ -77,16 +82,20 @@ class Parser {
   std::size_t offset() const { return static_cast<std::size_t>(at_ - doc_.text_.data()); }
   Error error() const {
     if (too_deep_)
-      return fail(Errc::too_large, "JSON nested deeper than " + std::to_string(depth_max_) + " levels at byte " + std::to_string(offset()));
+      return fail(Errc::too_large, "JSON nested deeper than " + std::to_string(depth_max_) + " levels at byte " +
+                                       std::to_string(offset()));
     std::string found = "the end of the text";
     if (at_ < end_) {
       found = "byte 0x";
       constexpr char kHex[] = "0123456789abcdef";
       const auto byte = static_cast<unsigned char>(*at_);
-      if (byte > 0x20 && byte < 0x7F) found = "'" + std::string(1, *at_) + "'";
-      else (found += kHex[byte >> 4]) += kHex[byte & 15];
+      if (byte > 0x20 && byte < 0x7F)
+        found = "'" + std::string(1, *at_) + "'";
+      else
+        (found += kHex[byte >> 4]) += kHex[byte & 15];
     }
-    return fail(Errc::bad_frame, "not JSON at byte " + std::to_string(offset()) + ": expected " + expected_ + ", found " + found);
+    return fail(Errc::bad_frame,
+                "not JSON at byte " + std::to_string(offset()) + ": expected " + expected_ + ", found " + found);
   }
 
  private:
@@ -111,17 +120,25 @@ class Parser {
   bool value(int depth) {
     if (at_ == end_) return wrong("a value");
     switch (*at_) {
-      case '{': return object(depth);
-      case '[': return array(depth);
-      case '"': return string();
-      case 't': return word("true", Kind::boolean);
-      case 'f': return word("false", Kind::boolean);
-      case 'n': return word("null", Kind::null);
-      default: return number();
+      case '{':
+        return object(depth);
+      case '[':
+        return array(depth);
+      case '"':
+        return string();
+      case 't':
+        return word("true", Kind::boolean);
+      case 'f':
+        return word("false", Kind::boolean);
+      case 'n':
+        return word("null", Kind::null);
+      default:
+        return number();
     }
   }
   bool word(std::string_view text, Kind kind) {
-    if (std::string_view(at_, static_cast<std::size_t>(end_ - at_)).substr(0, text.size()) != text) return wrong("a value");
+    if (std::string_view(at_, static_cast<std::size_t>(end_ - at_)).substr(0, text.size()) != text)
+      return wrong("a value");
     const auto index = open(kind);
     at_ += text.size();
     return close(index);
@@ -135,8 +152,10 @@ class Parser {
     if (*at_ != '-' && !is_digit(*at_)) return wrong("a value");
     const auto index = open(Kind::number);
     if (*at_ == '-') ++at_;
-    if (at_ < end_ && *at_ == '0') ++at_;
-    else if (!digits()) return false;
+    if (at_ < end_ && *at_ == '0')
+      ++at_;
+    else if (!digits())
+      return false;
     if (at_ < end_ && *at_ == '.') {
       ++at_;
       if (!digits()) return false;
@@ -165,7 +184,8 @@ class Parser {
       } else if (c < 0x20) {
         return wrong("an escaped control character");
       } else {
-        const auto length = utf8_length(reinterpret_cast<const unsigned char*>(at_), reinterpret_cast<const unsigned char*>(end_));
+        const auto length =
+            utf8_length(reinterpret_cast<const unsigned char*>(at_), reinterpret_cast<const unsigned char*>(end_));
         if (length == 0) return wrong("UTF-8");
         at_ += length;
       }
@@ -250,7 +270,8 @@ Result<void> Doc::parse(std::string_view text, int depth_max) {
   text_ = text;
   nodes_.clear();
   stopped_at_ = 0;
-  if (text.size() >= std::numeric_limits<std::uint32_t>::max()) return fail(Errc::too_large, "JSON text of 4 GiB and more");
+  if (text.size() >= std::numeric_limits<std::uint32_t>::max())
+    return fail(Errc::too_large, "JSON text of 4 GiB and more");
   Parser parser(*this, depth_max);
   if (!parser.run()) {
     stopped_at_ = parser.offset();
@@ -293,11 +314,21 @@ std::string Value::string() const {
       continue;
     }
     switch (text[++i]) {
-      case 'b': out += '\b'; break;
-      case 'f': out += '\f'; break;
-      case 'n': out += '\n'; break;
-      case 'r': out += '\r'; break;
-      case 't': out += '\t'; break;
+      case 'b':
+        out += '\b';
+        break;
+      case 'f':
+        out += '\f';
+        break;
+      case 'n':
+        out += '\n';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      case 't':
+        out += '\t';
+        break;
       case 'u': {
         auto c = static_cast<std::uint32_t>(hex4(text.data() + i + 1));
         i += 4;
@@ -309,7 +340,8 @@ std::string Value::string() const {
         append_utf8(out, c);
         break;
       }
-      default: out += text[i];
+      default:
+        out += text[i];
     }
   }
   return out;
@@ -362,12 +394,23 @@ void append_string(std::string& out, std::string_view text) {
     }
     ++p;
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default: ((out += "\\u00") += kHex[c >> 4]) += kHex[c & 15];
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        ((out += "\\u00") += kHex[c >> 4]) += kHex[c & 15];
     }
   }
   out += '"';

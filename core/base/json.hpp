@@ -22,7 +22,7 @@ struct Node {
   std::uint32_t next;        // the node after this one's subtree
   std::uint32_t count;       // array: elements; object: members (key nodes and value nodes alternate); else 0
   Kind kind;
-  bool escaped;              // string with at least one backslash
+  bool escaped;  // string with at least one backslash
 };
 
 class Value;
@@ -33,7 +33,7 @@ class Doc {
   // Errors: bad_frame - not JSON, with the byte offset and what was expected there.
   //         too_large - nested deeper than `depth_max`, or a text of 4 GiB and more.
   Result<void> parse(std::string_view text, int depth_max = kDepthMax);
-  Value root() const;  // only after a parse that succeeded
+  Value root() const;                                     // only after a parse that succeeded
   std::size_t stopped_at() const { return stopped_at_; }  // the byte at which the last parse failed; 0 if it did not
   std::string_view text() const { return text_; }
   const Node& node(std::uint32_t index) const { return nodes_[index]; }
@@ -68,8 +68,8 @@ class Value {
   std::optional<std::string_view> plain_string() const;  // the text, if it needs no unescaping
   bool string_equals(std::string_view text) const;
   bool boolean() const { return raw().front() == 't'; }
-  double number() const;                         // beyond double range: plus or minus infinity
-  std::optional<std::int64_t> integer() const;   // when the number is written as an integer that fits
+  double number() const;                        // beyond double range: plus or minus infinity
+  std::optional<std::int64_t> integer() const;  // when the number is written as an integer that fits
 
   // Walks members or elements: f(key, value) and f(value).
   template <class F>

@@ -3,7 +3,8 @@
 namespace weir {
 namespace {
 constexpr LimitInfo kLimits[] = {
-#define WEIR_LIMIT(name, value, low, high, unit, effect, why) {#name, value, low, high, LimitUnit::unit, effect, why, &Limits::name},
+#define WEIR_LIMIT(name, value, low, high, unit, effect, why) \
+  {#name, value, low, high, LimitUnit::unit, effect, why, &Limits::name},
 #include "base/limits.def"
 #undef WEIR_LIMIT
 };

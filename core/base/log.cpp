@@ -82,7 +82,8 @@ std::string one_line(std::string_view text) {
 Result<Level> parse_level(std::string_view name) {
   for (std::size_t i = 0; i < kNames.size(); ++i)
     if (kNames[i] == name) return static_cast<Level>(i);
-  return fail(Errc::bad_request, "log level \"" + std::string(name) + "\" is none of trace, debug, info, warn, error, off");
+  return fail(Errc::bad_request,
+              "log level \"" + std::string(name) + "\" is none of trace, debug, info, warn, error, off");
 }
 
 Result<void> set_up(const Settings& settings) {
@@ -116,7 +117,8 @@ void write(Level level, std::string_view component, std::string_view message, st
   const auto name = kNames[static_cast<std::size_t>(level)];
   const std::string repeats_text = std::to_string(*held_back);
   if (as_json) {
-    line = "{\"time\":\"" + iso8601(system_clock().unix_ms()) + "\",\"level\":\"" + std::string(name) + "\",\"component\":";
+    line = "{\"time\":\"" + iso8601(system_clock().unix_ms()) + "\",\"level\":\"" + std::string(name) +
+           "\",\"component\":";
     json::append_string(line, component);
     line += ",\"message\":";
     json::append_string(line, message);
@@ -129,11 +131,14 @@ void write(Level level, std::string_view component, std::string_view message, st
     if (*held_back != 0) line += ",\"repeated\":" + repeats_text;
     line += '}';
   } else {
-    line = iso8601(system_clock().unix_ms()) + " " + std::string(name) + " " + std::string(component) + " " + one_line(message);
+    line = iso8601(system_clock().unix_ms()) + " " + std::string(name) + " " + std::string(component) + " " +
+           one_line(message);
     for (const Field& f : fields) {
       ((line += ' ') += f.key) += '=';
-      if (plain(f.value)) line += f.value;
-      else json::append_string(line, f.value);
+      if (plain(f.value))
+        line += f.value;
+      else
+        json::append_string(line, f.value);
     }
     if (*held_back != 0) line += " repeated=" + repeats_text;
   }

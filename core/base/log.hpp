@@ -20,8 +20,7 @@ struct Field {
   Field(std::string_view k, const std::string& v) : key(k), value(v) {}
   Field(std::string_view k, const char* v) : key(k), value(v) {}
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Field(std::string_view k, T v) : key(k), value(std::to_string(v)) {}
+  requires std::is_arithmetic_v<T> Field(std::string_view k, T v) : key(k), value(std::to_string(v)) {}
 };
 
 struct Settings {
@@ -37,10 +36,18 @@ void set_level(Level level);
 bool enabled(Level level);
 
 void write(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields = {});
-inline void debug(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) { write(Level::debug, component, message, f); }
-inline void info(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) { write(Level::info, component, message, f); }
-inline void warn(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) { write(Level::warn, component, message, f); }
-inline void error(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) { write(Level::error, component, message, f); }
+inline void debug(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) {
+  write(Level::debug, component, message, f);
+}
+inline void info(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) {
+  write(Level::info, component, message, f);
+}
+inline void warn(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) {
+  write(Level::warn, component, message, f);
+}
+inline void error(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) {
+  write(Level::error, component, message, f);
+}
 void flush();
 
 }  // namespace weir::log

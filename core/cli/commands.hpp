@@ -1,5 +1,5 @@
-// The subcommands of `weir`. Each returns the exit status: 0 all well, 2 something that was to be loaded can't be, 1 else.
-// Threads: [main].
+// The subcommands of `weir`. Each returns the exit status: 0 all well, 2 something that was to be loaded can't be, 1
+// else. Threads: [main].
 #pragma once
 #include <string>
 #include <vector>

@@ -1,5 +1,5 @@
-// The one program: `weir run`, `weir check`, `weir rules`, `weir plugin`. Exit status: 0 all well, 2 for a manifest, script or
-// plugin that can't be loaded, 1 for anything else; also for a hub with a plugin that would not stop.
+// The one program: `weir run`, `weir check`, `weir rules`, `weir plugin`. Exit status: 0 all well, 2 for a manifest,
+// script or plugin that can't be loaded, 1 for anything else; also for a hub with a plugin that would not stop.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -7,25 +7,32 @@
 #include "weir/abi/version.h"
 
 int main(int argc, char** argv) {
-  CLI::App app{"weir: takes events from where they are, runs a few lines of Lua over them, and delivers them live.\n"
-               "Begin with:  weir run hub.toml     (docs/manifest.md says what stands in it)"};
+  CLI::App app{
+      "weir: takes events from where they are, runs a few lines of Lua over them, and delivers them live.\n"
+      "Begin with:  weir run hub.toml     (docs/manifest.md says what stands in it)"};
   app.set_version_flag("--version", std::string("weir ") + WEIR_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
 
   weir::cli::RunOptions run;
   auto* run_command = app.add_subcommand("run", "Run a hub from a manifest until SIGTERM or Ctrl-C");
-  run_command->footer("Exit status: 0 after a drain; 1 when a plugin would not stop, after a second signal, or when the address is taken;\n"
-                      "2 when the manifest or what it names can't be loaded.");
+  run_command->footer(
+      "Exit status: 0 after a drain; 1 when a plugin would not stop, after a second signal, or when the address is "
+      "taken;\n"
+      "2 when the manifest or what it names can't be loaded.");
   run_command->add_option("manifest", run.manifest, "hub.toml, or the same tree as .json")->required();
   run_command->add_option("--listen", run.listen, "ADDR:PORT instead of the manifest's; port 0 takes any free one");
-  run_command->add_option("--set", run.set, "Override a key: --set limits.frame_bytes=64KiB --set plugin.logs.config.backlog=5")->type_name("KEY=VALUE");
+  run_command
+      ->add_option("--set", run.set,
+                   "Override a key: --set limits.frame_bytes=64KiB --set plugin.logs.config.backlog=5")
+      ->type_name("KEY=VALUE");
   run_command->add_option("--log-format", run.log_format, "text or json")->check(CLI::IsMember({"text", "json"}));
   run_command->add_option("--log-level", run.log_level, "trace, debug, info, warn, error or off");
 
   weir::cli::RunOptions check;
   bool limits = false;
-  auto* check_command = app.add_subcommand("check", "Check a manifest with its plugins, rules and filters; opens no socket");
+  auto* check_command =
+      app.add_subcommand("check", "Check a manifest with its plugins, rules and filters; opens no socket");
   check_command->add_option("manifest", check.manifest, "hub.toml, or the same tree as .json");
   check_command->add_option("--listen", check.listen, "as for run");
   check_command->add_option("--set", check.set, "as for run")->type_name("KEY=VALUE");
@@ -42,9 +49,11 @@ int main(int argc, char** argv) {
   std::string kind, name, folder, library, config;
   auto* plugin_new = plugin->add_subcommand("new", "Begin a plugin of your own: a folder that builds, with a test");
   plugin_new->add_option("kind", kind, "source or auth")->required();
-  plugin_new->add_option("name", name, "lower-case letters, digits and '-': the library becomes libweir-NAME.so")->required();
+  plugin_new->add_option("name", name, "lower-case letters, digits and '-': the library becomes libweir-NAME.so")
+      ->required();
   plugin_new->add_option("folder", folder, "where to put it; NAME when left out");
-  auto* plugin_check = plugin->add_subcommand("check", "Load a plugin as a hub would, and try what it does under stress");
+  auto* plugin_check =
+      plugin->add_subcommand("check", "Load a plugin as a hub would, and try what it does under stress");
   plugin_check->add_option("library", library, "libweir-NAME.so")->required();
   plugin_check->add_option("--config", config, "the config to try it with, as JSON");
 

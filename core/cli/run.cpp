@@ -23,8 +23,10 @@ std::unique_ptr<Setup> load(const RunOptions& options, bool for_check) {
   std::vector<tree::Problem> problems;
   for (const std::string& text : options.set) {
     const auto equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) problems.push_back({{"--set", 0, 0}, "\"" + text + "\" is not KEY=VALUE, such as limits.frame_bytes=64KiB"});
-    else load.set.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+    if (equals == std::string::npos || equals == 0)
+      problems.push_back({{"--set", 0, 0}, "\"" + text + "\" is not KEY=VALUE, such as limits.frame_bytes=64KiB"});
+    else
+      load.set.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
   if (!options.listen.empty()) load.set.emplace_back("listen", "\"" + options.listen + "\"");
   SetupResult result = set_up(options.manifest, load);
@@ -33,7 +35,8 @@ std::unique_ptr<Setup> load(const RunOptions& options, bool for_check) {
   for (const auto& w : result.warnings) std::fprintf(stderr, "warning: %s\n", w.text().c_str());
   for (const auto& p : problems) std::fprintf(stderr, "%s\n", p.text().c_str());
   if (!problems.empty()) {
-    std::fprintf(stderr, "%s: %zu problem%s; nothing was started\n", options.manifest.c_str(), problems.size(), problems.size() == 1 ? "" : "s");
+    std::fprintf(stderr, "%s: %zu problem%s; nothing was started\n", options.manifest.c_str(), problems.size(),
+                 problems.size() == 1 ? "" : "s");
     return nullptr;
   }
   return std::move(result.setup);
@@ -50,8 +53,10 @@ void raise_descriptor_limit(const Limits& limits) {
   }
   const rlim_t needed = static_cast<rlim_t>(limits.connections) + kReserve;
   if (files.rlim_cur < needed)
-    log::warn("hub", "this process may have " + std::to_string(files.rlim_cur) + " open files, but limits.connections is " + std::to_string(limits.connections) +
-                         "; raise the limit (ulimit -n, LimitNOFILE=) to " + std::to_string(needed) + " or lower limits.connections");
+    log::warn("hub", "this process may have " + std::to_string(files.rlim_cur) +
+                         " open files, but limits.connections is " + std::to_string(limits.connections) +
+                         "; raise the limit (ulimit -n, LimitNOFILE=) to " + std::to_string(needed) +
+                         " or lower limits.connections");
 }
 
 // Without running what ends a program otherwise: a plugin that did not stop may still use what would be torn down.
@@ -64,9 +69,10 @@ void raise_descriptor_limit(const Limits& limits) {
 void print_limits(const Limits& limits) {
   for (const LimitInfo& l : all_limits()) {
     const char* unit = l.unit == LimitUnit::bytes ? " bytes" : l.unit == LimitUnit::ms ? " ms" : "";
-    std::printf("%-30.*s %lld%s (default %lld, %lld to %lld)\n    at it: %.*s; %.*s\n", static_cast<int>(l.name.size()), l.name.data(),
-                static_cast<long long>(limits.*l.member), unit, static_cast<long long>(l.fallback), static_cast<long long>(l.lowest),
-                static_cast<long long>(l.highest), static_cast<int>(l.effect.size()), l.effect.data(), static_cast<int>(l.why.size()), l.why.data());
+    std::printf("%-30.*s %lld%s (default %lld, %lld to %lld)\n    at it: %.*s; %.*s\n", static_cast<int>(l.name.size()),
+                l.name.data(), static_cast<long long>(limits.*l.member), unit, static_cast<long long>(l.fallback),
+                static_cast<long long>(l.lowest), static_cast<long long>(l.highest), static_cast<int>(l.effect.size()),
+                l.effect.data(), static_cast<int>(l.why.size()), l.why.data());
   }
 }
 
@@ -84,9 +90,11 @@ int check(const RunOptions& options, bool limits) {
   const auto setup = load(options, true);
   if (!setup) return kCannotLoad;
   if (limits) print_limits(setup->manifest.limits);
-  std::printf("%s: ok (%zu plugin%s, %zu endpoint%s, %zu channel%s, %zu rule%s)\n", options.manifest.c_str(), setup->plugins.size(), setup->plugins.size() == 1 ? "" : "s",
-              setup->endpoints.size(), setup->endpoints.size() == 1 ? "" : "s", setup->manifest.channels.size(), setup->manifest.channels.size() == 1 ? "" : "s",
-              setup->programs.size(), setup->programs.size() == 1 ? "" : "s");
+  std::printf("%s: ok (%zu plugin%s, %zu endpoint%s, %zu channel%s, %zu rule%s)\n", options.manifest.c_str(),
+              setup->plugins.size(), setup->plugins.size() == 1 ? "" : "s", setup->endpoints.size(),
+              setup->endpoints.size() == 1 ? "" : "s", setup->manifest.channels.size(),
+              setup->manifest.channels.size() == 1 ? "" : "s", setup->programs.size(),
+              setup->programs.size() == 1 ? "" : "s");
   return 0;
 }
 
@@ -141,7 +149,8 @@ int run(const RunOptions& options) {
     log::flush();
     std::_Exit(1);
   }).detach();
-  // Every client was told and given its time; one that never answered is no failure of the hub. A plugin that would not stop is.
+  // Every client was told and given its time; one that never answered is no failure of the hub. A plugin that would not
+  // stop is.
   hub->drain([] { return false; });
   const bool left_behind = hub->left_behind();
   const int status = left_behind ? 1 : 0;

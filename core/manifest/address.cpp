@@ -8,7 +8,8 @@ namespace weir::manifest {
 
 Result<ListenAddress> parse_listen(std::string_view text) {
   const auto wrong = [](const std::string& what) {
-    return fail(Errc::bad_request, what + R"(; write address and port, such as "127.0.0.1:8080", "[::1]:8080" or "localhost:8080")");
+    return fail(Errc::bad_request,
+                what + R"(; write address and port, such as "127.0.0.1:8080", "[::1]:8080" or "localhost:8080")");
   };
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return wrong("it has no port");
@@ -26,13 +27,15 @@ Result<ListenAddress> parse_listen(std::string_view text) {
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
     out.host = host.substr(1, host.size() - 2);
     in6_addr address{};
-    if (out.host.find('\0') != std::string::npos || inet_pton(AF_INET6, out.host.c_str(), &address) != 1) return wrong("what stands in brackets is no IPv6 address");
+    if (out.host.find('\0') != std::string::npos || inet_pton(AF_INET6, out.host.c_str(), &address) != 1)
+      return wrong("what stands in brackets is no IPv6 address");
     out.loopback = IN6_IS_ADDR_LOOPBACK(&address);
     return out;
   }
   in_addr address{};
   if (host.find('\0') != std::string::npos || inet_pton(AF_INET, host.c_str(), &address) != 1)
-    return wrong(host.find(':') != std::string::npos ? "an IPv6 address stands in brackets" : "the host is neither an address nor localhost");
+    return wrong(host.find(':') != std::string::npos ? "an IPv6 address stands in brackets"
+                                                     : "the host is neither an address nor localhost");
   out.host = host;
   out.loopback = (ntohl(address.s_addr) >> 24) == 127;
   return out;

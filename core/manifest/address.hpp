@@ -14,7 +14,8 @@ struct ListenAddress {
   bool loopback = false;
 };
 
-// Errors: bad_request - what is expected instead. Names other than localhost are refused: what they stand for may change.
+// Errors: bad_request - what is expected instead. Names other than localhost are refused: what they stand for may
+// change.
 Result<ListenAddress> parse_listen(std::string_view text);
 
 }  // namespace weir::manifest

@@ -18,7 +18,8 @@ using Kind = Node::Kind;
 namespace fs = std::filesystem;
 
 template <class E>
-E choice(const Node& node, std::string_view key, std::initializer_list<std::pair<std::string_view, E>> choices, E fallback) {
+E choice(const Node& node, std::string_view key, std::initializer_list<std::pair<std::string_view, E>> choices,
+         E fallback) {
   const std::string text = text_of(node, key);
   for (const auto& [word, value] : choices)
     if (text == word) return value;
@@ -55,7 +56,9 @@ class Builder {
   }
 
  private:
-  void problem(const tree::Place& place, std::string message) { findings_.problems.push_back({place, std::move(message)}); }
+  void problem(const tree::Place& place, std::string message) {
+    findings_.problems.push_back({place, std::move(message)});
+  }
 
   void top() {
     if (const auto* node = member(root_, "listen", Kind::string)) {
@@ -75,7 +78,8 @@ class Builder {
     if (!out_.scripts_folder.empty()) {
       std::error_code ec;
       if (!fs::is_directory(out_.scripts_folder, ec))
-        problem(place_of(root_, "scripts"), "scripts is " + in_quotes(out_.scripts_folder) + ", which is no folder; make it, or correct the path");
+        problem(place_of(root_, "scripts"),
+                "scripts is " + in_quotes(out_.scripts_folder) + ", which is no folder; make it, or correct the path");
     }
     if (const auto* drain = member(root_, "drain", Kind::object)) {
       out_.drain_rate = whole_of(*drain, "rate").value_or(out_.drain_rate);
@@ -98,24 +102,32 @@ class Builder {
     entry.place = node.place;
     entry.path = text_of(node, "path");
     entry.auth = texts_of(node, "auth");
-    entry.auth_by = choice(node, "auth_by", {{"handshake", AuthBy::handshake}, {"frame", AuthBy::frame}}, AuthBy::handshake);
+    entry.auth_by =
+        choice(node, "auth_by", {{"handshake", AuthBy::handshake}, {"frame", AuthBy::frame}}, AuthBy::handshake);
     entry.origins = texts_of(node, "origins");
-    if (const auto* beat = member(node, "heartbeat", Kind::object)) heartbeat(*beat, "endpoint " + in_quotes(entry.path) + ": heartbeat", entry.heartbeat);
+    if (const auto* beat = member(node, "heartbeat", Kind::object))
+      heartbeat(*beat, "endpoint " + in_quotes(entry.path) + ": heartbeat", entry.heartbeat);
     out_.endpoints.push_back(std::move(entry));
   }
   void heartbeat(const Node& node, const std::string& what, Heartbeat& out) {
     out.interval_ms = ms_of(node, "interval").value_or(out.interval_ms);
     out.timeout_ms = ms_of(node, "timeout").value_or(3 * out.interval_ms);
-    out.style = choice(node, "style", {{"frame", HeartbeatStyle::frame}, {"json", HeartbeatStyle::json}, {"client-json", HeartbeatStyle::client_json}},
+    out.style = choice(node, "style",
+                       {{"frame", HeartbeatStyle::frame},
+                        {"json", HeartbeatStyle::json},
+                        {"client-json", HeartbeatStyle::client_json}},
                        HeartbeatStyle::frame);
     if (out.timeout_ms <= out.interval_ms)
-      problem(place_of(node, "timeout"), what + ".timeout is \"" + duration_text(out.timeout_ms) + "\"; expected longer than interval, which is \"" +
+      problem(place_of(node, "timeout"), what + ".timeout is \"" + duration_text(out.timeout_ms) +
+                                             "\"; expected longer than interval, which is \"" +
                                              duration_text(out.interval_ms) + "\"");
     const auto code = whole_of(node, "close_code").value_or(out.close_code);
     if (code < 1000 || code > 4999) return;  // the schema said so
-    if ((code >= 1004 && code <= 1006) || (code >= 1015 && code <= 2999))  // RFC 6455 section 7.4: not for sending, or not for us
-      problem(place_of(node, "close_code"), what + ".close_code is " + std::to_string(code) +
-                                                ", which an endpoint may not send; expected 1000..1003, 1007..1014 or 3000..4999");
+    if ((code >= 1004 && code <= 1006) ||
+        (code >= 1015 && code <= 2999))  // RFC 6455 section 7.4: not for sending, or not for us
+      problem(place_of(node, "close_code"),
+              what + ".close_code is " + std::to_string(code) +
+                  ", which an endpoint may not send; expected 1000..1003, 1007..1014 or 3000..4999");
     out.close_code = static_cast<std::uint16_t>(code);
   }
 
@@ -126,18 +138,24 @@ class Builder {
     const std::string what = "channel " + in_quotes(entry.pattern);
     std::optional<ChannelPattern> pattern;
     if (!entry.pattern.empty()) {
-      if (auto parsed = ChannelPattern::parse(entry.pattern)) pattern = std::move(*parsed);
-      else problem(place_of(node, "pattern"), parsed.error().message + "; a pattern is literal text with {name}, * for a whole segment and ** at the end");
+      if (auto parsed = ChannelPattern::parse(entry.pattern))
+        pattern = std::move(*parsed);
+      else
+        problem(place_of(node, "pattern"),
+                parsed.error().message +
+                    "; a pattern is literal text with {name}, * for a whole segment and ** at the end");
     }
     for (const Node& element : elements_of(node, "from")) from(element, what, pattern, entry);
     std::size_t place = 0;
-    for (const Node& element : elements_of(node, "rules")) rule(element, what + ": rules[" + std::to_string(place++) + "]", entry);
+    for (const Node& element : elements_of(node, "rules"))
+      rule(element, what + ": rules[" + std::to_string(place++) + "]", entry);
     if (const auto* history = member(node, "history", Kind::object)) {
       entry.history.count = whole_of(*history, "count").value_or(entry.history.count);
       entry.history.age_ms = ms_of(*history, "age").value_or(entry.history.age_ms);
       entry.history.bytes = bytes_of(*history, "bytes").value_or(entry.history.bytes);
     }
-    entry.overflow = choice(node, "overflow", {{"catch-up", Overflow::catch_up}, {"disconnect", Overflow::disconnect}}, Overflow::catch_up);
+    entry.overflow = choice(node, "overflow", {{"catch-up", Overflow::catch_up}, {"disconnect", Overflow::disconnect}},
+                            Overflow::catch_up);
     entry.subscribe = access(node, "subscribe");
     entry.publish = access(node, "publish");
     out_.channels.push_back(std::move(entry));
@@ -147,25 +165,32 @@ class Builder {
     out.nobody = !flag_of(node, key, true);
     if (const auto* found = member(node, key, Kind::object)) {
       out.scope = text_of(*found, "scope");
-      if (const auto* where = member(*found, "where", Kind::object); where != nullptr && !where->members.empty()) out.where_json = where->to_json();
+      if (const auto* where = member(*found, "where", Kind::object); where != nullptr && !where->members.empty())
+        out.where_json = where->to_json();
     }
     return out;
   }
 
-  void from(const Node& node, const std::string& what, const std::optional<ChannelPattern>& pattern, ChannelEntry& entry) {
+  void from(const Node& node, const std::string& what, const std::optional<ChannelPattern>& pattern,
+            ChannelEntry& entry) {
     FromEntry from{text_of(node, "plugin"), text_of(node, "subject"), node.place};
     const bool all = from.subject.empty();
     if (all) from.subject = "**";
     if (pattern && pattern->has_stars()) {
-      problem(node.place, what + ": from can't feed a pattern with * or **, because the channel's name is made from the subject; write a {name} that stands in the subject too, or leave from out");
+      problem(node.place, what +
+                              ": from can't feed a pattern with * or **, because the channel's name is made from the "
+                              "subject; write a {name} that stands in the subject too, or leave from out");
     } else if (pattern) {
       const auto known = variables_of(from.subject);
       for (const std::string& name : pattern->names())
         if (std::find(known.begin(), known.end(), name) == known.end())
           problem(all ? node.place : place_of(node, "subject"),
-                  what + ": from: " + (all ? std::string("no subject is named") : "subject " + in_quotes(from.subject) + " has no {" + name + "}") +
+                  what + ": from: " +
+                      (all ? std::string("no subject is named")
+                           : "subject " + in_quotes(from.subject) + " has no {" + name + "}") +
                       ", so nothing says what {" + name + "} of the channel's name is; " +
-                      (all ? "write subject with {" + name + "} in it" : "put {" + name + "} into it") + hint(name, known));
+                      (all ? "write subject with {" + name + "} in it" : "put {" + name + "} into it") +
+                      hint(name, known));
     }
     entry.from.push_back(std::move(from));
   }
@@ -181,7 +206,9 @@ class Builder {
       rule.script = text_of(node, "script");
       script_place = place_of(node, "script");
       if (const auto* params = member(node, "params", Kind::object)) rule.params_json = params->to_json();
-      rule.on_error = choice(node, "on_error", {{"drop", OnError::drop}, {"pass", OnError::pass}, {"stop-channel", OnError::stop_channel}}, OnError::drop);
+      rule.on_error = choice(
+          node, "on_error", {{"drop", OnError::drop}, {"pass", OnError::pass}, {"stop-channel", OnError::stop_channel}},
+          OnError::drop);
       rule.jit = flag_of(node, "jit", false);
       rule.ops = whole_of(node, "ops");
       rule.time_ms = ms_of(node, "time");
@@ -194,7 +221,8 @@ class Builder {
       return problem(script_place, what + ": script " + in_quotes(rule.script) + " is not there; looked for " + looked);
 
     const auto number = [](const std::optional<std::int64_t>& n) { return n ? std::to_string(*n) : "-"; };
-    const std::string same = rule.path + '\0' + rule.params_json + '\0' + std::to_string(static_cast<int>(rule.on_error)) + (rule.jit ? 'j' : '-') +
+    const std::string same = rule.path + '\0' + rule.params_json + '\0' +
+                             std::to_string(static_cast<int>(rule.on_error)) + (rule.jit ? 'j' : '-') +
                              number(rule.ops) + ',' + number(rule.time_ms) + ',' + number(rule.bytes);
     const auto [known, fresh] = rules_.emplace(same, out_.rules.size());
     entry.rules.push_back(known->second);

@@ -38,14 +38,17 @@ std::optional<std::string> expanded(const Node& node, const Environment& environ
     const std::string name(inside.substr(0, dash));
     i = end + 1;
     if (!is_name(name)) {
-      problems.push_back({node.place, json::quoted(name.substr(0, 60)) + " in ${...} is no name of an environment variable; write $${ where the text ${ is meant"});
+      problems.push_back(
+          {node.place, json::quoted(name.substr(0, 60)) +
+                           " in ${...} is no name of an environment variable; write $${ where the text ${ is meant"});
       good = false;
     } else if (auto value = environment(name)) {
       out += json::to_utf8(*value);
     } else if (dash != std::string_view::npos) {
       out += inside.substr(dash + 2);
     } else {
-      problems.push_back({node.place, "environment variable " + name + " is not set; set it, or give a default: ${" + name + ":-default}"});
+      problems.push_back({node.place, "environment variable " + name + " is not set; set it, or give a default: ${" +
+                                          name + ":-default}"});
       good = false;
     }
   }

@@ -36,8 +36,8 @@ void sort_by_place(std::vector<tree::Problem>& problems) {
 void forget_followers(std::vector<tree::Problem>& problems, std::size_t from, const std::vector<tree::Problem>& unset) {
   const auto follows = [&unset](const tree::Problem& p) {
     return p.place.line != 0 && std::any_of(unset.begin(), unset.end(), [&p](const tree::Problem& u) {
-      return std::tie(u.place.line, u.place.column) == std::tie(p.place.line, p.place.column);
-    });
+             return std::tie(u.place.line, u.place.column) == std::tie(p.place.line, p.place.column);
+           });
   };
   const auto first = problems.begin() + static_cast<std::ptrdiff_t>(from + unset.size());
   problems.erase(std::remove_if(first, problems.end(), follows), problems.end());
@@ -65,13 +65,15 @@ LoadResult parse_manifest(const std::string& name, std::string_view text, const 
     manifest::apply_overrides(*root, options.set, found.problems);
     const auto before = found.problems.size();
     tree::expand_environment(*root, tree::process_environment(), found.problems);
-    const std::vector<tree::Problem> unset(found.problems.begin() + static_cast<std::ptrdiff_t>(before), found.problems.end());
+    const std::vector<tree::Problem> unset(found.problems.begin() + static_cast<std::ptrdiff_t>(before),
+                                           found.problems.end());
     structure().check(*root, "", found.problems);
     structure().fill_defaults(*root);
     structure().resolve_paths(*root, manifest::folder_of(name));
     Manifest manifest = manifest::build(*root, name, options, found);
     manifest.api_auth = api_auth(*root, manifest.endpoints);
-    if (const auto* api = manifest::member(*root, "api", tree::Node::Kind::object)) manifest.admin_scope = manifest::text_of(*api, "admin_scope");
+    if (const auto* api = manifest::member(*root, "api", tree::Node::Kind::object))
+      manifest.admin_scope = manifest::text_of(*api, "admin_scope");
     manifest::cross_check(manifest, *root, found);
     forget_followers(found.problems, before, unset);
     (found.problems.empty() ? result.manifest : result.draft) = std::move(manifest);
@@ -91,11 +93,14 @@ LoadResult load_manifest(const std::string& file, const LoadOptions& options) {
   };
   std::error_code ec;
   const auto status = std::filesystem::status(file, ec);
-  if (!std::filesystem::exists(status)) return unreadable("there is no such file; say the path of a manifest, such as hub.toml");
-  if (std::filesystem::is_directory(status)) return unreadable("this is a folder; say the path of a manifest in it, such as " + file + "/hub.toml");
+  if (!std::filesystem::exists(status))
+    return unreadable("there is no such file; say the path of a manifest, such as hub.toml");
+  if (std::filesystem::is_directory(status))
+    return unreadable("this is a folder; say the path of a manifest in it, such as " + file + "/hub.toml");
   std::ifstream in(file, std::ios::binary);
   if (!in) return unreadable("the file can't be opened; may this user read it?");
-  std::string text(tree::kTextBytesMax + 1, '\0');  // one more than allowed, so that the reader notices; and no endless device
+  std::string text(tree::kTextBytesMax + 1,
+                   '\0');  // one more than allowed, so that the reader notices; and no endless device
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(in.gcount()));
   if (in.bad()) return unreadable("the file can't be read");

@@ -34,8 +34,8 @@ struct Heartbeat {
 
 enum class AuthBy : std::uint8_t { handshake, frame };  // refused before the upgrade, or an `auth` frame may follow
 struct EndpointEntry {
-  std::string path;                  // "/ws"
-  std::vector<std::string> auth;     // plugin instances, asked in order; empty: everybody may come
+  std::string path;               // "/ws"
+  std::vector<std::string> auth;  // plugin instances, asked in order; empty: everybody may come
   AuthBy auth_by = AuthBy::handshake;
   Heartbeat heartbeat;
   std::vector<std::string> origins;  // allowed Origin headers, "*" for all; empty: the default of docs/manifest.md
@@ -70,9 +70,10 @@ struct HistoryEntry {
 enum class Overflow : std::uint8_t { catch_up, disconnect };
 
 struct Access {
-  bool nobody = false;        // `subscribe = false`
-  std::string scope;          // empty: no scope needed
-  std::string where_json;     // subscribe only: a filter that the client can't widen; may hold "{identity.name}"; empty: none
+  bool nobody = false;  // `subscribe = false`
+  std::string scope;    // empty: no scope needed
+  std::string
+      where_json;  // subscribe only: a filter that the client can't widen; may hold "{identity.name}"; empty: none
 };
 
 struct ChannelEntry {
@@ -86,21 +87,22 @@ struct ChannelEntry {
 };
 
 struct Manifest {
-  std::string file;    // as given
-  std::string folder;  // what relative paths start from
+  std::string file;                       // as given
+  std::string folder;                     // what relative paths start from
   std::string listen_host = "127.0.0.1";  // an address: no brackets, and "localhost" has become 127.0.0.1
   std::uint16_t listen_port = 8080;
-  bool insecure = false;  // may listen beyond loopback without auth
+  bool insecure = false;           // may listen beyond loopback without auth
   std::vector<std::string> hosts;  // names by which browsers may reach it, besides loopback and listen_host
-  unsigned threads = 0;   // 0: one per core
-  bool page = true;       // GET / answers with the built-in page
+  unsigned threads = 0;            // 0: one per core
+  bool page = true;                // GET / answers with the built-in page
   std::vector<std::string> plugin_folders;
   std::string scripts_folder;  // where rules are looked for besides `folder`; empty: none
   std::vector<PluginEntry> plugins;
   std::vector<EndpointEntry> endpoints;
   std::vector<ChannelEntry> channels;
   std::vector<RuleEntry> rules;  // distinct (script, params, settings), shared by the channels that name them
-  std::vector<std::string> api_auth;  // who is asked for HTTP publishing and the admin pages; default: all that endpoints name
+  std::vector<std::string>
+      api_auth;  // who is asked for HTTP publishing and the admin pages; default: all that endpoints name
   std::string admin_scope = "weir:admin";
   std::int64_t drain_rate = 1000;  // connections per second
   std::int64_t drain_timeout_ms = 10'000;
@@ -109,16 +111,17 @@ struct Manifest {
 };
 
 struct LoadOptions {
-  std::vector<std::pair<std::string, std::string>> set;  // --set key=value, TOML values or bare text: "limits.frame_bytes", "64KiB"
-  std::string scripts_folder;                            // the scripts that came with the hub
+  std::vector<std::pair<std::string, std::string>>
+      set;                     // --set key=value, TOML values or bare text: "limits.frame_bytes", "64KiB"
+  std::string scripts_folder;  // the scripts that came with the hub
   bool for_check = false;
 };
 
 struct LoadResult {
-  std::optional<Manifest> manifest;      // absent when there is at least one problem
-  std::optional<Manifest> draft;         // then: what could be understood, so that plugins and rules can be looked at as well
-  std::vector<tree::Problem> problems;   // "hub.toml:14:3: channel "agents/{id}": unknown key ..."
-  std::vector<tree::Problem> warnings;   // a channel that can never match, ...
+  std::optional<Manifest> manifest;  // absent when there is at least one problem
+  std::optional<Manifest> draft;  // then: what could be understood, so that plugins and rules can be looked at as well
+  std::vector<tree::Problem> problems;  // "hub.toml:14:3: channel "agents/{id}": unknown key ..."
+  std::vector<tree::Problem> warnings;  // a channel that can never match, ...
 };
 
 // Reads a .toml or .json file. Never throws.

@@ -55,11 +55,16 @@ Node* element_of(Node& array, const std::string& segment, std::string& message) 
   const bool number = ec == std::errc{} && end == segment.data() + segment.size();
   if (number && place < array.elements.size()) return &array.elements[place];
   message = "has no element " + in_quotes(segment);
-  if (array.elements.empty()) message += "; it is empty";
-  else if (number) message += "; it has 0.." + std::to_string(array.elements.size() - 1);
-  else if (names.empty()) message += "; say its place, from 0";
-  else if (const auto meant = hint(segment, names); !meant.empty()) message += meant;
-  else message += "; there " + std::string(names.size() == 1 ? "is " : "are ") + listed(names);
+  if (array.elements.empty())
+    message += "; it is empty";
+  else if (number)
+    message += "; it has 0.." + std::to_string(array.elements.size() - 1);
+  else if (names.empty())
+    message += "; say its place, from 0";
+  else if (const auto meant = hint(segment, names); !meant.empty())
+    message += meant;
+  else
+    message += "; there " + std::string(names.size() == 1 ? "is " : "are ") + listed(names);
   return nullptr;
 }
 
@@ -74,7 +79,8 @@ void apply(Node& root, const std::string& key, const std::string& text, std::vec
   const auto wrong = [&](const std::string& message) { problems.push_back({{kFile, 0, 0}, message}); };
   const auto path = segments(key);
   if (!path) return wrong("key " + in_quotes(key) + " is no path; write it like plugin.logs.config.backlog");
-  if (path->size() >= static_cast<std::size_t>(tree::kDepthMax) / 2) return wrong("key " + in_quotes(key) + " has too many parts");
+  if (path->size() >= static_cast<std::size_t>(tree::kDepthMax) / 2)
+    return wrong("key " + in_quotes(key) + " has too many parts");
 
   Node value;
   if (auto read = tree::read_toml_value(kFile, text)) {
@@ -104,9 +110,12 @@ void apply(Node& root, const std::string& key, const std::string& text, std::vec
       if (here == nullptr) return wrong(in_quotes(key) + ": " + walked + " " + message);
       if (last) *here = std::move(value);
     } else if (here->is(Kind::object)) {
-      if (last) here->set(segment, std::move(value));
-      else if (Node* next = here->find(segment)) here = next;
-      else here = &here->set(segment, object_node());
+      if (last)
+        here->set(segment, std::move(value));
+      else if (Node* next = here->find(segment))
+        here = next;
+      else
+        here = &here->set(segment, object_node());
     } else {
       return wrong(in_quotes(key) + ": " + walked + " is " + shown(*here) + ", which has nothing inside to set");
     }
@@ -117,7 +126,8 @@ void apply(Node& root, const std::string& key, const std::string& text, std::vec
 
 }  // namespace
 
-void apply_overrides(Node& root, const std::vector<std::pair<std::string, std::string>>& set, std::vector<tree::Problem>& problems) {
+void apply_overrides(Node& root, const std::vector<std::pair<std::string, std::string>>& set,
+                     std::vector<tree::Problem>& problems) {
   for (const auto& [key, value] : set) apply(root, key, value, problems);
 }
 

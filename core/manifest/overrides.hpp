@@ -1,7 +1,7 @@
 // --set key=value: single values of a manifest changed from the command line.
-// A key is a path of names divided by dots; an array of tables is entered by place ("channel.0.overflow") or by the name,
-// pattern or path of an element ("plugin.logs.config.backlog"). A name with dots is put in quotes: channel."a.b".history.
-// Objects on the way that are missing are made. A value is read as TOML, else taken as text.
+// A key is a path of names divided by dots; an array of tables is entered by place ("channel.0.overflow") or by the
+// name, pattern or path of an element ("plugin.logs.config.backlog"). A name with dots is put in quotes:
+// channel."a.b".history. Objects on the way that are missing are made. A value is read as TOML, else taken as text.
 // Threads: pure.
 #pragma once
 #include <string>

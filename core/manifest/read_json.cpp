@@ -40,15 +40,24 @@ class Converter {
     Node to;
     to.place = place(from);
     switch (from.kind()) {
-      case json::Kind::null: break;
-      case json::Kind::boolean: to.kind = Node::Kind::boolean, to.boolean = from.boolean(); break;
-      case json::Kind::string: to.kind = Node::Kind::string, to.string = from.string(); break;
-      case json::Kind::number: number(from, to); break;
+      case json::Kind::null:
+        break;
+      case json::Kind::boolean:
+        to.kind = Node::Kind::boolean, to.boolean = from.boolean();
+        break;
+      case json::Kind::string:
+        to.kind = Node::Kind::string, to.string = from.string();
+        break;
+      case json::Kind::number:
+        number(from, to);
+        break;
       case json::Kind::array:
         to.kind = Node::Kind::array;
         from.each_element([&](json::Value element) { to.elements.push_back(node(element)); });
         break;
-      case json::Kind::object: object(from, to); break;
+      case json::Kind::object:
+        object(from, to);
+        break;
     }
     return to;
   }
@@ -66,9 +75,11 @@ class Converter {
     from.each_member([&](json::Value key, json::Value value) {
       Node::Member member{key.string(), place(key), node(value)};
       const auto [first, fresh] = seen.emplace(member.key, member.key_place.line);
-      if (fresh) to.members.push_back(std::move(member));
+      if (fresh)
+        to.members.push_back(std::move(member));
       else
-        problems_.push_back({member.key_place, "key " + json::quoted(member.key) + " stands in this object twice, first in line " +
+        problems_.push_back({member.key_place, "key " + json::quoted(member.key) +
+                                                   " stands in this object twice, first in line " +
                                                    std::to_string(first->second) + "; remove one"});
     });
   }
@@ -89,7 +100,8 @@ std::optional<Node> read_json(const std::string& name, std::string_view text, st
   json::Doc doc;
   if (const auto parsed = doc.parse(text, kDepthMax); !parsed) {
     std::string message = parsed.error().message;
-    const std::string offset = " at byte " + std::to_string(doc.stopped_at());  // people want the line and column instead
+    const std::string offset =
+        " at byte " + std::to_string(doc.stopped_at());  // people want the line and column instead
     if (const auto at = message.find(offset); at != std::string::npos) message.erase(at, offset.size());
     problems.push_back({lines.at(doc.stopped_at()), std::move(message)});
     return std::nullopt;

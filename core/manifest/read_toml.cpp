@@ -10,12 +10,14 @@
 namespace weir::tree {
 namespace {
 
-Place place_of(const std::string& name, const toml::source_region& region) { return {name, region.begin.line, region.begin.column}; }
+Place place_of(const std::string& name, const toml::source_region& region) {
+  return {name, region.begin.line, region.begin.column};
+}
 
 // toml++ walks dotted keys and nested tables by recursion, in its destructors too, so a text of a few hundred kilobytes
-// made of "a.a.a..." could exhaust the stack. This looks at the text first: strings and comments aside, brackets and the
-// dots of keys are levels. It may count a float's dot as one, which the generous bound allows for.
-// Returns the offset at which the bound is passed.
+// made of "a.a.a..." could exhaust the stack. This looks at the text first: strings and comments aside, brackets and
+// the dots of keys are levels. It may count a float's dot as one, which the generous bound allows for. Returns the
+// offset at which the bound is passed.
 std::optional<std::size_t> too_deep(std::string_view text) {
   constexpr std::size_t kLevelsMax = 2 * kDepthMax;
   std::vector<std::size_t> dots{0};  // of the key that is being read, for each open bracket
@@ -32,8 +34,10 @@ std::optional<std::size_t> too_deep(std::string_view text) {
       const std::string_view triple = c == '"' ? "\"\"\"" : "'''";
       const bool block = text.substr(i, 3) == triple;
       for (i += block ? 3 : 1; i < text.size(); ++i) {
-        if (c == '"' && text[i] == '\\') ++i;
-        else if (block ? text.substr(i, 3) == triple : text[i] == c || text[i] == '\n') break;
+        if (c == '"' && text[i] == '\\')
+          ++i;
+        else if (block ? text.substr(i, 3) == triple : text[i] == c || text[i] == '\n')
+          break;
       }
       if (block) i += 2;
     } else if (c == '[' || c == '{') {
@@ -66,12 +70,16 @@ class Converter {
       return to;
     }
     switch (from.type()) {
-      case toml::node_type::table: table(*from.as_table(), to, depth); break;
+      case toml::node_type::table:
+        table(*from.as_table(), to, depth);
+        break;
       case toml::node_type::array:
         to.kind = Node::Kind::array;
         for (const auto& element : *from.as_array()) to.elements.push_back(node(element, depth + 1));
         break;
-      case toml::node_type::string: to.kind = Node::Kind::string, to.string = from.as_string()->get(); break;
+      case toml::node_type::string:
+        to.kind = Node::Kind::string, to.string = from.as_string()->get();
+        break;
       case toml::node_type::integer:
         to.kind = Node::Kind::integer;
         to.integer = from.as_integer()->get();
@@ -80,13 +88,23 @@ class Converter {
       case toml::node_type::floating_point:
         to.kind = Node::Kind::number;
         to.number = from.as_floating_point()->get();
-        if (!std::isfinite(to.number)) problems_.push_back({to.place, "inf and nan are no values here; write a number"});
+        if (!std::isfinite(to.number))
+          problems_.push_back({to.place, "inf and nan are no values here; write a number"});
         break;
-      case toml::node_type::boolean: to.kind = Node::Kind::boolean, to.boolean = from.as_boolean()->get(); break;
-      case toml::node_type::date: text(*from.as_date(), to); break;
-      case toml::node_type::time: text(*from.as_time(), to); break;
-      case toml::node_type::date_time: text(*from.as_date_time(), to); break;
-      case toml::node_type::none: break;
+      case toml::node_type::boolean:
+        to.kind = Node::Kind::boolean, to.boolean = from.as_boolean()->get();
+        break;
+      case toml::node_type::date:
+        text(*from.as_date(), to);
+        break;
+      case toml::node_type::time:
+        text(*from.as_time(), to);
+        break;
+      case toml::node_type::date_time:
+        text(*from.as_date_time(), to);
+        break;
+      case toml::node_type::none:
+        break;
     }
     return to;
   }
@@ -128,7 +146,8 @@ std::optional<Node> read_toml(const std::string& name, std::string_view text, st
     return std::nullopt;
   }
   if (const auto offset = too_deep(text)) {
-    problems.push_back({place_at(name, text, *offset), "keys and tables nested deeper than " + std::to_string(kDepthMax) + " levels"});
+    problems.push_back(
+        {place_at(name, text, *offset), "keys and tables nested deeper than " + std::to_string(kDepthMax) + " levels"});
     return std::nullopt;
   }
   try {

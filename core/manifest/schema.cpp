@@ -34,7 +34,8 @@ void walk(const Rules& rules, Index index, Node& node, F& f) {
     for (Node& element : node.elements) walk(rules, *rule.items, element, f);
   if (rule.extra)
     for (auto& member : node.members)
-      if (std::find(rule.names.begin(), rule.names.end(), member.key) == rule.names.end()) walk(rules, *rule.extra, member.value, f);
+      if (std::find(rule.names.begin(), rule.names.end(), member.key) == rule.names.end())
+        walk(rules, *rule.extra, member.value, f);
 }
 
 // The default of a property, also where it stands behind a $ref.
@@ -61,7 +62,8 @@ Result<Schema> Schema::parse(std::string_view json, Unknown unknown) {
   const auto node = tree::read_json("", json, problems);
   if (!problems.empty()) {
     const auto& first = problems.front();
-    return fail(Errc::bad_request, "line " + std::to_string(first.place.line) + ", column " + std::to_string(first.place.column) + ": " + first.message);
+    return fail(Errc::bad_request, "line " + std::to_string(first.place.line) + ", column " +
+                                       std::to_string(first.place.column) + ": " + first.message);
   }
   auto rules = schema::compile(*node, unknown == Unknown::refused);
   if (!rules) return rules.error();

@@ -1,8 +1,9 @@
 // Checks a tree against a JSON Schema and says what is wrong in words that name the key, the value and the way out.
 // A subset of draft 2020-12 in which verdicts equal the standard's (docs/decisions/0002-own-schema-validator.md):
-//   type, properties, required, additionalProperties, enum, const, minimum, maximum, minLength, maxLength, pattern, items,
-//   minItems, maxItems, uniqueItems, oneOf, anyOf, $ref to "#" or "#/$defs/name", $defs, default, and the annotations
-//   $schema $id $comment title description examples format deprecated readOnly writeOnly, which check nothing.
+//   type, properties, required, additionalProperties, enum, const, minimum, maximum, minLength, maxLength, pattern,
+//   items, minItems, maxItems, uniqueItems, oneOf, anyOf, $ref to "#" or "#/$defs/name", $defs, default, and the
+//   annotations $schema $id $comment title description examples format deprecated readOnly writeOnly, which check
+//   nothing.
 // Of our own, and ignored by others as any unknown keyword:
 //   x-unit: "duration" | "bytes"   a string such as "30s" or "16MiB"; minimum and maximum then count ms or bytes
 //   x-name: "key"                  an element of an array is called by that member: channel "agents/{id}"
@@ -30,8 +31,9 @@ class Schema {
  public:
   static constexpr std::size_t kProblemsMax = 100;
 
-  // What members of an object are that neither `properties` nor `additionalProperties` speaks of: by the standard anything goes;
-  // in a plugin's config they are refused (docs/plugins.md), so that a key with a slip of the pen is not passed over.
+  // What members of an object are that neither `properties` nor `additionalProperties` speaks of: by the standard
+  // anything goes; in a plugin's config they are refused (docs/plugins.md), so that a key with a slip of the pen is not
+  // passed over.
   enum class Unknown : unsigned char { as_standard, refused };
   // Errors: bad_request - not JSON, or not a schema of this subset: with line, column and what is wrong.
   static Result<Schema> parse(std::string_view json, Unknown unknown = Unknown::as_standard);

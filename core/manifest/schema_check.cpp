@@ -18,7 +18,8 @@ using manifest::in_quotes;
 using manifest::shown;
 using manifest::shown_with_kind;
 
-// How a message calls the value at hand. Behind a name ("channel \"agents/{id}\"") a key follows with a colon, else with a dot.
+// How a message calls the value at hand. Behind a name ("channel \"agents/{id}\"") a key follows with a colon, else
+// with a dot.
 struct Label {
   std::string text;
   bool name = false;
@@ -55,7 +56,8 @@ std::string in_unit(Unit unit, double value) {
 
 std::string range_text(const Rule& rule) {
   if (rule.minimum && rule.maximum) return in_unit(rule.unit, *rule.minimum) + ".." + in_unit(rule.unit, *rule.maximum);
-  return rule.minimum ? "at least " + in_unit(rule.unit, *rule.minimum) : "at most " + in_unit(rule.unit, *rule.maximum);
+  return rule.minimum ? "at least " + in_unit(rule.unit, *rule.minimum)
+                      : "at most " + in_unit(rule.unit, *rule.maximum);
 }
 
 std::string values_text(const std::vector<Node>& values) {
@@ -88,11 +90,20 @@ class Checker {
     if (!rule.any_of.empty()) branches(index, rule.any_of, false, node, label);
     switch (node.kind) {
       case Kind::integer:
-      case Kind::number: range(rule, node.number, node, label); break;
-      case Kind::string: string(rule, node, label); break;
-      case Kind::array: array(rule, node, label); break;
-      case Kind::object: object(rule, node, label); break;
-      default: break;
+      case Kind::number:
+        range(rule, node.number, node, label);
+        break;
+      case Kind::string:
+        string(rule, node, label);
+        break;
+      case Kind::array:
+        array(rule, node, label);
+        break;
+      case Kind::object:
+        object(rule, node, label);
+        break;
+      default:
+        break;
     }
   }
 
@@ -126,19 +137,23 @@ class Checker {
     const Rule& rule = resolved(rules_, index);
     if (node.is(Kind::null) || node.is(Kind::object) || !node.as_written.empty()) return "";
     const std::string text = shown(node);
-    if (rule.types & kArray && !node.is(Kind::array) && rule.items && valid(*rule.items, node)) return "; write [" + text + "]";
+    if (rule.types & kArray && !node.is(Kind::array) && rule.items && valid(*rule.items, node))
+      return "; write [" + text + "]";
     if (rule.types & kString && rule.unit != Unit::none && node.is(Kind::integer) && node.integer >= 0)
-      return "; write \"" + std::to_string(node.integer) + (rule.unit == Unit::duration ? "s\" or \"" + std::to_string(node.integer) + "ms\"" : "B\"");
+      return "; write \"" + std::to_string(node.integer) +
+             (rule.unit == Unit::duration ? "s\" or \"" + std::to_string(node.integer) + "ms\"" : "B\"");
     if (rule.types & kString && !node.is(Kind::array) && rule.unit == Unit::none) return "; write \"" + text + "\"";
     if (rule.types & (kInteger | kNumber) && node.is(Kind::string) && !node.string.empty() && node.string.size() < 18 &&
         node.string.find_first_not_of("0123456789") == std::string::npos)
       return "; write " + node.string;
-    if (rule.types & kBoolean && node.is(Kind::string) && (node.string == "true" || node.string == "false")) return "; write " + node.string;
+    if (rule.types & kBoolean && node.is(Kind::string) && (node.string == "true" || node.string == "false"))
+      return "; write " + node.string;
     return "";
   }
   void unexpected_type(Index index, const Node& node, const Label& label) {
     if (full()) return;
-    problems_.push_back({node.place, label.say("expected " + described(rules_, index) + ", got " + shown_with_kind(node) + way_out(index, node))});
+    problems_.push_back({node.place, label.say("expected " + described(rules_, index) + ", got " +
+                                               shown_with_kind(node) + way_out(index, node))});
   }
   bool valid(Index index, const Node& node) const {
     std::vector<Problem> found;
@@ -163,7 +178,10 @@ class Checker {
     }
     if (good == 1 || (good > 1 && !just_one)) return;
     const Rule& rule = rules_.all[index];
-    if (good > 1) return report(node.place, label.say("fits more than one of the forms that exclude each other: " + described(rules_, index)), rule);
+    if (good > 1)
+      return report(node.place,
+                    label.say("fits more than one of the forms that exclude each other: " + described(rules_, index)),
+                    rule);
     if (same_type.empty())
       return report(node.place, label.value() + " is " + shown(node) + "; expected " + described(rules_, index), rule);
     // The branch of the same type is the one that was meant, and its own words help more than "none of these".
@@ -173,7 +191,8 @@ class Checker {
     const Rule& rule = resolved(rules_, index);
     if (rule.never) return false;
     if (rule.values)
-      return std::any_of(rule.values->begin(), rule.values->end(), [&](const Node& v) { return v.kind == node.kind && node.is(Kind::string); });
+      return std::any_of(rule.values->begin(), rule.values->end(),
+                         [&](const Node& v) { return v.kind == node.kind && node.is(Kind::string); });
     return fits_type(rule, node);
   }
 
@@ -186,39 +205,55 @@ class Checker {
     if (rule.unit != Unit::none) return quantity(rule, node, label);
     const auto length = rule.min_length || rule.max_length ? characters(node.string) : 0;
     if (rule.min_length && length < *rule.min_length)
-      report(node.place, node.string.empty() ? label.value() + " is empty; expected text"
-                                             : label.value() + " is " + shown(node) + "; expected at least " + std::to_string(*rule.min_length) + " characters", rule);
+      report(node.place,
+             node.string.empty() ? label.value() + " is empty; expected text"
+                                 : label.value() + " is " + shown(node) + "; expected at least " +
+                                       std::to_string(*rule.min_length) + " characters",
+             rule);
     if (rule.max_length && length > *rule.max_length)
-      report(node.place, label.value() + " is " + shown(node) + ", " + std::to_string(length) + " characters; expected at most " +
-                             std::to_string(*rule.max_length), rule);
+      report(node.place,
+             label.value() + " is " + shown(node) + ", " + std::to_string(length) + " characters; expected at most " +
+                 std::to_string(*rule.max_length),
+             rule);
     if (!rule.pattern) return;
     bool matches = false;
     try {
       matches = boost::regex_search(node.string, *rule.pattern);
     } catch (const std::exception&) {
-      return report(node.place, label.value() + " is " + shown(node) + ", which is too much work to match with " + in_quotes(rule.pattern_text) + "; shorten it", rule);
+      return report(node.place,
+                    label.value() + " is " + shown(node) + ", which is too much work to match with " +
+                        in_quotes(rule.pattern_text) + "; shorten it",
+                    rule);
     }
-    if (!matches) report(node.place, label.value() + " is " + shown(node) + "; expected text that matches " + in_quotes(rule.pattern_text), rule);
+    if (!matches)
+      report(node.place,
+             label.value() + " is " + shown(node) + "; expected text that matches " + in_quotes(rule.pattern_text),
+             rule);
   }
   void quantity(const Rule& rule, const Node& node, const Label& label) {
     const bool duration = rule.unit == Unit::duration;
     const auto number = duration ? manifest::parse_duration_ms(node.string) : manifest::parse_bytes(node.string);
     if (!number)
-      return report(node.place, label.value() + " is " + shown(node) +
-                                    (duration ? "; expected a duration: a number with ms, s, m, h or d, such as \"30s\""
-                                              : "; expected a size: a number with B, KiB, MiB, GiB or TiB, such as \"16MiB\""), rule);
+      return report(node.place,
+                    label.value() + " is " + shown(node) +
+                        (duration ? "; expected a duration: a number with ms, s, m, h or d, such as \"30s\""
+                                  : "; expected a size: a number with B, KiB, MiB, GiB or TiB, such as \"16MiB\""),
+                    rule);
     range(rule, static_cast<double>(*number), node, label);
   }
 
   void array(const Rule& rule, const Node& node, const Label& label) {
     const auto count = static_cast<std::int64_t>(node.elements.size());
     const std::string has = label.value() + " has " + std::to_string(count) + (count == 1 ? " element" : " elements");
-    if (rule.min_items && count < *rule.min_items) report(node.place, has + "; expected at least " + std::to_string(*rule.min_items), rule);
-    if (rule.max_items && count > *rule.max_items) report(node.place, has + "; expected at most " + std::to_string(*rule.max_items), rule);
+    if (rule.min_items && count < *rule.min_items)
+      report(node.place, has + "; expected at least " + std::to_string(*rule.min_items), rule);
+    if (rule.max_items && count > *rule.max_items)
+      report(node.place, has + "; expected at most " + std::to_string(*rule.max_items), rule);
     if (rule.unique_items) {
       std::set<std::string> seen;
       for (const Node& element : node.elements)
-        if (!seen.insert(tree::canonical(element)).second) report(element.place, label.say(shown(element) + " stands here twice; remove one"), rule);
+        if (!seen.insert(tree::canonical(element)).second)
+          report(element.place, label.say(shown(element) + " stands here twice; remove one"), rule);
     }
     if (!rule.items) return;
     for (std::size_t i = 0; i < node.elements.size(); ++i)
@@ -227,14 +262,17 @@ class Checker {
 
   void object(const Rule& rule, const Node& node, const Label& label) {
     for (const std::string& key : rule.required)
-      if (node.find(key) == nullptr) report(node.place, label.say("key " + in_quotes(key) + " is missing" + expected_of(rule, key)), rule);
+      if (node.find(key) == nullptr)
+        report(node.place, label.say("key " + in_quotes(key) + " is missing" + expected_of(rule, key)), rule);
     for (const auto& member : node.members) {
       if (full()) return;
-      const auto known = std::find_if(rule.properties.begin(), rule.properties.end(), [&](const auto& p) { return p.first == member.key; });
+      const auto known = std::find_if(rule.properties.begin(), rule.properties.end(),
+                                      [&](const auto& p) { return p.first == member.key; });
       if (known != rule.properties.end()) {
         value(known->second, member.value, label.member(member.key));
       } else if (rule.extra && rules_.all[*rule.extra].never) {
-        report(member.key_place, label.say("unknown key " + in_quotes(member.key) + known_keys(rule, member.key)), rule);
+        report(member.key_place, label.say("unknown key " + in_quotes(member.key) + known_keys(rule, member.key)),
+               rule);
       } else if (rule.extra) {
         value(*rule.extra, member.value, label.member(member.key));
       }
@@ -259,7 +297,10 @@ class Checker {
 std::string type_text(const Rules& rules, const Rule& rule) {
   std::vector<std::string> words;
   if (rule.types & kBoolean) words.push_back("true or false");
-  if (rule.types & kString) words.push_back(rule.unit == Unit::duration ? "a duration such as \"30s\"" : rule.unit == Unit::bytes ? "a size such as \"16MiB\"" : "a string");
+  if (rule.types & kString)
+    words.push_back(rule.unit == Unit::duration ? "a duration such as \"30s\""
+                    : rule.unit == Unit::bytes  ? "a size such as \"16MiB\""
+                                                : "a string");
   if (rule.types & kInteger) words.push_back("an integer");
   if (rule.types & kNumber) words.push_back("a number");
   if (rule.types & kArray) {
@@ -267,7 +308,11 @@ std::string type_text(const Rules& rules, const Rule& rule) {
     if (rule.items) {
       const Rule& item = resolved(rules, *rule.items);
       const auto one = item.types;
-      of = one == kString ? " of strings" : one == kInteger ? " of integers" : one == kNumber ? " of numbers" : one == kObject ? " of objects" : "";
+      of = one == kString    ? " of strings"
+           : one == kInteger ? " of integers"
+           : one == kNumber  ? " of numbers"
+           : one == kObject  ? " of objects"
+                             : "";
     }
     words.push_back("an array" + of);
   }
@@ -282,20 +327,28 @@ std::string type_text(const Rules& rules, const Rule& rule) {
 
 const Rule& resolved(const Rules& rules, Index index) {
   const Rule* rule = &rules.all[index];
-  while (rule->ref && rule->types == 0 && !rule->values && rule->one_of.empty() && rule->any_of.empty()) rule = &rules.all[*rule->ref];
+  while (rule->ref && rule->types == 0 && !rule->values && rule->one_of.empty() && rule->any_of.empty())
+    rule = &rules.all[*rule->ref];
   return *rule;
 }
 
 bool fits_type(const Rule& rule, const Node& node) {
   if (rule.types == 0) return true;
   switch (node.kind) {
-    case Kind::null: return rule.types & kNull;
-    case Kind::boolean: return rule.types & kBoolean;
-    case Kind::integer: return rule.types & (kInteger | kNumber);
-    case Kind::number: return rule.types & (node.is_whole() ? kInteger | kNumber : kNumber);
-    case Kind::string: return rule.types & kString;
-    case Kind::array: return rule.types & kArray;
-    case Kind::object: return rule.types & kObject;
+    case Kind::null:
+      return rule.types & kNull;
+    case Kind::boolean:
+      return rule.types & kBoolean;
+    case Kind::integer:
+      return rule.types & (kInteger | kNumber);
+    case Kind::number:
+      return rule.types & (node.is_whole() ? kInteger | kNumber : kNumber);
+    case Kind::string:
+      return rule.types & kString;
+    case Kind::array:
+      return rule.types & kArray;
+    case Kind::object:
+      return rule.types & kObject;
   }
   return false;
 }

@@ -13,11 +13,14 @@ using manifest::in_quotes;
 using manifest::shown;
 
 const std::vector<std::string> kTypeNames{"null", "boolean", "integer", "number", "string", "array", "object"};
-const std::vector<std::string> kKeywords{"type",     "properties", "required", "additionalProperties", "enum",     "const",       "minimum",
-                                         "maximum",  "minLength",  "maxLength", "pattern",             "items",    "minItems",    "maxItems",
-                                         "uniqueItems", "oneOf",   "anyOf",    "$ref",                 "$defs",    "default",     "$schema",
-                                         "$id",      "$comment",   "title",    "description",          "examples", "format",      "deprecated",
-                                         "readOnly", "writeOnly"};
+const std::vector<std::string> kKeywords{"type",        "properties", "required",    "additionalProperties",
+                                         "enum",        "const",      "minimum",     "maximum",
+                                         "minLength",   "maxLength",  "pattern",     "items",
+                                         "minItems",    "maxItems",   "uniqueItems", "oneOf",
+                                         "anyOf",       "$ref",       "$defs",       "default",
+                                         "$schema",     "$id",        "$comment",    "title",
+                                         "description", "examples",   "format",      "deprecated",
+                                         "readOnly",    "writeOnly"};
 
 class Compiler {
  public:
@@ -51,7 +54,9 @@ class Compiler {
   void wrong(const Node& node, const std::string& message) {
     if (!error_.empty()) return;
     error_ = message;
-    if (node.place.line != 0) error_ = "line " + std::to_string(node.place.line) + ", column " + std::to_string(node.place.column) + ": " + error_;
+    if (node.place.line != 0)
+      error_ =
+          "line " + std::to_string(node.place.line) + ", column " + std::to_string(node.place.column) + ": " + error_;
   }
 
   void fill(Index index, const Node& node) {
@@ -71,32 +76,57 @@ class Compiler {
   }
 
   void keyword(Rule& rule, const std::string& key, const Node& value, bool root) {
-    if (key == "type") types(rule, value);
-    else if (key == "properties") properties(rule, value);
-    else if (key == "required") rule.required = strings(key, value);
-    else if (key == "additionalProperties") rule.extra = compiled(value);
-    else if (key == "items") rule.items = compiled(value);
-    else if (key == "enum") values(rule, value);
-    else if (key == "const") rule.values = std::vector<Node>{value};
-    else if (key == "minimum") rule.minimum = number(key, value);
-    else if (key == "maximum") rule.maximum = number(key, value);
-    else if (key == "minLength") rule.min_length = count(key, value);
-    else if (key == "maxLength") rule.max_length = count(key, value);
-    else if (key == "minItems") rule.min_items = count(key, value);
-    else if (key == "maxItems") rule.max_items = count(key, value);
-    else if (key == "uniqueItems") rule.unique_items = boolean(key, value);
-    else if (key == "pattern") pattern(rule, value);
-    else if (key == "oneOf") rule.one_of = schemas(key, value);
-    else if (key == "anyOf") rule.any_of = schemas(key, value);
-    else if (key == "$ref") reference(rule, value);
-    else if (key == "default") rule.fallback = value;
-    else if (key == "x-unit") unit(rule, value);
-    else if (key == "x-name") rule.name_key = text(key, value);
-    else if (key == "x-expected") rule.expected = text(key, value);
-    else if (key == "x-path") rule.path = boolean(key, value);
-    else if (key == "$defs" && !root) wrong(value, "$defs belongs at the top of the schema");
+    if (key == "type")
+      types(rule, value);
+    else if (key == "properties")
+      properties(rule, value);
+    else if (key == "required")
+      rule.required = strings(key, value);
+    else if (key == "additionalProperties")
+      rule.extra = compiled(value);
+    else if (key == "items")
+      rule.items = compiled(value);
+    else if (key == "enum")
+      values(rule, value);
+    else if (key == "const")
+      rule.values = std::vector<Node>{value};
+    else if (key == "minimum")
+      rule.minimum = number(key, value);
+    else if (key == "maximum")
+      rule.maximum = number(key, value);
+    else if (key == "minLength")
+      rule.min_length = count(key, value);
+    else if (key == "maxLength")
+      rule.max_length = count(key, value);
+    else if (key == "minItems")
+      rule.min_items = count(key, value);
+    else if (key == "maxItems")
+      rule.max_items = count(key, value);
+    else if (key == "uniqueItems")
+      rule.unique_items = boolean(key, value);
+    else if (key == "pattern")
+      pattern(rule, value);
+    else if (key == "oneOf")
+      rule.one_of = schemas(key, value);
+    else if (key == "anyOf")
+      rule.any_of = schemas(key, value);
+    else if (key == "$ref")
+      reference(rule, value);
+    else if (key == "default")
+      rule.fallback = value;
+    else if (key == "x-unit")
+      unit(rule, value);
+    else if (key == "x-name")
+      rule.name_key = text(key, value);
+    else if (key == "x-expected")
+      rule.expected = text(key, value);
+    else if (key == "x-path")
+      rule.path = boolean(key, value);
+    else if (key == "$defs" && !root)
+      wrong(value, "$defs belongs at the top of the schema");
     else if (key.rfind("x-", 0) != 0 && std::find(kKeywords.begin(), kKeywords.end(), key) == kKeywords.end())
-      wrong(value, "keyword " + in_quotes(key) + " is not in the subset of JSON Schema that is checked here" + manifest::hint(key, kKeywords));
+      wrong(value, "keyword " + in_quotes(key) + " is not in the subset of JSON Schema that is checked here" +
+                       manifest::hint(key, kKeywords));
   }
 
   void types(Rule& rule, const Node& value) {
@@ -116,14 +146,16 @@ class Compiler {
     }
   }
   void properties(Rule& rule, const Node& value) {
-    if (!value.is(Kind::object)) return wrong(value, "properties is " + shown(value) + "; expected an object of schemas");
+    if (!value.is(Kind::object))
+      return wrong(value, "properties is " + shown(value) + "; expected an object of schemas");
     for (const auto& member : value.members) {
       rule.properties.emplace_back(member.key, compiled(member.value));
       rule.names.push_back(member.key);
     }
   }
   void values(Rule& rule, const Node& value) {
-    if (!value.is(Kind::array) || value.elements.empty()) return wrong(value, "enum is " + shown(value) + "; expected an array of at least one value");
+    if (!value.is(Kind::array) || value.elements.empty())
+      return wrong(value, "enum is " + shown(value) + "; expected an array of at least one value");
     rule.values = value.elements;
   }
   void pattern(Rule& rule, const Node& value) {
@@ -145,20 +177,25 @@ class Compiler {
     if (found == defs_.end()) {
       std::vector<std::string> known{"#"};
       for (const auto& [name, index] : defs_) known.push_back(std::string(kDefs) + name);
-      return wrong(value, "$ref " + in_quotes(target) + " leads nowhere" + manifest::hint(target, known) + "; it may be \"#\" or \"#/$defs/...\"");
+      return wrong(value, "$ref " + in_quotes(target) + " leads nowhere" + manifest::hint(target, known) +
+                              "; it may be \"#\" or \"#/$defs/...\"");
     }
     rule.ref = found->second;
   }
   void unit(Rule& rule, const Node& value) {
     const std::string name = text("x-unit", value);
-    if (name == "duration") rule.unit = Unit::duration;
-    else if (name == "bytes") rule.unit = Unit::bytes;
-    else wrong(value, "x-unit is " + in_quotes(name) + R"(; expected one of "duration", "bytes")");
+    if (name == "duration")
+      rule.unit = Unit::duration;
+    else if (name == "bytes")
+      rule.unit = Unit::bytes;
+    else
+      wrong(value, "x-unit is " + in_quotes(name) + R"(; expected one of "duration", "bytes")");
   }
 
   std::vector<Index> schemas(const std::string& key, const Node& value) {
     std::vector<Index> out;
-    if (!value.is(Kind::array) || value.elements.empty()) wrong(value, key + " is " + shown(value) + "; expected an array of at least one schema");
+    if (!value.is(Kind::array) || value.elements.empty())
+      wrong(value, key + " is " + shown(value) + "; expected an array of at least one schema");
     for (const Node& element : value.elements) out.push_back(compiled(element));
     return out;
   }
@@ -177,11 +214,13 @@ class Compiler {
     return value.boolean;
   }
   double number(const std::string& key, const Node& value) {
-    if (!value.is(Kind::integer) && !value.is(Kind::number)) wrong(value, key + " is " + shown(value) + "; expected a number");
+    if (!value.is(Kind::integer) && !value.is(Kind::number))
+      wrong(value, key + " is " + shown(value) + "; expected a number");
     return value.number;
   }
   std::int64_t count(const std::string& key, const Node& value) {
-    if (!value.is_whole() || value.whole() < 0) wrong(value, key + " is " + shown(value) + "; expected an integer from 0");
+    if (!value.is_whole() || value.whole() < 0)
+      wrong(value, key + " is " + shown(value) + "; expected an integer from 0");
     return value.whole();
   }
 
@@ -190,8 +229,10 @@ class Compiler {
     const Rule& rule = rules_.all[at];
     const auto go = [&](Index next) {
       if (!error_.empty()) return;
-      if (next == start) error_ = "$ref, oneOf or anyOf of a schema lead back to itself without a step into the value";
-      else if (steps < rules_.all.size()) check_cycle(start, next, steps + 1);
+      if (next == start)
+        error_ = "$ref, oneOf or anyOf of a schema lead back to itself without a step into the value";
+      else if (steps < rules_.all.size())
+        check_cycle(start, next, steps + 1);
     };
     if (steps == 0) seen_.assign(rules_.all.size(), false);
     if (seen_[at]) return;

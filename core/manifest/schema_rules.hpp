@@ -18,7 +18,15 @@ using Index = std::size_t;
 enum class Unit : std::uint8_t { none, duration, bytes };
 
 // The types of JSON Schema as bits; an integer is a number as well.
-enum Type : std::uint8_t { kNull = 1, kBoolean = 2, kInteger = 4, kNumber = 8, kString = 16, kArray = 32, kObject = 64 };
+enum Type : std::uint8_t {
+  kNull = 1,
+  kBoolean = 2,
+  kInteger = 4,
+  kNumber = 8,
+  kString = 16,
+  kArray = 32,
+  kObject = 64
+};
 
 struct Rule {
   bool never = false;      // the schema `false`
@@ -26,7 +34,7 @@ struct Rule {
   std::vector<std::pair<std::string, Index>> properties;
   std::vector<std::string> names;  // of the properties, for hints
   std::vector<std::string> required;
-  std::optional<Index> extra;  // additionalProperties
+  std::optional<Index> extra;                     // additionalProperties
   std::optional<std::vector<tree::Node>> values;  // enum; const is an enum of one
   std::optional<double> minimum, maximum;
   std::optional<std::int64_t> min_length, max_length, min_items, max_items;
@@ -53,6 +61,7 @@ bool fits_type(const Rule& rule, const tree::Node& node);
 // "an integer", "an array of strings", "false or an object", ...
 std::string described(const Rules& rules, Index index);
 
-void check(const Rules& rules, Index index, const tree::Node& value, std::string_view what, std::vector<tree::Problem>& problems);
+void check(const Rules& rules, Index index, const tree::Node& value, std::string_view what,
+           std::vector<tree::Problem>& problems);
 
 }  // namespace weir::schema

@@ -62,21 +62,30 @@ std::string in_quotes(std::string_view text) {
 std::string shown(const tree::Node& node) {
   using Kind = tree::Node::Kind;
   switch (node.kind) {
-    case Kind::string: return node.as_written.empty() ? in_quotes(node.string) : in_quotes(node.as_written) + " (by the environment)";
-    case Kind::array: return "an array";
-    case Kind::object: return "an object";
-    default: return node.to_json();
+    case Kind::string:
+      return node.as_written.empty() ? in_quotes(node.string) : in_quotes(node.as_written) + " (by the environment)";
+    case Kind::array:
+      return "an array";
+    case Kind::object:
+      return "an object";
+    default:
+      return node.to_json();
   }
 }
 
 std::string shown_with_kind(const tree::Node& node) {
   using Kind = tree::Node::Kind;
   switch (node.kind) {
-    case Kind::boolean: return "a boolean " + shown(node);
-    case Kind::integer: return "an integer " + shown(node);
-    case Kind::number: return "a number " + shown(node);
-    case Kind::string: return "a string " + shown(node);
-    default: return shown(node);
+    case Kind::boolean:
+      return "a boolean " + shown(node);
+    case Kind::integer:
+      return "an integer " + shown(node);
+    case Kind::number:
+      return "a number " + shown(node);
+    case Kind::string:
+      return "a string " + shown(node);
+    default:
+      return shown(node);
   }
 }
 

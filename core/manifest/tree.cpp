@@ -21,14 +21,24 @@ void append_number(std::string& out, double value) {
 
 void append_json(std::string& out, const Node& node, bool canonical_form) {
   switch (node.kind) {
-    case Node::Kind::null: out += "null"; break;
-    case Node::Kind::boolean: out += node.boolean ? "true" : "false"; break;
-    case Node::Kind::integer: out += std::to_string(node.integer); break;
-    case Node::Kind::number:
-      if (canonical_form && node.is_whole() && std::abs(node.number) < 9e18) out += std::to_string(node.whole());
-      else append_number(out, node.number);
+    case Node::Kind::null:
+      out += "null";
       break;
-    case Node::Kind::string: json::append_string(out, node.string); break;
+    case Node::Kind::boolean:
+      out += node.boolean ? "true" : "false";
+      break;
+    case Node::Kind::integer:
+      out += std::to_string(node.integer);
+      break;
+    case Node::Kind::number:
+      if (canonical_form && node.is_whole() && std::abs(node.number) < 9e18)
+        out += std::to_string(node.whole());
+      else
+        append_number(out, node.number);
+      break;
+    case Node::Kind::string:
+      json::append_string(out, node.string);
+      break;
     case Node::Kind::array: {
       out += '[';
       bool first = true;
@@ -63,8 +73,10 @@ void append_json(std::string& out, const Node& node, bool canonical_form) {
 std::string unescaped_step(std::string_view step) {
   std::string out;
   for (std::size_t i = 0; i < step.size(); ++i) {
-    if (step[i] == '~' && i + 1 < step.size() && (step[i + 1] == '0' || step[i + 1] == '1')) out += step[++i] == '0' ? '~' : '/';
-    else out += step[i];
+    if (step[i] == '~' && i + 1 < step.size() && (step[i + 1] == '0' || step[i + 1] == '1'))
+      out += step[++i] == '0' ? '~' : '/';
+    else
+      out += step[i];
   }
   return out;
 }
@@ -116,7 +128,8 @@ const Node& Node::nearest(std::string_view json_pointer) const {
     if (here->kind == Kind::array) {
       std::size_t index = 0;
       const auto [rest, ec] = std::from_chars(step.data(), step.data() + step.size(), index);
-      if (ec == std::errc{} && rest == step.data() + step.size() && index < here->elements.size()) next = &here->elements[index];
+      if (ec == std::errc{} && rest == step.data() + step.size() && index < here->elements.size())
+        next = &here->elements[index];
     }
     if (next == nullptr) break;
     here = next;

@@ -33,16 +33,16 @@ struct Node {
   Kind kind = Kind::null;
   bool boolean = false;
   std::int64_t integer = 0;
-  double number = 0;                // also set for integers
+  double number = 0;  // also set for integers
   std::string string;
-  std::string as_written;           // a string that held ${NAME}: what the file says, for messages, as the value may be secret
-  std::vector<Node> elements;       // array
-  std::vector<Member> members;      // object, in the order of the file
+  std::string as_written;  // a string that held ${NAME}: what the file says, for messages, as the value may be secret
+  std::vector<Node> elements;   // array
+  std::vector<Member> members;  // object, in the order of the file
   const Node* find(std::string_view key) const;
   Node* find(std::string_view key);
   bool is(Kind k) const { return kind == k; }
-  bool is_whole() const;                // an integer, or a number without a fraction such as 1.0
-  std::int64_t whole() const;           // its value, clamped to 64 bits; 0 for anything else
+  bool is_whole() const;                        // an integer, or a number without a fraction such as 1.0
+  std::int64_t whole() const;                   // its value, clamped to 64 bits; 0 for anything else
   Node& set(std::string_view key, Node value);  // adds or replaces a member
   // The node at a JSON pointer ("/files/0"), or the deepest one on the way there.
   const Node& nearest(std::string_view json_pointer) const;

@@ -11,8 +11,9 @@ struct Unit {
 };
 constexpr Unit kDurations[] = {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
 constexpr std::int64_t kKi = 1024, kK = 1000;
-constexpr Unit kSizes[] = {{"B", 1},         {"KiB", kKi},      {"MiB", kKi * kKi}, {"GiB", kKi * kKi * kKi}, {"TiB", kKi * kKi * kKi * kKi},
-                           {"KB", kK},       {"MB", kK * kK},   {"GB", kK * kK * kK}, {"TB", kK * kK * kK * kK}};
+constexpr Unit kSizes[] = {
+    {"B", 1},   {"KiB", kKi},   {"MiB", kKi* kKi},  {"GiB", kKi* kKi* kKi}, {"TiB", kKi* kKi* kKi* kKi},
+    {"KB", kK}, {"MB", kK* kK}, {"GB", kK* kK* kK}, {"TB", kK* kK* kK* kK}};
 
 // Decimal by hand and exact: 1.1s is 1100 ms, where a double would make it 1100.0000000000002.
 std::optional<std::int64_t> parse(std::string_view text, std::span<const Unit> units) {

@@ -1,4 +1,5 @@
-// Members of a tree as plain values, with a fallback where there is none of the right type. Private to the manifest layer.
+// Members of a tree as plain values, with a fallback where there is none of the right type. Private to the manifest
+// layer.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -50,7 +51,9 @@ inline const std::vector<tree::Node>& elements_of(const tree::Node& node, std::s
 // Where the member stands, else where the whole does.
 inline const tree::Place& place_of(const tree::Node& node, std::string_view key) {
   const auto* found = node.find(key);
-  return found != nullptr && found->place.line != 0 ? found->place : (found != nullptr && found->place.file == "--set" ? found->place : node.place);
+  return found != nullptr && found->place.line != 0
+             ? found->place
+             : (found != nullptr && found->place.file == "--set" ? found->place : node.place);
 }
 
 }  // namespace weir::manifest

@@ -1,4 +1,5 @@
-// Boost.Beast for the .cpp files of this folder, and for nobody else: a file that includes it takes 13 to 20 seconds to compile.
+// Boost.Beast for the .cpp files of this folder, and for nobody else: a file that includes it takes 13 to 20 seconds to
+// compile.
 #pragma once
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>

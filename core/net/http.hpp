@@ -1,6 +1,6 @@
-// HTTP as the server layer sees it: requests that wait for their answer, and sockets that become WebSockets. Beast is behind.
-// Bounds: limits.http_header_bytes, the body by limits.data_bytes plus some room, limits.handshake_ms for a request to arrive.
-// Threads: everything of one connection on the loop that it was accepted for [shard].
+// HTTP as the server layer sees it: requests that wait for their answer, and sockets that become WebSockets. Beast is
+// behind. Bounds: limits.http_header_bytes, the body by limits.data_bytes plus some room, limits.handshake_ms for a
+// request to arrive. Threads: everything of one connection on the loop that it was accepted for [shard].
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -25,8 +25,8 @@ struct Request {
   std::string query;   // behind '?', not decoded
   Headers headers;
   std::string body;
-  std::string peer;    // address of the other end, without the port
-  bool upgrade = false;  // asks to become a WebSocket
+  std::string peer;                                      // address of the other end, without the port
+  bool upgrade = false;                                  // asks to become a WebSocket
   std::string_view header(std::string_view name) const;  // the first of that name, empty if there is none
 };
 
@@ -48,7 +48,7 @@ class WsHandler {
   virtual void heard() = 0;    // a ping or a pong
   virtual void drained() = 0;  // the outbox got emptier after wants_drained()
   virtual bool wants_drained() const = 0;
-  virtual void ending() = 0;   // a close frame is on its way: nothing may be sent any more. Maybe more than once
+  virtual void ending() = 0;  // a close frame is on its way: nothing may be sent any more. Maybe more than once
   // The socket is gone, whoever ended it; the last call. Not called if opened() was not.
   virtual void closed() = 0;
 };
@@ -66,8 +66,8 @@ class Admission {
   virtual ~Admission() = default;
 };
 
-// One request waiting for its answer. Exactly one of respond() and upgrade(), now or later, on the connection's loop; letting go
-// of the last pointer without either answers 500.
+// One request waiting for its answer. Exactly one of respond() and upgrade(), now or later, on the connection's loop;
+// letting go of the last pointer without either answers 500.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -94,10 +94,11 @@ class Listener {
   // Asked before anything is read, with the peer's address; an error is answered and the connection closed. [its loop]
   using Admit = std::function<Result<std::unique_ptr<Admission>>(std::string_view peer)>;
   // Errors: bad_request - it is no address, or none of this machine; unavailable - it can't be listened on, and why.
-  static Result<std::unique_ptr<Listener>> open(const ListenerSettings& settings, std::vector<Loop*> loops, Handler handler, Admit admit);
+  static Result<std::unique_ptr<Listener>> open(const ListenerSettings& settings, std::vector<Loop*> loops,
+                                                Handler handler, Admit admit);
   virtual ~Listener() = default;
-  virtual std::string address() const = 0;  // "127.0.0.1:8080", "[::1]:8080", with the real port
-  virtual void stop() = 0;                  // takes no more; on the first loop
+  virtual std::string address() const = 0;           // "127.0.0.1:8080", "[::1]:8080", with the real port
+  virtual void stop() = 0;                           // takes no more; on the first loop
   virtual std::size_t http_connections() const = 0;  // open and not upgraded [any]
 };
 

@@ -11,10 +11,11 @@
 namespace weir::net {
 namespace {
 
-constexpr int kBacklog = 4096;             // a storm of reconnects waits in the kernel instead of being refused
-constexpr std::size_t kBodyExtra = 4096;   // what stands around the data in the body of a publication
+constexpr int kBacklog = 4096;            // a storm of reconnects waits in the kernel instead of being refused
+constexpr std::size_t kBodyExtra = 4096;  // what stands around the data in the body of a publication
 constexpr std::int64_t kKeepAliveMs = 60'000;
-constexpr std::size_t kRefusedMax = 1024;  // connections beyond limits.connections that are told why; others are just closed
+constexpr std::size_t kRefusedMax =
+    1024;  // connections beyond limits.connections that are told why; others are just closed
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 std::string lower(std::string_view text) {
@@ -32,9 +33,11 @@ class HttpConnection;
 
 class HttpExchange final : public Exchange {
  public:
-  HttpExchange(std::shared_ptr<HttpConnection> connection, Request request) : connection_(std::move(connection)), request_(std::move(request)) {}
+  HttpExchange(std::shared_ptr<HttpConnection> connection, Request request)
+      : connection_(std::move(connection)), request_(std::move(request)) {}
   ~HttpExchange() override {
-    if (connection_ && !stopping()) respond({500, "application/json", error_body(Errc::internal, "the request was not answered"), {}});
+    if (connection_ && !stopping())
+      respond({500, "application/json", error_body(Errc::internal, "the request was not answered"), {}});
   }
   const Request& request() const override { return request_; }
   Loop& loop() override;
@@ -58,8 +61,14 @@ struct Shared {  // what all connections of a listener have in common; outlives 
 
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
-  HttpConnection(tcp::socket socket, std::string peer, std::size_t loop_index, Loop& loop, std::shared_ptr<Shared> shared)
-      : socket_(std::move(socket)), timer_(socket_.get_executor()), peer_(std::move(peer)), loop_index_(loop_index), loop_(loop), shared_(std::move(shared)) {
+  HttpConnection(tcp::socket socket, std::string peer, std::size_t loop_index, Loop& loop,
+                 std::shared_ptr<Shared> shared)
+      : socket_(std::move(socket)),
+        timer_(socket_.get_executor()),
+        peer_(std::move(peer)),
+        loop_index_(loop_index),
+        loop_(loop),
+        shared_(std::move(shared)) {
     ++shared_->open;
   }
   ~HttpConnection() { --shared_->open; }
@@ -73,7 +82,10 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     auto admitted = shared_->admit(peer_);
     if (!admitted) {
       keep_alive_ = false;
-      return write({http_status(admitted.error().code), "application/json", error_body(admitted.error().code, admitted.error().message), {{"retry-after", "2"}}});
+      return write({http_status(admitted.error().code),
+                    "application/json",
+                    error_body(admitted.error().code, admitted.error().message),
+                    {{"retry-after", "2"}}});
     }
     admission_ = std::move(*admitted);
     read(shared_->limits.handshake_ms);
@@ -90,7 +102,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     response->set(http::field::server, "weir");
     if (!r.content_type.empty()) response->set(http::field::content_type, r.content_type);
     for (const auto& [name, value] : r.headers)
-      if (value.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos) response->set(name, value);  // else it would begin another header
+      if (value.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos)
+        response->set(name, value);  // else it would begin another header
     if (shared_->stopping) keep_alive_ = false;
     response->keep_alive(keep_alive_);
     response->body() = std::move(r.body);
@@ -106,8 +119,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol) {
     timer_.cancel();
     const auto rest = buffer_.data();
-    start_websocket({std::move(socket_), std::move(message_), std::string(static_cast<const char*>(rest.data()), rest.size()),
-                     std::string(subprotocol), std::move(handler), &loop_, &shared_->limits});
+    start_websocket({std::move(socket_), std::move(message_),
+                     std::string(static_cast<const char*>(rest.data()), rest.size()), std::string(subprotocol),
+                     std::move(handler), &loop_, &shared_->limits});
   }
 
  private:
@@ -124,7 +138,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     parser_->header_limit(static_cast<std::uint32_t>(shared_->limits.http_header_bytes));
     parser_->body_limit(static_cast<std::uint64_t>(shared_->limits.data_bytes) + kBodyExtra);
     deadline(within_ms);
-    http::async_read_header(socket_, buffer_, *parser_, [self = shared_from_this()](error_code ec, std::size_t) { self->on_head(ec); });
+    http::async_read_header(socket_, buffer_, *parser_,
+                            [self = shared_from_this()](error_code ec, std::size_t) { self->on_head(ec); });
   }
 
   // A body that is too large by its own account has been refused here already, before it is sent.
@@ -133,22 +148,32 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     const auto& head = parser_->get();
     if (head.version() < 11 || !beast::iequals(head[http::field::expect], "100-continue")) return read_body();
     asio::async_write(socket_, asio::buffer(kContinue), [self = shared_from_this()](error_code failed, std::size_t) {
-      if (failed) self->on_read(failed);
-      else self->read_body();
+      if (failed)
+        self->on_read(failed);
+      else
+        self->read_body();
     });
   }
 
   void read_body() {
-    http::async_read(socket_, buffer_, *parser_, [self = shared_from_this()](error_code ec, std::size_t) { self->on_read(ec); });
+    http::async_read(socket_, buffer_, *parser_,
+                     [self = shared_from_this()](error_code ec, std::size_t) { self->on_read(ec); });
   }
 
   void on_read(error_code ec) {
     timer_.cancel();
     version_ = 11;
     head_ = false;
-    if (ec == http::error::body_limit) return refuse(413, Errc::too_large, "the body is larger than limits.data_bytes allows (" + std::to_string(shared_->limits.data_bytes) + " bytes)");
-    if (ec == http::error::header_limit) return refuse(431, Errc::too_large, "the headers are larger than limits.http_header_bytes allows (" + std::to_string(shared_->limits.http_header_bytes) + " bytes)");
-    if (ec == http::error::end_of_stream || (ec && ec.category() == asio::error::get_system_category())) return shutdown();
+    if (ec == http::error::body_limit)
+      return refuse(413, Errc::too_large,
+                    "the body is larger than limits.data_bytes allows (" + std::to_string(shared_->limits.data_bytes) +
+                        " bytes)");
+    if (ec == http::error::header_limit)
+      return refuse(431, Errc::too_large,
+                    "the headers are larger than limits.http_header_bytes allows (" +
+                        std::to_string(shared_->limits.http_header_bytes) + " bytes)");
+    if (ec == http::error::end_of_stream || (ec && ec.category() == asio::error::get_system_category()))
+      return shutdown();
     if (ec) return refuse(400, Errc::bad_request, "not HTTP that this hub understands: " + ec.message());
     message_ = parser_->release();
     keep_alive_ = message_.keep_alive();
@@ -160,7 +185,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     const auto mark = target.find('?');
     request.path = target.substr(0, mark);
     if (mark != std::string_view::npos) request.query = target.substr(mark + 1);
-    for (const auto& field : message_) request.headers.emplace_back(lower({field.name_string().data(), field.name_string().size()}), std::string(field.value()));
+    for (const auto& field : message_)
+      request.headers.emplace_back(lower({field.name_string().data(), field.name_string().size()}),
+                                   std::string(field.value()));
     request.body = std::move(message_.body());
     message_.body().clear();
     request.peer = peer_;
@@ -173,7 +200,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     write({status, "application/json", error_body(code, message), {}});
   }
 
-  // Unread bytes would turn the end into a reset that may overtake the answer, so they are read away first, for a moment.
+  // Unread bytes would turn the end into a reset that may overtake the answer, so they are read away first, for a
+  // moment.
   void shutdown() {
     error_code ec;
     socket_.shutdown(tcp::socket::shutdown_send, ec);
@@ -217,23 +245,36 @@ void HttpExchange::upgrade(std::shared_ptr<WsHandler> handler, std::string_view 
 class BeastListener final : public Listener {
  public:
   BeastListener(std::vector<Loop*> loops, std::shared_ptr<Shared> shared)
-      : loops_(std::move(loops)), shared_(std::move(shared)), acceptor_(loops_[0]->impl().io), pause_(loops_[0]->impl().io) {}
+      : loops_(std::move(loops)),
+        shared_(std::move(shared)),
+        acceptor_(loops_[0]->impl().io),
+        pause_(loops_[0]->impl().io) {}
 
   Result<void> bind(const std::string& host, std::uint16_t port) {
     error_code ec;
     const std::string where = host + ":" + std::to_string(port);
     const auto address = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, ec);
-    if (ec) return fail(Errc::bad_request, "listen: \"" + host + "\" is no address; write an IPv4 or IPv6 address, or localhost");
+    if (ec)
+      return fail(Errc::bad_request,
+                  "listen: \"" + host + "\" is no address; write an IPv4 or IPv6 address, or localhost");
     const tcp::endpoint here(address, port);
     acceptor_.open(here.protocol(), ec);
     if (!ec) acceptor_.set_option(asio::socket_base::reuse_address(true), ec);
     if (!ec) acceptor_.bind(here, ec);
     if (!ec) acceptor_.listen(kBacklog, ec);
     if (ec == asio::error::make_error_code(static_cast<asio::error::basic_errors>(EADDRNOTAVAIL)))
-      return fail(Errc::bad_request, "listen: " + where + ": this machine has no such address; 127.0.0.1 is itself, 0.0.0.0 every address it has");
-    if (ec) return fail(Errc::unavailable, "listen: " + where + ": " + ec.message() + (ec == asio::error::address_in_use ? "; another program listens there, choose another port or 0 for any free one" : ""));
+      return fail(
+          Errc::bad_request,
+          "listen: " + where + ": this machine has no such address; 127.0.0.1 is itself, 0.0.0.0 every address it has");
+    if (ec)
+      return fail(Errc::unavailable,
+                  "listen: " + where + ": " + ec.message() +
+                      (ec == asio::error::address_in_use
+                           ? "; another program listens there, choose another port or 0 for any free one"
+                           : ""));
     const auto real = acceptor_.local_endpoint(ec);
-    address_ = (real.address().is_v6() ? "[" + real.address().to_string() + "]" : real.address().to_string()) + ":" + std::to_string(real.port());
+    address_ = (real.address().is_v6() ? "[" + real.address().to_string() + "]" : real.address().to_string()) + ":" +
+               std::to_string(real.port());
     accept();
     return {};
   }
@@ -252,7 +293,8 @@ class BeastListener final : public Listener {
     acceptor_.async_accept(loops_[turn]->impl().io, [this, turn](error_code ec, tcp::socket socket) {
       if (ec == asio::error::operation_aborted || shared_->stopping) return;
       if (ec) {
-        // No descriptors left, most likely. Try again in a while instead of spinning; those who wait, wait in the backlog.
+        // No descriptors left, most likely. Try again in a while instead of spinning; those who wait, wait in the
+        // backlog.
         log::warn("net", "can't accept a connection: " + ec.message());
         pause_.expires_after(std::chrono::milliseconds(100));
         pause_.async_wait([this](error_code cancelled) {
@@ -261,11 +303,13 @@ class BeastListener final : public Listener {
         return;
       }
       socket.set_option(tcp::no_delay(true), ec);
-      socket.set_option(asio::socket_base::send_buffer_size(static_cast<int>(shared_->limits.socket_send_bytes / 2)), ec);  // the kernel doubles it
+      socket.set_option(asio::socket_base::send_buffer_size(static_cast<int>(shared_->limits.socket_send_bytes / 2)),
+                        ec);  // the kernel doubles it
       const auto remote = socket.remote_endpoint(ec);
       if (!ec) {
         std::string peer = remote.address().to_string();
-        asio::post(loops_[turn]->impl().io, [turn, peer = std::move(peer), s = std::move(socket), shared = shared_, loop = loops_[turn]]() mutable {
+        asio::post(loops_[turn]->impl().io, [turn, peer = std::move(peer), s = std::move(socket), shared = shared_,
+                                             loop = loops_[turn]]() mutable {
           std::make_shared<HttpConnection>(std::move(s), std::move(peer), turn, *loop, std::move(shared))->start();
         });
       }
@@ -289,7 +333,8 @@ std::string_view Request::header(std::string_view name) const {
   return {};
 }
 
-Result<std::unique_ptr<Listener>> Listener::open(const ListenerSettings& settings, std::vector<Loop*> loops, Handler handler, Admit admit) {
+Result<std::unique_ptr<Listener>> Listener::open(const ListenerSettings& settings, std::vector<Loop*> loops,
+                                                 Handler handler, Admit admit) {
   auto shared = std::make_shared<Shared>();
   shared->limits = *settings.limits;
   shared->handler = std::move(handler);

@@ -9,14 +9,15 @@
 
 namespace weir::net {
 namespace {
-// Measured: sending after 512 handlers instead of when none is ready costs twice the CPU where many connections publish at once.
-// The bound in time keeps a flood of handlers from delaying what is owed to readers. It counts the thread's own CPU time: on a
-// busy machine a burst of 1 ms by the clock on the wall was over after a few handlers. 500 publishers with 4 events under way
-// each, to 500 channels of one reader each, one shard and the load generator on two cores that others use as well:
+// Measured: sending after 512 handlers instead of when none is ready costs twice the CPU where many connections publish
+// at once. The bound in time keeps a flood of handlers from delaying what is owed to readers. It counts the thread's
+// own CPU time: on a busy machine a burst of 1 ms by the clock on the wall was over after a few handlers. 500
+// publishers with 4 events under way each, to 500 channels of one reader each, one shard and the load generator on two
+// cores that others use as well:
 //   1 ms wall: 1.0 frames in a read, 13 us of CPU per delivery, p50 25 ms     4 ms CPU: 1.1, 13 us, 25 ms
 //   8 ms CPU:  2.6, 8.7 us, 17 ms                                            20 ms wall: 3.9, 7.3 us, 18 ms
-// Below its own round of work a hub sends nearly every frame alone and falls behind. With 8 ms the latency of one publisher to a
-// thousand readers was no worse than with 1 ms.
+// Below its own round of work a hub sends nearly every frame alone and falls behind. With 8 ms the latency of one
+// publisher to a thousand readers was no worse than with 1 ms.
 constexpr int kBurstHandlersMax = 8192;
 constexpr std::int64_t kBurstCpuNsMax = 8'000'000;
 constexpr int kLookAtClockEvery = 4;
@@ -37,15 +38,19 @@ void Loop::run(const std::function<std::optional<std::int64_t>()>& after_burst) 
   std::optional<std::int64_t> wake = after_burst();
   while (!impl_->stopped.load(std::memory_order_relaxed)) {
     std::size_t ran;
-    if (wake) ran = io.run_one_for(std::chrono::milliseconds(*wake));
-    else ran = io.run_one();
+    if (wake)
+      ran = io.run_one_for(std::chrono::milliseconds(*wake));
+    else
+      ran = io.run_one();
     if (ran != 0) {
       std::int64_t end = 0;  // a clock of the kernel's; an idle hub's single handlers don't need it
       for (int n = 1; n < kBurstHandlersMax && io.poll_one() != 0; ++n) {
         if (n % kLookAtClockEvery != 0) continue;
         const std::int64_t now = thread_cpu_ns();
-        if (end == 0) end = now + kBurstCpuNsMax;
-        else if (now >= end) break;
+        if (end == 0)
+          end = now + kBurstCpuNsMax;
+        else if (now >= end)
+          break;
       }
     }
     wake = after_burst();

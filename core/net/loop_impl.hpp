@@ -9,8 +9,8 @@ namespace weir::net {
 
 struct Loop::Impl {
   struct Context : boost::asio::io_context {
-    using boost::asio::io_context::io_context;
     using boost::asio::execution_context::shutdown;
+    using boost::asio::io_context::io_context;
   };
   Context io{1};
   std::atomic<bool> stopped{false};

@@ -10,12 +10,18 @@ namespace {
 
 Errc code_for(unsigned status) {
   switch (status) {
-    case 400: return Errc::bad_request;
-    case 401: return Errc::unauthorized;
-    case 403: return Errc::forbidden;
-    case 404: return Errc::not_found;
-    case 429: return Errc::rate_limited;
-    default: return Errc::unavailable;
+    case 400:
+      return Errc::bad_request;
+    case 401:
+      return Errc::unauthorized;
+    case 403:
+      return Errc::forbidden;
+    case 404:
+      return Errc::not_found;
+    case 429:
+      return Errc::rate_limited;
+    default:
+      return Errc::unavailable;
   }
 }
 
@@ -37,9 +43,13 @@ class BeastClient final : public WsClient {
     const tcp::endpoint there(address, settings_.port);
     tcp::socket& socket = ws_.next_layer();
     socket.open(there.protocol(), ec);
-    if (settings_.receive_buffer_bytes != 0) socket.set_option(asio::socket_base::receive_buffer_size(settings_.receive_buffer_bytes), ec);
-    if (!run(deadline, [&](auto done) { socket.async_connect(there, done); }, ec) || ec)
-      return fail(Errc::unavailable, "no hub at " + settings_.host + ":" + std::to_string(settings_.port) + (ec ? ": " + ec.message() : ": no answer in time"));
+    if (settings_.receive_buffer_bytes != 0)
+      socket.set_option(asio::socket_base::receive_buffer_size(settings_.receive_buffer_bytes), ec);
+    if (!run(
+            deadline, [&](auto done) { socket.async_connect(there, done); }, ec) ||
+        ec)
+      return fail(Errc::unavailable, "no hub at " + settings_.host + ":" + std::to_string(settings_.port) +
+                                         (ec ? ": " + ec.message() : ": no answer in time"));
     socket.set_option(tcp::no_delay(true), ec);
     ws_.read_message_max(settings_.message_bytes_max);
     ws_.set_option(websocket::stream_base::decorator([this](websocket::request_type& r) {
@@ -49,7 +59,9 @@ class BeastClient final : public WsClient {
     }));
     websocket::response_type response;
     const std::string host = settings_.host + ":" + std::to_string(settings_.port);
-    if (!run(deadline, [&](auto done) { ws_.async_handshake(response, host, settings_.path, done); }, ec)) return fail(Errc::timeout, "no answer to the handshake in time");
+    if (!run(
+            deadline, [&](auto done) { ws_.async_handshake(response, host, settings_.path, done); }, ec))
+      return fail(Errc::timeout, "no answer to the handshake in time");
     if (ec == websocket::error::upgrade_declined) {
       json::Doc doc;
       std::string message = std::string(response.reason());
@@ -63,15 +75,19 @@ class BeastClient final : public WsClient {
   }
 
   Result<void> send(std::string_view text, std::int64_t timeout_ms) override { return write(text, true, timeout_ms); }
-  Result<void> send_binary(std::string_view bytes, std::int64_t timeout_ms) override { return write(bytes, false, timeout_ms); }
+  Result<void> send_binary(std::string_view bytes, std::int64_t timeout_ms) override {
+    return write(bytes, false, timeout_ms);
+  }
 
   Result<std::string> receive(std::int64_t timeout_ms) override {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
     while (messages_.empty() && !closed_) {
       io_.restart();
-      if (io_.run_one_until(deadline) == 0) return fail(Errc::timeout, "nothing came within " + std::to_string(timeout_ms) + " ms");
+      if (io_.run_one_until(deadline) == 0)
+        return fail(Errc::timeout, "nothing came within " + std::to_string(timeout_ms) + " ms");
     }
-    if (messages_.empty()) return fail(Errc::unavailable, "closed with " + std::to_string(closed_->code) + " " + closed_->reason);
+    if (messages_.empty())
+      return fail(Errc::unavailable, "closed with " + std::to_string(closed_->code) + " " + closed_->reason);
     std::string message = std::move(messages_.front());
     messages_.pop_front();
     return message;
@@ -82,7 +98,9 @@ class BeastClient final : public WsClient {
   void close(std::uint16_t code) override {
     if (closed_) return;
     error_code ec;
-    (void)run(std::chrono::steady_clock::now() + std::chrono::seconds(5), [&](auto done) { ws_.async_close(static_cast<websocket::close_code>(code), done); }, ec);
+    (void)run(
+        std::chrono::steady_clock::now() + std::chrono::seconds(5),
+        [&](auto done) { ws_.async_close(static_cast<websocket::close_code>(code), done); }, ec);
   }
   void cut() override {
     error_code ec;
@@ -109,7 +127,9 @@ class BeastClient final : public WsClient {
     error_code ec;
     ws_.text(text);
     const std::string copy(bytes);
-    if (!run(std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms), [&](auto done) { ws_.async_write(asio::buffer(copy), done); }, ec)) {
+    if (!run(
+            std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms),
+            [&](auto done) { ws_.async_write(asio::buffer(copy), done); }, ec)) {
       cut();  // the write still points at `copy`; with the socket closed it ends now
       io_.restart();
       io_.run_for(std::chrono::milliseconds(100));
@@ -124,7 +144,8 @@ class BeastClient final : public WsClient {
       if (ec) {
         closed_ = Closed{};
         // Once a close frame has come, how the socket ended behind it does not matter.
-        if (ec == websocket::error::closed || ws_.reason().code != websocket::close_code::none) closed_ = Closed{static_cast<std::uint16_t>(ws_.reason().code), std::string(ws_.reason().reason.c_str())};
+        if (ec == websocket::error::closed || ws_.reason().code != websocket::close_code::none)
+          closed_ = Closed{static_cast<std::uint16_t>(ws_.reason().code), std::string(ws_.reason().reason.c_str())};
         return;
       }
       messages_.push_back(beast::buffers_to_string(buffer_.data()));

@@ -28,8 +28,8 @@ class WsClient {
     std::uint16_t code = 1006;  // 1006: the connection ended without a close frame
     std::string reason;
   };
-  // Errors: unavailable - nobody answers there; unauthorized, forbidden, rate_limited, ... - refused before the upgrade, with
-  // the hub's sentence; timeout.
+  // Errors: unavailable - nobody answers there; unauthorized, forbidden, rate_limited, ... - refused before the
+  // upgrade, with the hub's sentence; timeout.
   static Result<std::unique_ptr<WsClient>> connect(const Settings& settings, std::int64_t timeout_ms);
   virtual ~WsClient() = default;
 

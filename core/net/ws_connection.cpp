@@ -9,7 +9,7 @@
 namespace weir::net {
 namespace {
 
-constexpr std::size_t kPartsMax = 64;  // iovecs in one sendmsg: measured as cheap as one contiguous buffer
+constexpr std::size_t kPartsMax = 64;              // iovecs in one sendmsg: measured as cheap as one contiguous buffer
 constexpr std::size_t kDrainedBytes = 128 * 1024;  // below this the outbox has room for more of history
 constexpr int kLingerMs = 1'000;
 constexpr int kClosingMs = 5'000;  // how long a peer may take to read what it is owed and to answer the close
@@ -21,11 +21,11 @@ class HeldWrite {
   virtual void finish(error_code ec) = 0;
 };
 
-// Between Beast's stream and the socket: owns the way out. What Beast writes itself (pongs, closes) is taken whole into the same
-// outbox as everything else, so control frames stand at frame boundaries and nothing interleaves. During the handshake, when
-// there is no outbox yet, writes go straight to the socket.
-// A write into an outbox that is too full is not finished before there is room again: Beast answers pings inside a single read,
-// so that this is what stops it from reading, and with it a peer that pings without reading the pongs.
+// Between Beast's stream and the socket: owns the way out. What Beast writes itself (pongs, closes) is taken whole into
+// the same outbox as everything else, so control frames stand at frame boundaries and nothing interleaves. During the
+// handshake, when there is no outbox yet, writes go straight to the socket. A write into an outbox that is too full is
+// not finished before there is room again: Beast answers pings inside a single read, so that this is what stops it from
+// reading, and with it a peer that pings without reading the pongs.
 class OutboxStream {
  public:
   struct Hooks {
@@ -33,7 +33,8 @@ class OutboxStream {
     std::function<void()> close_sent;  // a close frame did: nothing may follow it
   };
   using executor_type = tcp::socket::executor_type;
-  explicit OutboxStream(tcp::socket&& socket, std::string early) : socket_(std::move(socket)), early_(std::move(early)) {}
+  explicit OutboxStream(tcp::socket&& socket, std::string early)
+      : socket_(std::move(socket)), early_(std::move(early)) {}
   executor_type get_executor() { return socket_.get_executor(); }
   tcp::socket& socket() { return socket_; }
   void use(Outbox* outbox, std::size_t bytes_max, Hooks hooks) {
@@ -80,7 +81,8 @@ class OutboxStream {
           if (close) hooks_.close_sent();
           if (close || outbox_->bytes() <= bytes_max_)
             asio::post(get_executor(), beast::bind_front_handler(std::move(done), error_code{}, size));
-          else held_ = std::make_unique<Held<std::decay_t<decltype(done)>>>(get_executor(), std::move(done), size);
+          else
+            held_ = std::make_unique<Held<std::decay_t<decltype(done)>>>(get_executor(), std::move(done), size);
         },
         handler, buffers);
   }
@@ -89,8 +91,11 @@ class OutboxStream {
   template <class Done>
   class Held final : public HeldWrite {
    public:
-    Held(executor_type executor, Done done, std::size_t size) : executor_(std::move(executor)), done_(std::move(done)), size_(size) {}
-    void finish(error_code ec) override { asio::post(executor_, beast::bind_front_handler(std::move(done_), ec, ec ? 0 : size_)); }
+    Held(executor_type executor, Done done, std::size_t size)
+        : executor_(std::move(executor)), done_(std::move(done)), size_(size) {}
+    void finish(error_code ec) override {
+      asio::post(executor_, beast::bind_front_handler(std::move(done_), ec, ec ? 0 : size_));
+    }
 
    private:
     executor_type executor_;
@@ -106,8 +111,8 @@ class OutboxStream {
   std::unique_ptr<HeldWrite> held_;
 };
 
-// Beast's last step. The close frame may still wait in the outbox, so the socket is shut down by WsConnection::end(), once all
-// that is owed has left or the time for it is over.
+// Beast's last step. The close frame may still wait in the outbox, so the socket is shut down by WsConnection::end(),
+// once all that is owed has left or the time for it is over.
 template <class Handler>
 void async_teardown(beast::role_type, OutboxStream& stream, Handler&& handler) {
   asio::post(stream.get_executor(), beast::bind_front_handler(std::forward<Handler>(handler), error_code{}));
@@ -120,13 +125,17 @@ void beast_close_socket(OutboxStream& stream) {
 class WsConnection final : public WsSocket, public std::enable_shared_from_this<WsConnection> {
  public:
   explicit WsConnection(WsStart&& start)
-      : limits_(*start.limits), handler_(std::move(start.handler)), request_(std::move(start.request)),
+      : limits_(*start.limits),
+        handler_(std::move(start.handler)),
+        request_(std::move(start.request)),
         ws_(OutboxStream(std::move(start.socket), std::move(start.early))) {
-    ws_.set_option(websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
-    ws_.set_option(websocket::stream_base::decorator([name = std::move(start.subprotocol)](websocket::response_type& r) {
-      r.set(http::field::server, "weir");
-      if (!name.empty()) r.set(http::field::sec_websocket_protocol, name);
-    }));
+    ws_.set_option(
+        websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
+    ws_.set_option(
+        websocket::stream_base::decorator([name = std::move(start.subprotocol)](websocket::response_type& r) {
+          r.set(http::field::server, "weir");
+          if (!name.empty()) r.set(http::field::sec_websocket_protocol, name);
+        }));
     ws_.read_message_max(static_cast<std::size_t>(limits_.frame_bytes));
     ws_.auto_fragment(false);
   }
@@ -193,10 +202,12 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     });
     opened_ = true;
     outbox_ = &handler_->opened(*this);
-    ws_.next_layer().use(outbox_, static_cast<std::size_t>(limits_.outbox_bytes), {[this] { wake(); }, [this] {
-      close_framed_ = true;
-      if (handler_) handler_->ending();
-    }});
+    ws_.next_layer().use(outbox_, static_cast<std::size_t>(limits_.outbox_bytes),
+                         {[this] { wake(); },
+                          [this] {
+                            close_framed_ = true;
+                            if (handler_) handler_->ending();
+                          }});
     read_next();
   }
 
@@ -219,15 +230,18 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     if (ec) return leave();
     const std::string_view message(static_cast<const char*>(buffer_.data().data()), buffer_.size());
     if (!close_code_) {
-      if (ws_.got_text()) handler_->text(message);
-      else handler_->binary(message);
+      if (ws_.got_text())
+        handler_->text(message);
+      else
+        handler_->binary(message);
     }
     buffer_.consume(buffer_.size());
     if (buffer_.capacity() > 16 * 1024) buffer_.shrink_to_fit();
     read_next();
   }
 
-  // Gives the socket what it takes of the outbox; the rest follows when it is writable. False: the connection is broken.
+  // Gives the socket what it takes of the outbox; the rest follows when it is writable. False: the connection is
+  // broken.
   bool send_now() {
     iovec parts[kPartsMax];
     while (!outbox_->empty()) {
@@ -263,7 +277,8 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
 
   void start_close() {
     close_started_ = true;
-    websocket::close_reason reason(static_cast<websocket::close_code>(static_cast<std::uint16_t>(*close_code_)), close_reason_);
+    websocket::close_reason reason(static_cast<websocket::close_code>(static_cast<std::uint16_t>(*close_code_)),
+                                   close_reason_);
     ws_.async_close(reason, [self = shared_from_this()](error_code) {
       if (!self->reading_) self->leave();
     });
@@ -282,7 +297,8 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
   void farewell(CloseCode code, std::string_view reason) {
     if (gone_ || outbox_ == nullptr || close_framed_) return;
     outbox_->drop_unsent();
-    std::string payload{static_cast<char>(static_cast<std::uint16_t>(code) >> 8), static_cast<char>(static_cast<std::uint16_t>(code) & 0xff)};
+    std::string payload{static_cast<char>(static_cast<std::uint16_t>(code) >> 8),
+                        static_cast<char>(static_cast<std::uint16_t>(code) & 0xff)};
     payload += reason;
     outbox_->push(FramePtr(new Frame(ws_frame(0x8, payload))));
     iovec parts[2];
@@ -323,8 +339,8 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
       timer_.reset();
       return;
     }
-    // What the client still sends is read and thrown away for a moment: closing with unread bytes would reset the connection,
-    // and the reset could overtake the close frame that says why.
+    // What the client still sends is read and thrown away for a moment: closing with unread bytes would reset the
+    // connection, and the reset could overtake the close frame that says why.
     deadline(kLingerMs);
     linger(weak_from_this().lock(), std::make_shared<std::array<char, 4096>>());
   }

@@ -64,7 +64,8 @@ Result<AuthIdentity> parse_identity(std::string_view text, std::string provider)
     to = *integer;
     return true;
   };
-  if (!number("expires_at", out.expires_at_ms)) return wrong("\"expires_at\" must be milliseconds since 1970-01-01 UTC, an integer");
+  if (!number("expires_at", out.expires_at_ms))
+    return wrong("\"expires_at\" must be milliseconds since 1970-01-01 UTC, an integer");
   if (!number("connections_max", out.connections_max)) return wrong("\"connections_max\" must be an integer from 0 on");
   return out;
 }
@@ -83,18 +84,23 @@ AuthInstance::AuthInstance(std::string name, std::shared_ptr<const Library> libr
 AuthInstance::~AuthInstance() = default;
 
 Result<std::shared_ptr<AuthInstance>> AuthInstance::create(std::string name, std::shared_ptr<const Library> library,
-                                                           const std::string& config_json, Revoke revoke, std::string* json_pointer) {
+                                                           const std::string& config_json, Revoke revoke,
+                                                           std::string* json_pointer) {
   const weir_auth_v1* table = library->auth();
   if (table == nullptr)
-    return fail(Errc::bad_request, "plugin \"" + name + "\": " + library->path() + " is no auth provider; it offers " + library->info().kinds.front());
-  std::shared_ptr<AuthInstance> made(new AuthInstance(std::move(name), std::move(library), std::move(revoke)), &Instance::end);
-  const auto created = made->Instance::create({table->create, table->start, table->stop, table->destroy}, config_json, json_pointer);
+    return fail(Errc::bad_request, "plugin \"" + name + "\": " + library->path() + " is no auth provider; it offers " +
+                                       library->info().kinds.front());
+  std::shared_ptr<AuthInstance> made(new AuthInstance(std::move(name), std::move(library), std::move(revoke)),
+                                     &Instance::end);
+  const auto created =
+      made->Instance::create({table->create, table->start, table->stop, table->destroy}, config_json, json_pointer);
   if (!created) return created.error();
   return made;
 }
 
 void AuthInstance::authenticate(std::string request_json, std::uint32_t deadline_ms, Answered answered) {
-  // Everything that can go wrong ends in `answered`, and all but the first cases go through the table of those who wait.
+  // Everything that can go wrong ends in `answered`, and all but the first cases go through the table of those who
+  // wait.
   auto shared = std::make_shared<Answered>(std::move(answered));
   const std::string who = "auth provider \"" + name() + "\"";
   const auto on_end = [this, shared, who](PendingCalls::How how, weir_status status, std::string_view json) {
@@ -112,28 +118,39 @@ void AuthInstance::authenticate(std::string request_json, std::uint32_t deadline
           return refuse(Errc::unauthorized, "the credential has expired");
         return (*shared)(std::move(identity), false);
       }
-      case WEIR_E_NO_CREDENTIAL: return (*shared)(fail(Errc::unauthorized, "there is no credential in the request"), true);
-      case WEIR_E_UNAUTHORIZED: return refuse(Errc::unauthorized, message_of(json, "the credential is not valid"));
-      case WEIR_E_FORBIDDEN: return refuse(Errc::forbidden, message_of(json, "you may not come in here"));
-      case WEIR_E_UNAVAILABLE: return refuse(Errc::unavailable, message_of(json, "who you are can't be found out right now"));
-      case WEIR_E_TIMEOUT: return refuse(Errc::timeout, message_of(json, "who you are could not be found out in time"));
-      case WEIR_E_INTERNAL: break;
-      default: border_->misbehaving("it answered with the status " + std::to_string(status));
+      case WEIR_E_NO_CREDENTIAL:
+        return (*shared)(fail(Errc::unauthorized, "there is no credential in the request"), true);
+      case WEIR_E_UNAUTHORIZED:
+        return refuse(Errc::unauthorized, message_of(json, "the credential is not valid"));
+      case WEIR_E_FORBIDDEN:
+        return refuse(Errc::forbidden, message_of(json, "you may not come in here"));
+      case WEIR_E_UNAVAILABLE:
+        return refuse(Errc::unavailable, message_of(json, "who you are can't be found out right now"));
+      case WEIR_E_TIMEOUT:
+        return refuse(Errc::timeout, message_of(json, "who you are could not be found out in time"));
+      case WEIR_E_INTERNAL:
+        break;
+      default:
+        border_->misbehaving("it answered with the status " + std::to_string(status));
     }
     refuse(Errc::internal, who + " failed");
   };
-  if (status().state == InstanceState::failed) return (*shared)(fail(Errc::unavailable, who + " is not working"), false);
+  if (status().state == InstanceState::failed)
+    return (*shared)(fail(Errc::unavailable, who + " is not working"), false);
   const std::uint64_t token = pending_->add(deadline_ms, on_end);
   if (token == 0) return (*shared)(fail(Errc::unavailable, who + " is stopped, or too many wait for it"), false);
 
-  const auto posted = border_->strand().post("authenticate()", [this, token, deadline_ms, request = std::move(request_json)] {
-    if (!pending_->waiting(token)) return;  // its deadline passed while the strand was busy
-    const weir_status status = library_->auth()->authenticate(instance_, {request.data(), request.size()}, token, deadline_ms);
-    if (status == WEIR_PENDING) return;
-    if (!pending_->waiting(token)) return;  // it called done() and returned something besides
-    if (status == WEIR_OK) border_->misbehaving("authenticate() returned OK without an identity; done() and PENDING is the way");
-    pending_->answer(token, status == WEIR_OK ? static_cast<weir_status>(WEIR_E_INTERNAL) : status, {});
-  });
+  const auto posted =
+      border_->strand().post("authenticate()", [this, token, deadline_ms, request = std::move(request_json)] {
+        if (!pending_->waiting(token)) return;  // its deadline passed while the strand was busy
+        const weir_status status =
+            library_->auth()->authenticate(instance_, {request.data(), request.size()}, token, deadline_ms);
+        if (status == WEIR_PENDING) return;
+        if (!pending_->waiting(token)) return;  // it called done() and returned something besides
+        if (status == WEIR_OK)
+          border_->misbehaving("authenticate() returned OK without an identity; done() and PENDING is the way");
+        pending_->answer(token, status == WEIR_OK ? static_cast<weir_status>(WEIR_E_INTERNAL) : status, {});
+      });
   if (posted != Strand::Posted::yes) pending_->answer(token, WEIR_E_UNAVAILABLE, {});
 }
 

@@ -11,7 +11,7 @@
 namespace weir {
 namespace {
 
-constexpr std::size_t kTextMax = 4096;    // of a reason or a log line
+constexpr std::size_t kTextMax = 4096;  // of a reason or a log line
 constexpr std::uint64_t kJsonMax = 1 << 20;
 
 std::string_view raw_view(weir_str text) {
@@ -46,8 +46,9 @@ class Border::Inside {
 };
 
 Border::Border(std::string instance) : instance_(std::move(instance)), strand_(std::make_unique<Strand>(instance_)) {
-  host_ = {sizeof(weir_host), 0, this, &emit, &gap, &log, &state, &metric, &post, &timer_start, &timer_cancel, &watch_fd,
-           &unwatch_fd, &done, &now_ms, &get_extension};
+  host_ = {
+      sizeof(weir_host), 0,         this,        &emit, &gap,    &log,          &state, &metric, &post, &timer_start,
+      &timer_cancel,     &watch_fd, &unwatch_fd, &done, &now_ms, &get_extension};
   status_.since = system_clock().unix_ms();
 }
 
@@ -72,8 +73,10 @@ bool Border::close(std::int64_t deadline_ms) {
 }
 
 void Border::end_strand(bool behind) {
-  if (behind) strand_->leave_behind();
-  else strand_->close(), strand_->wait_closed(kStopMs);
+  if (behind)
+    strand_->leave_behind();
+  else
+    strand_->close(), strand_->wait_closed(kStopMs);
 }
 
 void Border::set_state(InstanceState state, std::string reason) {
@@ -92,7 +95,8 @@ InstanceStatus Border::status() const {
   }
   const std::int64_t busy = strand_->busy_ms();
   if (busy > kStopMs && (out.state == InstanceState::running || out.state == InstanceState::starting)) {
-    out.reason = std::string("does not return from ") + strand_->busy_with() + " since " + std::to_string(busy / 1000) + " s";
+    out.reason =
+        std::string("does not return from ") + strand_->busy_with() + " since " + std::to_string(busy / 1000) + " s";
     out.state = InstanceState::degraded;
   }
   return out;
@@ -141,7 +145,8 @@ bool Border::may_log(std::uint64_t& dropped) {
   return false;
 }
 
-weir_status Border::emit(void* ctx, const weir_event* events, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted) {
+weir_status Border::emit(void* ctx, const weir_event* events, std::uint32_t stride, std::uint32_t count,
+                         std::uint32_t* accepted) {
   std::uint32_t nowhere = 0;
   std::uint32_t& taken = accepted != nullptr ? *accepted : nowhere;
   taken = 0;
@@ -171,14 +176,16 @@ void Border::log(void* ctx, std::int32_t level, weir_str message, weir_str field
   const bool may = self.may_log(dropped);
   if (dropped != 0) log::warn(self.instance_, "too many log lines; some were left out", {{"count", dropped}});
   if (!may) return;
-  const log::Level to = level <= WEIR_LOG_DEBUG   ? log::Level::debug
-                        : level == WEIR_LOG_INFO  ? log::Level::info
-                        : level == WEIR_LOG_WARN  ? log::Level::warn
-                                                  : log::Level::error;
+  const log::Level to = level <= WEIR_LOG_DEBUG  ? log::Level::debug
+                        : level == WEIR_LOG_INFO ? log::Level::info
+                        : level == WEIR_LOG_WARN ? log::Level::warn
+                                                 : log::Level::error;
   if (!log::enabled(to)) return;
   const std::string text = safe_text(message, kTextMax), fields = safe_text(fields_json, kTextMax);
-  if (fields.empty()) log::write(to, self.instance_, text);
-  else log::write(to, self.instance_, text, {{"fields", fields}});
+  if (fields.empty())
+    log::write(to, self.instance_, text);
+  else
+    log::write(to, self.instance_, text, {{"fields", fields}});
 }
 
 void Border::state(void* ctx, std::int32_t state, weir_str reason) {
@@ -191,7 +198,7 @@ void Border::state(void* ctx, std::int32_t state, weir_str reason) {
   const InstanceState before = self->status().state;
   self->set_state(value, why);
   if (before == value) return;
-  const auto level = value == InstanceState::failed                                        ? log::Level::error
+  const auto level = value == InstanceState::failed                                         ? log::Level::error
                      : value == InstanceState::degraded || value == InstanceState::retrying ? log::Level::warn
                                                                                             : log::Level::info;
   log::write(level, self->instance_, std::string(to_word(value)) + (why.empty() ? "" : ": " + why));
@@ -201,15 +208,19 @@ void Border::metric(void* ctx, weir_str name, double value) {
   const Inside self(ctx);
   if (!self) return;
   const std::string_view key = name.size <= 64 ? raw_view(name) : std::string_view();
-  if (key.empty() || key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string_view::npos || !std::isfinite(value))
-    return self->misbehaving("metric " + json::quoted(safe_text(name, 64)) + ": a name is [a-z0-9_]{1,64}, a value is finite");
+  if (key.empty() || key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string_view::npos ||
+      !std::isfinite(value))
+    return self->misbehaving("metric " + json::quoted(safe_text(name, 64)) +
+                             ": a name is [a-z0-9_]{1,64}, a value is finite");
   bool full = false;
   {
     const std::lock_guard lock(self->mutex_);
     const auto it = self->metrics_.find(key);
     full = it == self->metrics_.end() && self->metrics_.size() >= kMetricsMax;
-    if (it != self->metrics_.end()) it->second = value;
-    else if (!full) self->metrics_.emplace(key, value);
+    if (it != self->metrics_.end())
+      it->second = value;
+    else if (!full)
+      self->metrics_.emplace(key, value);
   }
   if (full) self->misbehaving("more than 64 metrics; " + json::quoted(key) + " is left out");
 }
@@ -222,14 +233,18 @@ weir_status Border::post(void* ctx, weir_task_fn fn, void* arg) {
     return WEIR_E_INVALID;
   }
   switch (self->strand_->post("a posted task", [fn, arg] { fn(arg); })) {
-    case Strand::Posted::yes: return WEIR_OK;
-    case Strand::Posted::full: return WEIR_E_FULL;
-    case Strand::Posted::closed: break;
+    case Strand::Posted::yes:
+      return WEIR_OK;
+    case Strand::Posted::full:
+      return WEIR_E_FULL;
+    case Strand::Posted::closed:
+      break;
   }
   return WEIR_E_CLOSED;
 }
 
-std::uint64_t Border::timer_start(void* ctx, std::uint64_t delay_ms, std::uint64_t period_ms, weir_task_fn fn, void* arg) {
+std::uint64_t Border::timer_start(void* ctx, std::uint64_t delay_ms, std::uint64_t period_ms, weir_task_fn fn,
+                                  void* arg) {
   const Inside self(ctx);
   if (!self || fn == nullptr || !self->on_strand("timer_start()")) return 0;
   return self->strand_->timer_start(delay_ms, period_ms, [fn, arg] { fn(arg); });

@@ -47,13 +47,15 @@ class Border {
   class Inside;  // held by a call while it is under way
   explicit Border(std::string instance);
 
-  static weir_status emit(void* ctx, const weir_event* events, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted);
+  static weir_status emit(void* ctx, const weir_event* events, std::uint32_t stride, std::uint32_t count,
+                          std::uint32_t* accepted);
   static void gap(void* ctx, weir_str subject, std::uint64_t count, weir_str reason);
   static void log(void* ctx, std::int32_t level, weir_str message, weir_str fields_json);
   static void state(void* ctx, std::int32_t state, weir_str reason);
   static void metric(void* ctx, weir_str name, double value);
   static weir_status post(void* ctx, weir_task_fn fn, void* arg);
-  static std::uint64_t timer_start(void* ctx, std::uint64_t delay_ms, std::uint64_t period_ms, weir_task_fn fn, void* arg);
+  static std::uint64_t timer_start(void* ctx, std::uint64_t delay_ms, std::uint64_t period_ms, weir_task_fn fn,
+                                   void* arg);
   static void timer_cancel(void* ctx, std::uint64_t id);
   static std::uint64_t watch_fd(void* ctx, std::int32_t fd, std::uint32_t events, weir_watch_fn fn, void* arg);
   static void unwatch_fd(void* ctx, std::uint64_t id);
@@ -74,7 +76,7 @@ class Border {
   std::atomic<std::uint32_t> inside_{0};
 
   mutable std::mutex mutex_;
-  InstanceStatus status_;                    // guarded by mutex_ down to here
+  InstanceStatus status_;  // guarded by mutex_ down to here
   std::map<std::string, double, std::less<>> metrics_;
   std::uint64_t log_second_ = 0, log_lines_ = 0, log_dropped_ = 0;
 };

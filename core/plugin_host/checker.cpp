@@ -22,7 +22,8 @@ class CountingSink : public SourceSink {
  public:
   std::atomic<std::int64_t> room{1'000'000'000};
   std::atomic<std::uint64_t> calls{0}, taken{0}, refused{0};
-  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t count, std::uint32_t* accepted) override {
+  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t count,
+                   std::uint32_t* accepted) override {
     ++calls;
     for (*accepted = 0; *accepted < count; ++*accepted) {
       if (room.fetch_sub(1) <= 0) {
@@ -54,7 +55,8 @@ bool settled(const Instance& instance) {
   auto* held = new std::shared_ptr<std::promise<void>>(done);
   const weir_host* host = instance.host();
   const auto set = [](void* arg) {
-    const std::unique_ptr<std::shared_ptr<std::promise<void>>> mine(static_cast<std::shared_ptr<std::promise<void>>*>(arg));
+    const std::unique_ptr<std::shared_ptr<std::promise<void>>> mine(
+        static_cast<std::shared_ptr<std::promise<void>>*>(arg));
     (*mine)->set_value();
   };
   if (host->post(host->ctx, set, held) != WEIR_OK) {
@@ -71,13 +73,16 @@ class Checker {
   void run(const std::string& path, const std::optional<std::string>& given) {
     if (!check_file(path)) return;
     const auto library = Library::load(path);
-    if (!add("loads", library, library ? "ABI " + std::to_string((*library)->info().abi_major) + "." + std::to_string((*library)->info().abi_minor)
-                                       : library.error().message))
+    if (!add("loads", library,
+             library ? "ABI " + std::to_string((*library)->info().abi_major) + "." +
+                           std::to_string((*library)->info().abi_minor)
+                     : library.error().message))
       return;
     const PluginInfo& info = (*library)->info();
     const std::string file = std::filesystem::path(path).filename().string();
     add("name", file == "libweir-" + info.name + ".so", "it calls itself \"" + info.name + "\" in " + file);
-    add("summary", !info.summary.empty(), info.summary.empty() ? "manifest_json has no \"summary\", one sentence for people" : info.summary);
+    add("summary", !info.summary.empty(),
+        info.summary.empty() ? "manifest_json has no \"summary\", one sentence for people" : info.summary);
     const auto problems = schema_problems(info.config_schema);
     std::string all;
     for (const auto& problem : problems) all += (all.empty() ? "" : "; ") + problem;
@@ -93,7 +98,8 @@ class Checker {
       }
       config = *defaults;
     }
-    if ((*library)->source() != nullptr) run_kind("source", *library, config, [&] { return make_source(*library, config); });
+    if ((*library)->source() != nullptr)
+      run_kind("source", *library, config, [&] { return make_source(*library, config); });
     if ((*library)->auth() != nullptr) run_kind("auth", *library, config, [&] { return make_auth(*library, config); });
     if ((*library)->source() != nullptr) check_backpressure(*library, config);
   }
@@ -112,27 +118,35 @@ class Checker {
     const auto elf = ElfFile::parse(*bytes);
     if (!add("file", elf, elf ? "a shared library for this machine" : elf.error().message)) return false;
     const auto note = elf->plugin_note();
-    if (!add("note", note, note ? "says ABI " + std::to_string(note->abi_major) + "." + std::to_string(note->abi_minor) : note.error().message))
+    if (!add("note", note,
+             note ? "says ABI " + std::to_string(note->abi_major) + "." + std::to_string(note->abi_minor)
+                  : note.error().message))
       return false;
     const auto symbols = elf->exported_symbols();
     if (!symbols) return add("exports", false, symbols.error().message);
     std::string others, unique;
     for (const ElfSymbol& symbol : *symbols) {
-      if (symbol.unique) unique += (unique.empty() ? "" : ", ") + symbol.name;
-      else if (symbol.name != WEIR_PLUGIN_SYMBOL && others.size() < 400) others += (others.empty() ? "" : ", ") + symbol.name;
+      if (symbol.unique)
+        unique += (unique.empty() ? "" : ", ") + symbol.name;
+      else if (symbol.name != WEIR_PLUGIN_SYMBOL && others.size() < 400)
+        others += (others.empty() ? "" : ", ") + symbol.name;
     }
-    add("exports", others.empty(), others.empty() ? "only " WEIR_PLUGIN_SYMBOL
-                                                  : "also " + others + "; build with -fvisibility=hidden and weir_add_plugin()'s version script");
-    add("unique symbols", unique.empty(), unique.empty() ? "none" : unique + " would be shared with other plugins; build with -fno-gnu-unique");
+    add("exports", others.empty(),
+        others.empty() ? "only " WEIR_PLUGIN_SYMBOL
+                       : "also " + others + "; build with -fvisibility=hidden and weir_add_plugin()'s version script");
+    add("unique symbols", unique.empty(),
+        unique.empty() ? "none" : unique + " would be shared with other plugins; build with -fno-gnu-unique");
     return true;
   }
 
-  Result<std::shared_ptr<Instance>> make_source(const std::shared_ptr<const Library>& library, const std::string& config) {
+  Result<std::shared_ptr<Instance>> make_source(const std::shared_ptr<const Library>& library,
+                                                const std::string& config) {
     auto made = SourceInstance::create("check", library, config, sink_);
     if (!made) return made.error();
     return std::shared_ptr<Instance>(*made);
   }
-  Result<std::shared_ptr<Instance>> make_auth(const std::shared_ptr<const Library>& library, const std::string& config) {
+  Result<std::shared_ptr<Instance>> make_auth(const std::shared_ptr<const Library>& library,
+                                              const std::string& config) {
     auto made = AuthInstance::create("check", library, config, nullptr);
     if (!made) return made.error();
     return std::shared_ptr<Instance>(*made);
@@ -149,12 +163,16 @@ class Checker {
     std::string failed;
     for (int round = 1; round <= kRounds && failed.empty(); ++round) {
       auto made = make();
-      if (!made) failed = "create() in round " + std::to_string(round) + ": " + made.error().message;
-      else failed = one_round(**made, misbehaved, late, round);
+      if (!made)
+        failed = "create() in round " + std::to_string(round) + ": " + made.error().message;
+      else
+        failed = one_round(**made, misbehaved, late, round);
     }
     if (!add(kind + ": start and stop 20 times", failed.empty(), failed.empty() ? "all in time" : failed)) return;
-    add(kind + ": quiet after stop", late == 0, late == 0 ? "it called nothing" : std::to_string(late) + " calls after stop(); join all threads there");
-    add(kind + ": no misbehaviour", misbehaved == 0, misbehaved == 0 ? "none" : std::to_string(misbehaved) + " rules broken; the log says which");
+    add(kind + ": quiet after stop", late == 0,
+        late == 0 ? "it called nothing" : std::to_string(late) + " calls after stop(); join all threads there");
+    add(kind + ": no misbehaviour", misbehaved == 0,
+        misbehaved == 0 ? "none" : std::to_string(misbehaved) + " rules broken; the log says which");
   }
 
   static std::string one_round(Instance& instance, std::uint64_t& misbehaved, std::uint64_t& late, int round) {
@@ -170,7 +188,8 @@ class Checker {
     event.event = {"late", 4};
     std::uint32_t accepted = 0;
     const auto before = instance.counters();
-    if (host->emit(host->ctx, &event, sizeof event, 1, &accepted) != WEIR_E_CLOSED) return "emit() after stop() was not refused" + where;
+    if (host->emit(host->ctx, &event, sizeof event, 1, &accepted) != WEIR_E_CLOSED)
+      return "emit() after stop() was not refused" + where;
     misbehaved += before.misbehaved;
     late += before.calls_after_stop;
     return {};
@@ -185,7 +204,8 @@ class Checker {
     (*made)->start();
     const char* name = "source: waits while the hub is full";
     if (!within(kFirstEventMs, [&] { return sink.refused > 0; })) {
-      add(name, true, "not tried: it emitted " + std::to_string(sink.taken.load()) + " events in 1.5 s, which is not enough");
+      add(name, true,
+          "not tried: it emitted " + std::to_string(sink.taken.load()) + " events in 1.5 s, which is not enough");
       return;
     }
     (*made)->pause();
@@ -197,7 +217,8 @@ class Checker {
     const std::uint64_t taken = sink.taken;
     (*made)->resume();
     const bool went_on = within(kGoOnMs, [&] { return sink.taken > taken; });
-    add("source: goes on after resume", went_on, went_on ? "it offered again what was refused" : "nothing came within 3 s after resume()");
+    add("source: goes on after resume", went_on,
+        went_on ? "it offered again what was refused" : "nothing came within 3 s after resume()");
     (*made)->stop();
   }
 

@@ -1,6 +1,5 @@
-// `weir plugin check FILE.so`: does a plugin keep the rules of the ABI? Looks at the file, loads it, reads its schema, and
-// makes instances run, stop and wait. Takes some seconds.
-// Threads: [main].
+// `weir plugin check FILE.so`: does a plugin keep the rules of the ABI? Looks at the file, loads it, reads its schema,
+// and makes instances run, stop and wait. Takes some seconds. Threads: [main].
 #pragma once
 #include <optional>
 #include <string>
@@ -21,7 +20,8 @@ struct Finding {
 // nothing else can be tried.
 std::vector<Finding> check_plugin(const std::string& path, const std::optional<std::string>& config_json);
 
-// What is wrong with a config schema, each with its JSON pointer; empty when it is within the subset of docs/plugins.md.
+// What is wrong with a config schema, each with its JSON pointer; empty when it is within the subset of
+// docs/plugins.md.
 std::vector<std::string> schema_problems(std::string_view schema_json);
 
 // The defaults of a schema as an object. Errors: bad_request - a property is required and has no default.

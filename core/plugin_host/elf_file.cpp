@@ -40,13 +40,16 @@ Error broken(const char* what) { return fail(Errc::bad_request, std::string("a b
 
 Result<ElfFile> ElfFile::parse(std::string_view bytes) {
   const auto header = at<Elf64_Ehdr>(bytes, 0);
-  if (bytes.size() < SELFMAG || std::memcmp(bytes.data(), ELFMAG, SELFMAG) != 0) return fail(Errc::bad_request, "not an ELF file");
+  if (bytes.size() < SELFMAG || std::memcmp(bytes.data(), ELFMAG, SELFMAG) != 0)
+    return fail(Errc::bad_request, "not an ELF file");
   if (!header) return broken("it ends within its header");
-  if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB || header->e_machine != kMachine)
+  if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
+      header->e_machine != kMachine)
     return fail(Errc::bad_request, "an ELF file for another kind of machine");
   if (header->e_type != ET_DYN) return fail(Errc::bad_request, "an ELF file, but not a shared library");
   if (header->e_phentsize != sizeof(Elf64_Phdr)) return broken("its program headers have an unknown size");
-  if (!part(bytes, header->e_phoff, std::uint64_t{header->e_phnum} * sizeof(Elf64_Phdr))) return broken("its program headers lie outside");
+  if (!part(bytes, header->e_phoff, std::uint64_t{header->e_phnum} * sizeof(Elf64_Phdr)))
+    return broken("its program headers lie outside");
   // The loader maps what the headers promise; behind the end of the file that is a SIGBUS instead of an error.
   for (std::uint64_t i = 0; i < header->e_phnum; ++i) {
     const auto segment = *at<Elf64_Phdr>(bytes, header->e_phoff + i * sizeof(Elf64_Phdr));
@@ -74,15 +77,20 @@ Result<PluginNote> ElfFile::plugin_note() const {
       if (*name == std::string_view("weir", 5) && note.n_type == WEIR_NOTE_TYPE) {
         const auto magic = at<std::uint32_t>(*desc, 0);
         const auto major = at<std::uint16_t>(*desc, 4), minor = at<std::uint16_t>(*desc, 6);
-        if (!minor || *magic != WEIR_PLUGIN_MAGIC) return fail(Errc::bad_request, "its plugin note is garbage; WEIR_PLUGIN_NOTE() makes a right one");
-        if (found) return fail(Errc::bad_request, "it has two plugin notes; WEIR_PLUGIN_NOTE() belongs into one file of a plugin");
+        if (!minor || *magic != WEIR_PLUGIN_MAGIC)
+          return fail(Errc::bad_request, "its plugin note is garbage; WEIR_PLUGIN_NOTE() makes a right one");
+        if (found)
+          return fail(Errc::bad_request,
+                      "it has two plugin notes; WEIR_PLUGIN_NOTE() belongs into one file of a plugin");
         found = PluginNote{*major, *minor};
       }
       const std::uint64_t next = padded(desc_at + note.n_descsz);
       notes->remove_prefix(static_cast<std::size_t>(next < notes->size() ? next : notes->size()));
     }
   }
-  if (!found) return fail(Errc::bad_request, "not a Weir plugin: it has no plugin note (WEIR_PLUGIN, or WEIR_PLUGIN_NOTE() in C, makes it)");
+  if (!found)
+    return fail(Errc::bad_request,
+                "not a Weir plugin: it has no plugin note (WEIR_PLUGIN, or WEIR_PLUGIN_NOTE() in C, makes it)");
   return *found;
 }
 
@@ -94,7 +102,8 @@ Result<std::vector<ElfSymbol>> ElfFile::exported_symbols() const {
     const auto section = at<Elf64_Shdr>(bytes_, header.e_shoff + i * sizeof(Elf64_Shdr));
     if (!section) return broken("its sections lie outside");
     if (section->sh_type != SHT_DYNSYM) continue;
-    const auto names_section = at<Elf64_Shdr>(bytes_, header.e_shoff + std::uint64_t{section->sh_link} * sizeof(Elf64_Shdr));
+    const auto names_section =
+        at<Elf64_Shdr>(bytes_, header.e_shoff + std::uint64_t{section->sh_link} * sizeof(Elf64_Shdr));
     const auto table = part(bytes_, section->sh_offset, section->sh_size);
     if (!names_section || !table) return broken("its symbols lie outside");
     const auto names = part(bytes_, names_section->sh_offset, names_section->sh_size);
@@ -116,8 +125,9 @@ Result<std::vector<ElfSymbol>> ElfFile::exported_symbols() const {
 
 Result<void> check_abi(std::uint16_t abi_major, std::uint16_t abi_minor) {
   if (abi_major == WEIR_ABI_MAJOR) return {};
-  return fail(Errc::bad_request, "plugin ABI " + std::to_string(abi_major) + "." + std::to_string(abi_minor) + ", this hub speaks " +
-                                     std::to_string(WEIR_ABI_MAJOR) + ".x; rebuild it with this hub's SDK");
+  return fail(Errc::bad_request, "plugin ABI " + std::to_string(abi_major) + "." + std::to_string(abi_minor) +
+                                     ", this hub speaks " + std::to_string(WEIR_ABI_MAJOR) +
+                                     ".x; rebuild it with this hub's SDK");
 }
 
 }  // namespace weir

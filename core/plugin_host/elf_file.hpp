@@ -1,7 +1,6 @@
-// Reads what the hub wants to know of a shared library before any of its code runs: the plugin note, and for the checker
-// which symbols it exports. Works on the bytes of the file alone, which may be anything: every offset is checked.
-// ELF64, little-endian, of this machine's kind; the bytes must outlive the ElfFile.
-// Threads: plain values.
+// Reads what the hub wants to know of a shared library before any of its code runs: the plugin note, and for the
+// checker which symbols it exports. Works on the bytes of the file alone, which may be anything: every offset is
+// checked. ELF64, little-endian, of this machine's kind; the bytes must outlive the ElfFile. Threads: plain values.
 #pragma once
 #include <cstdint>
 #include <string>

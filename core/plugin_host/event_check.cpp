@@ -11,8 +11,10 @@ namespace {
 std::string_view view(const weir_str& text) { return {text.ptr, static_cast<std::size_t>(text.size)}; }
 
 std::string wrong_with_text(const char* what, const weir_str& text, std::uint64_t most) {
-  if (text.size > most) return std::string(what) + " has " + std::to_string(text.size) + " bytes; " + std::to_string(most) + " are allowed";
-  if (text.size != 0 && text.ptr == nullptr) return std::string(what) + " is a null pointer with size " + std::to_string(text.size);
+  if (text.size > most)
+    return std::string(what) + " has " + std::to_string(text.size) + " bytes; " + std::to_string(most) + " are allowed";
+  if (text.size != 0 && text.ptr == nullptr)
+    return std::string(what) + " is a null pointer with size " + std::to_string(text.size);
   return {};
 }
 
@@ -22,8 +24,10 @@ std::string wrong_with_batch(const weir_event* events, std::uint32_t stride, std
   if (count == 0) return {};
   if (events == nullptr) return "emit() was given no events but the count " + std::to_string(count);
   if (stride < kEventBytesMin || stride > kStrideMax || stride % alignof(weir_event) != 0)
-    return "emit() was given the stride " + std::to_string(stride) + "; sizeof(weir_event) is expected, at least " + std::to_string(kEventBytesMin);
-  if (reinterpret_cast<std::uintptr_t>(events) % alignof(weir_event) != 0) return "emit() was given events that are not aligned";
+    return "emit() was given the stride " + std::to_string(stride) + "; sizeof(weir_event) is expected, at least " +
+           std::to_string(kEventBytesMin);
+  if (reinterpret_cast<std::uintptr_t>(events) % alignof(weir_event) != 0)
+    return "emit() was given events that are not aligned";
   return {};
 }
 
@@ -36,8 +40,10 @@ std::string wrong_with_event(const weir_event& event, std::uint32_t stride, cons
     const weir_str& text;
     std::uint64_t most;
   };
-  const Text texts[] = {{"subject", event.subject, bounds.subject_max}, {"event", event.event, bounds.name_max},
-                        {"id", event.id, bounds.id_max},                {"key", event.key, bounds.key_max},
+  const Text texts[] = {{"subject", event.subject, bounds.subject_max},
+                        {"event", event.event, bounds.name_max},
+                        {"id", event.id, bounds.id_max},
+                        {"key", event.key, bounds.key_max},
                         {"cursor", event.cursor, bounds.cursor_max}};
   for (const Text& t : texts) {
     if (std::string wrong = wrong_with_text(t.what, t.text, t.most); !wrong.empty()) return wrong;

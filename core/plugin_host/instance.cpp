@@ -46,10 +46,14 @@ std::string text_of(const char (&text)[Size]) {
 Errc errc_of(weir_status status) {
   switch (status) {
     case WEIR_E_CONFIG:
-    case WEIR_E_INVALID: return Errc::bad_request;
-    case WEIR_E_UNAVAILABLE: return Errc::unavailable;
-    case WEIR_E_TIMEOUT: return Errc::timeout;
-    default: return Errc::internal;
+    case WEIR_E_INVALID:
+      return Errc::bad_request;
+    case WEIR_E_UNAVAILABLE:
+      return Errc::unavailable;
+    case WEIR_E_TIMEOUT:
+      return Errc::timeout;
+    default:
+      return Errc::internal;
   }
 }
 
@@ -83,8 +87,10 @@ Instance::~Instance() = default;
 
 void Instance::end(Instance* instance) {
   instance->stop();
-  if (instance->left_behind_) keep_forever(instance);
-  else delete instance;
+  if (instance->left_behind_)
+    keep_forever(instance);
+  else
+    delete instance;
 }
 
 InstanceStatus Instance::status() const { return border_->status(); }
@@ -97,24 +103,30 @@ Result<void> Instance::create(const Calls& calls, const std::string& config_json
   auto created = std::make_shared<Created>();  // shared: a plugin that comes back after the deadline still writes there
   created->error.struct_size = sizeof(weir_error);
   border_->strand().post_always("create()", [this, created, config_json] {
-    created->status = calls_.create(border_->host(), {config_json.data(), config_json.size()}, &created->instance, &created->error);
+    created->status =
+        calls_.create(border_->host(), {config_json.data(), config_json.size()}, &created->instance, &created->error);
     instance_ = created->status == WEIR_OK ? created->instance : nullptr;
     created->reply.give();
   });
   const std::string who = "plugin \"" + name_ + "\" (" + library_->info().name + " " + library_->info().version + "): ";
   if (!created->reply.wait(kCreateMs)) {
-    border_->set_state(InstanceState::failed, "create() did not return within " + std::to_string(kCreateMs / 1000) + " s");
+    border_->set_state(InstanceState::failed,
+                       "create() did not return within " + std::to_string(kCreateMs / 1000) + " s");
     log::error(name_, "plugin misbehaving: create() does not return; its thread is left behind");
     left_behind_ = true;
-    return fail(Errc::unavailable, who + "create() did not return within " + std::to_string(kCreateMs / 1000) + " s; it should only parse its config");
+    return fail(Errc::unavailable, who + "create() did not return within " + std::to_string(kCreateMs / 1000) +
+                                       " s; it should only parse its config");
   }
   if (created->status == WEIR_OK && created->instance != nullptr) return {};
   weir_status status = created->status;
   std::string why = said(created->error, status);
   if (status == WEIR_OK || !is_error(status)) {
-    border_->misbehaving(status == WEIR_OK ? "create() returned OK but no instance" : "create() returned the status " + std::to_string(status));
-    if (status != WEIR_OK) why = "create() returned the status " + std::to_string(status) + ", which is none";
-    else why = "create() returned OK but no instance";
+    border_->misbehaving(status == WEIR_OK ? "create() returned OK but no instance"
+                                           : "create() returned the status " + std::to_string(status));
+    if (status != WEIR_OK)
+      why = "create() returned the status " + std::to_string(status) + ", which is none";
+    else
+      why = "create() returned OK but no instance";
     status = WEIR_E_INTERNAL;
   }
   border_->set_state(InstanceState::failed, why);

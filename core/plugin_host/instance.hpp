@@ -1,5 +1,5 @@
-// An instance of a plugin, and the border that it can't get across: every call that comes out of a plugin is checked here,
-// every call into it runs on its strand, and nothing that it does wrong reaches further than a log line
+// An instance of a plugin, and the border that it can't get across: every call that comes out of a plugin is checked
+// here, every call into it runs on its strand, and nothing that it does wrong reaches further than a log line
 // ("plugin misbehaving: ...") with the instance's name.
 // A stop() that takes longer than kStopMs is given up: the thread and the instance are left behind, the hub goes on.
 // Threads: create(), start(), stop() and the end of an instance are [main]; the rest as it says.
@@ -39,11 +39,11 @@ struct InstanceStatus {
 };
 
 struct InstanceCounters {
-  std::uint64_t emitted = 0;           // events offered
-  std::uint64_t accepted = 0;          // events that the hub took
-  std::uint64_t refused_full = 0;      // offered when there was no room; the source offers them again
-  std::uint64_t refused_invalid = 0;   // events that were wrong
-  std::uint64_t refused_closed = 0;    // offered when the instance was stopped
+  std::uint64_t emitted = 0;          // events offered
+  std::uint64_t accepted = 0;         // events that the hub took
+  std::uint64_t refused_full = 0;     // offered when there was no room; the source offers them again
+  std::uint64_t refused_invalid = 0;  // events that were wrong
+  std::uint64_t refused_closed = 0;   // offered when the instance was stopped
   std::uint64_t gaps = 0;
   std::uint64_t late_done = 0;         // answers that nobody waited for (any more)
   std::uint64_t misbehaved = 0;        // rules of the ABI that were broken
@@ -57,8 +57,8 @@ class Instance {
   const Library& library() const { return *library_; }
   // What /health shows; a callback that does not return for seconds is part of it. [any]
   InstanceStatus status() const;
-  virtual InstanceCounters counters() const;                     // [any]
-  std::vector<std::pair<std::string, double>> metrics() const;   // sorted by name [any]
+  virtual InstanceCounters counters() const;                    // [any]
+  std::vector<std::pair<std::string, double>> metrics() const;  // sorted by name [any]
 
   // Lets the plugin's start() run and returns at once; status() tells how it went.
   void start();
@@ -94,13 +94,13 @@ class Instance {
 
   const std::string name_;
   const std::shared_ptr<const Library> library_;
-  Border* const border_;     // owned by the process
-  void* instance_ = nullptr; // the plugin's own; [strand], constant between create() and stop()
+  Border* const border_;      // owned by the process
+  void* instance_ = nullptr;  // the plugin's own; [strand], constant between create() and stop()
 
  private:
   Calls calls_{};
   std::atomic<bool> start_returned_{false};
-  bool ended_ = false;    // [main] stop() ran
+  bool ended_ = false;  // [main] stop() ran
   bool left_behind_ = false;
 };
 
@@ -108,8 +108,9 @@ class Instance {
 class SourceSink {
  public:
   virtual ~SourceSink() = default;
-  // Takes the first *accepted of `count` events that stand `stride` bytes apart; they have been checked; empty data means
-  // null. WEIR_OK, WEIR_PAUSE (all taken) or WEIR_E_FULL (*accepted taken); after the latter two it calls resume() later.
+  // Takes the first *accepted of `count` events that stand `stride` bytes apart; they have been checked; empty data
+  // means null. WEIR_OK, WEIR_PAUSE (all taken) or WEIR_E_FULL (*accepted taken); after the latter two it calls
+  // resume() later.
   virtual weir_status emit(SourceInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count,
                            std::uint32_t* accepted) = 0;
   // The source lost events upstream; count 0: not known how many.
@@ -123,7 +124,8 @@ class SourceInstance final : public Instance {
   //         unavailable, internal - create() did not return in time, or did something that is not allowed.
   static Result<std::shared_ptr<SourceInstance>> create(std::string name, std::shared_ptr<const Library> library,
                                                         const std::string& config_json, SourceSink& sink,
-                                                        const EventBounds& bounds = {}, std::string* json_pointer = nullptr);
+                                                        const EventBounds& bounds = {},
+                                                        std::string* json_pointer = nullptr);
 
   // Tell the plugin, on its strand. Of calls that come faster than it works, the last counts. [any]
   void pause();
@@ -135,8 +137,9 @@ class SourceInstance final : public Instance {
   friend class Border;
   SourceInstance(std::string name, std::shared_ptr<const Library> library, SourceSink& sink, const EventBounds& bounds);
   ~SourceInstance() override;
-  weir_status emit(const weir_event* events, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted);  // [any]
-  void tell();  // [strand]
+  weir_status emit(const weir_event* events, std::uint32_t stride, std::uint32_t count,
+                   std::uint32_t* accepted);  // [any]
+  void tell();                                // [strand]
 
   struct Told;
   SourceSink& sink_;
@@ -147,12 +150,12 @@ class SourceInstance final : public Instance {
 // Who a client proved to be.
 struct AuthIdentity {
   std::string subject;
-  std::vector<std::string> scopes;      // "*": every scope
-  std::string attributes = "{}";        // JSON text, an object
-  std::string key;                      // what revocation and connections_max count by
-  UnixMs expires_at_ms = 0;             // 0: never
-  std::int64_t connections_max = 0;     // 0: no limit
-  std::string provider;                 // the instance that vouches for it
+  std::vector<std::string> scopes;   // "*": every scope
+  std::string attributes = "{}";     // JSON text, an object
+  std::string key;                   // what revocation and connections_max count by
+  UnixMs expires_at_ms = 0;          // 0: never
+  std::int64_t connections_max = 0;  // 0: no limit
+  std::string provider;              // the instance that vouches for it
 };
 
 // Errors: internal - it is not what weir/abi/auth.h asks for; the message says what is wrong.

@@ -25,15 +25,18 @@ namespace {
 constexpr std::uint64_t kFileBytesMax = 256u << 20;
 constexpr std::uint32_t kStructBytesMax = 4096;  // no table or entry of any version is larger; garbage usually is
 
-Error refuse(const std::string& path, const std::string& why) { return fail(Errc::bad_request, "plugin " + path + ": " + why); }
+Error refuse(const std::string& path, const std::string& why) {
+  return fail(Errc::bad_request, "plugin " + path + ": " + why);
+}
 
 // The memory of the object that holds `inside`, so that pointers which a plugin hands over can be looked at before they
 // are followed. A plugin's strings, tables and functions are constants of its own file.
 class LoadedObject {
  public:
   explicit LoadedObject(const void* inside) : wanted_(reinterpret_cast<std::uintptr_t>(inside)) {
-    dl_iterate_phdr(
-        [](dl_phdr_info* info, std::size_t, void* self) { return static_cast<LoadedObject*>(self)->look(*info) ? 1 : 0; }, this);
+    dl_iterate_phdr([](dl_phdr_info* info, std::size_t,
+                       void* self) { return static_cast<LoadedObject*>(self)->look(*info) ? 1 : 0; },
+                    this);
   }
   bool has_code(const void* p) const { return find(p, 1, PF_X) != 0; }
   bool has_bytes(const void* p, std::size_t size) const { return find(p, size, PF_R) != 0; }
@@ -75,25 +78,30 @@ class LoadedObject {
 
 Result<void> check_entry(const weir_plugin& entry, const LoadedObject& object) {
   if (!object.has_bytes(&entry, 16)) return fail(Errc::bad_request, "its entry lies outside of its data");
-  if (entry.magic != WEIR_PLUGIN_MAGIC) return fail(Errc::bad_request, "garbage in its entry: the magic number is wrong");
+  if (entry.magic != WEIR_PLUGIN_MAGIC)
+    return fail(Errc::bad_request, "garbage in its entry: the magic number is wrong");
   if (auto abi = check_abi(entry.abi_major, entry.abi_minor); !abi) return abi;
-  if (entry.struct_size < sizeof(weir_plugin) || entry.struct_size > kStructBytesMax || !object.has_bytes(&entry, sizeof(weir_plugin)))
-    return fail(Errc::bad_request, "garbage in its entry: struct_size is " + std::to_string(entry.struct_size) + ", expected at least " +
-                                       std::to_string(sizeof(weir_plugin)));
-  if (entry.flags != 0) return fail(Errc::bad_request, "its entry has flags that this hub does not know: " + std::to_string(entry.flags));
+  if (entry.struct_size < sizeof(weir_plugin) || entry.struct_size > kStructBytesMax ||
+      !object.has_bytes(&entry, sizeof(weir_plugin)))
+    return fail(Errc::bad_request, "garbage in its entry: struct_size is " + std::to_string(entry.struct_size) +
+                                       ", expected at least " + std::to_string(sizeof(weir_plugin)));
+  if (entry.flags != 0)
+    return fail(Errc::bad_request, "its entry has flags that this hub does not know: " + std::to_string(entry.flags));
   if (!object.text(entry.name) || !object.text(entry.version) || !object.text(entry.manifest_json))
     return fail(Errc::bad_request, "garbage in its entry: name, version or manifest_json is not a string of its own");
   if (!object.has_code(reinterpret_cast<const void*>(entry.get_interface)))
     return fail(Errc::bad_request, "garbage in its entry: get_interface is not a function of its own");
   const std::string_view name = *object.text(entry.name);
-  if (name.empty() || name.size() > 64 || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string_view::npos)
+  if (name.empty() || name.size() > 64 ||
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string_view::npos)
     return fail(Errc::bad_request, "its name " + json::quoted(name) + " is not 1 to 64 of a-z, 0-9 and '-'");
   return {};
 }
 
 Result<PluginInfo> read_manifest(std::string_view text) {
   json::Doc doc;
-  if (auto parsed = doc.parse(text); !parsed) return fail(Errc::bad_request, "its manifest_json is broken: " + parsed.error().message);
+  if (auto parsed = doc.parse(text); !parsed)
+    return fail(Errc::bad_request, "its manifest_json is broken: " + parsed.error().message);
   const json::Value root = doc.root();
   if (!root.is(json::Kind::object)) return fail(Errc::bad_request, "its manifest_json is not an object");
   PluginInfo info;
@@ -104,16 +112,20 @@ Result<PluginInfo> read_manifest(std::string_view text) {
   });
   // Kinds that a newer hub knows may stand beside; with none that this one knows there is nothing to load.
   if (info.kinds.empty())
-    return fail(Errc::bad_request, "its kinds " + std::string(kinds.raw()) + " are unknown to this hub, which knows \"source\" and \"auth\"");
+    return fail(Errc::bad_request, "its kinds " + std::string(kinds.raw()) +
+                                       " are unknown to this hub, which knows \"source\" and \"auth\"");
   const json::Value schema = root.find("config_schema");
   if (!schema || !schema.is(json::Kind::object))
-    return fail(Errc::bad_request, "its manifest_json has no object \"config_schema\"; {\"type\":\"object\"} says that there is nothing to configure");
+    return fail(Errc::bad_request,
+                "its manifest_json has no object \"config_schema\"; {\"type\":\"object\"} says that there is nothing "
+                "to configure");
   info.config_schema = schema.raw();
   if (const auto summary = root.find("summary"); summary.is(json::Kind::string)) info.summary = summary.string();
   const json::Value separator = root.find("subject_separator");
   info.subject_separator = separator.is(json::Kind::string) ? separator.string() : "/";
   if (info.subject_separator.size() != 1)
-    return fail(Errc::bad_request, "its subject_separator " + json::quoted(info.subject_separator) + " is not one character");
+    return fail(Errc::bad_request,
+                "its subject_separator " + json::quoted(info.subject_separator) + " is not one character");
   if (const auto lossy = root.find("lossy"); lossy.is(json::Kind::boolean)) info.lossy = lossy.boolean();
   return info;
 }
@@ -121,9 +133,11 @@ Result<PluginInfo> read_manifest(std::string_view text) {
 template <class Table>
 Result<const Table*> read_table(const weir_plugin& entry, const char* id, const LoadedObject& object) {
   const auto* table = static_cast<const Table*>(entry.get_interface(id));
-  if (table == nullptr) return fail(Errc::bad_request, std::string("its manifest names a kind whose table \"") + id + "\" it does not have");
-  if (!object.has_bytes(table, sizeof(std::uint32_t)) || table->struct_size < sizeof(Table) || table->struct_size > kStructBytesMax ||
-      !object.has_bytes(table, sizeof(Table)))
+  if (table == nullptr)
+    return fail(Errc::bad_request,
+                std::string("its manifest names a kind whose table \"") + id + "\" it does not have");
+  if (!object.has_bytes(table, sizeof(std::uint32_t)) || table->struct_size < sizeof(Table) ||
+      table->struct_size > kStructBytesMax || !object.has_bytes(table, sizeof(Table)))
     return fail(Errc::bad_request, std::string("its table \"") + id + "\" is garbage");
   if (table->create == nullptr || table->start == nullptr || table->stop == nullptr || table->destroy == nullptr)
     return fail(Errc::bad_request, std::string("its table \"") + id + "\" lacks create, start, stop or destroy");
@@ -144,7 +158,8 @@ std::size_t distance(std::string_view a, std::string_view b) {
   for (std::size_t i = 1; i <= a.size(); ++i) {
     std::size_t diagonal = std::exchange(row[0], i);
     for (std::size_t j = 1; j <= b.size(); ++j)
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)}));
+      diagonal =
+          std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)}));
   }
   return row[b.size()];
 }
@@ -153,10 +168,12 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 Result<std::string> read_library_file(const std::string& path) {
   std::error_code ec;
-  if (std::filesystem::is_directory(path, ec)) return fail(Errc::bad_request, "plugin " + path + " is a folder, not a file");
+  if (std::filesystem::is_directory(path, ec))
+    return fail(Errc::bad_request, "plugin " + path + " is a folder, not a file");
   const auto size = std::filesystem::file_size(path, ec);
   if (ec) return fail(Errc::not_found, "plugin " + path + " can't be read: " + ec.message());
-  if (size > kFileBytesMax) return fail(Errc::too_large, "plugin " + path + " has " + std::to_string(size) + " bytes; 256 MiB are allowed");
+  if (size > kFileBytesMax)
+    return fail(Errc::too_large, "plugin " + path + " has " + std::to_string(size) + " bytes; 256 MiB are allowed");
   std::ifstream in(path, std::ios::binary);
   std::string bytes(static_cast<std::size_t>(size), '\0');
   if (!in.read(bytes.data(), static_cast<std::streamsize>(size)))
@@ -177,21 +194,25 @@ Result<std::shared_ptr<const Library>> Library::load(const std::string& path) {
   boost::dll::fs::error_code ec;
   boost::dll::shared_library library;
   // An absolute path, so that the loader does not search its own folders for a bare name.
-  library.load(std::filesystem::absolute(path).string(), boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, ec);
+  library.load(std::filesystem::absolute(path).string(),
+               boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, ec);
   if (ec) {
-    const char* reason = dlerror();  // Boost has asked already on most paths; what is left tells more than its error code
+    const char* reason =
+        dlerror();  // Boost has asked already on most paths; what is left tells more than its error code
     return refuse(path, "the system can't load it: " + (reason != nullptr ? std::string(reason) : ec.message()));
   }
   const bool has_entry = library.has(WEIR_PLUGIN_SYMBOL);
   const auto* entry = has_entry ? &library.get<const weir_plugin>(WEIR_PLUGIN_SYMBOL) : nullptr;
   keep_forever(std::move(library));
-  if (entry == nullptr) return refuse(path, "it does not export \"" WEIR_PLUGIN_SYMBOL "\"; declare it with WEIR_EXPORT");
+  if (entry == nullptr)
+    return refuse(path, "it does not export \"" WEIR_PLUGIN_SYMBOL "\"; declare it with WEIR_EXPORT");
 
   const LoadedObject object(entry);
   if (const auto good = check_entry(*entry, object); !good) return refuse(path, good.error().message);
   if (entry->abi_major != note->abi_major || entry->abi_minor != note->abi_minor)
-    return refuse(path, "its note says ABI " + std::to_string(note->abi_major) + "." + std::to_string(note->abi_minor) + ", its entry " +
-                            std::to_string(entry->abi_major) + "." + std::to_string(entry->abi_minor) + "; rebuild all of it with one SDK");
+    return refuse(path, "its note says ABI " + std::to_string(note->abi_major) + "." + std::to_string(note->abi_minor) +
+                            ", its entry " + std::to_string(entry->abi_major) + "." + std::to_string(entry->abi_minor) +
+                            "; rebuild all of it with one SDK");
   auto info = read_manifest(entry->manifest_json);
   if (!info) return refuse(path, info.error().message);
   info->name = entry->name;
@@ -245,7 +266,8 @@ Result<std::string> find_library(std::string_view name, const std::vector<std::s
   std::sort(similar.begin(), similar.end());
   similar.erase(std::unique(similar.begin(), similar.end()), similar.end());
   if (similar.size() > 3) similar.resize(3);
-  for (std::size_t i = 0; i < similar.size(); ++i) message += (i == 0 ? "; similar: \"" : ", \"") + similar[i].second + "\"";
+  for (std::size_t i = 0; i < similar.size(); ++i)
+    message += (i == 0 ? "; similar: \"" : ", \"") + similar[i].second + "\"";
   return fail(Errc::not_found, message);
 }
 

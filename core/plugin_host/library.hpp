@@ -21,15 +21,16 @@ struct PluginInfo {
   std::uint16_t abi_major = 0, abi_minor = 0;
   std::vector<std::string> kinds;  // those that this hub knows: "source", "auth"
   std::string summary;
-  std::string config_schema;       // JSON text, an object
-  std::string subject_separator;   // source; "/" when it says nothing
-  bool lossy = false;              // source: its upstream can't wait while it is paused
+  std::string config_schema;      // JSON text, an object
+  std::string subject_separator;  // source; "/" when it says nothing
+  bool lossy = false;             // source: its upstream can't wait while it is paused
 };
 
 class Library {
  public:
   // Errors: bad_request - with the file's path and what is wrong: not an ELF file, no note, another ABI, no entry,
-  //         garbage in the entry, a manifest or a table that is not as weir/abi/plugin.h says, a library that is missing.
+  //         garbage in the entry, a manifest or a table that is not as weir/abi/plugin.h says, a library that is
+  //         missing.
   static Result<std::shared_ptr<const Library>> load(const std::string& path);
 
   const std::string& path() const { return path_; }

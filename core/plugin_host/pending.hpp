@@ -1,8 +1,7 @@
 // Calls into a plugin that are answered later. Each gets a token, index and generation, so that an answer that comes
-// late, twice or under a made-up number finds nobody and does no harm. Whoever waits is told exactly once: by the answer,
-// at its deadline, or when the table closes.
-// Limits: kWaitingMax calls wait at most.
-// Threads: [any]. Callbacks run on the thread that answers, or on the table's own one at the deadline; no lock is held.
+// late, twice or under a made-up number finds nobody and does no harm. Whoever waits is told exactly once: by the
+// answer, at its deadline, or when the table closes. Limits: kWaitingMax calls wait at most. Threads: [any]. Callbacks
+// run on the thread that answers, or on the table's own one at the deadline; no lock is held.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -46,14 +45,14 @@ class PendingCalls {
     SteadyMs deadline = 0;
     Callback callback;
   };
-  Slot* find(std::uint64_t token);  // under the mutex
+  Slot* find(std::uint64_t token);     // under the mutex
   Callback take(std::uint64_t token);  // under the mutex; frees the slot
   void watch_deadlines();
 
   const std::function<void(std::uint64_t)> expired_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Slot> slots_;                              // guarded by mutex_ down to here
+  std::vector<Slot> slots_;  // guarded by mutex_ down to here
   std::vector<std::uint32_t> free_;
   std::multimap<SteadyMs, std::uint64_t> deadlines_;
   std::uint64_t late_ = 0;

@@ -8,7 +8,8 @@ namespace weir {
 namespace {
 
 void replace(std::string& text, std::string_view what, std::string_view by) {
-  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size()) text.replace(at, what.size(), by);
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
+    text.replace(at, what.size(), by);
 }
 
 // "my-source" -> "MySource".
@@ -46,7 +47,9 @@ Result<std::vector<std::string>> scaffold_plugin(std::string_view kind, std::str
     return fail(Errc::bad_request, "there is no plugin template \"" + std::string(kind) + "\"; there are " + all);
   }
   if (!good_name(name))
-    return fail(Errc::bad_request, "\"" + std::string(name) + "\" is no name for a plugin: 1 to 64 of a-z, 0-9 and '-', beginning with a letter");
+    return fail(
+        Errc::bad_request,
+        "\"" + std::string(name) + "\" is no name for a plugin: 1 to 64 of a-z, 0-9 and '-', beginning with a letter");
   if (folder.empty()) folder = name;
   std::error_code ec;
   if (fs::exists(folder, ec) && !(fs::is_directory(folder, ec) && fs::is_empty(folder, ec)))
@@ -61,7 +64,8 @@ Result<std::vector<std::string>> scaffold_plugin(std::string_view kind, std::str
     replace(text, "@NAME@", name);
     replace(text, "@CLASS@", class_name(name));
     const std::string path = (fs::path(folder) / file_name).string();
-    if (!(std::ofstream(path, std::ios::binary) << text).flush()) return fail(Errc::bad_request, "\"" + path + "\" can't be written");
+    if (!(std::ofstream(path, std::ios::binary) << text).flush())
+      return fail(Errc::bad_request, "\"" + path + "\" can't be written");
     written.push_back(path);
   }
   return written;

@@ -19,7 +19,8 @@ std::vector<TemplateFile> plugin_templates();
 std::vector<std::string> template_kinds();
 
 // Writes the template of that kind into `folder` ("" : the name) and returns the files it wrote.
-// Errors: bad_request - an unknown kind, a name that is not a-z, 0-9 and '-', a folder that has something in it already,
+// Errors: bad_request - an unknown kind, a name that is not a-z, 0-9 and '-', a folder that has something in it
+// already,
 //         or what the system said.
 Result<std::vector<std::string>> scaffold_plugin(std::string_view kind, std::string_view name, std::string folder);
 

@@ -45,7 +45,9 @@ class SchemaCheck {
   }
 
  private:
-  void bad(const std::string& at, const std::string& what) { problems.push_back((at.empty() ? "/" : at) + ": " + what); }
+  void bad(const std::string& at, const std::string& what) {
+    problems.push_back((at.empty() ? "/" : at) + ": " + what);
+  }
 
   void keyword(const std::string& key, const Json& value, const std::string& at, int depth) {
     if (key == "properties") {
@@ -59,8 +61,10 @@ class SchemaCheck {
         for (const Json& one : value) good = good && is_type_name(one);
       if (!good) bad(at, value.dump() + " is no type");
     } else if (key == "additionalProperties") {
-      if (value.is_object()) check(value, at, depth + 1);
-      else if (!value.is_boolean()) bad(at, "must be true, false or a schema");
+      if (value.is_object())
+        check(value, at, depth + 1);
+      else if (!value.is_boolean())
+        bad(at, "must be true, false or a schema");
     } else if (key == "required" || key == "enum" || key == "examples") {
       if (!value.is_array()) bad(at, "must be a list");
     } else if (key == "minimum" || key == "maximum") {
@@ -86,7 +90,8 @@ std::vector<std::string> schema_problems(std::string_view schema_json) {
   if (schema.is_discarded()) return {"/: it is not JSON"};
   SchemaCheck check;
   check.check(schema, "");
-  if (schema.is_object() && schema.value("type", Json("object")) != "object") check.problems.push_back("/type: a config is an \"object\"");
+  if (schema.is_object() && schema.value("type", Json("object")) != "object")
+    check.problems.push_back("/type: a config is an \"object\"");
   return check.problems;
 }
 

@@ -10,12 +10,13 @@ namespace weir {
 // What came since the plugin was last told something. Only the newest counts, so this never grows.
 struct SourceInstance::Told {
   std::mutex mutex;
-  std::optional<bool> paused;        // guarded by mutex down to here
+  std::optional<bool> paused;  // guarded by mutex down to here
   std::optional<std::string> cursor;
   bool posted = false;
 };
 
-SourceInstance::SourceInstance(std::string name, std::shared_ptr<const Library> library, SourceSink& sink, const EventBounds& bounds)
+SourceInstance::SourceInstance(std::string name, std::shared_ptr<const Library> library, SourceSink& sink,
+                               const EventBounds& bounds)
     : Instance(std::move(name), std::move(library)), sink_(sink), bounds_(bounds), told_(std::make_unique<Told>()) {
   border_->attach(this);
 }
@@ -27,14 +28,18 @@ Result<std::shared_ptr<SourceInstance>> SourceInstance::create(std::string name,
                                                                const EventBounds& bounds, std::string* json_pointer) {
   const weir_source_v1* table = library->source();
   if (table == nullptr)
-    return fail(Errc::bad_request, "plugin \"" + name + "\": " + library->path() + " is no source; it offers " + library->info().kinds.front());
-  std::shared_ptr<SourceInstance> made(new SourceInstance(std::move(name), std::move(library), sink, bounds), &Instance::end);
-  const auto created = made->Instance::create({table->create, table->start, table->stop, table->destroy}, config_json, json_pointer);
+    return fail(Errc::bad_request, "plugin \"" + name + "\": " + library->path() + " is no source; it offers " +
+                                       library->info().kinds.front());
+  std::shared_ptr<SourceInstance> made(new SourceInstance(std::move(name), std::move(library), sink, bounds),
+                                       &Instance::end);
+  const auto created =
+      made->Instance::create({table->create, table->start, table->stop, table->destroy}, config_json, json_pointer);
   if (!created) return created.error();
   return made;
 }
 
-weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted) {
+weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride, std::uint32_t count,
+                                 std::uint32_t* accepted) {
   if (const std::string wrong = wrong_with_batch(events, stride, count); !wrong.empty()) {
     border_->counts.refused_invalid += count;
     border_->misbehaving(wrong);

@@ -97,14 +97,14 @@ struct Strand::Body {
   std::atomic<std::uint64_t> slow{0};
 
   std::mutex mutex;
-  std::deque<Task> posted;             // guarded by mutex
-  bool ended = false;                  // guarded by mutex
+  std::deque<Task> posted;  // guarded by mutex
+  bool ended = false;       // guarded by mutex
   std::condition_variable ended_cv;
 
-  std::uint64_t ids = 0;                                  // [strand] from here on
+  std::uint64_t ids = 0;  // [strand] from here on
   std::map<std::uint64_t, Timer> timers;
   std::unordered_map<std::uint64_t, Watch> watches;
-  std::unordered_map<int, std::uint64_t> watch_of_fd;     // who registered a descriptor last
+  std::unordered_map<int, std::uint64_t> watch_of_fd;  // who registered a descriptor last
 };
 
 int Strand::Body::sleep_ms() const {
@@ -137,8 +137,10 @@ void Strand::Body::run_timers() {
     const auto it = timers.find(key);
     if (closed || it == timers.end()) continue;  // an earlier callback cancelled it
     const auto call = it->second.call;
-    if (it->second.period_ms == 0) timers.erase(it);
-    else it->second.due = std::max(when + it->second.period_ms, now + 1);
+    if (it->second.period_ms == 0)
+      timers.erase(it);
+    else
+      it->second.due = std::max(when + it->second.period_ms, now + 1);
     timed("a timer", *call);
   }
 }
@@ -204,7 +206,9 @@ Strand::~Strand() {
   body_->thread.join();
 }
 
-Strand::Posted Strand::post(const char* what, std::function<void()> task) { return post_below(kPostedMax, what, std::move(task)); }
+Strand::Posted Strand::post(const char* what, std::function<void()> task) {
+  return post_below(kPostedMax, what, std::move(task));
+}
 
 Strand::Posted Strand::post_always(const char* what, std::function<void()> task) {
   return post_below(std::numeric_limits<std::size_t>::max(), what, std::move(task));
@@ -263,7 +267,8 @@ void Strand::close() {
 bool Strand::wait_closed(std::int64_t deadline_ms) {
   {
     std::unique_lock lock(body_->mutex);
-    if (!body_->ended_cv.wait_for(lock, std::chrono::milliseconds(deadline_ms), [this] { return body_->ended; })) return false;
+    if (!body_->ended_cv.wait_for(lock, std::chrono::milliseconds(deadline_ms), [this] { return body_->ended; }))
+      return false;
   }
   // The object may live on for ever as a tombstone; its thread and its descriptors need not.
   if (body_->thread.joinable()) body_->thread.join();

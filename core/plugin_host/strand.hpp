@@ -29,7 +29,8 @@ class Strand {
   Posted post_always(const char* what, std::function<void()> task);
   bool here() const;  // is the caller on the strand? [any]
 
-  // In delay_ms, then every period_ms (0: once). Never 0. A timer that is late does not catch up with what it missed. [strand]
+  // In delay_ms, then every period_ms (0: once). Never 0. A timer that is late does not catch up with what it missed.
+  // [strand]
   std::uint64_t timer_start(std::uint64_t delay_ms, std::uint64_t period_ms, std::function<void()> call);
   void timer_cancel(std::uint64_t id);
   // Level-triggered; events are WEIR_WATCH_*. 0 when the descriptor can't be watched (a regular file, say). [strand]

@@ -30,13 +30,15 @@ struct ClientFrame {
 
 struct FrameRefusal {
   Error error;
-  std::string id;                      // JSON text of the frame's id when it could be read
-  std::optional<CloseCode> close{};    // set when the frame is not ours at all: the connection ends
+  std::string id;                    // JSON text of the frame's id when it could be read
+  std::optional<CloseCode> close{};  // set when the frame is not ours at all: the connection ends
 };
 
 // `doc` keeps the positions that the frame points into; it and `text` must outlive the frame.
-// Refused with close: not JSON, not an object, deeper than depth_max. Refused without: everything else, say it and go on.
-boost::system::result<ClientFrame, FrameRefusal> read_client_frame(std::string_view text, json::Doc& doc, int depth_max);
+// Refused with close: not JSON, not an object, deeper than depth_max. Refused without: everything else, say it and go
+// on.
+boost::system::result<ClientFrame, FrameRefusal> read_client_frame(std::string_view text, json::Doc& doc,
+                                                                   int depth_max);
 
 [[noreturn]] void throw_exception_from_error(const FrameRefusal& refusal, const boost::source_location&);
 

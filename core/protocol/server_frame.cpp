@@ -22,7 +22,8 @@ std::string connected(const Connected& c) {
   json::append_string(out, c.session_id);
   out += ",\"resumed\":false,\"identity\":";
   out += c.identity_json.empty() ? "null" : c.identity_json;
-  out += ",\"heartbeat\":{\"intervalMs\":" + number(c.heartbeat_interval_ms) + ",\"timeoutMs\":" + number(c.heartbeat_timeout_ms) + "}}}";
+  out += ",\"heartbeat\":{\"intervalMs\":" + number(c.heartbeat_interval_ms) +
+         ",\"timeoutMs\":" + number(c.heartbeat_timeout_ms) + "}}}";
   return out;
 }
 
@@ -63,7 +64,8 @@ std::string gap(std::string_view channel, const Gap& g) {
   return out += "}}";
 }
 
-std::string closing(CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms, std::int64_t reconnect_max_ms) {
+std::string closing(CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms,
+                    std::int64_t reconnect_max_ms) {
   std::string out = open("closing", {});
   out += ",\"data\":{\"code\":" + number(static_cast<unsigned>(code)) + ",\"reason\":";
   json::append_string(out, reason);

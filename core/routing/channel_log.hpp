@@ -1,8 +1,8 @@
-// Where a channel's events get their place and rest. Behind this one interface stand the memory ring of this version, a store
-// that commits what the hub numbered, and a store that numbers by itself and hands the events to several hubs.
-// What they share: append() promises nothing yet. An event exists when the log says committed(), and only then is it delivered
-// and its publisher answered. So what is acknowledged, when, and in which order is decided in one place, Channel::committed.
-// Threads: [channel].
+// Where a channel's events get their place and rest. Behind this one interface stand the memory ring of this version, a
+// store that commits what the hub numbered, and a store that numbers by itself and hands the events to several hubs.
+// What they share: append() promises nothing yet. An event exists when the log says committed(), and only then is it
+// delivered and its publisher answered. So what is acknowledged, when, and in which order is decided in one place,
+// Channel::committed. Threads: [channel].
 #pragma once
 #include <functional>
 #include <memory>
@@ -23,8 +23,8 @@ using ConnectionId = std::uint64_t;  // unique in the hub; 0: none
 // What became of a publication.
 struct PublishOutcome {
   Position at{};
-  bool duplicate = false;          // `dedupe` was seen before; `at` is where the first one went
-  bool dropped = false;            // a rule dropped it
+  bool duplicate = false;  // `dedupe` was seen before; `at` is where the first one went
+  bool dropped = false;    // a rule dropped it
   std::string reason{};
   std::optional<Error> error{};
 };
@@ -65,7 +65,8 @@ class ChannelLog {
   virtual const std::string& epoch() const = 0;
   virtual SequenceId head() const = 0;   // of the newest committed event; 0: none yet
   virtual SequenceId first() const = 0;  // of the oldest one kept; head() + 1 when none is
-  // The events behind `since`, at most so many and so many bytes (at least one, if there is one). `done` is called once.
+  // The events behind `since`, at most so many and so many bytes (at least one, if there is one). `done` is called
+  // once.
   using ReadDone = std::function<void(Slice)>;
   virtual void read(SequenceId since, std::size_t events_max, std::size_t bytes_max, ReadDone done) = 0;
   // Walks back from the newest event while `f` says so. For finding the last N and the last of each name.

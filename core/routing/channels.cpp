@@ -13,7 +13,8 @@ constexpr std::size_t kChunkBytes = 256 * 1024;
 void answer(Channels::Port& port, std::string_view channel, Ticket ticket, PublishOutcome outcome) {
   if (ticket.waiter) ticket.waiter->published(channel, outcome);
   if (ticket.connection != 0)
-    port.to_subscribers(ticket.shard, letter(mail::Published{ticket.connection, std::move(ticket.id), std::string(channel), std::move(outcome)}));
+    port.to_subscribers(ticket.shard, letter(mail::Published{ticket.connection, std::move(ticket.id),
+                                                             std::string(channel), std::move(outcome)}));
 }
 }  // namespace
 
@@ -21,16 +22,21 @@ void answer(Channels::Port& port, std::string_view channel, Ticket ticket, Publi
 class Channel final : public ChannelLog::Sink {
  public:
   Channel(Channels& all, std::string name, const ChannelRoute& route)
-      : all_(all), name_(std::move(name)), route_(route),
-        log_(std::make_unique<MemoryLog>(name_, all.ids_.epoch(), route.history, all.budget_, *this, all.clock_, all.ids_)) {
-    if (all.rules_ != nullptr && !route.rules.empty()) rules_ = all.rules_->open(route.rules, name_, route.pattern.match(name_).value_or(Variables()));
+      : all_(all),
+        name_(std::move(name)),
+        route_(route),
+        log_(std::make_unique<MemoryLog>(name_, all.ids_.epoch(), route.history, all.budget_, *this, all.clock_,
+                                         all.ids_)) {
+    if (all.rules_ != nullptr && !route.rules.empty())
+      rules_ = all.rules_->open(route.rules, name_, route.pattern.match(name_).value_or(Variables()));
   }
 
   void publish(Draft draft, Ticket ticket) {
     if (!draft.dedupe.empty()) {
       forget_old_ids();
       if (const auto seen = dedupe_.find(draft.dedupe); seen != dedupe_.end())
-        return answer(all_.port_, name_, std::move(ticket), {.at = {log_->epoch(), seen->second.at}, .duplicate = true});
+        return answer(all_.port_, name_, std::move(ticket),
+                      {.at = {log_->epoch(), seen->second.at}, .duplicate = true});
     }
     ticket.dedupe = draft.dedupe;
     if (!rules_) return log_->append(std::move(draft), std::move(ticket));
@@ -46,7 +52,8 @@ class Channel final : public ChannelLog::Sink {
     for (Draft& d : more) log_->append(std::move(d), {});
   }
 
-  // The one place where an event becomes real: it is remembered, answered and sent out, in this order for every channel.
+  // The one place where an event becomes real: it is remembered, answered and sent out, in this order for every
+  // channel.
   void committed(EventPtr event, Ticket ticket) override {
     ++counters_.published;
     ++all_.counters_.published;
@@ -55,7 +62,8 @@ class Channel final : public ChannelLog::Sink {
     for (Interest& i : interested_) {
       if (i.behind) continue;
       if (all_.port_.full(i.shard)) {
-        // A shard that can't keep up is not sent more than its mailbox holds: it reads on from history once it has room.
+        // A shard that can't keep up is not sent more than its mailbox holds: it reads on from history once it has
+        // room.
         i.behind = true;
         all_.behind_.emplace_back(name_, i.shard);
         continue;
@@ -134,20 +142,29 @@ class Channel final : public ChannelLog::Sink {
   std::unique_ptr<ChannelLog> log_;
 };
 
-Channels::Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules, const Clock& clock, std::uint64_t seed, Port& port)
-    : routes_(std::move(routes)), limits_(limits), channels_max_(static_cast<std::size_t>(limits.channels) / shard_count + 1), rules_(rules),
-      clock_(clock), port_(port), ids_(seed), budget_(static_cast<std::size_t>(limits.history_bytes) / shard_count) {}
+Channels::Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules,
+                   const Clock& clock, std::uint64_t seed, Port& port)
+    : routes_(std::move(routes)),
+      limits_(limits),
+      channels_max_(static_cast<std::size_t>(limits.channels) / shard_count + 1),
+      rules_(rules),
+      clock_(clock),
+      port_(port),
+      ids_(seed),
+      budget_(static_cast<std::size_t>(limits.history_bytes) / shard_count) {}
 
 Channels::~Channels() = default;
 
 Result<Channel*> Channels::open(std::string_view name) {
   if (const auto found = channels_.find(name); found != channels_.end()) return found->second.get();
   const ChannelRoute* route = routes_->find(name);
-  if (route == nullptr) return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
+  if (route == nullptr)
+    return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
   if (channels_.size() >= channels_max_) {
     let_quiet_ones_go();
     if (channels_.size() >= channels_max_)
-      return fail(Errc::limit_exceeded, "the hub has " + std::to_string(limits_.channels) + " channels already (limits.channels)");
+      return fail(Errc::limit_exceeded,
+                  "the hub has " + std::to_string(limits_.channels) + " channels already (limits.channels)");
   }
   auto made = std::make_unique<Channel>(*this, std::string(name), *route);
   Channel* channel = made.get();
@@ -164,9 +181,9 @@ Result<Channel*> Channels::open(std::string_view name) {
   return channel;
 }
 
-// Makes room among the channels that nobody subscribes to, those that were quiet longest first. Their history goes with them; a
-// channel that comes back has a new epoch, so nobody is told `recovered` wrongly. Many at a time, so that looking at all of them is
-// paid for by the room it makes; and not again for a while when there is nothing to let go.
+// Makes room among the channels that nobody subscribes to, those that were quiet longest first. Their history goes with
+// them; a channel that comes back has a new epoch, so nobody is told `recovered` wrongly. Many at a time, so that
+// looking at all of them is paid for by the room it makes; and not again for a while when there is nothing to let go.
 void Channels::let_quiet_ones_go() {
   const SteadyMs now = clock_.steady_ms();
   if (now < no_room_until_) return;
@@ -200,7 +217,8 @@ mail::Attached Channels::describe(Channel& channel, const ReplayRequest& replay,
   a.head = a.start = log.head();
   const auto matches = [&](const EventPtr& e) { return !filter || filter->matches(EventView(*e)); };
   switch (replay.kind) {
-    case ReplayRequest::Kind::none: break;
+    case ReplayRequest::Kind::none:
+      break;
     case ReplayRequest::Kind::count:
       log.walk_back([&](const EventPtr& e) {
         if (a.replayed == replay.count) return false;
@@ -226,9 +244,12 @@ mail::Attached Channels::describe(Channel& channel, const ReplayRequest& replay,
       const bool same_life = since.epoch == a.epoch && since.sequence_id <= a.head;
       a.start = same_life ? std::max(since.sequence_id, log.first() - 1) : log.first() - 1;
       a.recovered = same_life && since.sequence_id == a.start;
-      if (!same_life) a.gap = Gap{0, 0, 0, "epoch_changed"};
-      else if (!a.recovered) a.gap = Gap{since.sequence_id + 1, a.start, a.start - since.sequence_id, "history"};
-      if (!filter) a.replayed = a.head - a.start;
+      if (!same_life)
+        a.gap = Gap{0, 0, 0, "epoch_changed"};
+      else if (!a.recovered)
+        a.gap = Gap{since.sequence_id + 1, a.start, a.start - since.sequence_id, "history"};
+      if (!filter)
+        a.replayed = a.head - a.start;
       else
         log.walk_back([&](const EventPtr& e) {
           if (e->sequence_id() <= a.start) return false;
@@ -259,19 +280,28 @@ void Channels::attach(mail::Attach request) {
 }
 
 void Channels::detach(const mail::Detach& request) {
-  if (const auto found = channels_.find(request.channel); found != channels_.end()) found->second->no_interest(request.from);
+  if (const auto found = channels_.find(request.channel); found != channels_.end())
+    found->second->no_interest(request.from);
 }
 
 void Channels::read(mail::Read request) {
   auto channel = open(request.channel);
   if (!channel) {  // it was let go before our interest was known here, and there is no room to open it again
-    return port_.to_subscribers(request.from, letter(mail::Chunk{request.attachment, request.read, request.channel, request.since.epoch, {},
-                                                                 request.since.sequence_id, request.since.sequence_id, {}, channel.error()}));
+    return port_.to_subscribers(request.from, letter(mail::Chunk{request.attachment,
+                                                                 request.read,
+                                                                 request.channel,
+                                                                 request.since.epoch,
+                                                                 {},
+                                                                 request.since.sequence_id,
+                                                                 request.since.sequence_id,
+                                                                 {},
+                                                                 channel.error()}));
   }
   ChannelLog& log = (*channel)->log();
   log.prune(clock_.steady_ms());  // before the gap is measured: what leaves while reading would not be said
   (*channel)->interest(request.from);
-  mail::Chunk chunk{request.attachment, request.read, request.channel, log.epoch(), {}, request.since.sequence_id, 0, {}};
+  mail::Chunk chunk{
+      request.attachment, request.read, request.channel, log.epoch(), {}, request.since.sequence_id, 0, {}};
   SequenceId since = request.since.sequence_id;
   if (request.since.epoch != log.epoch()) {
     chunk.gap = Gap{0, 0, 0, "epoch_changed"};
@@ -279,17 +309,19 @@ void Channels::read(mail::Read request) {
   } else if (since + 1 < log.first()) {
     chunk.gap = Gap{since + 1, log.first() - 1, log.first() - 1 - since, "history"};
   }
-  log.read(since, kChunkEvents, kChunkBytes, [this, &log, from = request.from, chunk = std::move(chunk)](ChannelLog::Slice slice) mutable {
-    chunk.events = std::move(slice.events);
-    chunk.upto = slice.upto;
-    chunk.head = log.head();
-    port_.to_subscribers(from, letter(std::move(chunk)));
-  });
+  log.read(since, kChunkEvents, kChunkBytes,
+           [this, &log, from = request.from, chunk = std::move(chunk)](ChannelLog::Slice slice) mutable {
+             chunk.events = std::move(slice.events);
+             chunk.upto = slice.upto;
+             chunk.head = log.head();
+             port_.to_subscribers(from, letter(std::move(chunk)));
+           });
 }
 
 void Channels::watch(mail::Watch request) {
   Watched& watched = watched_.try_emplace(request.pattern.text(), Watched{request.pattern, {}}).first->second;
-  if (std::find(watched.shards.begin(), watched.shards.end(), request.from) == watched.shards.end()) watched.shards.push_back(request.from);
+  if (std::find(watched.shards.begin(), watched.shards.end(), request.from) == watched.shards.end())
+    watched.shards.push_back(request.from);
   mail::Watched answer{request.watch, {}};
   for (auto& [name, channel] : channels_) {
     const auto& filter = (*request.filters)[static_cast<std::size_t>(&channel->route() - routes_->channels().data())];
@@ -327,7 +359,8 @@ bool Channels::tell_those_behind() {
     if (port_.full(shard)) return false;
     const auto found = channels_.find(name);
     if (found != channels_.end() && found->second->catches_up(shard))
-      port_.to_subscribers(shard, letter(mail::Behind{name, found->second->log().epoch(), found->second->log().head()}));
+      port_.to_subscribers(shard,
+                           letter(mail::Behind{name, found->second->log().epoch(), found->second->log().head()}));
     return true;
   });
   return !behind_.empty();
@@ -339,7 +372,8 @@ void Channels::prune(SteadyMs now) {
 
 void Channels::each(const std::function<void(const Info&)>& f) const {
   for (const auto& [name, channel] : channels_)
-    f({name, channel->log().epoch(), channel->log().head(), channel->log().events(), channel->log().bytes(), channel->counters()});
+    f({name, channel->log().epoch(), channel->log().head(), channel->log().events(), channel->log().bytes(),
+       channel->counters()});
 }
 
 }  // namespace weir

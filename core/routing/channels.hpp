@@ -45,7 +45,8 @@ class Channels {
     virtual void to_subscribers(ShardId to, Mail mail) = 0;
     virtual bool full(ShardId to) const = 0;  // its mailbox; events are not put on top of that
   };
-  Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules, const Clock& clock, std::uint64_t seed, Port& port);
+  Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules, const Clock& clock,
+           std::uint64_t seed, Port& port);
   ~Channels();
 
   void publish(std::string_view channel, Draft draft, Ticket ticket);
@@ -55,8 +56,8 @@ class Channels {
   void watch(mail::Watch request);
   void unwatch(const mail::Unwatch& request);
   void source_gap(const mail::SourceGap& gap);
-  // Shards that were too busy to be sent events are told where the channel stands by now, as soon as they have room; they go on
-  // from history. True: some still have none, call again soon.
+  // Shards that were too busy to be sent events are told where the channel stands by now, as soon as they have room;
+  // they go on from history. True: some still have none, call again soon.
   bool tell_those_behind();
   void prune(SteadyMs now);  // every few seconds: old events, channels that nobody needs
 

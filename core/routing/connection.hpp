@@ -1,5 +1,5 @@
-// One client as the routing sees it: who it is, what it wants, and what it is owed. The socket stands behind ConnectionPort.
-// Threads: [shard] of the connection.
+// One client as the routing sees it: who it is, what it wants, and what it is owed. The socket stands behind
+// ConnectionPort. Threads: [shard] of the connection.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -22,12 +22,13 @@ namespace weir {
 class ConnectionPort {
  public:
   virtual ~ConnectionPort() = default;
-  // Ends it with that code once what waits in the outbox has left; the half-sent frame always does. Later calls are ignored.
+  // Ends it with that code once what waits in the outbox has left; the half-sent frame always does. Later calls are
+  // ignored.
   virtual void close(CloseCode code, std::string_view reason) = 0;
   virtual void read(bool go_on) = 0;  // stop or go on taking frames from the client
   virtual void ping() = 0;            // a WebSocket ping frame
-  // Gives what waits in the outbox to the socket now, if it takes any; calls nothing back. A burst within one turn must not make
-  // a reader that keeps up look like a slow one.
+  // Gives what waits in the outbox to the socket now, if it takes any; calls nothing back. A burst within one turn must
+  // not make a reader that keeps up look like a slow one.
   virtual void flush_early() {}
 };
 
@@ -48,7 +49,7 @@ struct EndpointRule {
 struct Subscription {
   std::string text;
   std::optional<Pattern> pattern;
-  FilterPtr filter;         // the client's own
+  FilterPtr filter;  // the client's own
   ReplayRequest replay;
   std::uint64_t watch = 0;  // pattern: its id among the watches
   UnixMs since = 0;
@@ -57,7 +58,8 @@ struct Subscription {
 struct Attachment;
 
 struct Connection {
-  Connection(ConnectionId id_, ConnectionPort& port_, const EndpointRule& endpoint_) : id(id_), port(port_), endpoint(endpoint_) {}
+  Connection(ConnectionId id_, ConnectionPort& port_, const EndpointRule& endpoint_)
+      : id(id_), port(port_), endpoint(endpoint_) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -71,8 +73,8 @@ struct Connection {
   UnixMs opened_at = 0;
 
   Outbox outbox;
-  bool dirty = false;     // stands in the shard's list of outboxes to flush
-  bool closing = false;   // takes nothing more
+  bool dirty = false;    // stands in the shard's list of outboxes to flush
+  bool closing = false;  // takes nothing more
   bool reading = true;
   std::uint32_t in_flight = 0;  // requests without an answer yet
 
@@ -82,8 +84,9 @@ struct Connection {
   std::vector<std::unique_ptr<Subscription>> subscriptions;
   std::unordered_map<std::uint64_t, Attachment*> attachments;  // by their channel's Feed::id; owned by Subscribers
   std::vector<Attachment*> waiting;  // those that read from history and wait for room in the outbox
-  std::vector<Attachment*> queued;   // those that wait until fewer of this connection's attachments hold chunks of history
-  std::uint32_t fetching = 0;        // attachments that hold a chunk or have asked for one
+  std::vector<Attachment*>
+      queued;                  // those that wait until fewer of this connection's attachments hold chunks of history
+  std::uint32_t fetching = 0;  // attachments that hold a chunk or have asked for one
   std::uint64_t delivered = 0, received = 0;
   void* user = nullptr;  // of whoever owns the port
 };

@@ -11,13 +11,13 @@
 namespace weir {
 
 struct Draft {
-  std::string event;    // its name, 1..255 bytes of UTF-8
-  std::string data;     // JSON text, never empty
-  std::string id;       // empty: the hub makes one
-  std::string key;      // for conflation and state; may be empty
-  std::string dedupe;   // the publisher's id for this publication; empty: none
-  UnixMs time_ms = 0;   // when it happened; 0: when it gets its place
-  std::string source;   // the plugin instance it came from; empty: a client
+  std::string event;      // its name, 1..255 bytes of UTF-8
+  std::string data;       // JSON text, never empty
+  std::string id;         // empty: the hub makes one
+  std::string key;        // for conflation and state; may be empty
+  std::string dedupe;     // the publisher's id for this publication; empty: none
+  UnixMs time_ms = 0;     // when it happened; 0: when it gets its place
+  std::string source;     // the plugin instance it came from; empty: a client
   std::uint8_t hops = 0;  // how many rules published it on; bounded, so that rules can't go in circles for ever
 };
 

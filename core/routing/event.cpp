@@ -14,9 +14,10 @@ constexpr std::size_t kHeaderMax = 10;
 Event::Event(std::string_view channel, std::string_view epoch, SequenceId sequence_id, const Draft& draft)
     : sequence_id_(sequence_id), time_ms_(draft.time_ms) {
   std::string& b = bytes_;
-  b.reserve(kHeaderMax + 180 + 2 * (channel.size() + draft.event.size() + draft.id.size() + draft.key.size()) + epoch.size() + draft.data.size());
-  // The header's size is known before the text's only by its class, so the text is built behind the largest header and the
-  // header is put right in front of it; the few bytes before it are cut off.
+  b.reserve(kHeaderMax + 180 + 2 * (channel.size() + draft.event.size() + draft.id.size() + draft.key.size()) +
+            epoch.size() + draft.data.size());
+  // The header's size is known before the text's only by its class, so the text is built behind the largest header and
+  // the header is put right in front of it; the few bytes before it are cut off.
   b.assign(kHeaderMax, '\0');
   b += "{\"type\":\"event\",\"channel\":";
   json::append_string(b, channel);

@@ -1,7 +1,6 @@
 // One event at its place in a channel: immutable, encoded once, shared by history and every connection.
-// One buffer holds all of it: the WebSocket frame of the native protocol, ready to send (so the payload is copied once),
-// and behind it the few fields that filters and replay look at.
-// Threads: [any]; immutable.
+// One buffer holds all of it: the WebSocket frame of the native protocol, ready to send (so the payload is copied
+// once), and behind it the few fields that filters and replay look at. Threads: [any]; immutable.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -90,8 +90,8 @@ class Filter {
   std::string text_;
 };
 
-// '*' any run of characters, '?' one character (a code point), '\' takes the next one literally; the whole text must match.
-// Linear in text times pattern at worst.
+// '*' any run of characters, '?' one character (a code point), '\' takes the next one literally; the whole text must
+// match. Linear in text times pattern at worst.
 bool glob_matches(std::string_view pattern, std::string_view text);
 
 }  // namespace weir

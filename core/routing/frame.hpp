@@ -1,6 +1,6 @@
 // Bytes on their way out of one shard: a whole WebSocket frame (or what Beast writes itself), shared by the outboxes of
-// that shard. The count is a plain integer, because a Frame never leaves its shard; the event inside may be shared by all.
-// Threads: [shard].
+// that shard. The count is a plain integer, because a Frame never leaves its shard; the event inside may be shared by
+// all. Threads: [shard].
 #pragma once
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>

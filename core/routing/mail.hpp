@@ -1,7 +1,6 @@
-// What shards say to each other. A mailbox between two shards keeps its order, and the promises rest on that: whatever a
-// channel's shard sent before an answer has arrived before the answer.
-// "owner" is the shard that owns the channel, "subscriber" the one that owns the connection; both may be the same.
-// Threads: plain values, moved.
+// What shards say to each other. A mailbox between two shards keeps its order, and the promises rest on that: whatever
+// a channel's shard sent before an answer has arrived before the answer. "owner" is the shard that owns the channel,
+// "subscriber" the one that owns the connection; both may be the same. Threads: plain values, moved.
 #pragma once
 #include <memory>
 #include <optional>
@@ -40,7 +39,8 @@ struct Watch {  // the same for all channels that match, those there are and tho
   std::uint64_t watch;
   Pattern pattern;
   ReplayRequest replay;
-  // For each of the manifest's channels, in its order: what this subscriber may and wants to see; nothing where it may not.
+  // For each of the manifest's channels, in its order: what this subscriber may and wants to see; nothing where it may
+  // not.
   std::shared_ptr<const std::vector<std::optional<FilterPtr>>> filters;
 };
 struct Unwatch {
@@ -64,13 +64,13 @@ struct Attached {
   std::uint64_t attachment = 0, request = 0;
   std::string channel;
   std::string epoch;
-  SequenceId head = 0;          // the newest event when this was written
-  SequenceId start = 0;         // where the subscription begins: everything behind it is delivered
-  std::uint64_t replayed = 0;   // events up to head that match
+  SequenceId head = 0;         // the newest event when this was written
+  SequenceId start = 0;        // where the subscription begins: everything behind it is delivered
+  std::uint64_t replayed = 0;  // events up to head that match
   bool recovered = false;
   std::optional<Gap> gap;
-  std::vector<EventPtr> picked; // replay "last": exactly these
-  std::optional<Error> error;   // the channel can't be opened
+  std::vector<EventPtr> picked;  // replay "last": exactly these
+  std::optional<Error> error;    // the channel can't be opened
 };
 struct Chunk {
   std::uint64_t attachment, read;
@@ -105,17 +105,17 @@ struct Published {
   PublishOutcome outcome;
 };
 
-
 }  // namespace weir::mail
 
 namespace weir {
 
 // Delivery is the one that comes by the million, so it lies inside; the others are boxed to keep a Mail small.
-using Mail = std::variant<mail::Delivery, std::unique_ptr<mail::Publish>, std::unique_ptr<mail::Published>, std::unique_ptr<mail::Attach>,
-                          std::unique_ptr<mail::Detach>, std::unique_ptr<mail::Read>, std::unique_ptr<mail::Watch>, std::unique_ptr<mail::Unwatch>,
-                          std::unique_ptr<mail::SourceGap>, std::unique_ptr<mail::Attached>, std::unique_ptr<mail::Chunk>,
-                          std::unique_ptr<mail::Watched>, std::unique_ptr<mail::ChannelOpened>, std::unique_ptr<mail::GapNotice>,
-                          std::unique_ptr<mail::Behind>>;
+using Mail =
+    std::variant<mail::Delivery, std::unique_ptr<mail::Publish>, std::unique_ptr<mail::Published>,
+                 std::unique_ptr<mail::Attach>, std::unique_ptr<mail::Detach>, std::unique_ptr<mail::Read>,
+                 std::unique_ptr<mail::Watch>, std::unique_ptr<mail::Unwatch>, std::unique_ptr<mail::SourceGap>,
+                 std::unique_ptr<mail::Attached>, std::unique_ptr<mail::Chunk>, std::unique_ptr<mail::Watched>,
+                 std::unique_ptr<mail::ChannelOpened>, std::unique_ptr<mail::GapNotice>, std::unique_ptr<mail::Behind>>;
 
 template <class T>
 Mail letter(T content) {

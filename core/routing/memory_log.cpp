@@ -30,8 +30,16 @@ void HistoryBudget::compact() {
   order_.swap(live);
 }
 
-MemoryLog::MemoryLog(std::string channel, std::string epoch, const HistoryRule& rule, HistoryBudget& budget, Sink& sink, const Clock& clock, IdMaker& ids)
-    : channel_(std::move(channel)), epoch_(std::move(epoch)), rule_(rule), budget_(budget), id_(budget.join(this)), sink_(sink), clock_(clock), ids_(ids) {}
+MemoryLog::MemoryLog(std::string channel, std::string epoch, const HistoryRule& rule, HistoryBudget& budget, Sink& sink,
+                     const Clock& clock, IdMaker& ids)
+    : channel_(std::move(channel)),
+      epoch_(std::move(epoch)),
+      rule_(rule),
+      budget_(budget),
+      id_(budget.join(this)),
+      sink_(sink),
+      clock_(clock),
+      ids_(ids) {}
 
 MemoryLog::~MemoryLog() {
   while (!kept_.empty()) drop_oldest();

@@ -1,6 +1,6 @@
-// The recent events of one channel in memory. The oldest leave first: when there are more than events_max, more than bytes_max,
-// when they are older than age_max_ms, or when all channels of the shard together hold more than the shared budget.
-// Threads: [channel]; a HistoryBudget belongs to one shard.
+// The recent events of one channel in memory. The oldest leave first: when there are more than events_max, more than
+// bytes_max, when they are older than age_max_ms, or when all channels of the shard together hold more than the shared
+// budget. Threads: [channel]; a HistoryBudget belongs to one shard.
 #pragma once
 #include <deque>
 #include <unordered_map>
@@ -39,7 +39,8 @@ class HistoryBudget {
 
 class MemoryLog final : public ChannelLog {
  public:
-  MemoryLog(std::string channel, std::string epoch, const HistoryRule& rule, HistoryBudget& budget, Sink& sink, const Clock& clock, IdMaker& ids);
+  MemoryLog(std::string channel, std::string epoch, const HistoryRule& rule, HistoryBudget& budget, Sink& sink,
+            const Clock& clock, IdMaker& ids);
   ~MemoryLog() override;
   void append(Draft draft, Ticket ticket) override;
   const std::string& epoch() const override { return epoch_; }

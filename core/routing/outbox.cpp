@@ -31,8 +31,10 @@ void Outbox::sent(std::size_t size) {
   offset_ = size;
   if (head_ == frames_.size()) {
     head_ = 0;
-    if (frames_.capacity() > kKeepFrames) std::vector<FramePtr>().swap(frames_);
-    else frames_.clear();
+    if (frames_.capacity() > kKeepFrames)
+      std::vector<FramePtr>().swap(frames_);
+    else
+      frames_.clear();
   } else if (head_ > 1024 && head_ * 2 > frames_.size()) {
     frames_.erase(frames_.begin(), frames_.begin() + static_cast<std::ptrdiff_t>(head_));
     head_ = 0;

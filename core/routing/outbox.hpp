@@ -1,7 +1,6 @@
-// What one connection is owed, in order: frames shared with others, none of them copied. Knows no socket: whoever owns the
-// socket gathers what waits into one write and says how much of it left.
-// Its size in bytes is what overflow policies look at; it does not refuse anything itself.
-// Threads: [shard].
+// What one connection is owed, in order: frames shared with others, none of them copied. Knows no socket: whoever owns
+// the socket gathers what waits into one write and says how much of it left. Its size in bytes is what overflow
+// policies look at; it does not refuse anything itself. Threads: [shard].
 #pragma once
 #include <sys/uio.h>
 
@@ -33,7 +32,7 @@ class Outbox {
  private:
   std::vector<FramePtr> frames_;  // [head_, end) waits
   std::size_t head_ = 0;
-  std::size_t offset_ = 0;        // bytes of frames_[head_] that have left already
+  std::size_t offset_ = 0;  // bytes of frames_[head_] that have left already
   std::size_t bytes_ = 0;
 };
 

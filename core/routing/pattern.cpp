@@ -21,9 +21,12 @@ bool is_variable_name(std::string_view name) {
 }  // namespace
 
 Result<void> check_channel_name(std::string_view name) {
-  const auto wrong = [&](const std::string& why) { return fail(Errc::bad_request, "channel name " + in_quotes(name) + " " + why); };
+  const auto wrong = [&](const std::string& why) {
+    return fail(Errc::bad_request, "channel name " + in_quotes(name) + " " + why);
+  };
   if (name.empty()) return wrong("is empty");
-  if (name.size() > kChannelNameBytesMax) return wrong("has " + std::to_string(name.size()) + " bytes; at most 255 are allowed");
+  if (name.size() > kChannelNameBytesMax)
+    return wrong("has " + std::to_string(name.size()) + " bytes; at most 255 are allowed");
   for (const char c : name)
     if (!allowed_in_name(static_cast<unsigned char>(c)))
       return wrong("holds a space, a control character, '*', '{' or '}'; those can't be in a name");
@@ -67,7 +70,9 @@ Result<Pattern> Pattern::parse(std::string_view text, char separator, bool subje
   Pattern p;
   p.text_ = text;
   p.separator_ = separator;
-  const auto wrong = [&](const std::string& why) { return fail(Errc::bad_request, "pattern " + in_quotes(text) + " has " + why); };
+  const auto wrong = [&](const std::string& why) {
+    return fail(Errc::bad_request, "pattern " + in_quotes(text) + " has " + why);
+  };
   if (text.empty()) return wrong("no text");
   if (text.size() > kChannelNameBytesMax) return wrong(std::to_string(text.size()) + " bytes; at most 255 are allowed");
   if (!json::valid_utf8(text)) return wrong("bytes that are not UTF-8");
@@ -100,14 +105,16 @@ Result<Pattern> Pattern::parse(std::string_view text) { return parse(text, '/', 
 
 Result<Pattern> Pattern::parse_wildcard(std::string_view text) {
   if (text.find_first_of("{}") != std::string_view::npos)
-    return fail(Errc::bad_request, "pattern " + in_quotes(text) + " has a '{' or '}'; subscribe knows '*' and '**' only");
+    return fail(Errc::bad_request,
+                "pattern " + in_quotes(text) + " has a '{' or '}'; subscribe knows '*' and '**' only");
   return parse(text, '/', false);
 }
 
 Result<Pattern> Pattern::parse_subject(std::string_view text, char separator) { return parse(text, separator, true); }
 
-// Between its first and its last literal a segment is matched from the left, each literal at its first place that leaves the
-// variable before it at least one byte: if any division fits, this one does, so there is nothing to try again.
+// Between its first and its last literal a segment is matched from the left, each literal at its first place that
+// leaves the variable before it at least one byte: if any division fits, this one does, so there is nothing to try
+// again.
 bool Pattern::match_segment(const Segment& segment, std::string_view part, Variables* out) const {
   const auto& literals = segment.literals;
   if (segment.variables.empty()) return part == literals[0];
@@ -154,7 +161,8 @@ std::optional<Variables> Pattern::match(std::string_view name) const {
 
 bool Pattern::covers(const Pattern& other) const {
   const auto any = [](const Segment& s) {
-    return s.kind == Kind::star || (s.kind == Kind::text && s.variables.size() == 1 && s.literals[0].empty() && s.literals[1].empty());
+    return s.kind == Kind::star ||
+           (s.kind == Kind::text && s.variables.size() == 1 && s.literals[0].empty() && s.literals[1].empty());
   };
   std::size_t i = 0;
   for (; i < segments_.size(); ++i) {
@@ -172,24 +180,29 @@ Result<std::string> Pattern::expand(const Variables& variables) const {
   constexpr char kHex[] = "0123456789ABCDEF";
   std::string name;
   for (const Segment& segment : segments_) {
-    if (segment.kind != Kind::text) return fail(Errc::bad_request, "pattern " + in_quotes(text_) + " has stars and makes no name");
+    if (segment.kind != Kind::text)
+      return fail(Errc::bad_request, "pattern " + in_quotes(text_) + " has stars and makes no name");
     if (!name.empty()) name += separator_;
     name += segment.literals[0];
     for (std::size_t i = 0; i < segment.variables.size(); ++i) {
       const std::string& variable = names_[segment.variables[i]];
-      const auto found = std::find_if(variables.begin(), variables.end(), [&](const auto& v) { return v.first == variable; });
+      const auto found =
+          std::find_if(variables.begin(), variables.end(), [&](const auto& v) { return v.first == variable; });
       if (found == variables.end() || found->second.empty())
         return fail(Errc::bad_request, "pattern " + in_quotes(text_) + ": nothing for {" + variable + "}");
       for (const char c : json::to_utf8(found->second)) {
         const auto byte = static_cast<unsigned char>(c);
-        if (allowed_in_name(byte) && c != '/') name += c;
-        else ((name += '%') += kHex[byte >> 4]) += kHex[byte & 15];
+        if (allowed_in_name(byte) && c != '/')
+          name += c;
+        else
+          ((name += '%') += kHex[byte >> 4]) += kHex[byte & 15];
       }
       name += segment.literals[i + 1];
     }
   }
   if (name.size() > kChannelNameBytesMax)
-    return fail(Errc::bad_request, "pattern " + in_quotes(text_) + " makes a name of " + std::to_string(name.size()) + " bytes; at most 255 are allowed");
+    return fail(Errc::bad_request, "pattern " + in_quotes(text_) + " makes a name of " + std::to_string(name.size()) +
+                                       " bytes; at most 255 are allowed");
   return name;
 }
 

@@ -34,23 +34,25 @@ class Pattern {
   bool matches(std::string_view name) const { return match_into(name, nullptr); }
   // What the variables stand for, in the order of the pattern; nothing if the name does not match.
   std::optional<Variables> match(std::string_view name) const;
-  // Whether every name that `other` matches is matched by this one. May say no where the answer is yes, never the reverse.
+  // Whether every name that `other` matches is matched by this one. May say no where the answer is yes, never the
+  // reverse.
   bool covers(const Pattern& other) const;
   const std::vector<std::string>& names() const { return names_; }
   const std::string& text() const { return text_; }
   bool is_literal() const { return literal_; }  // stands for one name only
   bool has_stars() const { return stars_; }
 
-  // The name that this pattern makes of these variables. Bytes that a name can't hold, '/' among them, are percent-encoded,
-  // so that a value never adds a segment. Errors: bad_request - a variable is missing or empty, or the name is too long.
+  // The name that this pattern makes of these variables. Bytes that a name can't hold, '/' among them, are
+  // percent-encoded, so that a value never adds a segment. Errors: bad_request - a variable is missing or empty, or the
+  // name is too long.
   Result<std::string> expand(const Variables& variables) const;
 
  private:
   enum class Kind : unsigned char { text, star, rest };
   struct Segment {
     Kind kind = Kind::text;
-    std::vector<std::string> literals;  // one more than variables: before, between and behind them
-    std::vector<std::size_t> variables; // places in names_
+    std::vector<std::string> literals;   // one more than variables: before, between and behind them
+    std::vector<std::size_t> variables;  // places in names_
   };
   static Result<Pattern> parse(std::string_view text, char separator, bool subject);
   static Result<Segment> parse_segment(std::string_view text, std::vector<std::string>& names);

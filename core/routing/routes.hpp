@@ -19,8 +19,9 @@ enum class OverflowPolicy : std::uint8_t { catch_up, disconnect };
 
 struct AccessRule {
   bool nobody = false;
-  std::string scope;       // empty: none needed
-  std::string where_json;  // subscribe: a filter that holds for everybody; "{identity.NAME}" is filled in from the identity
+  std::string scope;  // empty: none needed
+  std::string
+      where_json;  // subscribe: a filter that holds for everybody; "{identity.NAME}" is filled in from the identity
 };
 
 struct HistoryRule {
@@ -51,7 +52,8 @@ class Routes {
 using RoutesPtr = std::shared_ptr<const Routes>;
 
 // Errors: unauthorized - nobody is known on this connection, but a scope is needed. forbidden - the scope is missing.
-Result<void> check_access(const AccessRule& rule, const Identity& identity, std::string_view verb, std::string_view channel);
+Result<void> check_access(const AccessRule& rule, const Identity& identity, std::string_view verb,
+                          std::string_view channel);
 // The filter that subscribing brings with it; null when there is none. A missing attribute matches nothing.
 Result<FilterPtr> mandatory_filter(const AccessRule& rule, const Identity& identity);
 

@@ -20,9 +20,9 @@ struct RuleVerdict {
 class RuleChain {
  public:
   virtual ~RuleChain() = default;
-  // Runs the rules in order; each sees what the one before made. Kept: `draft` is the event now (unchanged bytes stay the
-  // same string), and `more` has the further events that a rule split it into, in order behind it.
-  // Never throws and never takes longer than the budget of its rules.
+  // Runs the rules in order; each sees what the one before made. Kept: `draft` is the event now (unchanged bytes stay
+  // the same string), and `more` has the further events that a rule split it into, in order behind it. Never throws and
+  // never takes longer than the budget of its rules.
   virtual RuleVerdict run(Draft& draft, std::vector<Draft>& more) = 0;
 };
 

@@ -26,11 +26,17 @@ std::string identity_json(const Connection& c) {
 }  // namespace
 
 Shard::Shard(const Settings& settings, ShardPort& port)
-    : settings_(settings), limits_(*settings.limits), clock_(*settings.clock), port_(port), random_(settings.seed),
+    : settings_(settings),
+      limits_(*settings.limits),
+      clock_(*settings.clock),
+      port_(port),
+      random_(settings.seed),
       channels_(settings.routes, limits_, settings.count, settings.rules, clock_, random_.next(), *this),
-      subscribers_(settings.id, settings.count, settings.routes, limits_, clock_, *this), wheel_(kWheelSlots),
+      subscribers_(settings.id, settings.count, settings.routes, limits_, clock_, *this),
+      wheel_(kWheelSlots),
       wheel_at_(clock_.steady_ms() / kWheelMs),
-      ages_(std::any_of(settings.routes->channels().begin(), settings.routes->channels().end(), [](const ChannelRoute& r) { return r.history.age_max_ms != 0; })) {}
+      ages_(std::any_of(settings.routes->channels().begin(), settings.routes->channels().end(),
+                        [](const ChannelRoute& r) { return r.history.age_max_ms != 0; })) {}
 
 Shard::~Shard() = default;
 
@@ -46,8 +52,8 @@ void Shard::to_all_owners(const std::function<Mail()>& mail) {
   for (ShardId to = 0; to < settings_.count; ++to) post(to, mail());
 }
 
-// What this shard says to itself goes through a queue as well, in the order in which it was said: the promises about order are
-// then the same with one shard as with many, and nothing calls back into what is still being changed.
+// What this shard says to itself goes through a queue as well, in the order in which it was said: the promises about
+// order are then the same with one shard as with many, and nothing calls back into what is still being changed.
 void Shard::run_local() {
   if (in_local_) return;
   in_local_ = true;
@@ -74,7 +80,9 @@ void Shard::handle(Mail& mail) {
   struct Visitor {
     Shard& s;
     void operator()(mail::Delivery& m) { s.subscribers_.deliver(m.event); }
-    void operator()(std::unique_ptr<mail::Publish>& m) { s.channels_.publish(m->channel, std::move(m->draft), std::move(m->ticket)); }
+    void operator()(std::unique_ptr<mail::Publish>& m) {
+      s.channels_.publish(m->channel, std::move(m->draft), std::move(m->ticket));
+    }
     void operator()(std::unique_ptr<mail::Published>& m) { s.published(*m); }
     void operator()(std::unique_ptr<mail::Attach>& m) { s.channels_.attach(std::move(*m)); }
     void operator()(std::unique_ptr<mail::Detach>& m) { s.channels_.detach(*m); }
@@ -97,8 +105,10 @@ void Shard::publish(std::string_view channel, Draft draft, Ticket ticket) {
   if (local_.size() >= static_cast<std::size_t>(limits_.mailbox_messages)) {  // rules that publish without end
     ++counters_.publications_refused;
     const PublishOutcome refused{.error = fail(Errc::rate_limited, "the hub has more to do than it can do at once")};
-    if (ticket.waiter) ticket.waiter->published(channel, refused);
-    else if (ticket.connection != 0) post(ticket.shard, letter(mail::Published{ticket.connection, ticket.id, std::string(channel), refused}));
+    if (ticket.waiter)
+      ticket.waiter->published(channel, refused);
+    else if (ticket.connection != 0)
+      post(ticket.shard, letter(mail::Published{ticket.connection, ticket.id, std::string(channel), refused}));
     return;
   }
   if (to == settings_.id && !in_local_ && local_.empty()) {
@@ -114,7 +124,8 @@ void Shard::publish(std::string_view channel, Draft draft, Ticket ticket) {
 
 // ---------------------------------------------------------------- connections
 
-Connection& Shard::open(ConnectionPort& port, const EndpointRule& endpoint, std::optional<Identity> identity, std::string peer) {
+Connection& Shard::open(ConnectionPort& port, const EndpointRule& endpoint, std::optional<Identity> identity,
+                        std::string peer) {
   const ConnectionId id = (static_cast<ConnectionId>(settings_.id) << 48) | next_connection_++;
   auto made = std::make_unique<Connection>(id, port, endpoint);
   Connection& c = *made;
@@ -149,7 +160,8 @@ Connection& Shard::open(ConnectionPort& port, const EndpointRule& endpoint, std:
 
 void Shard::greet(Connection& c) {
   const std::string identity = identity_json(c);
-  say(c, server_frame::connected({c.client_id, c.session_id, identity, c.endpoint.heartbeat_interval_ms, c.endpoint.heartbeat_timeout_ms}));
+  say(c, server_frame::connected(
+             {c.client_id, c.session_id, identity, c.endpoint.heartbeat_interval_ms, c.endpoint.heartbeat_timeout_ms}));
 }
 
 Connection* Shard::find(ConnectionId id) {
@@ -182,9 +194,12 @@ void Shard::send(Connection& c, FramePtr frame) {
 }
 
 void Shard::say(Connection& c, std::string_view json) { send(c, text_frame(json)); }
-void Shard::say_error(Connection& c, std::string_view id, const Error& error) { say(c, server_frame::error(id, error)); }
+void Shard::say_error(Connection& c, std::string_view id, const Error& error) {
+  say(c, server_frame::error(id, error));
+}
 
-void Shard::close(Connection& c, CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms, std::int64_t reconnect_max_ms) {
+void Shard::close(Connection& c, CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms,
+                  std::int64_t reconnect_max_ms) {
   if (c.closing) return;
   say(c, server_frame::closing(code, reason, reconnect_min_ms, reconnect_max_ms));
   c.closing = true;
@@ -201,7 +216,8 @@ void Shard::refuse_frame(Connection& c, const Error& error, CloseCode code) {
 
 // A client that asks more than it reads, or faster than channels answer, is not read from until that has settled.
 void Shard::pace(Connection& c) {
-  const bool go_on = c.in_flight < static_cast<std::uint32_t>(limits_.requests_in_flight) && c.outbox.bytes() < static_cast<std::size_t>(limits_.outbox_bytes);
+  const bool go_on = c.in_flight < static_cast<std::uint32_t>(limits_.requests_in_flight) &&
+                     c.outbox.bytes() < static_cast<std::size_t>(limits_.outbox_bytes);
   if (go_on == c.reading || c.closing) return;
   c.reading = go_on;
   c.port.read(go_on);
@@ -236,11 +252,14 @@ void Shard::receive(Connection& c, std::string_view text) {
 void Shard::act(Connection& c, const ClientFrame& frame) {
   using Type = ClientFrame::Type;
   if (!c.authenticated && frame.type != Type::auth && frame.type != Type::ping && frame.type != Type::pong)
-    return say_error(c, frame.id, fail(Errc::unauthorized, "authenticate first: {\"type\":\"auth\",\"id\":1,\"token\":\"...\"}"));
+    return say_error(c, frame.id,
+                     fail(Errc::unauthorized, "authenticate first: {\"type\":\"auth\",\"id\":1,\"token\":\"...\"}"));
   switch (frame.type) {
     case Type::auth:
-      if (c.endpoint.auth.empty()) return say_error(c, frame.id, fail(Errc::bad_request, "this endpoint knows no auth; just go on"));
-      if (c.auth_pending) return say_error(c, frame.id, fail(Errc::bad_request, "an earlier auth has not been answered yet"));
+      if (c.endpoint.auth.empty())
+        return say_error(c, frame.id, fail(Errc::bad_request, "this endpoint knows no auth; just go on"));
+      if (c.auth_pending)
+        return say_error(c, frame.id, fail(Errc::bad_request, "an earlier auth has not been answered yet"));
       c.auth_pending = true;
       ++c.in_flight;
       return port_.authenticate(c, frame.token, std::string(frame.id));
@@ -251,12 +270,14 @@ void Shard::act(Connection& c, const ClientFrame& frame) {
         if (!parsed) return say_error(c, frame.id, parsed.error());
         filter = std::move(*parsed);
       }
-      if (auto ok = subscribers_.subscribe(c, frame.id, frame.channels, frame.many, filter, frame.replay); !ok) say_error(c, frame.id, ok.error());
+      if (auto ok = subscribers_.subscribe(c, frame.id, frame.channels, frame.many, filter, frame.replay); !ok)
+        say_error(c, frame.id, ok.error());
       return;
     }
     case Type::unsubscribe: {
       for (const std::string& channel : frame.channels)  // all of them or none
-        if (std::none_of(c.subscriptions.begin(), c.subscriptions.end(), [&](const auto& s) { return s->text == channel; }))
+        if (std::none_of(c.subscriptions.begin(), c.subscriptions.end(),
+                         [&](const auto& s) { return s->text == channel; }))
           return say_error(c, frame.id, fail(Errc::not_found, "no subscription to " + json::quoted(channel)));
       std::string list;
       for (const std::string& channel : frame.channels) {
@@ -264,16 +285,22 @@ void Shard::act(Connection& c, const ClientFrame& frame) {
         if (!list.empty()) list += ',';
         json::append_string(list, channel);
       }
-      return say(c, server_frame::ack(frame.id, frame.many ? "{\"channels\":[" + list + "]}" : "{\"channel\":" + list + "}"));
+      return say(
+          c, server_frame::ack(frame.id, frame.many ? "{\"channels\":[" + list + "]}" : "{\"channel\":" + list + "}"));
     }
-    case Type::publish: return act_publish(c, frame);
-    case Type::request: return say_error(c, frame.id, fail(Errc::no_such_method, "no method " + json::quoted(frame.method)));
-    case Type::ack: return;  // every channel of this version is at most once: nothing waits for it
+    case Type::publish:
+      return act_publish(c, frame);
+    case Type::request:
+      return say_error(c, frame.id, fail(Errc::no_such_method, "no method " + json::quoted(frame.method)));
+    case Type::ack:
+      return;  // every channel of this version is at most once: nothing waits for it
     case Type::subscriptions: {
       return say(c, server_frame::ack(frame.id, "{\"subscriptions\":" + Subscribers::describe(c) + "}"));
     }
-    case Type::ping: return say(c, server_frame::pong(frame.id));
-    case Type::pong: return;
+    case Type::ping:
+      return say(c, server_frame::pong(frame.id));
+    case Type::pong:
+      return;
   }
 }
 
@@ -281,12 +308,19 @@ void Shard::act_publish(Connection& c, const ClientFrame& frame) {
   const std::string& channel = frame.channels[0];
   if (auto ok = check_channel_name(channel); !ok) return say_error(c, frame.id, ok.error());
   const ChannelRoute* route = settings_.routes->find(channel);
-  if (route == nullptr) return say_error(c, frame.id, fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel)));
-  if (auto ok = check_access(route->publish, c.identity, "publish to", channel); !ok) return say_error(c, frame.id, ok.error());
+  if (route == nullptr)
+    return say_error(c, frame.id,
+                     fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel)));
+  if (auto ok = check_access(route->publish, c.identity, "publish to", channel); !ok)
+    return say_error(c, frame.id, ok.error());
   if (frame.data.size() > static_cast<std::size_t>(limits_.data_bytes))
-    return say_error(c, frame.id, fail(Errc::too_large, "\"data\" has " + std::to_string(frame.data.size()) + " bytes; at most " + std::to_string(limits_.data_bytes) + " are allowed (limits.data_bytes)"));
+    return say_error(
+        c, frame.id,
+        fail(Errc::too_large, "\"data\" has " + std::to_string(frame.data.size()) + " bytes; at most " +
+                                  std::to_string(limits_.data_bytes) + " are allowed (limits.data_bytes)"));
   if (port_.full(owner(channel))) {
-    Error busy = fail(Errc::rate_limited, "the hub has more to do than it can do at once; publish this again in a moment");
+    Error busy =
+        fail(Errc::rate_limited, "the hub has more to do than it can do at once; publish this again in a moment");
     busy.retry_after_ms = 100;
     return say_error(c, frame.id, busy);
   }
@@ -312,7 +346,8 @@ void Shard::published(const mail::Published& p) {
   if (o.error) {
     say_error(*c, p.id, *o.error);
   } else if (!p.id.empty()) {  // without an id nobody waits for the answer
-    say(*c, server_frame::ack(p.id, o.dropped ? server_frame::publish_dropped(p.channel, o.reason) : server_frame::publish_result(p.channel, o.at, o.duplicate)));
+    say(*c, server_frame::ack(p.id, o.dropped ? server_frame::publish_dropped(p.channel, o.reason)
+                                              : server_frame::publish_result(p.channel, o.at, o.duplicate)));
   }
   if (!c->reading) pace(*c);
 }
@@ -331,7 +366,9 @@ void Shard::authenticated(ConnectionId connection, const std::string& id, Result
     c->authenticated = true;
     c->auth_until = 0;
     subscribers_.reauthorize(*c);
-    c->expires_at = c->identity.expires_at == 0 ? 0 : std::max<SteadyMs>(1, clock_.steady_ms() + (c->identity.expires_at - clock_.unix_ms()));
+    c->expires_at = c->identity.expires_at == 0
+                        ? 0
+                        : std::max<SteadyMs>(1, clock_.steady_ms() + (c->identity.expires_at - clock_.unix_ms()));
     unschedule(*c);
     schedule(*c);
     say(*c, server_frame::ack(id, "{\"identity\":" + identity_json(*c) + "}"));
@@ -352,7 +389,8 @@ void Shard::schedule(Connection& c) {
   SteadyMs due = std::min(c.heard_at + c.endpoint.heartbeat_timeout_ms, c.ping_at + c.endpoint.heartbeat_interval_ms);
   if (c.auth_until != 0) due = std::min(due, c.auth_until);
   if (c.expires_at != 0) due = std::min(due, c.expires_at);
-  const SteadyMs slot_at = std::clamp<SteadyMs>((due + kWheelMs - 1) / kWheelMs, wheel_at_ + 1, wheel_at_ + static_cast<SteadyMs>(kWheelSlots) - 1);
+  const SteadyMs slot_at = std::clamp<SteadyMs>((due + kWheelMs - 1) / kWheelMs, wheel_at_ + 1,
+                                                wheel_at_ + static_cast<SteadyMs>(kWheelSlots) - 1);
   c.wheel_slot = static_cast<std::uint32_t>(static_cast<std::size_t>(slot_at) % kWheelSlots);
   auto& slot = wheel_[c.wheel_slot];
   c.wheel_index = static_cast<std::uint32_t>(slot.size());
@@ -369,18 +407,23 @@ void Shard::unschedule(Connection& c) {
 
 void Shard::check(Connection& c, SteadyMs now) {
   if (c.closing) return;
-  if (c.expires_at != 0 && now >= c.expires_at) return close(c, CloseCode::unauthorized, "the credential has expired", 0, 1000);
-  if (c.auth_until != 0 && now >= c.auth_until && !c.auth_pending) return close(c, CloseCode::unauthorized, "no auth frame in time", 1000, 5000);
+  if (c.expires_at != 0 && now >= c.expires_at)
+    return close(c, CloseCode::unauthorized, "the credential has expired", 0, 1000);
+  if (c.auth_until != 0 && now >= c.auth_until && !c.auth_pending)
+    return close(c, CloseCode::unauthorized, "no auth frame in time", 1000, 5000);
   if (now - c.heard_at >= c.endpoint.heartbeat_timeout_ms) {
     ++counters_.idle_closed;
-    return close(c, c.endpoint.idle_close, "nothing heard for " + std::to_string(c.endpoint.heartbeat_timeout_ms) + " ms", 0, 5000);
+    return close(c, c.endpoint.idle_close,
+                 "nothing heard for " + std::to_string(c.endpoint.heartbeat_timeout_ms) + " ms", 0, 5000);
   }
   if (now - c.ping_at < c.endpoint.heartbeat_interval_ms) return;
   c.ping_at = now;
   if (c.endpoint.ping_style == PingStyle::client_json) return;
   ++counters_.pings;
-  if (c.endpoint.ping_style == PingStyle::json) say(c, server_frame::ping());
-  else c.port.ping();
+  if (c.endpoint.ping_style == PingStyle::json)
+    say(c, server_frame::ping());
+  else
+    c.port.ping();
 }
 
 std::optional<std::int64_t> Shard::tick() {

@@ -1,7 +1,6 @@
-// One shard of the hub, without sockets, threads or clocks of its own: the channels it owns, the connections it has, and the
-// native protocol between them. It is given frames, mail and time, and answers through its port. The simulator drives it the
-// same way as the real threads do.
-// Threads: [shard]: all calls from one thread at a time.
+// One shard of the hub, without sockets, threads or clocks of its own: the channels it owns, the connections it has,
+// and the native protocol between them. It is given frames, mail and time, and answers through its port. The simulator
+// drives it the same way as the real threads do. Threads: [shard]: all calls from one thread at a time.
 #pragma once
 #include <deque>
 #include <functional>
@@ -31,7 +30,8 @@ class ShardPort {
 };
 
 struct ConnectionCounters {
-  std::uint64_t opened = 0, closed = 0, frames_in = 0, frames_refused = 0, pings = 0, idle_closed = 0, publications_refused = 0;
+  std::uint64_t opened = 0, closed = 0, frames_in = 0, frames_refused = 0, pings = 0, idle_closed = 0,
+                publications_refused = 0;
 };
 
 class Shard final : private Channels::Port, private Subscribers::Port {
@@ -51,28 +51,33 @@ class Shard final : private Channels::Port, private Subscribers::Port {
 
   // --- connections ---
   // A client is connected; it is greeted at once. `identity` is nothing when it has still to authenticate by frame.
-  Connection& open(ConnectionPort& port, const EndpointRule& endpoint, std::optional<Identity> identity, std::string peer);
-  void receive(Connection& connection, std::string_view text);  // one whole text message
-  void heard(Connection& connection);                            // anything else arrived: a pong
+  Connection& open(ConnectionPort& port, const EndpointRule& endpoint, std::optional<Identity> identity,
+                   std::string peer);
+  void receive(Connection& connection, std::string_view text);                    // one whole text message
+  void heard(Connection& connection);                                             // anything else arrived: a pong
   void refuse_frame(Connection& connection, const Error& error, CloseCode code);  // says why and closes
-  void drained(Connection& connection);                          // its outbox went below what wants_drained() asks
+  void drained(Connection& connection);  // its outbox went below what wants_drained() asks
   bool wants_drained(const Connection& connection) const { return !connection.waiting.empty() || !connection.reading; }
-  void closed(Connection& connection);                           // the socket is gone; the reference ends here
+  void closed(Connection& connection);  // the socket is gone; the reference ends here
   Connection* find(ConnectionId id);
   void authenticated(ConnectionId connection, const std::string& id, Result<Identity> identity);
   void revoke(std::string_view provider, std::string_view key, std::string_view reason);
   // Says `closing`, then closes with that code.
-  void close(Connection& connection, CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms, std::int64_t reconnect_max_ms);
+  void close(Connection& connection, CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms,
+             std::int64_t reconnect_max_ms);
   void each_connection(const std::function<void(Connection&)>& f);
   std::size_t connections() const { return connections_.size(); }
 
   // --- events and mail ---
   void publish(std::string_view channel, Draft draft, Ticket ticket);  // to whichever shard owns the channel
   void deliver(Mail mail);                                             // from another shard's mailbox
-  ShardId owner(std::string_view channel) const { return static_cast<ShardId>(std::hash<std::string_view>()(channel) % settings_.count); }
+  ShardId owner(std::string_view channel) const {
+    return static_cast<ShardId>(std::hash<std::string_view>()(channel) % settings_.count);
+  }
 
   // --- time and output ---
-  // What is due: heartbeats, expiry, old history. Returns in how many ms to come back; nothing when there is nothing to wait for.
+  // What is due: heartbeats, expiry, old history. Returns in how many ms to come back; nothing when there is nothing to
+  // wait for.
   std::optional<std::int64_t> tick();
   // Shards whose mailbox was full have room again, perhaps. True: call again in a few ms.
   bool tell_those_behind() {
@@ -121,7 +126,8 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   std::deque<Mail> local_;
   bool in_local_ = false;
   json::Doc doc_;  // reused for each frame
-  // Heartbeats without a timer for each connection: a wheel of short slots, each connection in that of its next due time.
+  // Heartbeats without a timer for each connection: a wheel of short slots, each connection in that of its next due
+  // time.
   std::vector<std::vector<Connection*>> wheel_;
   SteadyMs wheel_at_ = 0;  // in slots since the clock began; those up to here are done
   const bool ages_;        // some channel's history has an age limit

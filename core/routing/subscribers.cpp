@@ -8,11 +8,13 @@
 
 namespace weir {
 namespace {
-// How much of history lies in an outbox at a time: enough to keep a fast socket busy, little enough that live channels of the
-// same connection find room beside it, also where outbox_bytes is small.
-// How many of a connection's attachments may hold a chunk at a time: a thousand subscriptions must not pin a thousand chunks.
+// How much of history lies in an outbox at a time: enough to keep a fast socket busy, little enough that live channels
+// of the same connection find room beside it, also where outbox_bytes is small. How many of a connection's attachments
+// may hold a chunk at a time: a thousand subscriptions must not pin a thousand chunks.
 constexpr std::uint32_t kFetchingMax = 4;
-std::size_t read_ahead(const Limits& limits) { return std::min<std::size_t>(256 * 1024, static_cast<std::size_t>(limits.outbox_bytes) / 4); }
+std::size_t read_ahead(const Limits& limits) {
+  return std::min<std::size_t>(256 * 1024, static_cast<std::size_t>(limits.outbox_bytes) / 4);
+}
 }  // namespace
 
 // One channel as this shard's connections follow it.
@@ -28,8 +30,9 @@ struct Feed {
   const ChannelRoute* route = nullptr;
   std::string epoch;
   SequenceId last = 0;  // the newest event that came by
-  // The owner is known to send us the channel's events. Not so when a feed comes to be by what the owner told about channels that
-  // match a pattern: a Detach of ours may have crossed that. A Read settles it, because it asks for the events as well.
+  // The owner is known to send us the channel's events. Not so when a feed comes to be by what the owner told about
+  // channels that match a pattern: a Detach of ours may have crossed that. A Read settles it, because it asks for the
+  // events as well.
   bool sure = false;
   std::vector<Live> live;
   std::vector<Attachment*> attachments;
@@ -54,8 +57,14 @@ struct SubscribeGroup {
   std::optional<Error> error;
 };
 
-Subscribers::Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, const Limits& limits, const Clock& clock, Port& port)
-    : shard_(shard), shard_count_(shard_count), routes_(std::move(routes)), limits_(limits), clock_(clock), port_(port) {}
+Subscribers::Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, const Limits& limits,
+                         const Clock& clock, Port& port)
+    : shard_(shard),
+      shard_count_(shard_count),
+      routes_(std::move(routes)),
+      limits_(limits),
+      clock_(clock),
+      port_(port) {}
 Subscribers::~Subscribers() = default;
 
 Feed& Subscribers::feed(std::string_view channel) {
@@ -138,15 +147,16 @@ Subscribers::Wanted Subscribers::wants(const Attachment& a, const EventView& eve
   return wanted;
 }
 
-std::optional<FilterPtr> Subscribers::allowed(const Connection& connection, const ChannelRoute& route, std::string_view channel, const FilterPtr& own) {
+std::optional<FilterPtr> Subscribers::allowed(const Connection& connection, const ChannelRoute& route,
+                                              std::string_view channel, const FilterPtr& own) {
   if (!check_access(route.subscribe, connection.identity, "subscribe to", channel)) return std::nullopt;
   auto mandatory = mandatory_filter(route.subscribe, connection.identity);
   if (!mandatory) return std::nullopt;
   return Filter::both(std::move(*mandatory), own);
 }
 
-Result<void> Subscribers::subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& asked, bool many,
-                                    const FilterPtr& filter, const ReplayRequest& replay) {
+Result<void> Subscribers::subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& asked,
+                                    bool many, const FilterPtr& filter, const ReplayRequest& replay) {
   std::vector<std::string> channels;  // a name that is given twice counts once
   channels.reserve(asked.size());
   std::unordered_set<std::string_view> named;
@@ -157,24 +167,32 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
   std::size_t fresh = 0;
   for (std::size_t i = 0; i < channels.size(); ++i) {
     const std::string& name = channels[i];
-    const bool known = std::any_of(connection.subscriptions.begin(), connection.subscriptions.end(), [&](const auto& s) { return s->text == name; });
+    const bool known = std::any_of(connection.subscriptions.begin(), connection.subscriptions.end(),
+                                   [&](const auto& s) { return s->text == name; });
     fresh += known ? 0 : 1;
     if (has_wildcard(name)) {
       if (auto p = Pattern::parse_wildcard(name); !p) return p.error();
-      if (many) return fail(Errc::bad_request, "the pattern " + json::quoted(name) + " among \"channels\"; subscribe to it by \"channel\", alone");
-      if (replay.kind == ReplayRequest::Kind::since) return fail(Errc::bad_request, "a position belongs to one channel; a pattern can replay \"none\", \"last\" or a count");
+      if (many)
+        return fail(Errc::bad_request,
+                    "the pattern " + json::quoted(name) + " among \"channels\"; subscribe to it by \"channel\", alone");
+      if (replay.kind == ReplayRequest::Kind::since)
+        return fail(Errc::bad_request,
+                    "a position belongs to one channel; a pattern can replay \"none\", \"last\" or a count");
       continue;
     }
     if (auto ok = check_channel_name(name); !ok) return ok;
     const ChannelRoute* route = routes_->find(name);
-    if (route == nullptr) return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
+    if (route == nullptr)
+      return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
     if (auto ok = check_access(route->subscribe, connection.identity, "subscribe to", name); !ok) return ok;
     auto must = mandatory_filter(route->subscribe, connection.identity);
     if (!must) return must.error();
     mandatory[i] = std::move(*must);
   }
   if (connection.subscriptions.size() + fresh > static_cast<std::size_t>(limits_.subscriptions_per_connection))
-    return fail(Errc::limit_exceeded, "a connection has at most " + std::to_string(limits_.subscriptions_per_connection) + " subscriptions (limits.subscriptions_per_connection)");
+    return fail(Errc::limit_exceeded, "a connection has at most " +
+                                          std::to_string(limits_.subscriptions_per_connection) +
+                                          " subscriptions (limits.subscriptions_per_connection)");
 
   auto group = std::make_shared<SubscribeGroup>();
   group->connection_id = connection.id;
@@ -208,7 +226,8 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
       watches_.emplace(s.watch, WatchEntry{&connection, &s, group, shard_count_});
       watch_ids_[name].push_back(s.watch);
       auto filters = std::make_shared<std::vector<std::optional<FilterPtr>>>();
-      for (const ChannelRoute& route : routes_->channels()) filters->push_back(allowed(connection, route, name, filter));
+      for (const ChannelRoute& route : routes_->channels())
+        filters->push_back(allowed(connection, route, name, filter));
       const mail::Watch request{shard_, s.watch, *s.pattern, replay, std::move(filters)};
       port_.to_all_owners([&] { return letter(mail::Watch(request)); });
       return {};
@@ -273,9 +292,12 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
   std::vector<std::shared_ptr<SubscribeGroup>> answered;
   std::vector<Attachment*> granted;
   for (const auto& [feed, a] : connection.attachments)
-    if (std::any_of(a->grants.begin(), a->grants.end(), [&](const Grant& g) { return g.subscription == &subscription; })) granted.push_back(a);
+    if (std::any_of(a->grants.begin(), a->grants.end(),
+                    [&](const Grant& g) { return g.subscription == &subscription; }))
+      granted.push_back(a);
   for (Attachment* a : granted) {
-    const bool last_grant = a->grants.size() == 1, asked = a->state == Attachment::State::asked && !subscription.pattern;
+    const bool last_grant = a->grants.size() == 1,
+               asked = a->state == Attachment::State::asked && !subscription.pattern;
     if (asked)
       if (auto group = cancel_request(*a)) answered.push_back(std::move(group));
     if (!subscription.pattern) a->request = 0;  // an answer that has come, but is not told yet, is void
@@ -299,7 +321,8 @@ void Subscribers::closed(Connection& connection) {
   for (const auto& [feed, a] : connection.attachments)
     if (a->group) a->group->connection = nullptr;
   for (const auto& s : connection.subscriptions)
-    if (const auto w = watches_.find(s->watch); s->watch != 0 && w != watches_.end() && w->second.group) w->second.group->connection = nullptr;
+    if (const auto w = watches_.find(s->watch); s->watch != 0 && w != watches_.end() && w->second.group)
+      w->second.group->connection = nullptr;
   while (!connection.subscriptions.empty()) drop_subscription(connection, *connection.subscriptions.back());
   WEIR_ASSERT(connection.attachments.empty());
 }
@@ -311,10 +334,13 @@ void Subscribers::apply(Attachment& a, const Subscription& subscription, mail::A
   advance(f, answer.head);
   const bool earlier_grants = a.grants.size() > 1 && a.placed;
   a.chunk_gap = std::move(answer.gap);
-  // What another subscription of this connection is still owed must not be skipped, and what it has must not come again.
+  // What another subscription of this connection is still owed must not be skipped, and what it has must not come
+  // again.
   for (Grant& g : a.grants) {
-    if (g.subscription == &subscription) g.from = answer.start, g.head = answer.head;
-    else if (earlier_grants) g.from = std::max(g.from, a.at);
+    if (g.subscription == &subscription)
+      g.from = answer.start, g.head = answer.head;
+    else if (earlier_grants)
+      g.from = std::max(g.from, a.at);
   }
   a.at = earlier_grants ? std::min(a.at, answer.start) : answer.start;
   if (!answer.picked.empty()) pick(a, subscription, std::move(answer.picked));
@@ -359,7 +385,8 @@ void Subscribers::attached(mail::Attached answer) {
     json::append_string(text, a.feed->channel);
     text += ",\"epoch\":";
     json::append_string(text, answer.epoch);
-    text += ",\"sequenceId\":" + std::to_string(answer.head) + ",\"recovered\":" + (answer.recovered ? "true" : "false") +
+    text += ",\"sequenceId\":" + std::to_string(answer.head) +
+            ",\"recovered\":" + (answer.recovered ? "true" : "false") +
             ",\"replayed\":" + std::to_string(answer.replayed) + ",\"filter\":" + filter_text + "}";
     hold(a, *group, std::move(text));
     --group->missing;
@@ -386,15 +413,18 @@ void Subscribers::finish(const std::shared_ptr<SubscribeGroup>& group) {
   } else if (!group->pattern.empty()) {
     std::string text = "{\"channel\":";
     json::append_string(text, group->pattern);
-    text += ",\"pattern\":true,\"channels\":" + std::to_string(group->channels) + ",\"replayed\":" + std::to_string(group->replayed) + ",\"filter\":" + group->filter_text + "}";
+    text += ",\"pattern\":true,\"channels\":" + std::to_string(group->channels) +
+            ",\"replayed\":" + std::to_string(group->replayed) + ",\"filter\":" + group->filter_text + "}";
     port_.send(c, text_frame(server_frame::ack(group->id, text)));
   } else if (list.empty()) {
-    port_.send(c, text_frame(server_frame::error(group->id, fail(Errc::not_found, "unsubscribed or subscribed anew before it was answered"))));
+    port_.send(c, text_frame(server_frame::error(
+                      group->id, fail(Errc::not_found, "unsubscribed or subscribed anew before it was answered"))));
   } else {
     port_.send(c, text_frame(server_frame::ack(group->id, group->many ? "{\"channels\":[" + list + "]}" : list)));
   }
   for (const auto& answer : group->answers)
-    if (const auto found = attachments_.find(answer.attachment); found != attachments_.end() && --found->second->holds == 0 && found->second->state == Attachment::State::held)
+    if (const auto found = attachments_.find(answer.attachment);
+        found != attachments_.end() && --found->second->holds == 0 && found->second->state == Attachment::State::held)
       go_on(*found->second);
 }
 
@@ -402,7 +432,8 @@ void Subscribers::watched(mail::Watched w) {
   const auto found = watches_.find(w.watch);
   if (found == watches_.end()) {  // unsubscribed meanwhile; tell the owners that we want none of these
     for (const auto& answer : w.channels)
-      if (!feeds_.contains(answer.channel)) port_.to_owner(answer.channel, letter(mail::Detach{shard_, answer.channel}));
+      if (!feeds_.contains(answer.channel))
+        port_.to_owner(answer.channel, letter(mail::Detach{shard_, answer.channel}));
     return;
   }
   WatchEntry& entry = found->second;
@@ -420,11 +451,13 @@ void Subscribers::watched(mail::Watched w) {
     const auto mine = [&](const Grant& g) { return g.subscription == entry.subscription; };
     const bool known = std::any_of(a.grants.begin(), a.grants.end(), mine);  // the channel was opened meanwhile
     const bool mine_alone = std::all_of(a.grants.begin(), a.grants.end(), mine);
-    const bool by_other_patterns = std::any_of(a.grants.begin(), a.grants.end(), [&](const Grant& g) { return !mine(g) && g.subscription->pattern; });
+    const bool by_other_patterns = std::any_of(a.grants.begin(), a.grants.end(),
+                                               [&](const Grant& g) { return !mine(g) && g.subscription->pattern; });
     grant(a, *entry.subscription, std::move(*filter));
     group->channels += known ? 0 : 1;
     group->replayed += answer.replayed;
-    if (a.state == Attachment::State::asked && a.group) {  // an exact subscribe is on its way; it starts both, and must not start too late for this one
+    if (a.state == Attachment::State::asked &&
+        a.group) {  // an exact subscribe is on its way; it starts both, and must not start too late for this one
       new_life(f, answer.epoch);
       advance(f, answer.head);
       a.at = by_other_patterns ? std::min(a.at, answer.start) : answer.start;
@@ -443,7 +476,8 @@ void Subscribers::watched(mail::Watched w) {
       for (Grant& g : a.grants)
         if (mine(g)) g.from = answer.start, g.head = answer.head;
     } else {
-      auto gap = std::exchange(a.chunk_gap, std::nullopt);  // of an exact subscribe that has not begun; it is still to be said
+      auto gap =
+          std::exchange(a.chunk_gap, std::nullopt);  // of an exact subscribe that has not begun; it is still to be said
       forget_chunk(a);
       apply(a, *entry.subscription, answer);
       if (gap && !a.chunk_gap) a.chunk_gap = std::move(gap);
@@ -481,15 +515,17 @@ void Subscribers::opened(const mail::ChannelOpened& o) {
         continue;
       }
       a.placed = true;
-      if (entry.group) hold(a, *entry.group, {});
-      else go_on(a);
+      if (entry.group)
+        hold(a, *entry.group, {});
+      else
+        go_on(a);
     }
   }
   drop_feed_if_unused(f);
 }
 
-// The channel is known to have come as far as `head`, other than by the events themselves. Whoever was live has missed what lies
-// between, unless it all came by; it reads that from history.
+// The channel is known to have come as far as `head`, other than by the events themselves. Whoever was live has missed
+// what lies between, unless it all came by; it reads that from history.
 void Subscribers::advance(Feed& f, SequenceId head) {
   if (head <= f.last) return;
   const SequenceId last = std::exchange(f.last, head);
@@ -549,7 +585,8 @@ void Subscribers::go_on(Attachment& a) {
   if (a.read != 0 || c.closing) return;
   if (a.chunk_gap) {
     const Gap gap = *std::exchange(a.chunk_gap, std::nullopt);
-    if (gap.from != 0 && gap.from <= a.at + 1) a.at = std::max(a.at, gap.to);  // said once, whatever becomes of the chunk
+    if (gap.from != 0 && gap.from <= a.at + 1)
+      a.at = std::max(a.at, gap.to);  // said once, whatever becomes of the chunk
     say_gap(c, f.channel, gap);
   }
   while (a.chunk_next < a.chunk.size()) {
@@ -597,7 +634,8 @@ void Subscribers::go_on(Attachment& a) {
 void Subscribers::new_life(Feed& f, const std::string& epoch) {
   if (f.epoch == epoch) return;
   f.epoch = epoch;
-  f.last = 0;  // also when nothing was known yet: what came by then may have been of an earlier life, and an answer says how far this one is
+  f.last = 0;  // also when nothing was known yet: what came by then may have been of an earlier life, and an answer
+               // says how far this one is
   std::vector<Attachment*> were_live;
   for (const Feed::Live& live : f.live) were_live.push_back(live.attachment);
   for (Attachment* a : were_live) not_live(*a);
@@ -616,14 +654,17 @@ void Subscribers::chunk(mail::Chunk m) {
   a.read = 0;
   Feed& f = *a.feed;
   if (m.error) {
-    // A pattern attaches anew when the channel is opened again; a subscription by name has to be asked for again, and is told so.
+    // A pattern attaches anew when the channel is opened again; a subscription by name has to be asked for again, and
+    // is told so.
     Connection& c = *a.connection;
     const std::string channel = f.channel;
     std::vector<const Subscription*> by_pattern;
     bool by_name = false;
     for (const Grant& g : a.grants) {
-      if (g.subscription->pattern) by_pattern.push_back(g.subscription);
-      else by_name = true;
+      if (g.subscription->pattern)
+        by_pattern.push_back(g.subscription);
+      else
+        by_name = true;
     }
     if (by_name) port_.send(c, text_frame(server_frame::error({}, *m.error)));
     if (by_name) (void)unsubscribe(c, channel);
@@ -643,7 +684,8 @@ void Subscribers::chunk(mail::Chunk m) {
 }
 
 void Subscribers::drained(Connection& connection) {
-  // Taken off the list first: go_on() puts those back that have to wait again, behind the others, so that all get their turn.
+  // Taken off the list first: go_on() puts those back that have to wait again, behind the others, so that all get their
+  // turn.
   std::vector<Attachment*> turn;
   turn.swap(connection.waiting);
   for (Attachment* a : turn) a->waits = false;
@@ -664,7 +706,8 @@ void Subscribers::deliver(const EventPtr& event) {
   const std::size_t outbox_max = static_cast<std::size_t>(limits_.outbox_bytes);
   for (std::size_t i = 0; i < f.live.size();) {
     const Feed::Live live = f.live[i];
-    if (live.several ? wants(*live.attachment, view) == Wanted::no : live.filter != nullptr && !live.filter->matches(view)) {
+    if (live.several ? wants(*live.attachment, view) == Wanted::no
+                     : live.filter != nullptr && !live.filter->matches(view)) {
       ++i;
       continue;
     }
@@ -677,8 +720,8 @@ void Subscribers::deliver(const EventPtr& event) {
       a.at = event->sequence_id() - 1;
       if (f.route->overflow == OverflowPolicy::disconnect) {
         ++counters_.disconnected_slow;
-        // What waits in the outbox is dropped now. Anything sent behind it would hide the hole: the client would come back with
-        // a position beyond events that it never got.
+        // What waits in the outbox is dropped now. Anything sent behind it would hide the hole: the client would come
+        // back with a position beyond events that it never got.
         c.closing = true;
         c.port.close(CloseCode::too_slow, "the reader was too slow for channel " + f.channel);
       } else {
@@ -716,9 +759,12 @@ void Subscribers::reauthorize(Connection& connection) {
     std::vector<const Subscription*> not_any_more;
     for (Grant& g : a.grants) {
       auto filter = allowed(connection, *a.feed->route, a.feed->channel, g.subscription->filter);
-      if (filter) g.filter = std::move(*filter);
-      else if (g.subscription->pattern) not_any_more.push_back(g.subscription);
-      else lost.push_back(g.subscription->text);
+      if (filter)
+        g.filter = std::move(*filter);
+      else if (g.subscription->pattern)
+        not_any_more.push_back(g.subscription);
+      else
+        lost.push_back(g.subscription->text);
     }
     refresh(a);
     for (const Subscription* s : not_any_more) {
@@ -729,7 +775,10 @@ void Subscribers::reauthorize(Connection& connection) {
   }
   for (const std::string& channel : lost) {
     if (!unsubscribe(connection, channel)) continue;
-    port_.send(connection, text_frame(server_frame::error({}, fail(Errc::forbidden, "the new identity may not subscribe to " + json::quoted(channel) + "; that subscription has ended"))));
+    port_.send(connection,
+               text_frame(server_frame::error(
+                   {}, fail(Errc::forbidden, "the new identity may not subscribe to " + json::quoted(channel) +
+                                                 "; that subscription has ended"))));
   }
 }
 
@@ -764,7 +813,8 @@ std::string Subscribers::describe(const Connection& connection) {
       json::append_string(out, s.epoch);
       out += ",\"sequenceId\":" + std::to_string(s.at);
     }
-    out += ",\"behind\":" + std::to_string(s.behind) + ",\"filter\":" + (filter ? filter->text() : "null") + ",\"since\":\"" + iso8601(subscription->since) + "\"}";
+    out += ",\"behind\":" + std::to_string(s.behind) + ",\"filter\":" + (filter ? filter->text() : "null") +
+           ",\"since\":\"" + iso8601(subscription->since) + "\"}";
   }
   return out + "]";
 }

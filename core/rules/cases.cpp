@@ -13,7 +13,9 @@ using Json = nlohmann::json;
 
 class CollectingOutput final : public RuleOutput {
  public:
-  void publish(std::string channel, Draft draft) override { events.push_back({{"channel", channel}, {"event", draft.event}, {"data", Json::parse(draft.data, nullptr, false)}}); }
+  void publish(std::string channel, Draft draft) override {
+    events.push_back({{"channel", channel}, {"event", draft.event}, {"data", Json::parse(draft.data, nullptr, false)}});
+  }
   Json events = Json::array();
 };
 
@@ -26,7 +28,8 @@ class FixedClock final : public Clock {
 
 std::string unknown_key(const Json& one) {
   for (const auto& [key, unused] : one.items())
-    if (key != "name" && key != "params" && key != "event" && key != "events" && key != "channel" && key != "vars" && key != "expect" && key != "reason" && key != "error" && key != "publishes")
+    if (key != "name" && key != "params" && key != "event" && key != "events" && key != "channel" && key != "vars" &&
+        key != "expect" && key != "reason" && key != "error" && key != "publishes")
       return key;
   return {};
 }
@@ -37,7 +40,8 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
   const auto error = one.value("error", std::string());
   if (one.contains("params")) settings.params_json = one["params"].dump();
   auto program = RuleProgram::load(settings, limits);
-  if (!program) return !error.empty() && program.error().message.find(error) != std::string::npos ? "" : program.error().message;
+  if (!program)
+    return !error.empty() && program.error().message.find(error) != std::string::npos ? "" : program.error().message;
 
   CollectingOutput output;
   const FixedClock clock;
@@ -51,7 +55,8 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
   const bool several = one.contains("events");
   const Json events = several ? one["events"] : Json::array({one["event"]});
   const Json expect = one.contains("expect") ? one["expect"] : Json();
-  if (several && (!expect.is_array() || expect.size() != events.size())) return "`expect` must be a list with an entry for each of `events`";
+  if (several && (!expect.is_array() || expect.size() != events.size()))
+    return "`expect` must be a list with an entry for each of `events`";
   for (std::size_t i = 0; i < events.size(); ++i) {
     const std::string where = several ? "event " + std::to_string(i + 1) + ": " : "";
     auto draft = rules::draft_from_json(events[i]);
@@ -60,27 +65,34 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
     const auto verdict = chain->run(*draft, more);
     if (verdict.failed || !error.empty()) {
       if (!error.empty() && verdict.failed && verdict.reason.find(error) != std::string::npos) continue;
-      return where + (verdict.failed ? verdict.reason : "expected the error \"" + error + "\", but the rule did not fail");
+      return where +
+             (verdict.failed ? verdict.reason : "expected the error \"" + error + "\", but the rule did not fail");
     }
     std::vector<const Draft*> got;
     if (verdict.keep) got.push_back(&*draft);
     for (const auto& event : more) got.push_back(&event);
-    if (const auto text = rules::differences(several ? expect[i] : expect, got, verdict.reason); !text.empty()) return where + text;
-    if (one.contains("reason") && one["reason"] != verdict.reason) return where + "expected the reason " + one["reason"].dump() + ", is \"" + verdict.reason + "\"";
+    if (const auto text = rules::differences(several ? expect[i] : expect, got, verdict.reason); !text.empty())
+      return where + text;
+    if (one.contains("reason") && one["reason"] != verdict.reason)
+      return where + "expected the reason " + one["reason"].dump() + ", is \"" + verdict.reason + "\"";
   }
-  if (one.contains("publishes") && one["publishes"] != output.events) return "expected to publish " + one["publishes"].dump() + ", published " + output.events.dump();
+  if (one.contains("publishes") && one["publishes"] != output.events)
+    return "expected to publish " + one["publishes"].dump() + ", published " + output.events.dump();
   return {};
 }
 
 }  // namespace
 
-Result<std::vector<CaseResult>> run_rule_cases(const RuleSettings& settings, std::string_view cases_name, std::string_view cases_json, const Limits& limits) {
+Result<std::vector<CaseResult>> run_rule_cases(const RuleSettings& settings, std::string_view cases_name,
+                                               std::string_view cases_json, const Limits& limits) {
   const auto cases = Json::parse(cases_json, nullptr, false);
-  if (!cases.is_array() || cases.empty()) return fail(Errc::bad_request, std::string(cases_name) + ": expected a JSON array with at least one case");
+  if (!cases.is_array() || cases.empty())
+    return fail(Errc::bad_request, std::string(cases_name) + ": expected a JSON array with at least one case");
   std::vector<CaseResult> results;
   for (const auto& one : cases) {
     if (!one.is_object() || !one.contains("name") || !one["name"].is_string())
-      return fail(Errc::bad_request, std::string(cases_name) + ": case " + std::to_string(results.size() + 1) + " is no object with a `name`");
+      return fail(Errc::bad_request, std::string(cases_name) + ": case " + std::to_string(results.size() + 1) +
+                                         " is no object with a `name`");
     results.push_back({one["name"].get<std::string>(), {}});
     try {  // a value of an unexpected type inside of a case
       results.back().problem = run_case(settings, one, limits);

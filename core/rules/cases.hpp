@@ -1,10 +1,10 @@
-// Runs a file of cases through a script in the real engine: what `weir rules test` and the tests of the shipped rules do.
-// A case: { "name", "params"?, "event": { "event", "data", ... }, "channel"?, "vars"?, "expect": event | null | [events],
+// Runs a file of cases through a script in the real engine: what `weir rules test` and the tests of the shipped rules
+// do. A case: { "name", "params"?, "event": { "event", "data", ... }, "channel"?, "vars"?, "expect": event | null |
+// [events],
 //           "reason"?, "error"?, "publishes"?: [{ "channel", "event", "data" }] }
 // `expect` names the fields that matter; null means dropped. `error` is a part of the text that a failing rule, or one
-// that does not load, gives. Several events one after the other: "events": [...] in place of "event", with a list of what
-// each comes to in "expect".
-// Threads: [any].
+// that does not load, gives. Several events one after the other: "events": [...] in place of "event", with a list of
+// what each comes to in "expect". Threads: [any].
 #pragma once
 #include <string>
 #include <vector>
@@ -21,8 +21,10 @@ struct CaseResult {
 };
 
 // `cases_json`: the array; `cases_name` stands in messages. Each case has a fresh engine.
-// Errors: bad_request - the cases are no valid JSON array of cases. A script that does not load is a problem of each case.
-Result<std::vector<CaseResult>> run_rule_cases(const RuleSettings& settings, std::string_view cases_name, std::string_view cases_json, const Limits& limits);
+// Errors: bad_request - the cases are no valid JSON array of cases. A script that does not load is a problem of each
+// case.
+Result<std::vector<CaseResult>> run_rule_cases(const RuleSettings& settings, std::string_view cases_name,
+                                               std::string_view cases_json, const Limits& limits);
 // The same with "NAME.cases.json" beside settings.path "NAME.lua".
 Result<std::vector<CaseResult>> run_rule_case_file(const RuleSettings& settings, const Limits& limits);
 

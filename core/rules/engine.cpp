@@ -92,7 +92,8 @@ class RuleEngine::Slot final : public rules::Host {
     engine_.published_before = engine_.published.size();
     auto outcome = Outcome::keep;
     if (program_->has_filter()) outcome = instance_->filter(draft, engine_.shared, context);
-    if (outcome == Outcome::keep && program_->has_transform()) outcome = instance_->transform(draft, engine_.shared, context, more);
+    if (outcome == Outcome::keep && program_->has_transform())
+      outcome = instance_->transform(draft, engine_.shared, context, more);
     engine_.current = nullptr;
     if (outcome == Outcome::failed) {
       engine_.published.resize(engine_.published_before);  // a call that failed has said nothing
@@ -145,7 +146,8 @@ class RuleEngine::Slot final : public rules::Host {
     const auto second = engine_.clock.steady_ms() / 1000;
     if (second != log_second_) {
       if (lost_now_ != 0)
-        log::warn("rules", "log lines of a rule were left out", {{"script", program_->settings().script}, {"count", lost_now_}});
+        log::warn("rules", "log lines of a rule were left out",
+                  {{"script", program_->settings().script}, {"count", lost_now_}});
       log_second_ = second;
       logged_ = lost_now_ = 0;
     }
@@ -162,9 +164,12 @@ class RuleEngine::Slot final : public rules::Host {
       refused_ = std::move(checked.error().message);
       return refused_.c_str();
     }
-    if (event.empty() || event.size() > 255 || !json::valid_utf8(event)) return "an event's name has 1 to 255 bytes of UTF-8";
-    if (engine_.current->hops >= kHopsMax) return "this event was published on by rules 4 times already; do they go in circles?";
-    if (engine_.published.size() - engine_.published_before >= kPublishedMax) return "more than 64 events published for one event";
+    if (event.empty() || event.size() > 255 || !json::valid_utf8(event))
+      return "an event's name has 1 to 255 bytes of UTF-8";
+    if (engine_.current->hops >= kHopsMax)
+      return "this event was published on by rules 4 times already; do they go in circles?";
+    if (engine_.published.size() - engine_.published_before >= kPublishedMax)
+      return "more than 64 events published for one event";
     Draft draft;
     draft.event = event;
     draft.data = data;
@@ -258,7 +263,8 @@ class RuleEngine::Chain final : public RuleChain {
 
   RuleVerdict run(Draft& draft, std::vector<Draft>& more) override {
     if (!engine_.stopped.empty())
-      if (const auto found = engine_.stopped.find(channel_); found != engine_.stopped.end()) return {false, found->second, true};
+      if (const auto found = engine_.stopped.find(channel_); found != engine_.stopped.end())
+        return {false, found->second, true};
     engine_.shared.ready = false;
     engine_.now = 0;
     auto verdict = run_rules(draft, more);
@@ -300,7 +306,9 @@ class RuleEngine::Chain final : public RuleChain {
     for (auto& event : others_) more.push_back(std::move(event));
     return {};
   }
-  bool stopped(const RuleVerdict& last) const { return last.failed && !engine_.stopped.empty() && engine_.stopped.contains(channel_); }
+  bool stopped(const RuleVerdict& last) const {
+    return last.failed && !engine_.stopped.empty() && engine_.stopped.contains(channel_);
+  }
 
   bool one(std::size_t i, Draft& draft, std::vector<Draft>& more, RuleVerdict& last) {
     auto& slot = *slots_[i];
@@ -309,9 +317,12 @@ class RuleEngine::Chain final : public RuleChain {
     if (outcome == Outcome::failed && slot.on_error() == RuleOnError::pass) return true;
     last.reason = slot.why();
     last.failed = outcome == Outcome::failed;
-    if (last.failed && slot.on_error() == RuleOnError::stop_channel && engine_.stopped.size() < static_cast<std::size_t>(engine_.limits.channels)) {
+    if (last.failed && slot.on_error() == RuleOnError::stop_channel &&
+        engine_.stopped.size() < static_cast<std::size_t>(engine_.limits.channels)) {
       last.reason = "channel stopped by a " + last.reason;
-      if (engine_.stopped.emplace(channel_, last.reason).second) log::error("rules", "a channel is stopped until the rules are loaded anew", {{"channel", channel_}, {"reason", last.reason}});
+      if (engine_.stopped.emplace(channel_, last.reason).second)
+        log::error("rules", "a channel is stopped until the rules are loaded anew",
+                   {{"channel", channel_}, {"reason", last.reason}});
     }
     return false;
   }
@@ -324,13 +335,15 @@ class RuleEngine::Chain final : public RuleChain {
   std::vector<Draft> others_, next_, split_;
 };
 
-RuleEngine::RuleEngine(std::vector<std::shared_ptr<const RuleProgram>> programs, RuleOutput& output, const Clock& clock, const Limits& limits)
+RuleEngine::RuleEngine(std::vector<std::shared_ptr<const RuleProgram>> programs, RuleOutput& output, const Clock& clock,
+                       const Limits& limits)
     : impl_(std::make_unique<Impl>(output, clock, limits)) {
   for (auto& program : programs) impl_->slots.push_back(std::make_unique<Slot>(std::move(program), *impl_));
 }
 RuleEngine::~RuleEngine() = default;
 
-std::unique_ptr<RuleChain> RuleEngine::open(std::span<const std::size_t> rules, std::string_view channel, const Variables& variables) {
+std::unique_ptr<RuleChain> RuleEngine::open(std::span<const std::size_t> rules, std::string_view channel,
+                                            const Variables& variables) {
   return std::make_unique<Chain>(*impl_, rules, channel, variables);
 }
 

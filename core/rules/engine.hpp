@@ -1,8 +1,8 @@
 // The rules of one shard: one isolated Lua state for each program, made when its first event comes, and the chains of
 // the channels that run through them. A rule that fails is answered by its on_error; one that keeps failing
 // (limits.rule_errors_in_a_row) is quarantined: not run any more, but tried with one event every 30 seconds.
-// Limits: limits.rule_*; kPublishedMax events published in one hook call, kHopsMax times on; kEventsMax events out of one.
-// Threads: [channel] for all but status(), which is [any].
+// Limits: limits.rule_*; kPublishedMax events published in one hook call, kHopsMax times on; kEventsMax events out of
+// one. Threads: [channel] for all but status(), which is [any].
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -29,9 +29,9 @@ class RuleOutput {
 struct RuleStatus {
   std::string script;
   bool quarantined = false;
-  std::string reason;         // the last error; empty: there was none
+  std::string reason;  // the last error; empty: there was none
   UnixMs quarantined_since = 0;
-  std::uint64_t events = 0;   // hook runs started: one for each event that reached the rule
+  std::uint64_t events = 0;  // hook runs started: one for each event that reached the rule
   std::uint64_t kept = 0;
   std::uint64_t dropped = 0;  // because the rule said so
   std::uint64_t errors = 0;   // including budget_stops
@@ -49,10 +49,12 @@ class RuleEngine final : public RuleProvider {
   static constexpr SteadyMs kQuarantineMs = 30'000;
 
   // `programs`: in the order of the manifest's list of distinct rules. `output` and `clock` outlive the engine.
-  RuleEngine(std::vector<std::shared_ptr<const RuleProgram>> programs, RuleOutput& output, const Clock& clock, const Limits& limits);
+  RuleEngine(std::vector<std::shared_ptr<const RuleProgram>> programs, RuleOutput& output, const Clock& clock,
+             const Limits& limits);
   ~RuleEngine() override;
 
-  std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel, const Variables& variables) override;
+  std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel,
+                                  const Variables& variables) override;
   std::vector<RuleStatus> status() const;
 
  private:

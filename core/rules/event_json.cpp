@@ -11,12 +11,18 @@ std::string one_differs(const Json& expected, const Draft& got) {
   if (!expected.is_object()) return "expected is " + shown(expected) + ", which is no event";
   for (const auto& [name, value] : expected.items()) {
     Json is;
-    if (name == "event") is = got.event;
-    else if (name == "data") is = Json::parse(got.data, nullptr, false);
-    else if (name == "id") is = got.id;
-    else if (name == "key") is = got.key;
-    else if (name == "time") is = got.time_ms;
-    else return "expected has the unknown field `" + name + "`; there are event, data, id, key and time";
+    if (name == "event")
+      is = got.event;
+    else if (name == "data")
+      is = Json::parse(got.data, nullptr, false);
+    else if (name == "id")
+      is = got.id;
+    else if (name == "key")
+      is = got.key;
+    else if (name == "time")
+      is = got.time_ms;
+    else
+      return "expected has the unknown field `" + name + "`; there are event, data, id, key and time";
     if (is == value) continue;
     if (name == "data" && is.is_object() && value.is_object()) {
       std::string text;
@@ -24,9 +30,14 @@ std::string one_differs(const Json& expected, const Draft& got) {
         const auto path = "data" + step.at("path").get<std::string>();
         const auto operation = step.at("op").get<std::string>();
         if (!text.empty()) text += "; ";
-        if (operation == "remove") text += path + ": expected " + shown(value.at(Json::json_pointer(step.at("path").get<std::string>()))) + ", is missing";
-        else if (operation == "add") text += path + ": unexpected " + shown(step.at("value"));
-        else text += path + ": expected " + shown(value.at(Json::json_pointer(step.at("path").get<std::string>()))) + ", is " + shown(step.at("value"));
+        if (operation == "remove")
+          text += path + ": expected " + shown(value.at(Json::json_pointer(step.at("path").get<std::string>()))) +
+                  ", is missing";
+        else if (operation == "add")
+          text += path + ": unexpected " + shown(step.at("value"));
+        else
+          text += path + ": expected " + shown(value.at(Json::json_pointer(step.at("path").get<std::string>()))) +
+                  ", is " + shown(step.at("value"));
       }
       return text;
     }
@@ -55,8 +66,13 @@ Result<Draft> draft_from_json(const Json& event) {
       draft.time_ms = value.get<UnixMs>();
       continue;
     }
-    std::string* field = name == "event" ? &draft.event : name == "id" ? &draft.id : name == "key" ? &draft.key : name == "source" ? &draft.source : nullptr;
-    if (field == nullptr) return bad("the event has the unknown field `" + name + "`; there are event, data, id, key, time and source");
+    std::string* field = name == "event"    ? &draft.event
+                         : name == "id"     ? &draft.id
+                         : name == "key"    ? &draft.key
+                         : name == "source" ? &draft.source
+                                            : nullptr;
+    if (field == nullptr)
+      return bad("the event has the unknown field `" + name + "`; there are event, data, id, key, time and source");
     if (!value.is_string()) return bad(name + " is " + shown(value) + "; expected a string");
     *field = value.get<std::string>();
   }
@@ -65,16 +81,20 @@ Result<Draft> draft_from_json(const Json& event) {
 
 std::string differences(const Json& expected, const std::vector<const Draft*>& got, const std::string& reason) {
   const bool dropped = expected.is_null() || (expected.is_boolean() && !expected.get<bool>());
-  if (dropped) return got.empty() ? "" : "expected it to be dropped, but it was kept: " + got.front()->event + " " + got.front()->data;
+  if (dropped)
+    return got.empty() ? ""
+                       : "expected it to be dropped, but it was kept: " + got.front()->event + " " + got.front()->data;
   if (got.empty()) return "expected it to be kept, but it was dropped" + why(reason);
   if (expected.is_boolean()) return {};
   if (!expected.is_array()) {
     if (got.size() != 1) return "expected one event, got " + std::to_string(got.size());
     return one_differs(expected, *got.front());
   }
-  if (expected.size() != got.size()) return "expected " + std::to_string(expected.size()) + " events, got " + std::to_string(got.size());
+  if (expected.size() != got.size())
+    return "expected " + std::to_string(expected.size()) + " events, got " + std::to_string(got.size());
   for (std::size_t i = 0; i < got.size(); ++i)
-    if (const auto text = one_differs(expected[i], *got[i]); !text.empty()) return "event " + std::to_string(i + 1) + ": " + text;
+    if (const auto text = one_differs(expected[i], *got[i]); !text.empty())
+      return "event " + std::to_string(i + 1) + ": " + text;
   return {};
 }
 

@@ -14,6 +14,7 @@ namespace weir::rules {
 Result<Draft> draft_from_json(const nlohmann::json& event);
 // What differs between what is expected and what came, in words; empty: nothing. Fields that are not expected to be
 // anything are not looked at. `expected`: null (or false) for dropped, an event, or a list of events.
-std::string differences(const nlohmann::json& expected, const std::vector<const Draft*>& got, const std::string& reason);
+std::string differences(const nlohmann::json& expected, const std::vector<const Draft*>& got,
+                        const std::string& reason);
 
 }  // namespace weir::rules

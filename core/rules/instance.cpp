@@ -17,7 +17,8 @@ constexpr const char* kLaterHooks[] = {"initial",      "reduce",     "snapshot",
 // --- What a transform returned -------------------------------------------------------------------------------------
 
 std::string_view text_field(lua_State* L, const char* name, int index) {
-  if (lua_type(L, index) != LUA_TSTRING) luaL_error(L, "ev.%s must be a string, not a %s", name, luaL_typename(L, index));
+  if (lua_type(L, index) != LUA_TSTRING)
+    luaL_error(L, "ev.%s must be a string, not a %s", name, luaL_typename(L, index));
   std::size_t size = 0;
   const char* text = lua_tolstring(L, index, &size);
   if (size > 255) luaL_error(L, "ev.%s has %d bytes; at most 255", name, static_cast<int>(size));
@@ -34,15 +35,21 @@ void take_field(lua_State* L, Draft& out, Field field) {
       out.event = text;
       break;
     }
-    case Field::id: lua_isnil(L, -1) ? out.id.clear() : void(out.id = text_field(L, "id", -1)); break;
-    case Field::key: lua_isnil(L, -1) ? out.key.clear() : void(out.key = text_field(L, "key", -1)); break;
+    case Field::id:
+      lua_isnil(L, -1) ? out.id.clear() : void(out.id = text_field(L, "id", -1));
+      break;
+    case Field::key:
+      lua_isnil(L, -1) ? out.key.clear() : void(out.key = text_field(L, "key", -1));
+      break;
     case Field::time: {
       const double time = lua_isnil(L, -1) ? 0 : lua_tonumber(L, -1);
-      if ((!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TNUMBER) || !(time >= 0 && time < 1e15)) luaL_error(L, "ev.time must be milliseconds since 1970");
+      if ((!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TNUMBER) || !(time >= 0 && time < 1e15))
+        luaL_error(L, "ev.time must be milliseconds since 1970");
       out.time_ms = static_cast<UnixMs>(time);
       break;
     }
-    default: break;
+    default:
+      break;
   }
   lua_pop(L, 1);
 }
@@ -55,11 +62,13 @@ void take_event(lua_State* L, State& s, int index, Draft& out) {
     lua_rawget(L, index);
   };
   const auto touched = [&](Field field) { return (s.event_flags & field_bit(field)) != 0; };
-  for (const auto& [field, name] : {std::pair{Field::event, "event"}, {Field::id, "id"}, {Field::key, "key"}, {Field::time, "time"}}) {
+  for (const auto& [field, name] :
+       {std::pair{Field::event, "event"}, {Field::id, "id"}, {Field::key, "key"}, {Field::time, "time"}}) {
     if (!touched(field)) continue;
     raw(name);
     // A time that was not given and only read stays not given.
-    if (field == Field::time && s.draft->time_ms == 0 && lua_tonumber(L, -1) == static_cast<lua_Number>(s.host->now())) {
+    if (field == Field::time && s.draft->time_ms == 0 &&
+        lua_tonumber(L, -1) == static_cast<lua_Number>(s.host->now())) {
       lua_pop(L, 1);
       continue;
     }
@@ -103,7 +112,8 @@ void take_table(lua_State* L, State& s, int index, Draft& out, bool keeps_id) {
     } else if (name == "channel" || name == "source") {
       lua_pop(L, 1);  // as a copy of the event has them; they can't be changed
     } else {
-      luaL_error(L, "the returned event has an unknown field '%s'; it may have event, data, id, key and time", named ? lua_tostring(L, -2) : luaL_typename(L, -2));
+      luaL_error(L, "the returned event has an unknown field '%s'; it may have event, data, id, key and time",
+                 named ? lua_tostring(L, -2) : luaL_typename(L, -2));
     }
   }
   if (!data) luaL_error(L, "the returned event has no data; return {event = ..., data = {...}}");
@@ -128,8 +138,10 @@ void copy_head(Draft& to, const Draft& from) {
 
 void take_any(lua_State* L, State& s, int index, Draft& out, bool keeps_id) {
   s.data_changed = false;
-  if (table_kind(L, s, index) == TableKind::event) take_event(L, s, index, out);
-  else take_table(L, s, index, out, keeps_id);
+  if (table_kind(L, s, index) == TableKind::event)
+    take_event(L, s, index, out);
+  else
+    take_table(L, s, index, out, keeps_id);
 }
 
 // --- The functions that State::call runs: everything that may fail happens inside of them ---------------------------
@@ -158,9 +170,12 @@ int run_transform(lua_State* L) {
     take_reason(L, s, result + 1);
     return 0;
   }
-  if (!lua_istable(L, result)) return luaL_error(L, "transform returned a %s; return the event, a table, hub.many{...} or nil", luaL_typename(L, result));
+  if (!lua_istable(L, result))
+    return luaL_error(L, "transform returned a %s; return the event, a table, hub.many{...} or nil",
+                      luaL_typename(L, result));
   const auto kind = table_kind(L, s, result);
-  if (kind == TableKind::object || kind == TableKind::array) return luaL_error(L, "transform returned a part of the event; return ev or {event = ..., data = ...}");
+  if (kind == TableKind::object || kind == TableKind::array)
+    return luaL_error(L, "transform returned a part of the event; return ev or {event = ..., data = ...}");
   if (kind == TableKind::event) check_event(L, s, result);
   if (kind == TableKind::event && s.event_flags == 0) return 0;  // nothing was even looked at
   s.in_place = kind != TableKind::many;
@@ -189,7 +204,8 @@ int run_transform(lua_State* L) {
   return 0;
 }
 
-// --- Loading ----------------------------------------------------------------------------------------------------------
+// --- Loading
+// ----------------------------------------------------------------------------------------------------------
 
 struct Describe {
   State* s;
@@ -203,7 +219,8 @@ void take_hook(lua_State* L, State& s, int table, const char* name, int& referen
     lua_pop(L, 1);
     return;
   }
-  if (!lua_isfunction(L, -1)) luaL_error(L, "%s: `%s` must be a function, not a %s", s.script.c_str(), name, luaL_typename(L, -1));
+  if (!lua_isfunction(L, -1))
+    luaL_error(L, "%s: `%s` must be a function, not a %s", s.script.c_str(), name, luaL_typename(L, -1));
   reference = luaL_ref(L, LUA_REGISTRYINDEX);
   there = true;
 }
@@ -211,7 +228,8 @@ void take_hook(lua_State* L, State& s, int table, const char* name, int& referen
 void take_json(lua_State* L, State& s, int table, const char* name, std::string& out) {
   lua_getfield(L, table, name);
   if (!lua_isnil(L, -1)) {
-    if (!lua_istable(L, -1)) luaL_error(L, "%s: `%s` must be a table, not a %s", s.script.c_str(), name, luaL_typename(L, -1));
+    if (!lua_istable(L, -1))
+      luaL_error(L, "%s: `%s` must be a table, not a %s", s.script.c_str(), name, luaL_typename(L, -1));
     Writer(s, s.out, name).write(lua_gettop(L));
     out = s.out;
   }
@@ -225,7 +243,9 @@ const char* mistyped(std::string_view name) {
     if (name.size() + 2 < right.size() || right.size() + 2 < name.size() || name.size() < 4) continue;
     std::size_t same_front = 0, same_back = 0;
     while (same_front < std::min(name.size(), right.size()) && name[same_front] == right[same_front]) ++same_front;
-    while (same_back < std::min(name.size(), right.size()) - same_front && name[name.size() - 1 - same_back] == right[right.size() - 1 - same_back]) ++same_back;
+    while (same_back < std::min(name.size(), right.size()) - same_front &&
+           name[name.size() - 1 - same_back] == right[right.size() - 1 - same_back])
+      ++same_back;
     if (same_front + same_back + 2 >= std::max(name.size(), right.size())) return hook;
   }
   return nullptr;
@@ -236,10 +256,13 @@ int describe(lua_State* L) {
   auto& s = *d.s;
   lua_rawgeti(L, LUA_REGISTRYINDEX, *d.table);
   const int table = lua_gettop(L);
-  if (!lua_istable(L, table)) luaL_error(L, "%s: the script must return a table with `filter` or `transform`, not a %s", s.script.c_str(), luaL_typename(L, table));
+  if (!lua_istable(L, table))
+    luaL_error(L, "%s: the script must return a table with `filter` or `transform`, not a %s", s.script.c_str(),
+               luaL_typename(L, table));
   for (const char* hook : kLaterHooks) {
     lua_getfield(L, table, hook);
-    if (!lua_isnil(L, -1)) luaL_error(L, "%s: this version does not run `%s` yet; it runs `filter` and `transform`", s.script.c_str(), hook);
+    if (!lua_isnil(L, -1))
+      luaL_error(L, "%s: this version does not run `%s` yet; it runs `filter` and `transform`", s.script.c_str(), hook);
     lua_pop(L, 1);
   }
   take_hook(L, s, table, "filter", *d.filter, d.description->filter);
@@ -249,11 +272,13 @@ int describe(lua_State* L) {
     if (lua_isfunction(L, -1) && lua_type(L, -2) == LUA_TSTRING) {
       const std::string_view name = lua_tostring(L, -2);
       const char* meant = name == "filter" || name == "transform" ? nullptr : mistyped(name);
-      if (meant != nullptr) luaL_error(L, "%s: unknown hook `%s`; did you mean `%s`?", s.script.c_str(), name.data(), meant);
+      if (meant != nullptr)
+        luaL_error(L, "%s: unknown hook `%s`; did you mean `%s`?", s.script.c_str(), name.data(), meant);
     }
     lua_pop(L, 1);
   }
-  if (!d.description->filter && !d.description->transform) luaL_error(L, "%s: the returned table has neither `filter` nor `transform`", s.script.c_str());
+  if (!d.description->filter && !d.description->transform)
+    luaL_error(L, "%s: the returned table has neither `filter` nor `transform`", s.script.c_str());
   take_json(L, s, table, "params", d.description->params);
   take_json(L, s, table, "tests", d.description->tests);
   lua_pushcfunction(L, run_filter);
@@ -281,7 +306,8 @@ std::uint64_t next_incarnation() {
 
 }  // namespace
 
-Result<std::unique_ptr<Instance>> Instance::load(const InstanceSettings& settings, const std::string& instrumented, Host& host) {
+Result<std::unique_ptr<Instance>> Instance::load(const InstanceSettings& settings, const std::string& instrumented,
+                                                 Host& host) {
   std::unique_ptr<Instance> made(new Instance);
   auto& s = made->state_;
   s.host = &host;
@@ -290,10 +316,18 @@ Result<std::unique_ptr<Instance>> Instance::load(const InstanceSettings& setting
   made->budget_ = settings.budget;
   if (auto opened = s.open(settings.script, settings.budget.bytes, settings.jit); !opened) return opened.error();
   // Loading gets the operations that fit into its time, measured by what a call gets for its own.
-  const auto load_ops = settings.budget.ops * std::max<std::int64_t>(1, settings.load_ms / std::max<std::int64_t>(1, settings.budget.time_ms));
+  const auto load_ops =
+      settings.budget.ops *
+      std::max<std::int64_t>(1, settings.load_ms / std::max<std::int64_t>(1, settings.budget.time_ms));
   if (auto ran = s.run_top_level(instrumented, load_ops, settings.load_ms); !ran) return ran.error();
   made->rule_table_ = luaL_ref(s.L, LUA_REGISTRYINDEX);
-  Describe d{&s, &made->description_, &made->rule_table_, &made->filter_, &made->transform_, &made->run_filter_, &made->run_transform_};
+  Describe d{&s,
+             &made->description_,
+             &made->rule_table_,
+             &made->filter_,
+             &made->transform_,
+             &made->run_filter_,
+             &made->run_transform_};
   s.meter.start(load_ops, settings.load_ms);  // the table may have a metatable that does things
   const bool described = lua_cpcall(s.L, describe, &d) == 0;
   s.meter.finish(0);
@@ -309,7 +343,8 @@ Result<std::unique_ptr<Instance>> Instance::load(const InstanceSettings& setting
 
 Result<void> Instance::set_params(const std::string& params_json) {
   auto& s = state_;
-  if (auto parsed = s.decode_doc.parse(params_json); !parsed) return fail(Errc::bad_request, s.script + ": params: " + parsed.error().message);
+  if (auto parsed = s.decode_doc.parse(params_json); !parsed)
+    return fail(Errc::bad_request, s.script + ": params: " + parsed.error().message);
   Params params{&s};
   if (lua_cpcall(s.L, make_params, &params) == 0) return {};
   const std::string message = lua_isstring(s.L, -1) != 0 ? lua_tostring(s.L, -1) : "not enough memory";
@@ -362,7 +397,8 @@ Outcome Instance::transform(Draft& draft, SharedDoc& shared, ChannelContext& con
 }
 
 void Instance::forget(ChannelContext& context) {
-  if (context.reference >= 0 && context.incarnation == state_.incarnation) luaL_unref(state_.L, LUA_REGISTRYINDEX, context.reference);
+  if (context.reference >= 0 && context.incarnation == state_.incarnation)
+    luaL_unref(state_.L, LUA_REGISTRYINDEX, context.reference);
   context.reference = -2;
 }
 

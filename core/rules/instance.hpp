@@ -33,7 +33,8 @@ enum class Outcome : std::uint8_t { keep, drop, failed };
 class Instance {
  public:
   // Errors: bad_request - "script:line: message", whatever keeps the script from being a rule.
-  static Result<std::unique_ptr<Instance>> load(const InstanceSettings& settings, const std::string& instrumented, Host& host);
+  static Result<std::unique_ptr<Instance>> load(const InstanceSettings& settings, const std::string& instrumented,
+                                                Host& host);
 
   const Description& description() const { return description_; }
   Result<void> set_params(const std::string& params_json);
@@ -46,7 +47,7 @@ class Instance {
 
   const std::string& reason() const { return state_.reason; }
   std::int64_t operations() const { return state_.operations_last; }
-  void forget(ChannelContext& context);  // gives the context's table back
+  void forget(ChannelContext& context);    // gives the context's table back
   bool usable() const { return usable_; }  // false: throw the instance away and load a new one
 
  private:
@@ -58,8 +59,5 @@ class Instance {
   int rule_table_ = -2, filter_ = -2, transform_ = -2, run_filter_ = -2, run_transform_ = -2;
   bool usable_ = true;
 };
-
-
-
 
 }  // namespace weir::rules

@@ -22,11 +22,11 @@ bool is_name(char c) { return is_name_start(c) || is_digit(c); }
 enum class Token : unsigned char { end, name, word, number, string, sign };
 
 // Words after which an expression must follow, so that a `goto` there is a name.
-constexpr std::array<std::string_view, 12> kBeforeExpression = {"and", "elseif", "for",    "function", "if",    "in",
-                                                                "local", "not",  "or",     "return",   "until", "while"};
-constexpr std::array<std::string_view, 21> kWords = {"and",   "break", "do",     "else", "elseif", "end",  "false",
-                                                     "for",   "function", "if",  "in",   "local",  "nil",  "not",
-                                                     "or",    "repeat", "return", "then", "true",  "until", "while"};
+constexpr std::array<std::string_view, 12> kBeforeExpression = {"and",   "elseif", "for", "function", "if",    "in",
+                                                                "local", "not",    "or",  "return",   "until", "while"};
+constexpr std::array<std::string_view, 21> kWords = {"and", "break",    "do",     "else", "elseif", "end",   "false",
+                                                     "for", "function", "if",     "in",   "local",  "nil",   "not",
+                                                     "or",  "repeat",   "return", "then", "true",   "until", "while"};
 
 class Weaver {
  public:
@@ -47,9 +47,11 @@ class Weaver {
       const Token kind = next();
       if (kind == Token::end) break;
       if (kind == Token::name && text_.starts_with(kReservedPrefix))
-        return wrong("the name " + std::string(text_) + " is reserved (everything that begins with " + std::string(kReservedPrefix) + "); choose another");
+        return wrong("the name " + std::string(text_) + " is reserved (everything that begins with " +
+                     std::string(kReservedPrefix) + "); choose another");
       if (kind == Token::name && text_ == "goto") {
-        if (!may_start_statement(before_kind, before) || !name_follows()) return wrong("`goto` can't be used as a name in rules");
+        if (!may_start_statement(before_kind, before) || !name_follows())
+          return wrong("`goto` can't be used as a name in rules");
         insert_at(start_);
       } else if (kind == Token::word && (text_ == "do" || text_ == "repeat")) {
         insert_at(at_);
@@ -77,8 +79,10 @@ class Weaver {
     written_ = place;
   }
   static bool may_start_statement(Token kind, std::string_view text) {
-    if (kind == Token::word) return std::find(kBeforeExpression.begin(), kBeforeExpression.end(), text) == kBeforeExpression.end();
-    if (kind == Token::sign) return text == ";" || text == ")" || text == "]" || text == "}" || text == "::" || text == "...";
+    if (kind == Token::word)
+      return std::find(kBeforeExpression.begin(), kBeforeExpression.end(), text) == kBeforeExpression.end();
+    if (kind == Token::sign)
+      return text == ";" || text == ")" || text == "]" || text == "}" || text == "::" || text == "...";
     return true;
   }
   bool name_follows() {
@@ -139,7 +143,8 @@ class Weaver {
       if (peek() != '-' || peek(1) != '-') break;
       at_ += 2;
       const int level = peek() == '[' ? long_bracket() : -1;
-      if (level >= 0) skip_long(level);
+      if (level >= 0)
+        skip_long(level);
       else
         while (at_ < source_.size() && source_[at_] != '\n' && source_[at_] != '\r') ++at_;
     }
@@ -182,7 +187,8 @@ Result<std::string> instrument(std::string_view script, std::string_view source)
   if (source.starts_with('\x1B'))
     return fail(Errc::bad_request, std::string(script) + ": compiled Lua is not accepted; give the source text");
   if (source.size() > kScriptBytesMax)
-    return fail(Errc::bad_request, std::string(script) + ": " + std::to_string(source.size()) + " bytes; a script may have " + std::to_string(kScriptBytesMax));
+    return fail(Errc::bad_request, std::string(script) + ": " + std::to_string(source.size()) +
+                                       " bytes; a script may have " + std::to_string(kScriptBytesMax));
   return Weaver(script, source).run();
 }
 

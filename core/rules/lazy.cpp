@@ -43,7 +43,8 @@ std::uint32_t handle(lua_State* L, const State& s, int index) {
   lua_rawgeti(L, index, 0);
   const double value = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
   lua_pop(L, 1);
-  if (!(value >= 0 && value < 9007199254740992.0)) luaL_error(L, "the key 0 of an event's object is taken; use another one");
+  if (!(value >= 0 && value < 9007199254740992.0))
+    luaL_error(L, "the key 0 of an event's object is taken; use another one");
   const auto generation = static_cast<std::uint32_t>(value / kNodes);
   if (generation != s.generation || !s.meter.running()) luaL_error(L, kOver);
   return static_cast<std::uint32_t>(value - generation * kNodes);
@@ -61,13 +62,26 @@ void push_field(lua_State* L, State& s, Field field) {
         lua_pushnil(L);
       }
       break;
-    case Field::event: push_text(L, draft.event); break;
-    case Field::id: draft.id.empty() ? lua_pushnil(L) : push_text(L, draft.id); break;
-    case Field::key: draft.key.empty() ? lua_pushnil(L) : push_text(L, draft.key); break;
-    case Field::time: lua_pushnumber(L, static_cast<lua_Number>(draft.time_ms != 0 ? draft.time_ms : s.host->now())); break;
-    case Field::channel: push_text(L, s.context->channel); break;
-    case Field::source: draft.source.empty() ? lua_pushnil(L) : push_text(L, draft.source); break;
-    case Field::none: lua_pushnil(L);
+    case Field::event:
+      push_text(L, draft.event);
+      break;
+    case Field::id:
+      draft.id.empty() ? lua_pushnil(L) : push_text(L, draft.id);
+      break;
+    case Field::key:
+      draft.key.empty() ? lua_pushnil(L) : push_text(L, draft.key);
+      break;
+    case Field::time:
+      lua_pushnumber(L, static_cast<lua_Number>(draft.time_ms != 0 ? draft.time_ms : s.host->now()));
+      break;
+    case Field::channel:
+      push_text(L, s.context->channel);
+      break;
+    case Field::source:
+      draft.source.empty() ? lua_pushnil(L) : push_text(L, draft.source);
+      break;
+    case Field::none:
+      lua_pushnil(L);
   }
 }
 
@@ -87,7 +101,8 @@ void read_event(lua_State* L, State& s, int index, int key) {
   lua_rawset(L, index);
 }
 
-// Of several members of one name the last counts. Once it is touched the earlier ones must know, for when it is removed.
+// Of several members of one name the last counts. Once it is touched the earlier ones must know, for when it is
+// removed.
 void mark_shadowed(State& s, std::uint32_t object, std::uint32_t last, std::string_view key) {
   const auto& doc = s.shared->doc;
   std::uint32_t i = object + 1;
@@ -128,7 +143,8 @@ void write_event(lua_State* L, State& s, int index, int key, int value) {
     luaL_error(L, "ev.channel can't be changed; publish on another channel with hub.publish(channel, event, data)");
   if (field == Field::source) luaL_error(L, "ev.source can't be changed; it says where the event came from");
   if (field == Field::none)
-    luaL_error(L, "an event has no field '%s'; put it into ev.data", lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key) : luaL_typename(L, key));
+    luaL_error(L, "an event has no field '%s'; put it into ev.data",
+               lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key) : luaL_typename(L, key));
   s.event_flags = static_cast<std::uint8_t>(s.event_flags | field_bit(field));
   lua_pushvalue(L, key);
   lua_pushvalue(L, value);
@@ -178,7 +194,8 @@ int event_newindex(lua_State* L) {
 }
 
 // Leaves a metatable's reference and identity; `name` is what getmetatable() answers.
-void make_metatable(lua_State* L, const char* name, lua_CFunction index, lua_CFunction newindex, int& reference, const void*& id) {
+void make_metatable(lua_State* L, const char* name, lua_CFunction index, lua_CFunction newindex, int& reference,
+                    const void*& id) {
   lua_createtable(L, 0, 3);
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__metatable");
@@ -229,18 +246,21 @@ void check_event(lua_State* L, State& s, int index) { handle(L, s, index); }
 std::uint32_t lazy_node(lua_State* L, State& s, int index) {
   const auto node = handle(L, s, index);
   // A script can write a number of its own into slot 0; it must not lead outside of the index.
-  if (!s.data_open || node >= s.shared->doc.size() || s.shared->doc.node(node).kind != json::Kind::object) luaL_error(L, kOver);
+  if (!s.data_open || node >= s.shared->doc.size() || s.shared->doc.node(node).kind != json::Kind::object)
+    luaL_error(L, kOver);
   return node;
 }
 
-std::optional<std::uint32_t> find_member(const json::Doc& doc, std::uint32_t object, std::string_view key, bool* repeated) {
+std::optional<std::uint32_t> find_member(const json::Doc& doc, std::uint32_t object, std::string_view key,
+                                         bool* repeated) {
   std::optional<std::uint32_t> found;
   const auto text = doc.text();
   std::uint32_t i = object + 1;
   for (auto n = doc.node(object).count; n != 0; --n) {
     const auto& name = doc.node(i);
-    const bool same = name.escaped ? json::Value(&doc, i).string_equals(key)
-                                   : name.end - name.begin == key.size() + 2 && text.compare(name.begin + 1, key.size(), key) == 0;
+    const bool same =
+        name.escaped ? json::Value(&doc, i).string_equals(key)
+                     : name.end - name.begin == key.size() + 2 && text.compare(name.begin + 1, key.size(), key) == 0;
     if (same && found && repeated != nullptr) *repeated = true;
     if (same) found = i + 1;
     i = doc.node(i + 1).next;
@@ -288,8 +308,10 @@ void push_context(lua_State* L, State& s) {
   }
   if (context.source != s.draft->source) {
     context.source = s.draft->source;
-    if (context.source.empty()) lua_pushnil(L);
-    else push_text(L, context.source);
+    if (context.source.empty())
+      lua_pushnil(L);
+    else
+      push_text(L, context.source);
     lua_setfield(L, -2, "source");
   }
 }
@@ -374,9 +396,12 @@ int lazy_rawset(lua_State* L) {
   luaL_checkany(L, 3);
   lua_settop(L, 3);
   const auto kind = table_kind(L, s, 1);
-  if (kind == TableKind::object) write_object(L, s, 1, 2, 3);
-  else if (kind == TableKind::event) write_event(L, s, 1, 2, 3);
-  else lua_rawset(L, 1);
+  if (kind == TableKind::object)
+    write_object(L, s, 1, 2, 3);
+  else if (kind == TableKind::event)
+    write_event(L, s, 1, 2, 3);
+  else
+    lua_rawset(L, 1);
   lua_settop(L, 1);
   return 1;
 }

@@ -9,7 +9,8 @@
 namespace weir::rules {
 namespace {
 
-constexpr const char* kTaken[] = {"assert", "error", "ipairs", "pcall", "xpcall", "select", "tostring", "type", "unpack", "rawequal", "setmetatable", "getmetatable"};
+constexpr const char* kTaken[] = {"assert",   "error", "ipairs", "pcall",    "xpcall",       "select",
+                                  "tostring", "type",  "unpack", "rawequal", "setmetatable", "getmetatable"};
 
 // What people look for, and what to use in its place.
 struct Missing {
@@ -51,14 +52,18 @@ int bounded_tonumber(lua_State* L) {
 
 int undeclared_write(lua_State* L) {
   const char* name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
-  return luaL_error(L, lua_isfunction(L, 3) ? "assignment to the undeclared global '%s'; write `local function %s`" : "assignment to the undeclared global '%s'; write `local %s` before", name, name);
+  return luaL_error(L,
+                    lua_isfunction(L, 3) ? "assignment to the undeclared global '%s'; write `local function %s`"
+                                         : "assignment to the undeclared global '%s'; write `local %s` before",
+                    name, name);
 }
 
 int undeclared_read(lua_State* L) {
   if (lua_type(L, 2) == LUA_TSTRING) {
     const std::string_view name = lua_tostring(L, 2);
     for (const auto& missing : kMissing)
-      if (missing.name == name) return luaL_error(L, "'%s' does not exist in rules; %s", missing.name.data(), missing.instead);
+      if (missing.name == name)
+        return luaL_error(L, "'%s' does not exist in rules; %s", missing.name.data(), missing.instead);
   }
   lua_pushnil(L);
   return 1;

@@ -32,7 +32,8 @@ int write_log(lua_State* L) {
     constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error"};
     const auto name = text_arg(L, 1);
     const auto* found = std::find(std::begin(kLevels), std::end(kLevels), name);
-    if (found == std::end(kLevels)) luaL_error(L, "hub.log: '%s' is no level; trace, debug, info, warn or error", lua_tostring(L, 1));
+    if (found == std::end(kLevels))
+      luaL_error(L, "hub.log: '%s' is no level; trace, debug, info, warn or error", lua_tostring(L, 1));
     level = static_cast<log::Level>(found - std::begin(kLevels));
     at = 2;
   }
@@ -41,9 +42,12 @@ int write_log(lua_State* L) {
   if (lua_type(L, -1) != LUA_TSTRING) {
     if (lua_istable(L, -1)) luaL_error(L, "hub.log: the message is a table; use hub.json.encode");
     const bool truth = lua_toboolean(L, -1) != 0;
-    if (lua_isboolean(L, -1)) lua_pushstring(L, truth ? "true" : "false");
-    else if (lua_isnil(L, -1)) lua_pushliteral(L, "nil");
-    else luaL_checkstring(L, -1);
+    if (lua_isboolean(L, -1))
+      lua_pushstring(L, truth ? "true" : "false");
+    else if (lua_isnil(L, -1))
+      lua_pushliteral(L, "nil");
+    else
+      luaL_checkstring(L, -1);
   }
   s.host->log(level, text_arg(L, -1).substr(0, 1000));
   return 0;
@@ -57,7 +61,8 @@ int publish(lua_State* L) {
   charge(s, 50);
   lua_settop(L, 3);
   Writer(s, s.out, "data").write(3);
-  if (const char* refused = s.host->publish(channel, event, s.out)) luaL_error(L, "hub.publish to '%s': %s", channel.data(), refused);
+  if (const char* refused = s.host->publish(channel, event, s.out))
+    luaL_error(L, "hub.publish to '%s': %s", channel.data(), refused);
   return 0;
 }
 
@@ -96,7 +101,8 @@ int mark(lua_State* L, int metatable) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   const auto kind = table_kind(L, state_of(L), 1);
-  if (kind == TableKind::object || kind == TableKind::event) luaL_error(L, "an object of the event can't become a list");
+  if (kind == TableKind::object || kind == TableKind::event)
+    luaL_error(L, "an object of the event can't become a list");
   lua_rawgeti(L, LUA_REGISTRYINDEX, metatable);
   lua_setmetatable(L, 1);
   return 1;
@@ -104,7 +110,8 @@ int mark(lua_State* L, int metatable) {
 int array(lua_State* L) { return mark(L, state_of(L).array_mt); }
 int many(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  if (lua_objlen(L, 1) > kManyMax) luaL_error(L, "hub.many: %d events; at most %d", static_cast<int>(lua_objlen(L, 1)), kManyMax);
+  if (lua_objlen(L, 1) > kManyMax)
+    luaL_error(L, "hub.many: %d events; at most %d", static_cast<int>(lua_objlen(L, 1)), kManyMax);
   return mark(L, state_of(L).many_mt);
 }
 
@@ -119,7 +126,8 @@ int hash(lua_State* L) {
   charge(state_of(L), 10 + static_cast<std::int64_t>(text.size() / 32));
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr) != 1) luaL_error(L, "hub.hash: no SHA-256");
+  if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr) != 1)
+    luaL_error(L, "hub.hash: no SHA-256");
   char hex[2 * EVP_MAX_MD_SIZE];
   constexpr char kHex[] = "0123456789abcdef";
   for (unsigned i = 0; i < size; ++i) {
@@ -132,14 +140,17 @@ int hash(lua_State* L) {
 
 int unknown(lua_State* L) {
   const char* name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
-  return luaL_error(L, "hub.%s does not exist in this version; there are array, copy, hash, json, log, many, now, null and publish", name);
+  return luaL_error(
+      L, "hub.%s does not exist in this version; there are array, copy, hash, json, log, many, now, null and publish",
+      name);
 }
 
 }  // namespace
 
 void open_hub(lua_State* L) {
   lua_newtable(L);
-  constexpr luaL_Reg kFunctions[] = {{"array", array}, {"copy", copy}, {"hash", hash}, {"log", write_log}, {"many", many}, {"now", now}, {"publish", publish}};
+  constexpr luaL_Reg kFunctions[] = {{"array", array}, {"copy", copy}, {"hash", hash},      {"log", write_log},
+                                     {"many", many},   {"now", now},   {"publish", publish}};
   for (const auto& function : kFunctions) {
     lua_pushcfunction(L, function.func);
     lua_setfield(L, -2, function.name);

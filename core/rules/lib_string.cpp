@@ -30,9 +30,12 @@ void push_capture(lua_State* L, const Matcher& matcher, int i, const char* from,
     return;
   }
   const auto& capture = matcher.capture(i);
-  if (capture.length == Matcher::kPosition) lua_pushinteger(L, capture.begin - matcher.begin() + 1);
-  else if (capture.length < 0) luaL_error(L, "unfinished capture");
-  else lua_pushlstring(L, capture.begin, static_cast<std::size_t>(capture.length));
+  if (capture.length == Matcher::kPosition)
+    lua_pushinteger(L, capture.begin - matcher.begin() + 1);
+  else if (capture.length < 0)
+    luaL_error(L, "unfinished capture");
+  else
+    lua_pushlstring(L, capture.begin, static_cast<std::size_t>(capture.length));
 }
 
 // All captures, or the whole match if there are none and `whole`.
@@ -46,8 +49,10 @@ int push_captures(lua_State* L, const Matcher& matcher, const char* from, const 
 std::size_t start_arg(lua_State* L, int index, std::size_t size) {
   auto init = static_cast<std::ptrdiff_t>(luaL_optnumber(L, index, 1));
   const auto length = static_cast<std::ptrdiff_t>(size);
-  if (init < 0) init = std::max<std::ptrdiff_t>(init + length, 0);
-  else if (init > 0) --init;
+  if (init < 0)
+    init = std::max<std::ptrdiff_t>(init + length, 0);
+  else if (init > 0)
+    --init;
   return static_cast<std::size_t>(std::min(init, length));
 }
 
@@ -58,7 +63,9 @@ int find_or_match(lua_State* L, bool find) {
   const auto init = start_arg(L, 3, subject.size());
   if (find && (lua_toboolean(L, 4) != 0 || pattern.find_first_of("^$*+?.([%-") == std::string_view::npos)) {
     charge(s, static_cast<std::int64_t>((subject.size() - init) / 256));
-    const void* found = pattern.empty() ? subject.data() + init : memmem(subject.data() + init, subject.size() - init, pattern.data(), pattern.size());
+    const void* found = pattern.empty()
+                            ? subject.data() + init
+                            : memmem(subject.data() + init, subject.size() - init, pattern.data(), pattern.size());
     if (found == nullptr) {
       lua_pushnil(L);
       return 1;
@@ -114,7 +121,8 @@ int gmatch(lua_State* L) {
   return 1;
 }
 
-void add_replacement_text(lua_State* L, luaL_Buffer* buffer, const Matcher& matcher, std::string_view text, const char* from, const char* to) {
+void add_replacement_text(lua_State* L, luaL_Buffer* buffer, const Matcher& matcher, std::string_view text,
+                          const char* from, const char* to) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
       luaL_addchar(buffer, text[i]);
@@ -138,8 +146,10 @@ int gsub(lua_State* L) {
   const auto subject = text_arg(L, 1);
   auto pattern = text_arg(L, 2);
   const int kind = lua_type(L, 3);
-  luaL_argcheck(L, kind == LUA_TNUMBER || kind == LUA_TSTRING || kind == LUA_TFUNCTION || kind == LUA_TTABLE, 3, "string/function/table expected");
-  const auto most = static_cast<std::size_t>(std::max(0.0, luaL_optnumber(L, 4, static_cast<double>(subject.size() + 1))));
+  luaL_argcheck(L, kind == LUA_TNUMBER || kind == LUA_TSTRING || kind == LUA_TFUNCTION || kind == LUA_TTABLE, 3,
+                "string/function/table expected");
+  const auto most =
+      static_cast<std::size_t>(std::max(0.0, luaL_optnumber(L, 4, static_cast<double>(subject.size() + 1))));
   const bool anchored = pattern.starts_with('^');
   if (anchored) pattern.remove_prefix(1);
   lua_settop(L, 4);
@@ -175,9 +185,12 @@ int gsub(lua_State* L) {
         luaL_addvalue(&buffer);
       }
     }
-    if (to != nullptr && to > from) from = to;
-    else if (from < matcher.end()) luaL_addchar(&buffer, *from++);
-    else break;
+    if (to != nullptr && to > from)
+      from = to;
+    else if (from < matcher.end())
+      luaL_addchar(&buffer, *from++);
+    else
+      break;
     if (anchored) break;
   }
   luaL_addlstring(&buffer, from, static_cast<std::size_t>(matcher.end() - from));
@@ -191,8 +204,10 @@ int rep(lua_State* L) {
   const auto text = text_arg(L, 1);
   const double times = luaL_checknumber(L, 2);
   const auto separator = lua_isnoneornil(L, 3) ? std::string_view() : text_arg(L, 3);
-  const double bytes = times < 1 ? 0 : times * static_cast<double>(text.size()) + (times - 1) * static_cast<double>(separator.size());
-  if (bytes > static_cast<double>(kRepeatBytesMax)) luaL_error(L, "string.rep would make more than %d bytes", static_cast<int>(kRepeatBytesMax));
+  const double bytes =
+      times < 1 ? 0 : times * static_cast<double>(text.size()) + (times - 1) * static_cast<double>(separator.size());
+  if (bytes > static_cast<double>(kRepeatBytesMax))
+    luaL_error(L, "string.rep would make more than %d bytes", static_cast<int>(kRepeatBytesMax));
   charge(s, static_cast<std::int64_t>(bytes / 256));
   lua_settop(L, 3);
   luaL_Buffer buffer;

@@ -11,7 +11,8 @@ namespace {
 int length_of(lua_State* L, int index) {
   luaL_checktype(L, index, LUA_TTABLE);
   const auto kind = table_kind(L, state_of(L), index);
-  if (kind == TableKind::object || kind == TableKind::event) luaL_error(L, "this is an object of the event, not an array");
+  if (kind == TableKind::object || kind == TableKind::event)
+    luaL_error(L, "this is an object of the event, not an array");
   return static_cast<int>(lua_objlen(L, index));
 }
 

@@ -40,13 +40,16 @@ bool Meter::in_time() {
   const auto spent = now - last_ns_;
   last_ns_ = now;
   since_clock_ = 0;
-  if (spent < kShortNs) quantum_ = std::min(quantum_ * 2, kQuantumMax);
-  else if (spent > kLongNs) quantum_ = std::max(quantum_ / 2, kQuantumMin);
+  if (spent < kShortNs)
+    quantum_ = std::min(quantum_ * 2, kQuantumMax);
+  else if (spent > kLongNs)
+    quantum_ = std::max(quantum_ / 2, kQuantumMin);
   if (now - started_ns_ > time_max_ns_) tripped_ = Trip::time;
   return tripped_ == Trip::none;
 }
 
-// `current_` may not be spent yet, so it does not count here: what trips must not depend on how operations were dealt out.
+// `current_` may not be spent yet, so it does not count here: what trips must not depend on how operations were dealt
+// out.
 bool Meter::check() {
   if (!running_) return true;
   if (tripped_ == Trip::none && granted_ - current_ + charged_ > ops_max_) tripped_ = Trip::ops;

@@ -1,7 +1,7 @@
 // Counts what one call of a rule costs, in operations and time, and says when it is enough.
 // Operations are exact: the same input always gives the same verdict. Time is the backstop, measured as processor time
-// of this thread, so that a busy machine does not make rules fail. Once tripped a meter stays so until the next start().
-// Threads: [channel]; one meter per Lua state.
+// of this thread, so that a busy machine does not make rules fail. Once tripped a meter stays so until the next
+// start(). Threads: [channel]; one meter per Lua state.
 #pragma once
 #include <cstdint>
 
@@ -22,8 +22,10 @@ class Meter {
     if (since_clock_ < kChargeUnchecked && charged_ <= ops_max_) return tripped_ == Trip::none;
     return check();
   }
-  bool in_time();             // reads the clock
-  void trip(Trip why) { if (tripped_ == Trip::none) tripped_ = why; }
+  bool in_time();  // reads the clock
+  void trip(Trip why) {
+    if (tripped_ == Trip::none) tripped_ = why;
+  }
   // Ends the call; `unused` is what the counter still holds. Returns the operations of the whole call.
   std::int64_t finish(std::int64_t unused);
 

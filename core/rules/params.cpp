@@ -68,8 +68,10 @@ std::string with_article(std::string_view type) {
 // What is wrong with `value` for the param `name`; empty: nothing.
 std::string wrong(const std::string& name, const Json& spec, const Json& value) {
   const auto type = spec.value("type", std::string());
-  if (!type.empty() && !is_type(value, type)) return "params." + name + " is " + shown(value) + "; expected " + with_article(type);
-  if (const auto allowed = spec.find("enum"); allowed != spec.end() && std::find(allowed->begin(), allowed->end(), value) == allowed->end()) {
+  if (!type.empty() && !is_type(value, type))
+    return "params." + name + " is " + shown(value) + "; expected " + with_article(type);
+  if (const auto allowed = spec.find("enum");
+      allowed != spec.end() && std::find(allowed->begin(), allowed->end(), value) == allowed->end()) {
     std::string list;
     for (const auto& one : *allowed) list += (list.empty() ? "" : ", ") + shown(one);
     return "params." + name + " is " + shown(value) + "; expected one of " + list;
@@ -80,7 +82,9 @@ std::string wrong(const std::string& name, const Json& spec, const Json& value) 
 }  // namespace
 
 Result<std::string> check_params(std::string_view script, std::string_view declared_json, std::string_view given_json) {
-  const auto bad = [&](const std::string& message) { return fail(Errc::bad_request, std::string(script) + ": " + message); };
+  const auto bad = [&](const std::string& message) {
+    return fail(Errc::bad_request, std::string(script) + ": " + message);
+  };
   const Json given = Json::parse(given_json.empty() ? "{}" : given_json, nullptr, false);
   if (!given.is_object()) return bad("params must be an object");
   if (declared_json.empty()) return given.dump();
@@ -91,21 +95,26 @@ Result<std::string> check_params(std::string_view script, std::string_view decla
     if (!spec.is_object()) return bad("rule.params." + name + " must be a table such as { type = \"string\" }");
     for (const auto& [key, unused] : spec.items())
       if (key != "type" && key != "default" && key != "required" && key != "enum" && key != "description")
-        return bad("rule.params." + name + " has an unknown key `" + key + "`; there are type, default, required, enum and description");
+        return bad("rule.params." + name + " has an unknown key `" + key +
+                   "`; there are type, default, required, enum and description");
     if (spec.contains("type") && (!spec["type"].is_string() || !known_type(spec["type"].get<std::string>())))
-      return bad("rule.params." + name + ".type is " + shown(spec["type"]) + "; expected string, number, integer, boolean, array or object");
+      return bad("rule.params." + name + ".type is " + shown(spec["type"]) +
+                 "; expected string, number, integer, boolean, array or object");
     if (spec.contains("enum") && !spec["enum"].is_array()) return bad("rule.params." + name + ".enum must be a list");
     const auto value = given.find(name);
     if (value != given.end() && !value->is_null()) {
       if (const auto problem = wrong(name, spec, *value); !problem.empty()) return bad(problem);
       result[name] = *value;
     } else if (spec.contains("default")) {
-      if (const auto problem = wrong(name, spec, spec["default"]); !problem.empty()) return bad("the default of " + problem);
+      if (const auto problem = wrong(name, spec, spec["default"]); !problem.empty())
+        return bad("the default of " + problem);
       result[name] = spec["default"];
     } else if (spec.value("required", false)) {
-      return bad("params." + name + " is missing" + (spec.contains("description") ? ": " + shown(spec["description"]) : ""));
+      return bad("params." + name + " is missing" +
+                 (spec.contains("description") ? ": " + shown(spec["description"]) : ""));
     }
-    if (result.contains(name) && spec.value("type", std::string()) == "array" && result[name].is_object()) result[name] = Json::array();
+    if (result.contains(name) && spec.value("type", std::string()) == "array" && result[name].is_object())
+      result[name] = Json::array();
   }
   for (const auto& [name, unused] : given.items())
     if (!declared.contains(name)) return bad("unknown params." + name + "; " + hint(name, declared));

@@ -1,6 +1,6 @@
 // Checks a rule's params against what its script declares in `rule.params`, and fills in the defaults.
-// Declared: { name = { type = "string|number|integer|boolean|array|object", default =, required =, enum = {}, description = } }
-// Threads: [any]; a pure function.
+// Declared: { name = { type = "string|number|integer|boolean|array|object", default =, required =, enum = {},
+// description = } } Threads: [any]; a pure function.
 #pragma once
 #include <string>
 #include <string_view>

@@ -17,18 +17,41 @@ bool is_graph(unsigned char c) { return c > 0x20 && c < 0x7F; }
 bool Matcher::in_class(unsigned char c, unsigned char name) {
   bool yes = false;
   switch (name | 0x20) {
-    case 'a': yes = is_alpha(c); break;
-    case 'c': yes = c < 0x20 || c == 0x7F; break;
-    case 'd': yes = is_digit(c); break;
-    case 'g': yes = is_graph(c); break;
-    case 'l': yes = is_lower(c); break;
-    case 'p': yes = is_graph(c) && !is_alpha(c) && !is_digit(c); break;
-    case 's': yes = c == ' ' || (c >= '\t' && c <= '\r'); break;
-    case 'u': yes = is_upper(c); break;
-    case 'w': yes = is_alpha(c) || is_digit(c); break;
-    case 'x': yes = is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); break;
-    case 'z': yes = c == 0; break;
-    default: return name == c;  // an escaped character that is no class stands for itself
+    case 'a':
+      yes = is_alpha(c);
+      break;
+    case 'c':
+      yes = c < 0x20 || c == 0x7F;
+      break;
+    case 'd':
+      yes = is_digit(c);
+      break;
+    case 'g':
+      yes = is_graph(c);
+      break;
+    case 'l':
+      yes = is_lower(c);
+      break;
+    case 'p':
+      yes = is_graph(c) && !is_alpha(c) && !is_digit(c);
+      break;
+    case 's':
+      yes = c == ' ' || (c >= '\t' && c <= '\r');
+      break;
+    case 'u':
+      yes = is_upper(c);
+      break;
+    case 'w':
+      yes = is_alpha(c) || is_digit(c);
+      break;
+    case 'x':
+      yes = is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+      break;
+    case 'z':
+      yes = c == 0;
+      break;
+    default:
+      return name == c;  // an escaped character that is no class stands for itself
   }
   return is_upper(name) ? !yes : yes;
 }
@@ -75,10 +98,14 @@ const char* Matcher::item_end(const char* p) {
 
 bool Matcher::item_matches(unsigned char c, const char* p, const char* after) const {
   switch (*p) {
-    case '.': return true;
-    case '%': return in_class(c, static_cast<unsigned char>(p[1]));
-    case '[': return in_set(c, p, after - 1);
-    default: return static_cast<unsigned char>(*p) == c;
+    case '.':
+      return true;
+    case '%':
+      return in_class(c, static_cast<unsigned char>(p[1]));
+    case '[':
+      return in_set(c, p, after - 1);
+    default:
+      return static_cast<unsigned char>(*p) == c;
   }
 }
 
@@ -163,7 +190,8 @@ const char* Matcher::run(const char* s, const char* p) {
       break;
     }
     if (*p == '(') {
-      result = p + 1 < pattern_end_ && p[1] == ')' ? start_capture(s, p + 2, kPosition) : start_capture(s, p + 1, kOpen);
+      result =
+          p + 1 < pattern_end_ && p[1] == ')' ? start_capture(s, p + 2, kPosition) : start_capture(s, p + 1, kOpen);
       break;
     }
     if (*p == ')') {

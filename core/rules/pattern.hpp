@@ -21,7 +21,11 @@ class Matcher {
   };
 
   Matcher(std::string_view subject, std::string_view pattern, Meter& meter)
-      : meter_(meter), begin_(subject.data()), end_(begin_ + subject.size()), pattern_(pattern.data()), pattern_end_(pattern_ + pattern.size()) {}
+      : meter_(meter),
+        begin_(subject.data()),
+        end_(begin_ + subject.size()),
+        pattern_(pattern.data()),
+        pattern_end_(pattern_ + pattern.size()) {}
 
   // Where a match that begins exactly at `from` ends, nullptr if there is none. Look at failed() then: it is set when
   // the pattern is malformed or the budget used up.

@@ -25,7 +25,8 @@ class TestHost final : public rules::Host {
 rules::InstanceSettings instance_settings(const RuleSettings& settings, const Limits& limits) {
   rules::InstanceSettings out;
   out.script = settings.script;
-  out.budget = {settings.ops.value_or(limits.rule_ops), settings.time_ms.value_or(limits.rule_ms), settings.bytes.value_or(limits.rule_bytes)};
+  out.budget = {settings.ops.value_or(limits.rule_ops), settings.time_ms.value_or(limits.rule_ms),
+                settings.bytes.value_or(limits.rule_bytes)};
   out.load_ms = limits.rule_load_ms;
   out.data_bytes_max = static_cast<std::size_t>(limits.data_bytes);
   out.jit = settings.jit;
@@ -33,15 +34,18 @@ rules::InstanceSettings instance_settings(const RuleSettings& settings, const Li
 }
 
 // What is wrong with one entry of rule.tests; empty: it holds.
-std::string run_test(rules::Instance& instance, const RuleSettings& settings, const std::string& declared, const Json& test) {
+std::string run_test(rules::Instance& instance, const RuleSettings& settings, const std::string& declared,
+                     const Json& test) {
   if (!test.is_object()) return "is no table";
   for (const auto& [key, unused] : test.items())
-    if (key != "filter" && key != "transform" && key != "expect" && key != "reason" && key != "params" && key != "channel" && key != "name")
+    if (key != "filter" && key != "transform" && key != "expect" && key != "reason" && key != "params" &&
+        key != "channel" && key != "name")
       return "has the unknown key `" + key + "`; there are filter, transform, expect, reason, params, channel and name";
   const bool filter = test.contains("filter");
   if (filter == test.contains("transform")) return "needs either `filter` or `transform` with an event";
   const char* hook = filter ? "filter" : "transform";
-  if (filter ? !instance.description().filter : !instance.description().transform) return std::string("is for `") + hook + "`, which the rule has not";
+  if (filter ? !instance.description().filter : !instance.description().transform)
+    return std::string("is for `") + hook + "`, which the rule has not";
   auto params = rules::check_params(settings.script, declared, test.contains("params") ? test["params"].dump() : "{}");
   if (!params) return params.error().message;
   if (auto set = instance.set_params(*params); !set) return set.error().message;
@@ -54,7 +58,8 @@ std::string run_test(rules::Instance& instance, const RuleSettings& settings, co
   context.channel = channel;
   context.variables = &none;
   std::vector<Draft> more;
-  const auto outcome = filter ? instance.filter(*draft, shared, context) : instance.transform(*draft, shared, context, more);
+  const auto outcome =
+      filter ? instance.filter(*draft, shared, context) : instance.transform(*draft, shared, context, more);
   instance.forget(context);
   if (outcome == Outcome::failed) return "(" + std::string(hook) + "): " + instance.reason();
   std::vector<const Draft*> got;
@@ -62,10 +67,12 @@ std::string run_test(rules::Instance& instance, const RuleSettings& settings, co
     got.push_back(&*draft);
     for (const auto& one : more) got.push_back(&one);
   }
-  if (const auto text = rules::differences(test.contains("expect") ? test["expect"] : Json(), got, instance.reason()); !text.empty())
+  if (const auto text = rules::differences(test.contains("expect") ? test["expect"] : Json(), got, instance.reason());
+      !text.empty())
     return "(" + std::string(hook) + "): " + text;
   if (test.contains("reason") && test["reason"] != instance.reason())
-    return "(" + std::string(hook) + "): expected the reason " + test["reason"].dump() + ", is \"" + instance.reason() + "\"";
+    return "(" + std::string(hook) + "): expected the reason " + test["reason"].dump() + ", is \"" + instance.reason() +
+           "\"";
   return {};
 }
 
@@ -75,11 +82,13 @@ Result<std::shared_ptr<const RuleProgram>> RuleProgram::load(RuleSettings settin
   std::ifstream file(settings.path, std::ios::binary);
   std::ostringstream text;
   if (!file || !(text << file.rdbuf()))
-    return fail(Errc::bad_request, settings.script + ": can't read " + settings.path + "; give the path of a Lua file that is not empty");
+    return fail(Errc::bad_request,
+                settings.script + ": can't read " + settings.path + "; give the path of a Lua file that is not empty");
   return from_text(std::move(settings), text.str(), limits);
 }
 
-Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings settings, std::string_view text, const Limits& limits) {
+Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings settings, std::string_view text,
+                                                                  const Limits& limits) {
   std::shared_ptr<RuleProgram> made(new RuleProgram);
   auto instrumented = rules::instrument(settings.script, text);
   if (!instrumented) return instrumented.error();
@@ -96,13 +105,15 @@ Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings s
   made->params_ = std::move(*params);
   if (!description.tests.empty()) {
     const auto tests = Json::parse(description.tests, nullptr, false);
-    if (!tests.is_array() && !tests.empty()) return fail(Errc::bad_request, settings.script + ": rule.tests must be a list of tests");
+    if (!tests.is_array() && !tests.empty())
+      return fail(Errc::bad_request, settings.script + ": rule.tests must be a list of tests");
     for (const auto& test : tests) {
       ++made->tests_run_;
       const auto problem = run_test(**instance, settings, description.params, test);
       if (problem.empty()) continue;
       const auto name = test.is_object() && test.contains("name") ? " " + test["name"].dump() : "";
-      return fail(Errc::bad_request, settings.script + ": test " + std::to_string(made->tests_run_) + name + " " + problem);
+      return fail(Errc::bad_request,
+                  settings.script + ": test " + std::to_string(made->tests_run_) + name + " " + problem);
     }
   }
   made->settings_ = std::move(settings);

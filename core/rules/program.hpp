@@ -22,9 +22,9 @@ enum class RuleOnError : std::uint8_t {
 };
 
 struct RuleSettings {
-  std::string script;               // as the manifest says it, for messages
-  std::string path;                 // where the file is
-  std::string params_json = "{}";   // an object
+  std::string script;              // as the manifest says it, for messages
+  std::string path;                // where the file is
+  std::string params_json = "{}";  // an object
   RuleOnError on_error = RuleOnError::drop;
   bool jit = false;
   std::optional<std::int64_t> ops{}, time_ms{}, bytes{};  // else limits.rule_*
@@ -36,11 +36,12 @@ class RuleProgram {
   //         has hooks that this version does not run, params that do not fit, or a self-test that fails.
   static Result<std::shared_ptr<const RuleProgram>> load(RuleSettings settings, const Limits& limits);
   // The same with the text at hand; settings.path is not looked at.
-  static Result<std::shared_ptr<const RuleProgram>> from_text(RuleSettings settings, std::string_view text, const Limits& limits);
+  static Result<std::shared_ptr<const RuleProgram>> from_text(RuleSettings settings, std::string_view text,
+                                                              const Limits& limits);
 
   const RuleSettings& settings() const { return settings_; }
   const std::string& instrumented() const { return instrumented_; }
-  const std::string& params_json() const { return params_; }           // checked, with defaults
+  const std::string& params_json() const { return params_; }             // checked, with defaults
   const std::string& declared_params_json() const { return declared_; }  // empty: the script declares none
   bool has_filter() const { return filter_; }
   bool has_transform() const { return transform_; }

@@ -35,7 +35,8 @@ void* allocate(void* user, void* block, std::size_t old_size, std::size_t new_si
   return fresh;
 }
 
-// `__weir_trip`: first called by the prolog with the accessor of the counter, then by every check that finds it used up.
+// `__weir_trip`: first called by the prolog with the accessor of the counter, then by every check that finds it used
+// up.
 int trip(lua_State* L) {
   auto& s = state_of(L);
   if (lua_isfunction(L, 1)) {
@@ -135,10 +136,15 @@ int load_chunk(lua_State* L) {
 
 std::string budget_text(const State& s) {
   switch (s.meter.tripped()) {
-    case Trip::ops: return "operations budget exceeded (" + std::to_string(s.meter.ops_max()) + " operations a call; limits.rule_ops)";
-    case Trip::time: return "time budget exceeded (" + std::to_string(s.meter.time_max_ms()) + " ms a call; limits.rule_ms)";
-    case Trip::memory: return "memory budget exceeded (" + std::to_string(s.bytes_max) + " bytes; limits.rule_bytes)";
-    case Trip::none: break;
+    case Trip::ops:
+      return "operations budget exceeded (" + std::to_string(s.meter.ops_max()) +
+             " operations a call; limits.rule_ops)";
+    case Trip::time:
+      return "time budget exceeded (" + std::to_string(s.meter.time_max_ms()) + " ms a call; limits.rule_ms)";
+    case Trip::memory:
+      return "memory budget exceeded (" + std::to_string(s.bytes_max) + " bytes; limits.rule_bytes)";
+    case Trip::none:
+      break;
   }
   return "budget exceeded";
 }
@@ -199,7 +205,8 @@ Result<void> State::open(std::string_view name, std::int64_t bytes_limit, bool j
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
   }
   if (lua_cpcall(L, set_up, this) != 0)
-    return fail(Errc::internal, script + ": no Lua state with " + std::to_string(bytes_limit) + " bytes: " + take_error(L) + "; raise limits.rule_bytes");
+    return fail(Errc::internal, script + ": no Lua state with " + std::to_string(bytes_limit) +
+                                    " bytes: " + take_error(L) + "; raise limits.rule_bytes");
   // Collect early: a state that may hold 8 MiB should not first let garbage grow to 8 MiB.
   lua_gc(L, LUA_GCSETPAUSE, 130);
   lua_gc(L, LUA_GCSETSTEPMUL, 400);
@@ -254,8 +261,8 @@ Result<void> State::call(int function_reference, std::int64_t ops, std::int64_t 
 
 bool State::recover() {
   lua_settop(L, 0);
-  // Runs no script: nothing of it has a finalizer. Collecting may need a little memory itself (a smaller table of strings
-  // is made before the old one goes), and nothing would catch an error here.
+  // Runs no script: nothing of it has a finalizer. Collecting may need a little memory itself (a smaller table of
+  // strings is made before the old one goes), and nothing would catch an error here.
   const auto limit = std::exchange(bytes_max, static_cast<std::size_t>(-1) / 2);
   lua_gc(L, LUA_GCCOLLECT, 0);
   bytes_max = limit;

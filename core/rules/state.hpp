@@ -41,9 +41,9 @@ struct SharedDoc {
 struct ChannelContext {
   std::string_view channel;
   const Variables* variables = nullptr;
-  int reference = -2;            // in the state's registry; -2: not made yet
-  std::uint64_t incarnation = 0; // of the state that made it
-  std::string source;            // what the table says now
+  int reference = -2;             // in the state's registry; -2: not made yet
+  std::uint64_t incarnation = 0;  // of the state that made it
+  std::string source;             // what the table says now
 };
 
 struct State {
@@ -72,9 +72,9 @@ struct State {
   Host* host = nullptr;
   std::uint64_t incarnation = 0;
   std::int64_t operations_last = 0;
-  const char* stack_base = nullptr;  // where the C stack stood when the call began
-  int gas_reference = -2;            // the accessor closure of the counter
-  int chunk_reference = -2;          // the compiled script, until it has run
+  const char* stack_base = nullptr;                               // where the C stack stood when the call began
+  int gas_reference = -2;                                         // the accessor closure of the counter
+  int chunk_reference = -2;                                       // the compiled script, until it has run
   int index_mt = -2, array_mt = -2, event_mt = -2, many_mt = -2;  // registry references of metatables
   const void *object_id = nullptr, *array_id = nullptr, *event_id = nullptr, *many_id = nullptr;
 
@@ -82,10 +82,10 @@ struct State {
   const Draft* draft = nullptr;
   ChannelContext* context = nullptr;
   SharedDoc* shared = nullptr;
-  std::uint32_t generation = 0;          // grows by one with each hook call
-  std::uint8_t event_flags = 0;          // by field: read or written
-  bool data_open = false;                // `flags` belongs to this event's data
-  std::vector<std::uint8_t> flags;       // by node of the index
+  std::uint32_t generation = 0;     // grows by one with each hook call
+  std::uint8_t event_flags = 0;     // by field: read or written
+  bool data_open = false;           // `flags` belongs to this event's data
+  std::vector<std::uint8_t> flags;  // by node of the index
   std::size_t data_bytes_max = 1024 * 1024;
 
   // Scratch space of the C functions.
@@ -96,11 +96,11 @@ struct State {
   // What the last hook call came to.
   bool kept = false;
   std::string reason;
-  bool in_place = false;          // the result is one event, not a list
-  bool patched = false;           // `patch` holds the event's fields; its data only if `data_changed`
+  bool in_place = false;  // the result is one event, not a list
+  bool patched = false;   // `patch` holds the event's fields; its data only if `data_changed`
   bool data_changed = false;
   Draft patch;
-  std::vector<Draft> results;     // of hub.many
+  std::vector<Draft> results;  // of hub.many
 
   // What call() runs.
   int hook_reference = -2;

@@ -39,8 +39,12 @@ void push_json(lua_State* L, State& s, json::Value value, bool lazy) {
   charge(s, 1);
   luaL_checkstack(L, 4, "JSON nested too deeply");
   switch (value.kind()) {
-    case json::Kind::null: lua_pushlightuserdata(L, nullptr); break;
-    case json::Kind::boolean: lua_pushboolean(L, value.boolean()); break;
+    case json::Kind::null:
+      lua_pushlightuserdata(L, nullptr);
+      break;
+    case json::Kind::boolean:
+      lua_pushboolean(L, value.boolean());
+      break;
     case json::Kind::number: {
       const double number = value.number();
       if (!std::isfinite(number)) {
@@ -51,10 +55,14 @@ void push_json(lua_State* L, State& s, json::Value value, bool lazy) {
       lua_pushnumber(L, number);
       break;
     }
-    case json::Kind::string: push_string(L, s, value); break;
+    case json::Kind::string:
+      push_string(L, s, value);
+      break;
     case json::Kind::object:
-      if (lazy) push_lazy_object(L, s, value.index());
-      else push_plain_object(L, s, value);
+      if (lazy)
+        push_lazy_object(L, s, value.index());
+      else
+        push_plain_object(L, s, value);
       break;
     case json::Kind::array: {
       lua_createtable(L, static_cast<int>(std::min<std::uint32_t>(value.count(), 1U << 20)), 0);
@@ -71,7 +79,8 @@ void push_json(lua_State* L, State& s, json::Value value, bool lazy) {
 
 void push_copy(lua_State* L, State& s, int index, int depth) {
   charge(s, 1);
-  if (depth > Writer::kDepthMax) luaL_error(L, "hub.copy: nested deeper than %d levels, or a table that contains itself", Writer::kDepthMax);
+  if (depth > Writer::kDepthMax)
+    luaL_error(L, "hub.copy: nested deeper than %d levels, or a table that contains itself", Writer::kDepthMax);
   luaL_checkstack(L, 6, "nested too deeply");
   if (!lua_istable(L, index)) {
     lua_pushvalue(L, index);
@@ -104,8 +113,10 @@ void append_number(std::string& out, double number) {
   char buffer[40];
   std::to_chars_result end{};
   // Whole numbers print without ".0"; 2^53 is where doubles stop to hold every integer.
-  if (std::fabs(number) <= 9007199254740992.0 && number == std::floor(number)) end = std::to_chars(buffer, buffer + sizeof buffer, static_cast<std::int64_t>(number));
-  else end = std::to_chars(buffer, buffer + sizeof buffer, number);
+  if (std::fabs(number) <= 9007199254740992.0 && number == std::floor(number))
+    end = std::to_chars(buffer, buffer + sizeof buffer, static_cast<std::int64_t>(number));
+  else
+    end = std::to_chars(buffer, buffer + sizeof buffer, number);
   out.append(buffer, end.ptr);
 }
 
@@ -118,8 +129,10 @@ void Writer::wrong(const char* message) {
   auto& text = s_.text2;
   text = what_;
   for (int i = 0; i < depth_ && text.size() < 200; ++i) {
-    if (path_[i].key == nullptr) ((text += '[') += std::to_string(path_[i].place)) += ']';
-    else (text += '.').append(path_[i].key, std::min<std::size_t>(path_[i].length, 60));
+    if (path_[i].key == nullptr)
+      ((text += '[') += std::to_string(path_[i].place)) += ']';
+    else
+      (text += '.').append(path_[i].key, std::min<std::size_t>(path_[i].length, 60));
   }
   luaL_error(L_, "%s: %s", text.c_str(), message);
   std::abort();
@@ -141,17 +154,24 @@ void Writer::flush(std::size_t upto) {
   copied_ = upto;
 }
 
-void Writer::write(int index) { value(absolute(L_, index)); account(); }
+void Writer::write(int index) {
+  value(absolute(L_, index));
+  account();
+}
 
 void Writer::value(int index) {
   account();
   switch (lua_type(L_, index)) {
-    case LUA_TNIL: out_ += "null"; break;
+    case LUA_TNIL:
+      out_ += "null";
+      break;
     case LUA_TLIGHTUSERDATA:
       if (lua_touserdata(L_, index) != nullptr) wrong("a userdata can't be written as JSON");
       out_ += "null";
       break;
-    case LUA_TBOOLEAN: out_ += lua_toboolean(L_, index) != 0 ? "true" : "false"; break;
+    case LUA_TBOOLEAN:
+      out_ += lua_toboolean(L_, index) != 0 ? "true" : "false";
+      break;
     case LUA_TNUMBER: {
       const double number = lua_tonumber(L_, index);
       if (!std::isfinite(number)) wrong("not a finite number; JSON has no nan and no infinity");
@@ -165,25 +185,37 @@ void Writer::value(int index) {
       json::append_string(out_, {text, size});
       break;
     }
-    case LUA_TTABLE: table(index); break;
-    case LUA_TFUNCTION: wrong("a function can't be written as JSON");
-    default: wrong("this kind of value can't be written as JSON");
+    case LUA_TTABLE:
+      table(index);
+      break;
+    case LUA_TFUNCTION:
+      wrong("a function can't be written as JSON");
+    default:
+      wrong("this kind of value can't be written as JSON");
   }
 }
 
 void Writer::table(int index) {
   switch (table_kind(L_, s_, index)) {
-    case TableKind::event: wrong("the event itself stands here; did you mean ev.data?");
-    case TableKind::object: moved(index, lazy_node(L_, s_, index)); return;
+    case TableKind::event:
+      wrong("the event itself stands here; did you mean ev.data?");
+    case TableKind::object:
+      moved(index, lazy_node(L_, s_, index));
+      return;
     case TableKind::array:
-    case TableKind::many: array(index, count_array(index)); return;
-    case TableKind::plain: break;
+    case TableKind::many:
+      array(index, count_array(index));
+      return;
+    case TableKind::plain:
+      break;
   }
   lua_rawgeti(L_, index, 1);
   const bool sequence = !lua_isnil(L_, -1);
   lua_pop(L_, 1);
-  if (sequence) array(index, count_array(index));
-  else object(index);
+  if (sequence)
+    array(index, count_array(index));
+  else
+    object(index);
 }
 
 std::size_t Writer::count_array(int index) {
@@ -195,7 +227,8 @@ std::size_t Writer::count_array(int index) {
     lua_pop(L_, 1);
   }
   charge(s_, static_cast<std::int64_t>(count / 4));
-  if (count != length) wrong("an array must run from 1 to n without holes and without other keys (use `null` for nothing)");
+  if (count != length)
+    wrong("an array must run from 1 to n without holes and without other keys (use `null` for nothing)");
   return length;
 }
 
@@ -262,17 +295,22 @@ void Writer::moved(int index, std::uint32_t node) {
 
 bool Writer::same_scalar(int index, json::Value source) {
   switch (lua_type(L_, index)) {
-    case LUA_TNIL: return source.is(json::Kind::null);
-    case LUA_TLIGHTUSERDATA: return source.is(json::Kind::null) && lua_touserdata(L_, index) == nullptr;
-    case LUA_TBOOLEAN: return source.is(json::Kind::boolean) && source.boolean() == (lua_toboolean(L_, index) != 0);
-    case LUA_TNUMBER: return source.is(json::Kind::number) && source.number() == lua_tonumber(L_, index);
+    case LUA_TNIL:
+      return source.is(json::Kind::null);
+    case LUA_TLIGHTUSERDATA:
+      return source.is(json::Kind::null) && lua_touserdata(L_, index) == nullptr;
+    case LUA_TBOOLEAN:
+      return source.is(json::Kind::boolean) && source.boolean() == (lua_toboolean(L_, index) != 0);
+    case LUA_TNUMBER:
+      return source.is(json::Kind::number) && source.number() == lua_tonumber(L_, index);
     case LUA_TSTRING: {
       if (!source.is(json::Kind::string)) return false;
       std::size_t size = 0;
       const char* text = lua_tolstring(L_, index, &size);
       return source.string_equals({text, size});
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -318,7 +356,8 @@ void Writer::object_in_place(int index, std::uint32_t node) {
       lua_pushvalue(L_, -1);
       lua_rawget(L_, index);
       deleted = lua_isnil(L_, -1);
-      if (deleted && (flags & kShadowed) != 0) deleted = (s_.flags[*find_member(doc, node, {anchored, size})] & kRead) != 0;
+      if (deleted && (flags & kShadowed) != 0)
+        deleted = (s_.flags[*find_member(doc, node, {anchored, size})] & kRead) != 0;
       if (!deleted && (flags & kRead) != 0) {
         enter(anchored, size, 0);
         in_place(lua_gettop(L_), value_node);

@@ -1,10 +1,9 @@
 // JSON into Lua values and back. Private to this layer.
-// Reading: objects of an event become lazy tables (lazy.hpp), those of hub.json.decode and params plain ones; arrays are
-// plain tables that carry a mark, so that an empty one stays `[]`.
-// Writing: tables 1..n are arrays, tables with string keys objects (sorted), all else is an error that names the place.
-// Parts of the event that nobody changed are copied from its text byte for byte.
-// Limits: kDepthMax levels; State::data_bytes_max bytes of text.
-// Threads: [channel]. All functions may raise Lua errors: call them from protected code only.
+// Reading: objects of an event become lazy tables (lazy.hpp), those of hub.json.decode and params plain ones; arrays
+// are plain tables that carry a mark, so that an empty one stays `[]`. Writing: tables 1..n are arrays, tables with
+// string keys objects (sorted), all else is an error that names the place. Parts of the event that nobody changed are
+// copied from its text byte for byte. Limits: kDepthMax levels; State::data_bytes_max bytes of text. Threads:
+// [channel]. All functions may raise Lua errors: call them from protected code only.
 #pragma once
 #include <cstdint>
 #include <string>

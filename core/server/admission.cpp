@@ -11,8 +11,9 @@ namespace weir {
 namespace {
 // Headers of the handshake and of what the browser likes; who somebody is does not stand there.
 bool is_mechanics(std::string_view name) {
-  constexpr std::string_view names[] = {"accept", "accept-encoding", "accept-language", "cache-control", "connection", "pragma",
-                                        "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-version", "upgrade"};
+  constexpr std::string_view names[] = {
+      "accept", "accept-encoding",          "accept-language",   "cache-control",         "connection",
+      "pragma", "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-version", "upgrade"};
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 }  // namespace
@@ -28,7 +29,8 @@ struct Authenticator::Inquiry {
 };
 
 std::string Authenticator::describe(const net::Request& request, bool kept) {
-  std::string r = "{\"path\":" + json::quoted(request.path) + ",\"peer\":" + json::quoted(request.peer) + ",\"query\":{";
+  std::string r =
+      "{\"path\":" + json::quoted(request.path) + ",\"peer\":" + json::quoted(request.peer) + ",\"query\":{";
   const auto members = [&r, kept](const std::vector<std::pair<std::string, std::string>>& list) {
     for (const auto& [name, value] : list) {
       if (kept && is_mechanics(name)) continue;
@@ -55,7 +57,8 @@ std::string Authenticator::describe(const net::Request& request, bool kept) {
   return r;
 }
 
-void Authenticator::ask(const std::vector<std::string>& providers, std::string described, const std::string& token, std::uint32_t deadline_ms, Done done) const {
+void Authenticator::ask(const std::vector<std::string>& providers, std::string described, const std::string& token,
+                        std::uint32_t deadline_ms, Done done) const {
   auto inquiry = std::make_shared<Inquiry>();
   for (const std::string& name : providers)
     for (const auto& instance : instances_)
@@ -72,19 +75,20 @@ void Authenticator::next(const std::shared_ptr<Inquiry>& inquiry) {
   if (inquiry->at == inquiry->providers.size())
     return inquiry->done(fail(Errc::unauthorized, "no credential, or none that this hub knows"));
   const auto& provider = inquiry->providers[inquiry->at++];
-  provider->authenticate(inquiry->request, inquiry->deadline_ms, [inquiry](Result<AuthIdentity> answer, bool no_credential) {
-    if (no_credential) return next(inquiry);
-    if (!answer) return inquiry->done(answer.error());
-    Identity identity;
-    identity.subject = std::move(answer->subject);
-    identity.scopes = std::move(answer->scopes);
-    identity.attributes_json = std::move(answer->attributes);
-    identity.key = answer->key.empty() ? identity.subject : std::move(answer->key);
-    identity.provider = std::move(answer->provider);
-    identity.expires_at = answer->expires_at_ms;
-    identity.connections_max = answer->connections_max;
-    inquiry->done(std::move(identity));
-  });
+  provider->authenticate(inquiry->request, inquiry->deadline_ms,
+                         [inquiry](Result<AuthIdentity> answer, bool no_credential) {
+                           if (no_credential) return next(inquiry);
+                           if (!answer) return inquiry->done(answer.error());
+                           Identity identity;
+                           identity.subject = std::move(answer->subject);
+                           identity.scopes = std::move(answer->scopes);
+                           identity.attributes_json = std::move(answer->attributes);
+                           identity.key = answer->key.empty() ? identity.subject : std::move(answer->key);
+                           identity.provider = std::move(answer->provider);
+                           identity.expires_at = answer->expires_at_ms;
+                           identity.connections_max = answer->connections_max;
+                           inquiry->done(std::move(identity));
+                         });
 }
 
 Result<std::unique_ptr<Registry::Place>> Registry::enter(const std::string& address) {
@@ -92,7 +96,8 @@ Result<std::unique_ptr<Registry::Place>> Registry::enter(const std::string& addr
   const auto found = by_address_.find(address);
   const std::int64_t mine = found == by_address_.end() ? 0 : found->second;
   if (limits_.connections_per_address != 0 && mine >= limits_.connections_per_address)
-    return fail(Errc::limit_exceeded, "your address has " + std::to_string(mine) + " connections already (limits.connections_per_address)");
+    return fail(Errc::limit_exceeded,
+                "your address has " + std::to_string(mine) + " connections already (limits.connections_per_address)");
   ++by_address_[address];
   return std::make_unique<Place>(*this, address);
 }
@@ -107,7 +112,8 @@ Registry::Place::~Place() {
 Result<void> Registry::Place::become_client() {
   const std::lock_guard lock(registry_.mutex_);
   if (registry_.clients_ >= static_cast<std::size_t>(registry_.limits_.connections))
-    return fail(Errc::unavailable, "the hub has " + std::to_string(registry_.limits_.connections) + " connections already (limits.connections)");
+    return fail(Errc::unavailable, "the hub has " + std::to_string(registry_.limits_.connections) +
+                                       " connections already (limits.connections)");
   client_ = true;
   ++registry_.clients_;
   return {};
@@ -132,7 +138,9 @@ Result<void> Registry::Place::take(const Identity& identity) {
   const auto it = registry_.by_key_.find(key);
   const std::int64_t open = it == registry_.by_key_.end() ? 0 : it->second;
   if (identity.connections_max != 0 && open >= identity.connections_max)
-    return fail(Errc::limit_exceeded, json::quoted(identity.subject) + " has " + std::to_string(open) + " connections already; at most " + std::to_string(identity.connections_max) + " are allowed");
+    return fail(Errc::limit_exceeded, json::quoted(identity.subject) + " has " + std::to_string(open) +
+                                          " connections already; at most " + std::to_string(identity.connections_max) +
+                                          " are allowed");
   give_back_key();
   key_ = key;
   ++registry_.by_key_[key_];
@@ -145,7 +153,12 @@ std::size_t Registry::clients() const {
 }
 
 Result<std::string> percent_decoded(std::string_view text) {
-  const auto hex = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  const auto hex = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
@@ -153,7 +166,8 @@ Result<std::string> percent_decoded(std::string_view text) {
       continue;
     }
     const int high = i + 2 < text.size() ? hex(text[i + 1]) : -1, low = i + 2 < text.size() ? hex(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return fail(Errc::bad_request, "a '%' without two hexadecimal digits in " + json::quoted(text));
+    if (high < 0 || low < 0)
+      return fail(Errc::bad_request, "a '%' without two hexadecimal digits in " + json::quoted(text));
     out += static_cast<char>(high * 16 + low);
     i += 2;
   }
@@ -169,7 +183,8 @@ std::vector<std::pair<std::string, std::string>> parse_query(std::string_view qu
     std::replace(pair.begin(), pair.end(), '+', ' ');
     const auto equals = pair.find('=');
     auto name = percent_decoded(std::string_view(pair).substr(0, equals));
-    auto value = percent_decoded(equals == std::string::npos ? std::string_view() : std::string_view(pair).substr(equals + 1));
+    auto value =
+        percent_decoded(equals == std::string::npos ? std::string_view() : std::string_view(pair).substr(equals + 1));
     if (!name || !value || name->empty()) continue;
     std::erase_if(out, [&](const auto& p) { return p.first == *name; });
     out.emplace_back(std::move(*name), std::move(*value));
@@ -182,8 +197,10 @@ namespace {
 std::string host_of(std::string_view text) {
   if (const auto scheme = text.find("://"); scheme != std::string_view::npos) text.remove_prefix(scheme + 3);
   std::string host;
-  if (text.starts_with('[')) host = text.substr(1, text.find(']') - 1);
-  else host = text.substr(0, text.find_first_of(":/"));
+  if (text.starts_with('['))
+    host = text.substr(1, text.find(']') - 1);
+  else
+    host = text.substr(0, text.find_first_of(":/"));
   for (char& c : host)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   return host;
@@ -203,15 +220,19 @@ bool own_host(const net::Request& request, const Manifest& manifest) {
   if (is_loopback(host) || host == manifest.listen_host) return true;
   // Listening everywhere, the hub does not know its addresses; but nobody can let an address point elsewhere.
   if ((manifest.listen_host == "0.0.0.0" || manifest.listen_host == "::") && is_address(host)) return true;
-  return std::any_of(manifest.hosts.begin(), manifest.hosts.end(), [&](const std::string& own) { return host_of(own) == host; });
+  return std::any_of(manifest.hosts.begin(), manifest.hosts.end(),
+                     [&](const std::string& own) { return host_of(own) == host; });
 }
 
 Error unknown_host(const net::Request& request) {
   const std::string host = host_of(request.header("host"));
-  return fail(Errc::forbidden, "this hub does not go by the name " + json::quoted(host) + "; if it should, write hosts = [" + json::quoted(host) + "] at the top of the manifest");
+  return fail(Errc::forbidden, "this hub does not go by the name " + json::quoted(host) +
+                                   "; if it should, write hosts = [" + json::quoted(host) +
+                                   "] at the top of the manifest");
 }
 
-bool origin_allowed(const net::Request& request, const std::vector<std::string>& allowed, bool has_auth, const Manifest& manifest) {
+bool origin_allowed(const net::Request& request, const std::vector<std::string>& allowed, bool has_auth,
+                    const Manifest& manifest) {
   const std::string_view origin = request.header("origin");
   if (origin.empty()) return true;
   if (!allowed.empty())

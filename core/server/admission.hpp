@@ -1,6 +1,5 @@
-// Who may come in: asks the auth providers in order, counts connections against their limits, and looks from which pages
-// browsers come.
-// Threads: [any].
+// Who may come in: asks the auth providers in order, counts connections against their limits, and looks from which
+// pages browsers come. Threads: [any].
 #pragma once
 #include <functional>
 #include <map>
@@ -21,12 +20,14 @@ class Authenticator {
  public:
   using Done = std::function<void(Result<Identity>)>;
   void add(std::shared_ptr<AuthInstance> instance);  // [main], before anybody asks
-  // A request as providers are shown it, as JSON without its last brace. `kept`: without the headers that only a handshake
-  // needs, for connections that may authenticate again and keep it as long as they last.
+  // A request as providers are shown it, as JSON without its last brace. `kept`: without the headers that only a
+  // handshake needs, for connections that may authenticate again and keep it as long as they last.
   static std::string describe(const net::Request& request, bool kept);
   // Asks the named providers one after the other until one knows the credential. `done` is called once, on any thread.
-  // Errors: unauthorized - nobody knows it, or there is none; forbidden, unavailable, timeout, internal as the provider says.
-  void ask(const std::vector<std::string>& providers, std::string described, const std::string& token, std::uint32_t deadline_ms, Done done) const;
+  // Errors: unauthorized - nobody knows it, or there is none; forbidden, unavailable, timeout, internal as the provider
+  // says.
+  void ask(const std::vector<std::string>& providers, std::string described, const std::string& token,
+           std::uint32_t deadline_ms, Done done) const;
   const std::vector<std::shared_ptr<AuthInstance>>& instances() const { return instances_; }
 
  private:
@@ -74,15 +75,17 @@ std::vector<std::pair<std::string, std::string>> parse_query(std::string_view qu
 // Errors: bad_request - a '%' without two hexadecimal digits.
 Result<std::string> percent_decoded(std::string_view text);
 
-// Whether the Host header names this hub: loopback, the address it listens on, or one of `hosts` in the manifest. Whoever owns
-// a domain can let its name point to 127.0.0.1, and then a page of theirs is of the "same host" as a hub on its reader's own
-// machine (DNS rebinding); only the name tells the two apart.
+// Whether the Host header names this hub: loopback, the address it listens on, or one of `hosts` in the manifest.
+// Whoever owns a domain can let its name point to 127.0.0.1, and then a page of theirs is of the "same host" as a hub
+// on its reader's own machine (DNS rebinding); only the name tells the two apart.
 bool own_host(const net::Request& request, const Manifest& manifest);
 Error unknown_host(const net::Request& request);  // what a client is told that uses another name
 
 // Whether a browser's page from there may use this endpoint; a request without Origin is no browser's and always may.
-// `allowed` empty: with auth pages of the same host, if it is a name of this hub, and loopback ones; without auth only loopback
-// pages that name the hub by a loopback name, so that no page on the internet reaches a hub on somebody's own machine.
-bool origin_allowed(const net::Request& request, const std::vector<std::string>& allowed, bool has_auth, const Manifest& manifest);
+// `allowed` empty: with auth pages of the same host, if it is a name of this hub, and loopback ones; without auth only
+// loopback pages that name the hub by a loopback name, so that no page on the internet reaches a hub on somebody's own
+// machine.
+bool origin_allowed(const net::Request& request, const std::vector<std::string>& allowed, bool has_auth,
+                    const Manifest& manifest);
 
 }  // namespace weir

@@ -10,9 +10,13 @@ struct Client::Opening {
   Revocations::Mark asked;
 };
 
-Client::Client(Hub& hub, ShardHost& host, const EndpointRule& endpoint, const net::Request& request, std::optional<Identity> identity,
-               std::unique_ptr<Registry::Place> place, Revocations::Mark asked)
-    : hub_(hub), host_(host), endpoint_(endpoint), opening_(std::make_unique<Opening>(Opening{std::move(identity), request.peer, asked})), place_(std::move(place)) {
+Client::Client(Hub& hub, ShardHost& host, const EndpointRule& endpoint, const net::Request& request,
+               std::optional<Identity> identity, std::unique_ptr<Registry::Place> place, Revocations::Mark asked)
+    : hub_(hub),
+      host_(host),
+      endpoint_(endpoint),
+      opening_(std::make_unique<Opening>(Opening{std::move(identity), request.peer, asked})),
+      place_(std::move(place)) {
   if (!endpoint.auth.empty()) described_ = Authenticator::describe(request, true);  // an `auth` frame may follow
 }
 
@@ -26,9 +30,11 @@ Outbox& Client::opened(net::WsSocket& socket) {
   connection_->user = this;
   host_.list(*this);
   // Whoever was told to go before this one was in the list of connections did not tell it.
-  if (hub_.draining()) hub_.tell_to_go(shard, *connection_);
+  if (hub_.draining())
+    hub_.tell_to_go(shard, *connection_);
   else if (known)
-    if (const auto why = hub_.revocations().since(opening->asked, connection_->identity)) shard.close(*connection_, CloseCode::unauthorized, *why, 1000, 5000);
+    if (const auto why = hub_.revocations().since(opening->asked, connection_->identity))
+      shard.close(*connection_, CloseCode::unauthorized, *why, 1000, 5000);
   return connection_->outbox;
 }
 

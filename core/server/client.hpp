@@ -17,13 +17,14 @@ class Hub;
 class Client final : public net::WsHandler {
  public:
   // `asked`: taken before a provider vouched for `identity`.
-  Client(Hub& hub, ShardHost& host, const EndpointRule& endpoint, const net::Request& request, std::optional<Identity> identity,
-         std::unique_ptr<Registry::Place> place, Revocations::Mark asked);
+  Client(Hub& hub, ShardHost& host, const EndpointRule& endpoint, const net::Request& request,
+         std::optional<Identity> identity, std::unique_ptr<Registry::Place> place, Revocations::Mark asked);
 
   Outbox& opened(net::WsSocket& socket) override;
   void text(std::string_view message) override { host_.shard().receive(*connection_, message); }
   void binary(std::string_view) override {
-    host_.shard().refuse_frame(*connection_, fail(Errc::bad_frame, "a binary frame; weir.v1 is JSON in text frames"), CloseCode::policy);
+    host_.shard().refuse_frame(*connection_, fail(Errc::bad_frame, "a binary frame; weir.v1 is JSON in text frames"),
+                               CloseCode::policy);
   }
   void heard() override { host_.shard().heard(*connection_); }
   void drained() override { host_.shard().drained(*connection_); }

@@ -23,9 +23,12 @@ constexpr std::size_t kSubscriptionsShown = 1000, kSubscriptionsShownMax = 100'0
 
 void answer(const net::ExchangePtr& exchange, const Error& e, net::Headers headers = {}) {
   // A limit that somebody ran into is worth another try later only where we know when.
-  if (e.retry_after_ms) headers.emplace_back("retry-after", std::to_string((*e.retry_after_ms + 999) / 1000));
-  else if (http_status(e.code) == 503 || http_status(e.code) == 429) headers.emplace_back("retry-after", "2");
-  exchange->respond({http_status(e.code), "application/json", "{\"error\":" + server_frame::error_data(e) + "}", std::move(headers)});
+  if (e.retry_after_ms)
+    headers.emplace_back("retry-after", std::to_string((*e.retry_after_ms + 999) / 1000));
+  else if (http_status(e.code) == 503 || http_status(e.code) == 429)
+    headers.emplace_back("retry-after", "2");
+  exchange->respond(
+      {http_status(e.code), "application/json", "{\"error\":" + server_frame::error_data(e) + "}", std::move(headers)});
 }
 void answer(const net::ExchangePtr& exchange, std::string json, int status = 200) {
   exchange->respond({status, "application/json", std::move(json), {{"cache-control", "no-store"}}});
@@ -47,16 +50,21 @@ std::vector<std::string_view> offered_subprotocols(std::string_view list) {
 // Errors: bad_request - RFC 6455 section 4.2.1 asks for something else.
 Result<void> check_handshake(const net::Request& r) {
   const std::string_view key = r.header("sec-websocket-key");
-  const auto base64 = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/'; };
+  const auto base64 = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+  };
   if (key.size() != 24 || !key.ends_with("==") || !std::all_of(key.begin(), key.end() - 2, base64))
-    return fail(Errc::bad_request, "sec-websocket-key is " + (key.empty() ? "missing" : json::quoted(key)) + "; 16 random bytes in base64 are expected, such as \"dGhlIHNhbXBsZSBub25jZQ==\"");
+    return fail(Errc::bad_request,
+                "sec-websocket-key is " + (key.empty() ? "missing" : json::quoted(key)) +
+                    "; 16 random bytes in base64 are expected, such as \"dGhlIHNhbXBsZSBub25jZQ==\"");
   if (r.header("host").empty()) return fail(Errc::bad_request, "the header host is missing");
   return {};
 }
 
 // Collects one answer from every shard, then hands them over on the exchange's loop.
 template <class Answer>
-void gather(Hub& hub, net::Loop& loop, std::type_identity_t<std::function<Answer(ShardHost&)>> ask, std::type_identity_t<std::function<void(std::vector<Answer>)>> done) {
+void gather(Hub& hub, net::Loop& loop, std::type_identity_t<std::function<Answer(ShardHost&)>> ask,
+            std::type_identity_t<std::function<void(std::vector<Answer>)>> done) {
   struct State {
     std::vector<Answer> answers;
     std::atomic<std::size_t> missing;
@@ -87,12 +95,16 @@ class HttpPublish final : public PublishWaiter {
  public:
   explicit HttpPublish(net::ExchangePtr exchange) : exchange_(std::move(exchange)) {}
   ~HttpPublish() override {
-    if (exchange_) release([](const net::ExchangePtr& e) { answer(e, fail(Errc::unavailable, "the hub is shutting down")); });
+    if (exchange_)
+      release([](const net::ExchangePtr& e) { answer(e, fail(Errc::unavailable, "the hub is shutting down")); });
   }
   void published(std::string_view channel, const PublishOutcome& o) override {
-    std::string body = o.dropped ? server_frame::publish_dropped(channel, o.reason) : server_frame::publish_result(channel, o.at, o.duplicate);
-    if (o.error) release([error = *o.error](const net::ExchangePtr& e) { answer(e, error); });
-    else release([body = std::move(body)](const net::ExchangePtr& e) { answer(e, body); });
+    std::string body = o.dropped ? server_frame::publish_dropped(channel, o.reason)
+                                 : server_frame::publish_result(channel, o.at, o.duplicate);
+    if (o.error)
+      release([error = *o.error](const net::ExchangePtr& e) { answer(e, error); });
+    else
+      release([body = std::move(body)](const net::ExchangePtr& e) { answer(e, body); });
   }
 
  private:
@@ -116,10 +128,14 @@ HttpApi::HttpApi(Hub& hub) : hub_(hub) {
   if (const auto at = page_.find(mark); at != std::string::npos) {
     std::string path;  // goes into an attribute of the page
     for (const char c : endpoints.empty() ? std::string() : endpoints[0].path) {
-      if (c == '"') path += "&quot;";
-      else if (c == '&') path += "&amp;";
-      else if (c == '<') path += "&lt;";
-      else path += c;
+      if (c == '"')
+        path += "&quot;";
+      else if (c == '&')
+        path += "&amp;";
+      else if (c == '<')
+        path += "&lt;";
+      else
+        path += c;
     }
     page_.replace(at, mark.size(), path);
   }
@@ -130,34 +146,57 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
   if (hub_.draining()) return answer(exchange, fail(Errc::draining, "the hub is shutting down"));
   for (const EndpointRule& endpoint : hub_.setup().endpoints)
     if (endpoint.path == r.path) return upgrade(shard, endpoint, std::move(exchange));
-  if (r.path.starts_with(kPublishPrefix) && r.path.ends_with(kPublishSuffix) && r.path.size() > kPublishPrefix.size() + kPublishSuffix.size()) {
-    if (r.method != "POST") return exchange->respond({405, "application/json", "{\"error\":" + server_frame::error_data(fail(Errc::bad_request, "publish by POST")) + "}", {{"allow", "POST"}}});
-    const auto channel = std::string_view(r.path).substr(kPublishPrefix.size(), r.path.size() - kPublishPrefix.size() - kPublishSuffix.size());
+  if (r.path.starts_with(kPublishPrefix) && r.path.ends_with(kPublishSuffix) &&
+      r.path.size() > kPublishPrefix.size() + kPublishSuffix.size()) {
+    if (r.method != "POST")
+      return exchange->respond(
+          {405,
+           "application/json",
+           "{\"error\":" + server_frame::error_data(fail(Errc::bad_request, "publish by POST")) + "}",
+           {{"allow", "POST"}}});
+    const auto channel = std::string_view(r.path).substr(kPublishPrefix.size(),
+                                                         r.path.size() - kPublishPrefix.size() - kPublishSuffix.size());
     return publish(shard, channel, std::move(exchange));
   }
   const bool page = r.path == "/" && hub_.setup().manifest.page;
-  const bool known = page || r.path == "/health" || r.path == "/ready" || r.path == "/stats" || r.path == "/subscriptions";
-  if (!known) return answer(exchange, fail(Errc::not_found, "nothing at " + json::quoted(r.path) + "; there are /health, /ready, /stats, /subscriptions, /api/v1/channels/{channel}/events and the endpoints of the manifest"));
+  const bool known =
+      page || r.path == "/health" || r.path == "/ready" || r.path == "/stats" || r.path == "/subscriptions";
+  if (!known)
+    return answer(exchange,
+                  fail(Errc::not_found, "nothing at " + json::quoted(r.path) +
+                                            "; there are /health, /ready, /stats, /subscriptions, "
+                                            "/api/v1/channels/{channel}/events and the endpoints of the manifest"));
   if (r.method != "GET" && r.method != "HEAD")
-    return exchange->respond({405, "application/json", "{\"error\":" + server_frame::error_data(fail(Errc::bad_request, "use GET")) + "}", {{"allow", "GET, HEAD"}}});
+    return exchange->respond({405,
+                              "application/json",
+                              "{\"error\":" + server_frame::error_data(fail(Errc::bad_request, "use GET")) + "}",
+                              {{"allow", "GET, HEAD"}}});
   if (page)
-    return exchange->respond({200, "text/html; charset=utf-8", page_,
-                              {{"cache-control", "no-cache"}, {"x-content-type-options", "nosniff"}, {"referrer-policy", "no-referrer"},
-                               {"content-security-policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}}});
+    return exchange->respond(
+        {200,
+         "text/html; charset=utf-8",
+         page_,
+         {{"cache-control", "no-cache"},
+          {"x-content-type-options", "nosniff"},
+          {"referrer-policy", "no-referrer"},
+          {"content-security-policy",
+           "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src "
+           "data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}}});
   if (r.path == "/health") {
     int status = 200;
     std::string body = health(status);
     return answer(exchange, std::move(body), status);
   }
-  if (r.path == "/ready") return answer(exchange, hub_.ready() ? "{\"ready\":true}" : "{\"ready\":false}", hub_.ready() ? 200 : 503);
+  if (r.path == "/ready")
+    return answer(exchange, hub_.ready() ? "{\"ready\":true}" : "{\"ready\":false}", hub_.ready() ? 200 : 503);
   if (r.path == "/stats") return admin(exchange, [this, exchange] { stats(exchange); });
   return admin(exchange, [this, exchange] { subscriptions(exchange); });
 }
 
 // ---------------------------------------------------------------- who asks
 
-// Whether browsers may be let ask from where they are. `by_own_name`: a request that names another host is refused even without
-// an Origin header, because a browser sends none for what a page of the "same host" reads.
+// Whether browsers may be let ask from where they are. `by_own_name`: a request that names another host is refused even
+// without an Origin header, because a browser sends none for what a page of the "same host" reads.
 bool HttpApi::may_ask(const net::ExchangePtr& exchange, bool by_own_name) const {
   const auto& m = hub_.setup().manifest;
   if (by_own_name && !own_host(exchange->request(), m)) {
@@ -165,7 +204,8 @@ bool HttpApi::may_ask(const net::ExchangePtr& exchange, bool by_own_name) const 
     return false;
   }
   if (origin_allowed(exchange->request(), {}, !m.api_auth.empty(), m)) return true;
-  answer(exchange, fail(Errc::forbidden, "pages of " + std::string(exchange->request().header("origin")) + " may not use this hub"));
+  answer(exchange, fail(Errc::forbidden,
+                        "pages of " + std::string(exchange->request().header("origin")) + " may not use this hub"));
   return false;
 }
 
@@ -173,13 +213,16 @@ void HttpApi::identified(net::ExchangePtr exchange, Known known) {
   const auto& providers = hub_.setup().manifest.api_auth;
   if (!may_ask(exchange, providers.empty())) return;
   if (providers.empty()) return known(Identity{});
-  hub_.authenticator().ask(providers, Authenticator::describe(exchange->request(), false), {}, static_cast<std::uint32_t>(hub_.setup().manifest.limits.auth_ms), [exchange, known = std::move(known)](Result<Identity> who) mutable {
-    net::Loop& loop = exchange->loop();
-    loop.post([exchange = std::move(exchange), known = std::move(known), who = std::move(who)]() mutable {
-      if (!who) return answer(exchange, who.error());
-      known(std::move(*who));
-    });
-  });
+  hub_.authenticator().ask(
+      providers, Authenticator::describe(exchange->request(), false), {},
+      static_cast<std::uint32_t>(hub_.setup().manifest.limits.auth_ms),
+      [exchange, known = std::move(known)](Result<Identity> who) mutable {
+        net::Loop& loop = exchange->loop();
+        loop.post([exchange = std::move(exchange), known = std::move(known), who = std::move(who)]() mutable {
+          if (!who) return answer(exchange, who.error());
+          known(std::move(*who));
+        });
+      });
 }
 
 void HttpApi::admin(net::ExchangePtr exchange, std::function<void()> allowed) {
@@ -187,7 +230,8 @@ void HttpApi::admin(net::ExchangePtr exchange, std::function<void()> allowed) {
   identified(exchange, [this, exchange, allowed = std::move(allowed)](const Identity& who) {
     const auto& m = hub_.setup().manifest;
     if (!m.api_auth.empty() && !who.has_scope(m.admin_scope))
-      return answer(exchange, fail(Errc::forbidden, "this takes the scope \"" + m.admin_scope + "\" (api.admin_scope)"));
+      return answer(exchange,
+                    fail(Errc::forbidden, "this takes the scope \"" + m.admin_scope + "\" (api.admin_scope)"));
     allowed();
   });
 }
@@ -197,14 +241,29 @@ void HttpApi::admin(net::ExchangePtr exchange, std::function<void()> allowed) {
 void HttpApi::upgrade(ShardHost& shard, const EndpointRule& endpoint, net::ExchangePtr exchange) {
   const net::Request& r = exchange->request();
   if (!r.upgrade)
-    return exchange->respond({426, "application/json", "{\"error\":" + server_frame::error_data(fail(Errc::bad_request, "this is a WebSocket endpoint; connect with a WebSocket client")) + "}",
-                              {{"upgrade", "websocket"}, {"connection", "upgrade"}}});
+    return exchange->respond(
+        {426,
+         "application/json",
+         "{\"error\":" +
+             server_frame::error_data(
+                 fail(Errc::bad_request, "this is a WebSocket endpoint; connect with a WebSocket client")) +
+             "}",
+         {{"upgrade", "websocket"}, {"connection", "upgrade"}}});
   if (r.header("sec-websocket-version") != "13")
-    return exchange->respond({426, "application/json", "{\"error\":" + server_frame::error_data(fail(Errc::bad_request, "sec-websocket-version is " + json::quoted(r.header("sec-websocket-version")) + "; this hub speaks version 13")) + "}",
-                              {{"sec-websocket-version", "13"}, {"upgrade", "websocket"}, {"connection", "upgrade"}}});
+    return exchange->respond(
+        {426,
+         "application/json",
+         "{\"error\":" +
+             server_frame::error_data(fail(Errc::bad_request, "sec-websocket-version is " +
+                                                                  json::quoted(r.header("sec-websocket-version")) +
+                                                                  "; this hub speaks version 13")) +
+             "}",
+         {{"sec-websocket-version", "13"}, {"upgrade", "websocket"}, {"connection", "upgrade"}}});
   if (auto ok = check_handshake(r); !ok) return answer(exchange, ok.error());
   if (!origin_allowed(r, endpoint.origins, !endpoint.auth.empty(), hub_.setup().manifest))
-    return answer(exchange, fail(Errc::forbidden, "pages of " + std::string(r.header("origin")) + " may not use this endpoint (origins and hosts in the manifest)"));
+    return answer(exchange,
+                  fail(Errc::forbidden, "pages of " + std::string(r.header("origin")) +
+                                            " may not use this endpoint (origins and hosts in the manifest)"));
   const auto offered = offered_subprotocols(r.header("sec-websocket-protocol"));
   std::string_view chosen;
   for (const auto name : offered)
@@ -212,7 +271,8 @@ void HttpApi::upgrade(ShardHost& shard, const EndpointRule& endpoint, net::Excha
   if (!offered.empty() && chosen.empty())
     return answer(exchange, fail(Errc::bad_request, "this endpoint speaks the subprotocol \"weir.v1\", or none"));
   const auto asked = hub_.revocations().mark();
-  const auto go_on = [this, &shard, &endpoint, exchange, asked, chosen = std::string(chosen)](std::optional<Identity> identity) {
+  const auto go_on = [this, &shard, &endpoint, exchange, asked,
+                      chosen = std::string(chosen)](std::optional<Identity> identity) {
     if (hub_.draining()) return answer(exchange, fail(Errc::draining, "the hub is shutting down"));
     auto& place = static_cast<Registry::Place&>(*exchange->admission());
     if (auto ok = place.become_client(); !ok) return answer(exchange, ok.error());
@@ -222,16 +282,20 @@ void HttpApi::upgrade(ShardHost& shard, const EndpointRule& endpoint, net::Excha
         return answer(exchange, ok.error());
       }
     std::unique_ptr<Registry::Place> taken(static_cast<Registry::Place*>(exchange->admission().release()));
-    exchange->upgrade(std::make_shared<Client>(hub_, shard, endpoint, exchange->request(), std::move(identity), std::move(taken), asked), chosen);
+    exchange->upgrade(std::make_shared<Client>(hub_, shard, endpoint, exchange->request(), std::move(identity),
+                                               std::move(taken), asked),
+                      chosen);
   };
   if (endpoint.auth.empty()) return go_on(Identity{});
-  hub_.authenticator().ask(endpoint.auth, Authenticator::describe(r, false), {}, static_cast<std::uint32_t>(hub_.setup().manifest.limits.auth_ms), [exchange, go_on, by_frame = endpoint.auth_by_frame](Result<Identity> who) {
-    exchange->loop().post([exchange, go_on, by_frame, who = std::move(who)]() mutable {
-      if (who) return go_on(std::move(*who));
-      if (by_frame && who.error().code == Errc::unauthorized) return go_on(std::nullopt);
-      answer(exchange, who.error());
-    });
-  });
+  hub_.authenticator().ask(endpoint.auth, Authenticator::describe(r, false), {},
+                           static_cast<std::uint32_t>(hub_.setup().manifest.limits.auth_ms),
+                           [exchange, go_on, by_frame = endpoint.auth_by_frame](Result<Identity> who) {
+                             exchange->loop().post([exchange, go_on, by_frame, who = std::move(who)]() mutable {
+                               if (who) return go_on(std::move(*who));
+                               if (by_frame && who.error().code == Errc::unauthorized) return go_on(std::nullopt);
+                               answer(exchange, who.error());
+                             });
+                           });
 }
 
 // ---------------------------------------------------------------- publish
@@ -243,7 +307,9 @@ void HttpApi::publish(ShardHost& shard, std::string_view channel_in_path, net::E
   identified(exchange, [this, &shard, channel = std::move(*channel), exchange](const Identity& who) {
     const Limits& limits = hub_.setup().manifest.limits;
     const ChannelRoute* route = hub_.setup().routes->find(channel);
-    if (route == nullptr) return answer(exchange, fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel)));
+    if (route == nullptr)
+      return answer(exchange,
+                    fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel)));
     if (auto ok = check_access(route->publish, who, "publish to", channel); !ok) return answer(exchange, ok.error());
     const std::string& body = exchange->request().body;
     json::Doc doc;
@@ -252,15 +318,20 @@ void HttpApi::publish(ShardHost& shard, std::string_view channel_in_path, net::E
       e.code = Errc::bad_request;
       return answer(exchange, e);
     }
-    if (!doc.root().is(json::Kind::object)) return answer(exchange, fail(Errc::bad_request, "the body is an object: {\"event\":\"...\",\"data\":...}"));
+    if (!doc.root().is(json::Kind::object))
+      return answer(exchange, fail(Errc::bad_request, "the body is an object: {\"event\":\"...\",\"data\":...}"));
     ClientFrame frame;
     if (auto ok = read_publication(doc.root(), frame); !ok) return answer(exchange, ok.error());
     const json::Value id = doc.root().find("id");
-    if (id && (!id.is(json::Kind::string) || id.string().size() > 255)) return answer(exchange, fail(Errc::bad_request, "\"id\" is no string of at most 255 bytes"));
+    if (id && (!id.is(json::Kind::string) || id.string().size() > 255))
+      return answer(exchange, fail(Errc::bad_request, "\"id\" is no string of at most 255 bytes"));
     if (frame.data.size() > static_cast<std::size_t>(limits.data_bytes))
-      return answer(exchange, fail(Errc::too_large, "\"data\" has " + std::to_string(frame.data.size()) + " bytes; at most " + std::to_string(limits.data_bytes) + " are allowed (limits.data_bytes)"));
+      return answer(exchange,
+                    fail(Errc::too_large, "\"data\" has " + std::to_string(frame.data.size()) + " bytes; at most " +
+                                              std::to_string(limits.data_bytes) + " are allowed (limits.data_bytes)"));
     if (hub_.shards()[shard.owner(channel)]->full()) {
-      Error busy = fail(Errc::rate_limited, "the hub has more to do than it can do at once; publish this again in a moment");
+      Error busy =
+          fail(Errc::rate_limited, "the hub has more to do than it can do at once; publish this again in a moment");
       busy.retry_after_ms = 1000;
       return answer(exchange, busy);
     }
@@ -286,11 +357,15 @@ std::string HttpApi::health(int& status) const {
   for (const auto& view : hub_.plugin_views()) {
     const InstanceStatus s = view.instance->status();
     if (!plugins.empty()) plugins += ',';
-    plugins += "{\"name\":" + json::quoted(view.plugin->entry->name) + ",\"library\":" + json::quoted(view.plugin->entry->library) + ",\"state\":\"" +
-               std::string(to_word(s.state)) + "\",\"reason\":" + json::quoted(s.reason) + ",\"since\":\"" + iso8601(s.since) + "\"}";
-    if (s.state == InstanceState::degraded || s.state == InstanceState::retrying || s.state == InstanceState::failed || s.state == InstanceState::stopped) {
+    plugins += "{\"name\":" + json::quoted(view.plugin->entry->name) +
+               ",\"library\":" + json::quoted(view.plugin->entry->library) + ",\"state\":\"" +
+               std::string(to_word(s.state)) + "\",\"reason\":" + json::quoted(s.reason) + ",\"since\":\"" +
+               iso8601(s.since) + "\"}";
+    if (s.state == InstanceState::degraded || s.state == InstanceState::retrying || s.state == InstanceState::failed ||
+        s.state == InstanceState::stopped) {
       degraded = true;
-      reason("plugin \"" + view.plugin->entry->name + "\" is " + std::string(to_word(s.state)) + (s.reason.empty() ? "" : ": " + s.reason));
+      reason("plugin \"" + view.plugin->entry->name + "\" is " + std::string(to_word(s.state)) +
+             (s.reason.empty() ? "" : ": " + s.reason));
     }
   }
   const auto& programs = hub_.setup().programs;
@@ -306,7 +381,8 @@ std::string HttpApi::health(int& status) const {
     }
     const std::string& script = programs[i]->settings().script;
     if (!rules.empty()) rules += ',';
-    rules += "{\"script\":" + json::quoted(script) + ",\"state\":\"" + (quarantined ? "quarantined" : "ok") + "\",\"reason\":" + json::quoted(why) + "}";
+    rules += "{\"script\":" + json::quoted(script) + ",\"state\":\"" + (quarantined ? "quarantined" : "ok") +
+             "\",\"reason\":" + json::quoted(why) + "}";
     if (quarantined) {
       degraded = true;
       reason("rule " + script + " is quarantined: " + why);
@@ -319,56 +395,77 @@ std::string HttpApi::health(int& status) const {
     channels += shard->gauges().channels;
   }
   status = failing ? 503 : 200;
-  return "{\"status\":\"" + std::string(failing ? "failing" : degraded ? "degraded" : "ok") + "\",\"reasons\":[" + reasons + "],\"version\":\"" WEIR_VERSION "\",\"uptimeMs\":" +
-         std::to_string(system_clock().unix_ms() - hub_.started_at()) + ",\"connections\":" + std::to_string(connections) + ",\"subscriptions\":" + std::to_string(subscriptions) +
+  return "{\"status\":\"" +
+         std::string(failing    ? "failing"
+                     : degraded ? "degraded"
+                                : "ok") +
+         "\",\"reasons\":[" + reasons + "],\"version\":\"" WEIR_VERSION "\",\"uptimeMs\":" +
+         std::to_string(system_clock().unix_ms() - hub_.started_at()) +
+         ",\"connections\":" + std::to_string(connections) + ",\"subscriptions\":" + std::to_string(subscriptions) +
          ",\"channels\":" + std::to_string(channels) + ",\"plugins\":[" + plugins + "],\"rules\":[" + rules + "]}";
 }
 
 void HttpApi::stats(net::ExchangePtr exchange) {
-  gather<std::string>(hub_, exchange->loop(), [](ShardHost& host) {
-    const Shard& s = host.shard();
-    const auto& c = s.counters();
-    const auto& ch = s.channels().counters();
-    const auto& su = s.subscribers().counters();
-    const auto n = [](auto v) { return std::to_string(v); };
-    return "{\"shard\":" + n(host.id()) + ",\"connections\":" + n(s.connections()) + ",\"opened\":" + n(c.opened) + ",\"closed\":" + n(c.closed) + ",\"framesIn\":" + n(c.frames_in) +
-           ",\"framesRefused\":" + n(c.frames_refused) + ",\"idleClosed\":" + n(c.idle_closed) + ",\"channels\":" + n(s.channels().size()) + ",\"historyBytes\":" + n(s.channels().history_bytes()) +
-           ",\"published\":" + n(ch.published) + ",\"dropped\":" + n(ch.dropped) + ",\"failed\":" + n(ch.failed) + ",\"refused\":" + n(ch.refused) + ",\"delivered\":" + n(su.delivered) +
-           ",\"overflows\":" + n(su.overflows) + ",\"gaps\":" + n(su.gaps) + ",\"disconnectedSlow\":" + n(su.disconnected_slow) + ",\"subscriptions\":" + n(s.subscribers().subscriptions()) + "}";
-  }, [this, exchange](const std::vector<std::string>& shards) {
-    std::string plugins, rules;
-    for (const auto& view : hub_.plugin_views()) {
-      if (!plugins.empty()) plugins += ',';
-      const InstanceCounters c = view.instance->counters();
-      plugins += "{\"name\":" + json::quoted(view.plugin->entry->name) + ",\"emitted\":" + std::to_string(c.emitted) + ",\"accepted\":" + std::to_string(c.accepted) +
-                 ",\"refusedFull\":" + std::to_string(c.refused_full) + ",\"refusedInvalid\":" + std::to_string(c.refused_invalid) + ",\"misbehaved\":" + std::to_string(c.misbehaved);
-      if (dynamic_cast<const SourceInstance*>(view.instance) != nullptr) {
-        const auto in = hub_.ingress().counters(view.plugin->entry->name);
-        plugins += ",\"unrouted\":" + std::to_string(in.unrouted) + ",\"inFlight\":" + std::to_string(in.in_flight) + ",\"pauses\":" + std::to_string(in.pauses);
-      }
-      plugins += ",\"metrics\":{";
-      for (const auto& [name, value] : view.instance->metrics()) {
-        if (plugins.back() != '{') plugins += ',';
-        char number[32];
-        std::snprintf(number, sizeof number, "%.17g", value);
-        plugins += json::quoted(name) + ":" + number;
-      }
-      plugins += "}}";
-    }
-    for (const auto& shard : hub_.shards())
-      for (const RuleStatus& r : shard->rules().status()) {
-        if (r.events == 0 && r.skipped == 0) continue;
-        if (!rules.empty()) rules += ',';
-        rules += "{\"script\":" + json::quoted(r.script) + ",\"shard\":" + std::to_string(shard->id()) + ",\"events\":" + std::to_string(r.events) + ",\"kept\":" + std::to_string(r.kept) + ",\"dropped\":" + std::to_string(r.dropped) +
-                 ",\"errors\":" + std::to_string(r.errors) + ",\"budgetStops\":" + std::to_string(r.budget_stops) + ",\"skipped\":" + std::to_string(r.skipped) + ",\"reasons\":{";
-        for (const auto& [why, count] : r.reasons) {
-          if (rules.back() != '{') rules += ',';
-          rules += json::quoted(why) + ":" + std::to_string(count);
+  gather<std::string>(
+      hub_, exchange->loop(),
+      [](ShardHost& host) {
+        const Shard& s = host.shard();
+        const auto& c = s.counters();
+        const auto& ch = s.channels().counters();
+        const auto& su = s.subscribers().counters();
+        const auto n = [](auto v) { return std::to_string(v); };
+        return "{\"shard\":" + n(host.id()) + ",\"connections\":" + n(s.connections()) + ",\"opened\":" + n(c.opened) +
+               ",\"closed\":" + n(c.closed) + ",\"framesIn\":" + n(c.frames_in) +
+               ",\"framesRefused\":" + n(c.frames_refused) + ",\"idleClosed\":" + n(c.idle_closed) +
+               ",\"channels\":" + n(s.channels().size()) + ",\"historyBytes\":" + n(s.channels().history_bytes()) +
+               ",\"published\":" + n(ch.published) + ",\"dropped\":" + n(ch.dropped) + ",\"failed\":" + n(ch.failed) +
+               ",\"refused\":" + n(ch.refused) + ",\"delivered\":" + n(su.delivered) +
+               ",\"overflows\":" + n(su.overflows) + ",\"gaps\":" + n(su.gaps) +
+               ",\"disconnectedSlow\":" + n(su.disconnected_slow) +
+               ",\"subscriptions\":" + n(s.subscribers().subscriptions()) + "}";
+      },
+      [this, exchange](const std::vector<std::string>& shards) {
+        std::string plugins, rules;
+        for (const auto& view : hub_.plugin_views()) {
+          if (!plugins.empty()) plugins += ',';
+          const InstanceCounters c = view.instance->counters();
+          plugins += "{\"name\":" + json::quoted(view.plugin->entry->name) +
+                     ",\"emitted\":" + std::to_string(c.emitted) + ",\"accepted\":" + std::to_string(c.accepted) +
+                     ",\"refusedFull\":" + std::to_string(c.refused_full) +
+                     ",\"refusedInvalid\":" + std::to_string(c.refused_invalid) +
+                     ",\"misbehaved\":" + std::to_string(c.misbehaved);
+          if (dynamic_cast<const SourceInstance*>(view.instance) != nullptr) {
+            const auto in = hub_.ingress().counters(view.plugin->entry->name);
+            plugins += ",\"unrouted\":" + std::to_string(in.unrouted) +
+                       ",\"inFlight\":" + std::to_string(in.in_flight) + ",\"pauses\":" + std::to_string(in.pauses);
+          }
+          plugins += ",\"metrics\":{";
+          for (const auto& [name, value] : view.instance->metrics()) {
+            if (plugins.back() != '{') plugins += ',';
+            char number[32];
+            std::snprintf(number, sizeof number, "%.17g", value);
+            plugins += json::quoted(name) + ":" + number;
+          }
+          plugins += "}}";
         }
-        rules += "}}";
-      }
-    answer(exchange, "{\"shards\":[" + joined(shards) + "],\"plugins\":[" + plugins + "],\"rules\":[" + rules + "]}");
-  });
+        for (const auto& shard : hub_.shards())
+          for (const RuleStatus& r : shard->rules().status()) {
+            if (r.events == 0 && r.skipped == 0) continue;
+            if (!rules.empty()) rules += ',';
+            rules += "{\"script\":" + json::quoted(r.script) + ",\"shard\":" + std::to_string(shard->id()) +
+                     ",\"events\":" + std::to_string(r.events) + ",\"kept\":" + std::to_string(r.kept) +
+                     ",\"dropped\":" + std::to_string(r.dropped) + ",\"errors\":" + std::to_string(r.errors) +
+                     ",\"budgetStops\":" + std::to_string(r.budget_stops) +
+                     ",\"skipped\":" + std::to_string(r.skipped) + ",\"reasons\":{";
+            for (const auto& [why, count] : r.reasons) {
+              if (rules.back() != '{') rules += ',';
+              rules += json::quoted(why) + ":" + std::to_string(count);
+            }
+            rules += "}}";
+          }
+        answer(exchange,
+               "{\"shards\":[" + joined(shards) + "],\"plugins\":[" + plugins + "],\"rules\":[" + rules + "]}");
+      });
 }
 
 void HttpApi::subscriptions(net::ExchangePtr exchange) {
@@ -377,34 +474,43 @@ void HttpApi::subscriptions(net::ExchangePtr exchange) {
     if (name != "limit") continue;
     const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), limit);
     if (ec != std::errc() || end != value.data() + value.size() || limit > kSubscriptionsShownMax)
-      return answer(exchange, fail(Errc::bad_request, "limit is " + json::quoted(value) + "; expected 0.." + std::to_string(kSubscriptionsShownMax)));
+      return answer(exchange, fail(Errc::bad_request, "limit is " + json::quoted(value) + "; expected 0.." +
+                                                          std::to_string(kSubscriptionsShownMax)));
   }
   struct Some {
     std::vector<std::string> connections;
     std::size_t all = 0;
   };
-  gather<Some>(hub_, exchange->loop(), [limit](ShardHost& host) {
-    Some some;
-    some.all = host.clients().size();
-    for (const Client* client : host.clients()) {
-      if (some.connections.size() == limit) break;
-      const Connection& c = client->connection();
-      std::string out = "{\"clientId\":" + json::quoted(c.client_id) + ",\"peer\":" + json::quoted(c.peer) + ",\"endpoint\":" + json::quoted(c.endpoint.path) + ",\"subject\":" +
-             (c.identity.subject.empty() ? "null" : json::quoted(c.identity.subject)) + ",\"since\":\"" + iso8601(c.opened_at) + "\",\"delivered\":" + std::to_string(c.delivered) +
-             ",\"received\":" + std::to_string(c.received) + ",\"outboxBytes\":" + std::to_string(c.outbox.bytes()) + ",\"subscriptions\":" + Subscribers::describe(c);
-      some.connections.push_back(out + "}");
-    }
-    return some;
-  }, [exchange, limit](const std::vector<Some>& shards) {
-    std::vector<std::string> shown;
-    std::size_t all = 0;
-    for (const Some& some : shards) {
-      all += some.all;
-      for (const std::string& c : some.connections)
-        if (shown.size() < limit) shown.push_back(c);
-    }
-    answer(exchange, "{\"connections\":[" + joined(shown) + "],\"total\":" + std::to_string(all) + ",\"truncated\":" + (shown.size() < all ? "true" : "false") + "}");
-  });
+  gather<Some>(
+      hub_, exchange->loop(),
+      [limit](ShardHost& host) {
+        Some some;
+        some.all = host.clients().size();
+        for (const Client* client : host.clients()) {
+          if (some.connections.size() == limit) break;
+          const Connection& c = client->connection();
+          std::string out = "{\"clientId\":" + json::quoted(c.client_id) + ",\"peer\":" + json::quoted(c.peer) +
+                            ",\"endpoint\":" + json::quoted(c.endpoint.path) +
+                            ",\"subject\":" + (c.identity.subject.empty() ? "null" : json::quoted(c.identity.subject)) +
+                            ",\"since\":\"" + iso8601(c.opened_at) + "\",\"delivered\":" + std::to_string(c.delivered) +
+                            ",\"received\":" + std::to_string(c.received) +
+                            ",\"outboxBytes\":" + std::to_string(c.outbox.bytes()) +
+                            ",\"subscriptions\":" + Subscribers::describe(c);
+          some.connections.push_back(out + "}");
+        }
+        return some;
+      },
+      [exchange, limit](const std::vector<Some>& shards) {
+        std::vector<std::string> shown;
+        std::size_t all = 0;
+        for (const Some& some : shards) {
+          all += some.all;
+          for (const std::string& c : some.connections)
+            if (shown.size() < limit) shown.push_back(c);
+        }
+        answer(exchange, "{\"connections\":[" + joined(shown) + "],\"total\":" + std::to_string(all) +
+                             ",\"truncated\":" + (shown.size() < all ? "true" : "false") + "}");
+      });
 }
 
 }  // namespace weir

@@ -1,6 +1,7 @@
 // The hub: shards on their threads, plugins, the listener, and the order in which they start and end.
 //   start: plugins are made, shards run, the listener opens, sources start
-//   drain: readiness fails, nothing more is accepted; sources stop while connections leave at drain.rate, then auth providers
+//   drain: readiness fails, nothing more is accepted; sources stop while connections leave at drain.rate, then auth
+//   providers
 //          stop, all within drain.timeout and half a second
 // Threads: [main]; what says otherwise may be called from there.
 #pragma once
@@ -28,10 +29,11 @@ class Hub {
   // Errors: bad_request - a plugin can't be made; unavailable - the address can't be listened on.
   Result<void> start();
   std::string address() const;  // "127.0.0.1:8080"
-  // Ends politely; returns when all is done or drain.timeout has passed. True: every connection left and every plugin stopped in time.
-  // `hurry` is looked at on the way; once it is true the rest is cut short.
+  // Ends politely; returns when all is done or drain.timeout has passed. True: every connection left and every plugin
+  // stopped in time. `hurry` is looked at on the way; once it is true the rest is cut short.
   bool drain(const std::function<bool()>& hurry);
-  // After drain(): a plugin did not stop, and its thread still runs. The process must then end without tidying up behind it.
+  // After drain(): a plugin did not stop, and its thread still runs. The process must then end without tidying up
+  // behind it.
   bool left_behind() const { return left_behind_; }
 
   // --- for HttpApi; [any] ---

@@ -37,7 +37,8 @@ struct Ingress::Batch final : PublishWaiter, std::enable_shared_from_this<Ingres
   void published(std::string_view channel, const PublishOutcome& outcome) override {
     if (outcome.error) {
       ++source->refused;
-      log::warn("ingress", "an event of \"" + source->name + "\" found no place: " + outcome.error->message, {{"channel", channel}});
+      log::warn("ingress", "an event of \"" + source->name + "\" found no place: " + outcome.error->message,
+                {{"channel", channel}});
     }
     one_less();
   }
@@ -78,13 +79,17 @@ std::vector<std::string> Ingress::channels_of(const Source& source, std::string_
     const auto variables = route.subject.match(subject);
     if (!variables) continue;
     auto name = route.channel.expand(*variables);
-    if (name) channels.push_back(std::move(*name));
-    else log::warn("ingress", "a subject of \"" + source.name + "\" makes no channel name: " + name.error().message, {{"subject", subject}});
+    if (name)
+      channels.push_back(std::move(*name));
+    else
+      log::warn("ingress", "a subject of \"" + source.name + "\" makes no channel name: " + name.error().message,
+                {{"subject", subject}});
   }
   return channels;
 }
 
-weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted) {
+weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, std::uint32_t stride, std::uint32_t count,
+                          std::uint32_t* accepted) {
   Source& s = find(instance.name());
   *accepted = 0;
   auto batch = std::make_shared<Batch>();

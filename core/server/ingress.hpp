@@ -1,8 +1,7 @@
-// Takes what sources emit, on their own threads: finds the channels, hands the events to the shards that own them, and pauses a
-// source that is faster than the hub. An event counts as under way until every channel it feeds has given it its place; only
-// then is its cursor handed back, in the order of emission.
-// Bounds: limits.source_events_in_flight and source_bytes_in_flight for each source.
-// Threads: [any].
+// Takes what sources emit, on their own threads: finds the channels, hands the events to the shards that own them, and
+// pauses a source that is faster than the hub. An event counts as under way until every channel it feeds has given it
+// its place; only then is its cursor handed back, in the order of emission. Bounds: limits.source_events_in_flight and
+// source_bytes_in_flight for each source. Threads: [any].
 #pragma once
 #include <atomic>
 #include <deque>
@@ -27,7 +26,8 @@ class Ingress final : public SourceSink {
   void add(const std::string& source, std::vector<SourceRoute> routes);
   void started(const std::string& source, SourceInstance* instance);
 
-  weir_status emit(SourceInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted) override;
+  weir_status emit(SourceInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count,
+                   std::uint32_t* accepted) override;
   void gap(SourceInstance& source, std::string_view subject, std::uint64_t count, std::string_view reason) override;
 
   struct Counters {

@@ -10,7 +10,8 @@ Revocations::Mark Revocations::mark() const {
 void Revocations::add(std::string_view provider, std::string_view key, std::string_view reason) {
   const SteadyMs now = clock_.steady_ms();
   const std::lock_guard lock(mutex_);
-  while (!entries_.empty() && (entries_.front().at + keep_ms_ < now || entries_.size() >= kRevocationsMax)) entries_.pop_front();
+  while (!entries_.empty() && (entries_.front().at + keep_ms_ < now || entries_.size() >= kRevocationsMax))
+    entries_.pop_front();
   entries_.push_back({++last_, now, std::string(provider), std::string(key), std::string(reason)});
 }
 

@@ -1,7 +1,6 @@
-// What auth providers have revoked lately. A credential may be revoked between the moment a provider vouched for it and the moment
-// its connection is open; whoever opens a connection looks here whether that has happened.
-// Keeps each for `keep_ms`, which must be longer than that takes, and at most kRevocationsMax; the oldest leave first.
-// Threads: [any].
+// What auth providers have revoked lately. A credential may be revoked between the moment a provider vouched for it and
+// the moment its connection is open; whoever opens a connection looks here whether that has happened. Keeps each for
+// `keep_ms`, which must be longer than that takes, and at most kRevocationsMax; the oldest leave first. Threads: [any].
 #pragma once
 #include <cstdint>
 #include <deque>

@@ -22,8 +22,8 @@ AccessRule access(const Access& a) { return {a.nobody, a.scope, a.where_json}; }
 
 class Builder {
  public:
-  // `whole`: the manifest has no problem so far. Otherwise it is only looked at for more of them, and what can't be understood is
-  // passed over, because its problem has been told already.
+  // `whole`: the manifest has no problem so far. Otherwise it is only looked at for more of them, and what can't be
+  // understood is passed over, because its problem has been told already.
   Builder(Manifest manifest, bool whole) : setup_(std::make_unique<Setup>()), whole_(whole) {
     setup_->manifest = std::move(manifest);
     if (!whole_) setup_->manifest.limits = Limits{};
@@ -89,11 +89,13 @@ class Builder {
     for (const ChannelEntry& c : m.channels)
       for (const FromEntry& f : c.from)
         if (const auto* p = plugin(f.plugin); p != nullptr && !p->is_source)
-          problem(f.place, "channel \"" + c.pattern + "\": from: plugin \"" + f.plugin + "\" (" + p->entry->library + ") is no source of events");
+          problem(f.place, "channel \"" + c.pattern + "\": from: plugin \"" + f.plugin + "\" (" + p->entry->library +
+                               ") is no source of events");
     for (const EndpointEntry& e : m.endpoints)
       for (const std::string& name : e.auth)
         if (const auto* p = plugin(name); p != nullptr && !p->is_auth)
-          problem(e.place, "endpoint \"" + e.path + "\": auth: plugin \"" + name + "\" (" + p->entry->library + ") is no auth provider");
+          problem(e.place, "endpoint \"" + e.path + "\": auth: plugin \"" + name + "\" (" + p->entry->library +
+                               ") is no auth provider");
   }
 
   void load_rules() {
@@ -109,8 +111,10 @@ class Builder {
       settings.time_ms = r.time_ms;
       settings.bytes = r.bytes;
       auto program = RuleProgram::load(settings, m.limits);
-      if (!program) problem(r.place, "rule " + program.error().message);
-      else setup_->programs.push_back(*program);
+      if (!program)
+        problem(r.place, "rule " + program.error().message);
+      else
+        setup_->programs.push_back(*program);
     }
   }
 
@@ -124,8 +128,10 @@ class Builder {
         if (whole_) problem(c.place, pattern.error().message);
         continue;
       }
-      ChannelRoute route{*pattern, c.rules, {}, {}, static_cast<OverflowPolicy>(c.overflow), access(c.subscribe), access(c.publish)};
-      route.history = {static_cast<std::size_t>(c.history.count), c.history.age_ms, static_cast<std::size_t>(c.history.bytes)};
+      ChannelRoute route{
+          *pattern, c.rules, {}, {}, static_cast<OverflowPolicy>(c.overflow), access(c.subscribe), access(c.publish)};
+      route.history = {static_cast<std::size_t>(c.history.count), c.history.age_ms,
+                       static_cast<std::size_t>(c.history.bytes)};
       if (auto filter = mandatory_filter(route.subscribe, Identity{}); !filter)
         problem(c.place, "channel \"" + c.pattern + "\": subscribe.where: " + filter.error().message);
       for (const FromEntry& f : c.from) {
@@ -134,8 +140,10 @@ class Builder {
           if (setup_->plugins[i].entry->name != f.plugin) continue;
           const std::string& separator = setup_->plugins[i].library->info().subject_separator;
           auto subject = Pattern::parse_subject(f.subject, separator.empty() ? '/' : separator[0]);
-          if (!subject) problem(f.place, "channel \"" + c.pattern + "\": from: " + subject.error().message);
-          else setup_->source_routes[i].push_back({*subject, *pattern});
+          if (!subject)
+            problem(f.place, "channel \"" + c.pattern + "\": from: " + subject.error().message);
+          else
+            setup_->source_routes[i].push_back({*subject, *pattern});
         }
       }
       routes.push_back(std::move(route));
@@ -165,7 +173,9 @@ class Builder {
 
 class NoSink final : public SourceSink {
  public:
-  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t, std::uint32_t*) override { return WEIR_E_CLOSED; }
+  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t, std::uint32_t*) override {
+    return WEIR_E_CLOSED;
+  }
   void gap(SourceInstance&, std::string_view, std::uint64_t, std::string_view) override {}
 };
 
@@ -177,8 +187,10 @@ std::string own_scripts_folder() { return beside_program("share/weir/scripts"); 
 SetupResult set_up(const std::string& manifest_file, const LoadOptions& options) {
   LoadResult loaded = load_manifest(manifest_file, options);
   SetupResult result;
-  if (loaded.manifest) result = Builder(std::move(*loaded.manifest), true).run();
-  else if (loaded.draft) result = Builder(std::move(*loaded.draft), false).run();
+  if (loaded.manifest)
+    result = Builder(std::move(*loaded.manifest), true).run();
+  else if (loaded.draft)
+    result = Builder(std::move(*loaded.draft), false).run();
   result.problems.insert(result.problems.begin(), loaded.problems.begin(), loaded.problems.end());
   std::stable_sort(result.problems.begin(), result.problems.end(), [](const auto& a, const auto& b) {
     return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
@@ -198,7 +210,9 @@ void try_plugins(const Setup& setup, std::vector<tree::Problem>& problems) {
       auto made = SourceInstance::create(p.entry->name, p.library, p.config_json, sink, {}, &pointer);
       if (!made) report(made.error());
     } else if (p.is_auth) {
-      auto made = AuthInstance::create(p.entry->name, p.library, p.config_json, [](const std::string&, std::string_view, std::string_view) {}, &pointer);
+      auto made = AuthInstance::create(
+          p.entry->name, p.library, p.config_json, [](const std::string&, std::string_view, std::string_view) {},
+          &pointer);
       if (!made) report(made.error());
     }
   }

@@ -1,7 +1,6 @@
-// From a manifest to everything that a hub needs before it opens a socket: plugins loaded and their configs checked, rules
-// compiled and self-tested, routes and filters built. `weir check` is this and nothing more.
-// Everything that is wrong is collected, not only the first.
-// Threads: [main].
+// From a manifest to everything that a hub needs before it opens a socket: plugins loaded and their configs checked,
+// rules compiled and self-tested, routes and filters built. `weir check` is this and nothing more. Everything that is
+// wrong is collected, not only the first. Threads: [main].
 #pragma once
 #include <memory>
 #include <string>
@@ -48,7 +47,8 @@ SetupResult set_up(const std::string& manifest_file, const LoadOptions& options)
 std::string own_plugin_folder();
 std::string own_scripts_folder();
 
-// Makes and destroys an instance of every plugin, so that a config that only the plugin can judge is judged. For `weir check`.
+// Makes and destroys an instance of every plugin, so that a config that only the plugin can judge is judged. For `weir
+// check`.
 void try_plugins(const Setup& setup, std::vector<tree::Problem>& problems);
 
 }  // namespace weir

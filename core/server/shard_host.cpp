@@ -13,8 +13,8 @@ namespace weir {
 namespace {
 constexpr int kBehindRetryMs = 10;   // how soon a shard whose mailbox was full is looked at again
 constexpr int kFlushRoundsMax = 16;  // replay refills outboxes while they are flushed; others must get their turn too
-// How much mail is read before other handlers of the loop run: cheap mail is bounded by its count, a delivery to thousands of
-// connections by time.
+// How much mail is read before other handlers of the loop run: cheap mail is bounded by its count, a delivery to
+// thousands of connections by time.
 constexpr std::size_t kSliceMails = 256;
 constexpr auto kSliceTime = std::chrono::microseconds(500);
 constexpr std::size_t kLookAtClockEvery = 16;
@@ -29,15 +29,20 @@ std::size_t weight(const Mail& mail) {
 
 // Empties it; a burst's memory is given back.
 void empty(std::vector<Mail>& mails) {
-  if (mails.capacity() > kKeepMails) std::vector<Mail>().swap(mails);
-  else mails.clear();
+  if (mails.capacity() > kKeepMails)
+    std::vector<Mail>().swap(mails);
+  else
+    mails.clear();
 }
 }  // namespace
 
 ShardHost::ShardHost(ShardId id, unsigned count, const Setup& setup, std::uint64_t seed, Authenticate authenticate)
-    : id_(id), mailbox_max_(static_cast<std::size_t>(setup.manifest.limits.mailbox_messages)),
-      mailbox_bytes_max_(static_cast<std::size_t>(setup.manifest.limits.mailbox_bytes)), authenticate_(std::move(authenticate)) {
-  rules_ = std::make_unique<RuleEngine>(setup.programs, static_cast<RuleOutput&>(*this), system_clock(), setup.manifest.limits);
+    : id_(id),
+      mailbox_max_(static_cast<std::size_t>(setup.manifest.limits.mailbox_messages)),
+      mailbox_bytes_max_(static_cast<std::size_t>(setup.manifest.limits.mailbox_bytes)),
+      authenticate_(std::move(authenticate)) {
+  rules_ = std::make_unique<RuleEngine>(setup.programs, static_cast<RuleOutput&>(*this), system_clock(),
+                                        setup.manifest.limits);
   Shard::Settings s;
   s.id = id;
   s.count = count;
@@ -105,8 +110,10 @@ void ShardHost::put(std::vector<Mail>& mails) {
     const std::lock_guard lock(mailbox_mutex_);
     first = !std::exchange(opening_, true);
     mailbox_size_.fetch_add(mails.size(), std::memory_order_relaxed);
-    if (mailbox_.empty()) mailbox_.swap(mails);
-    else for (Mail& m : mails) mailbox_.push_back(std::move(m));
+    if (mailbox_.empty())
+      mailbox_.swap(mails);
+    else
+      for (Mail& m : mails) mailbox_.push_back(std::move(m));
   }
   empty(mails);
   if (first) loop_.post([this] { open_mailbox(); });
@@ -139,7 +146,9 @@ void ShardHost::open_mailbox() {
 }
 
 void ShardHost::mail(ShardId to, Mail mail) { outgoing_[to].push_back(std::move(mail)); }
-bool ShardHost::full(ShardId of) const { return of != id_ && (all_[of]->full() || outgoing_[of].size() >= mailbox_max_); }
+bool ShardHost::full(ShardId of) const {
+  return of != id_ && (all_[of]->full() || outgoing_[of].size() >= mailbox_max_);
+}
 void ShardHost::authenticate(Connection& connection, std::string token, std::string id) {
   authenticate_(*this, connection, std::move(token), std::move(id));
 }

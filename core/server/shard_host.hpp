@@ -1,8 +1,8 @@
-// One shard on its thread: the loop, the sans-I/O shard, its rules, and the mailbox through which everybody else reaches it.
-// Mail between shards is collected during a burst and handed over in one go, so a lock is taken once per burst, not per event.
-// The mailbox is opened in slices, so that sockets get their turn and outboxes are flushed in between, however much mail there is.
-// Bounds: limits.mailbox_messages; beyond it publishers are told to slow down (full()).
-// Threads: as each function says.
+// One shard on its thread: the loop, the sans-I/O shard, its rules, and the mailbox through which everybody else
+// reaches it. Mail between shards is collected during a burst and handed over in one go, so a lock is taken once per
+// burst, not per event. The mailbox is opened in slices, so that sockets get their turn and outboxes are flushed in
+// between, however much mail there is. Bounds: limits.mailbox_messages; beyond it publishers are told to slow down
+// (full()). Threads: as each function says.
 #pragma once
 #include <atomic>
 #include <functional>
@@ -27,12 +27,16 @@ class ShardHost final : private ShardPort, private RuleOutput {
   ShardHost(ShardId id, unsigned count, const Setup& setup, std::uint64_t seed, Authenticate authenticate);
   ~ShardHost() override;
   // Once, before start(): all shards, itself among them. [main]
-  void know(std::vector<ShardHost*> all) { all_ = std::move(all); outgoing_.resize(all_.size()); }
-  void start();        // [main]
-  void stop();         // ends the thread [main]
-  // After stop(), in two steps, each for all shards before the next: what is forgotten may refer to other shards' loops. [main]
-  void forget();                           // all mail, the shard and its rules
-  void clear_loop() { loop_.clear(); }     // what still waits on the loop
+  void know(std::vector<ShardHost*> all) {
+    all_ = std::move(all);
+    outgoing_.resize(all_.size());
+  }
+  void start();  // [main]
+  void stop();   // ends the thread [main]
+  // After stop(), in two steps, each for all shards before the next: what is forgotten may refer to other shards'
+  // loops. [main]
+  void forget();                        // all mail, the shard and its rules
+  void clear_loop() { loop_.clear(); }  // what still waits on the loop
 
   net::Loop& loop() { return loop_; }
   Shard& shard() { return *shard_; }  // [shard]
@@ -48,7 +52,8 @@ class ShardHost final : private ShardPort, private RuleOutput {
   void put(Mail mail);                 // [any]
   void put(std::vector<Mail>& mails);  // in order; empties it [any]
   bool full() const {
-    return mailbox_size_.load(std::memory_order_relaxed) >= mailbox_max_ || mailbox_bytes_.load(std::memory_order_relaxed) >= mailbox_bytes_max_;
+    return mailbox_size_.load(std::memory_order_relaxed) >= mailbox_max_ ||
+           mailbox_bytes_.load(std::memory_order_relaxed) >= mailbox_bytes_max_;
   }
 
   // What /health shows without asking the shard. [any]
@@ -79,10 +84,10 @@ class ShardHost final : private ShardPort, private RuleOutput {
   SteadyMs tick_at_ = 0;                     // [shard] 0: nothing to wait for
   std::uint64_t opened_seen_ = 0;            // [shard]
   std::mutex mailbox_mutex_;
-  std::vector<Mail> mailbox_;                // guarded by mailbox_mutex_
-  bool opening_ = false;                     // guarded by mailbox_mutex_: open_mailbox() is posted or under way
-  std::vector<Mail> reading_;                // [shard] from reading_at_ on, older than all of mailbox_
-  std::size_t reading_at_ = 0;               // [shard]
+  std::vector<Mail> mailbox_;   // guarded by mailbox_mutex_
+  bool opening_ = false;        // guarded by mailbox_mutex_: open_mailbox() is posted or under way
+  std::vector<Mail> reading_;   // [shard] from reading_at_ on, older than all of mailbox_
+  std::size_t reading_at_ = 0;  // [shard]
   std::atomic<std::size_t> mailbox_size_{0}, mailbox_bytes_{0};  // of both
   Gauges gauges_;
   std::thread thread_;

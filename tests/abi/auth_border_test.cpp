@@ -26,11 +26,13 @@ struct Answers {
 };
 
 struct AuthBorderTest : testing::Test {
-  std::shared_ptr<AuthInstance> make(const std::string& mode, const std::string& plugin = "misbehaving", const char* key = "mode") {
-    auto made = AuthInstance::create("who", *Library::load(plugin_path(plugin)), std::string("{\"") + key + "\":\"" + mode + "\"}",
-                                     [this](const std::string& provider, std::string_view name, std::string_view reason) {
-                                       revoked = provider + "|" + std::string(name) + "|" + std::string(reason);
-                                     });
+  std::shared_ptr<AuthInstance> make(const std::string& mode, const std::string& plugin = "misbehaving",
+                                     const char* key = "mode") {
+    auto made = AuthInstance::create(
+        "who", *Library::load(plugin_path(plugin)), std::string("{\"") + key + "\":\"" + mode + "\"}",
+        [this](const std::string& provider, std::string_view name, std::string_view reason) {
+          revoked = provider + "|" + std::string(name) + "|" + std::string(reason);
+        });
     EXPECT_TRUE(made);
     (*made)->start();
     return *made;
@@ -62,7 +64,8 @@ TEST_F(AuthBorderTest, EachRefusalHasItsCode) {
     answers.results.clear(), answers.no_credential.clear();
     const auto auth = make(mode);
     const auto& result = ask(*auth);
-    return result ? std::string("let in") : std::string(to_word(result.error().code)) + (answers.no_credential[0] ? " next" : "");
+    return result ? std::string("let in")
+                  : std::string(to_word(result.error().code)) + (answers.no_credential[0] ? " next" : "");
   };
   EXPECT_EQ(code("auth: unauthorized"), "unauthorized");
   EXPECT_EQ(code("auth: no credential"), "unauthorized next");

@@ -29,9 +29,11 @@ struct Taken {
 // Takes `room` events, then says `when_full`.
 class CollectingSink : public SourceSink {
  public:
-  explicit CollectingSink(std::size_t room = 1'000'000, weir_status when_full = WEIR_E_FULL) : room_(room), when_full_(when_full) {}
+  explicit CollectingSink(std::size_t room = 1'000'000, weir_status when_full = WEIR_E_FULL)
+      : room_(room), when_full_(when_full) {}
 
-  weir_status emit(SourceInstance&, const weir_event* events, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted) override {
+  weir_status emit(SourceInstance&, const weir_event* events, std::uint32_t stride, std::uint32_t count,
+                   std::uint32_t* accepted) override {
     const std::lock_guard lock(mutex_);
     ++calls_;
     for (*accepted = 0; *accepted < count; ++*accepted) {
@@ -75,7 +77,11 @@ class CollectingSink : public SourceSink {
 };
 
 // A test plugin's file.
-inline std::string plugin_path(const std::string& name) { return std::string(WEIR_BINARY_DIR) + "/lib/weir-tests/libweir-" + name + ".so"; }
-inline std::string shipped_path(const std::string& name) { return std::string(WEIR_BINARY_DIR) + "/lib/weir/libweir-" + name + ".so"; }
+inline std::string plugin_path(const std::string& name) {
+  return std::string(WEIR_BINARY_DIR) + "/lib/weir-tests/libweir-" + name + ".so";
+}
+inline std::string shipped_path(const std::string& name) {
+  return std::string(WEIR_BINARY_DIR) + "/lib/weir/libweir-" + name + ".so";
+}
 
 }  // namespace weir::test

@@ -11,7 +11,7 @@
 #endif
 #define PIN_AT(type, field, at) PIN(offsetof(type, field) == (at))
 
-PIN(sizeof(void *) == 8);
+PIN(sizeof(void*) == 8);
 PIN(sizeof(weir_str) == 16);
 PIN_AT(weir_str, ptr, 0);
 PIN_AT(weir_str, size, 8);
@@ -89,10 +89,12 @@ PIN_AT(weir_plugin_note, abi_major, 24);
 PIN_AT(weir_plugin_note, abi_minor, 26);
 
 /* The values, too: they are compiled into plugins. */
-PIN(WEIR_OK == 0 && WEIR_PENDING == 1 && WEIR_PAUSE == 2 && WEIR_E_FULL == -1 && WEIR_E_CLOSED == -2 && WEIR_E_INVALID == -3);
+PIN(WEIR_OK == 0 && WEIR_PENDING == 1 && WEIR_PAUSE == 2 && WEIR_E_FULL == -1 && WEIR_E_CLOSED == -2 &&
+    WEIR_E_INVALID == -3);
 PIN(WEIR_E_CONFIG == -4 && WEIR_E_UNAVAILABLE == -5 && WEIR_E_TIMEOUT == -6 && WEIR_E_UNAUTHORIZED == -7);
 PIN(WEIR_E_FORBIDDEN == -8 && WEIR_E_NO_CREDENTIAL == -9 && WEIR_E_INTERNAL == -10 && WEIR_E_THREAD == -11);
 PIN(WEIR_LOG_DEBUG == 1 && WEIR_LOG_INFO == 2 && WEIR_LOG_WARN == 3 && WEIR_LOG_ERROR == 4);
 PIN(WEIR_STATE_STARTING == 1 && WEIR_STATE_RUNNING == 2 && WEIR_STATE_DEGRADED == 3 && WEIR_STATE_RETRYING == 4);
-PIN(WEIR_STATE_FAILED == 5 && WEIR_STATE_STOPPED == 6 && WEIR_WATCH_READ == 1 && WEIR_WATCH_WRITE == 2 && WEIR_WATCH_ERROR == 4);
+PIN(WEIR_STATE_FAILED == 5 && WEIR_STATE_STOPPED == 6 && WEIR_WATCH_READ == 1 && WEIR_WATCH_WRITE == 2 &&
+    WEIR_WATCH_ERROR == 4);
 PIN(WEIR_PLUGIN_MAGIC == 0x52494557u);

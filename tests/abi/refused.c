@@ -1,4 +1,5 @@
-/* Plugins that must not get in: one for each -DREFUSED_... of CMakeLists.txt. Whatever is wrong, none of its code may run. */
+/* Plugins that must not get in: one for each -DREFUSED_... of CMakeLists.txt. Whatever is wrong, none of its code may
+ * run. */
 #include "weir/abi/plugin.h"
 #include "weir/abi/source.h"
 
@@ -26,14 +27,21 @@ static const weir_source_v1 table = {
     sizeof(weir_source_v1)
 #endif
     ,
-    0, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+    0,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL};
 
-static const void *get_interface(const char *id) {
+static const void* get_interface(const char* id) {
   (void)id, (void)&table;
 #if defined(REFUSED_NO_TABLE)
   return NULL;
 #elif defined(REFUSED_TABLE_WILD)
-  return (const void *)(uintptr_t)0x1234;
+  return (const void*)(uintptr_t)0x1234;
 #else
   return &table; /* without any function: refused, too */
 #endif
@@ -62,9 +70,10 @@ const weir_plugin weir_plugin_entry
 #else
         WEIR_ABI_MAJOR,
 #endif
-        WEIR_ABI_MINOR, 0,
+        WEIR_ABI_MINOR,
+        0,
 #if defined(REFUSED_WILD_POINTER)
-        (const char *)(uintptr_t)0x1234,
+        (const char*)(uintptr_t)0x1234,
 #else
         "refused",
 #endif
@@ -74,8 +83,8 @@ const weir_plugin weir_plugin_entry
 #elif defined(REFUSED_KINDS)
         "{\"kinds\": [\"store\"], \"config_schema\": {}}",
 #elif defined(REFUSED_SCHEMA)
-        "{\"kinds\": [\"source\"]}",
+    "{\"kinds\": [\"source\"]}",
 #else
-        "{\"kinds\": [\"source\"], \"config_schema\": {\"type\": \"object\"}}",
+    "{\"kinds\": [\"source\"], \"config_schema\": {\"type\": \"object\"}}",
 #endif
         get_interface};

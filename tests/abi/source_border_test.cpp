@@ -7,7 +7,8 @@
 namespace weir::test {
 namespace {
 
-Result<std::shared_ptr<SourceInstance>> make(const std::string& plugin, const std::string& config, SourceSink& sink, std::string* pointer = nullptr) {
+Result<std::shared_ptr<SourceInstance>> make(const std::string& plugin, const std::string& config, SourceSink& sink,
+                                             std::string* pointer = nullptr) {
   return SourceInstance::create("bad", *Library::load(plugin_path(plugin)), config, sink, {}, pointer);
 }
 
@@ -50,8 +51,8 @@ TEST_P(BadEventTest, IsNamedByItsIndexAndThoseBeforeItAreTaken) {
   EXPECT_EQ(source->counters().misbehaved, 1u);
 }
 INSTANTIATE_TEST_SUITE_P(Modes, BadEventTest,
-                         testing::Values("emit: struct size", "emit: flags", "emit: json", "emit: utf8", "emit: no name", "emit: huge length",
-                                         "emit: null text"));
+                         testing::Values("emit: struct size", "emit: flags", "emit: json", "emit: utf8",
+                                         "emit: no name", "emit: huge length", "emit: null text"));
 
 class BadBatchTest : public testing::TestWithParam<const char*> {};
 
@@ -75,8 +76,8 @@ TEST_P(OtherMisbehaviourTest, IsCountedAndDoesNoHarm) {
   EXPECT_TRUE(source->stop());
 }
 INSTANTIATE_TEST_SUITE_P(Modes, OtherMisbehaviourTest,
-                         testing::Values("emit: no accepted", "state: garbage", "metric: garbage", "done: from a source", "post: null",
-                                         "timer: other thread"));
+                         testing::Values("emit: no accepted", "state: garbage", "metric: garbage",
+                                         "done: from a source", "post: null", "timer: other thread"));
 
 TEST(SourceBorderTest, AStateOfThePluginsOwnStays) {
   CollectingSink sink;
@@ -91,7 +92,8 @@ TEST(SourceBorderTest, CreateWithAGarbageStatusIsAnInternalError) {
   const auto made = make("misbehaving", R"({"mode":"create: garbage status"})", sink);
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, Errc::internal);
-  EXPECT_NE(made.error().message.find("create() returned the status 77, which is none"), std::string::npos) << made.error().message;
+  EXPECT_NE(made.error().message.find("create() returned the status 77, which is none"), std::string::npos)
+      << made.error().message;
 }
 
 TEST(SourceBorderTest, CreateWithoutAnInstanceIsAnInternalError) {
@@ -129,13 +131,15 @@ TEST(SourceBorderTest, AStopThatHangsIsLeftBehindAndTheHubGoesOn) {
   auto source = started("stop: hangs", sink);
   EXPECT_FALSE(source->stop(200));
   EXPECT_EQ(source->status().state, InstanceState::failed);
-  EXPECT_NE(source->status().reason.find("wedged: stop() does not return"), std::string::npos) << source->status().reason;
+  EXPECT_NE(source->status().reason.find("wedged: stop() does not return"), std::string::npos)
+      << source->status().reason;
   source.reset();
   const auto next = started("emit: good", sink);
   EXPECT_EQ(sink.taken().size(), 3u);
 }
 
-// A stopped instance leaves a tombstone behind, but no thread and no descriptor: a hub that is reloaded for years must not run out.
+// A stopped instance leaves a tombstone behind, but no thread and no descriptor: a hub that is reloaded for years must
+// not run out.
 TEST(SourceBorderTest, StoppedInstancesHoldNoThreadsAndNoDescriptors) {
   const auto entries = [](const char* folder) {
     const std::filesystem::directory_iterator all(folder);
@@ -160,7 +164,9 @@ TEST(SourceBorderTest, AfterStopEmitIsClosed) {
   std::uint32_t accepted = 7;
   EXPECT_EQ(host->emit(host->ctx, &event, sizeof event, 1, &accepted), WEIR_E_CLOSED);
   EXPECT_EQ(accepted, 0u);
-  EXPECT_EQ(host->post(host->ctx, [](void*) { FAIL(); }, nullptr), WEIR_E_CLOSED);
+  EXPECT_EQ(host->post(
+                host->ctx, [](void*) { FAIL(); }, nullptr),
+            WEIR_E_CLOSED);
   EXPECT_EQ(sink.taken().size(), 3u);
   EXPECT_EQ(source->counters().refused_closed, 1u);
   EXPECT_EQ(source->counters().calls_after_stop, 2u);

@@ -1,5 +1,5 @@
-// A C++ plugin that throws wherever it is called: config {"where": "create" | "create int" | "config" | "start" | "timer" |
-// "post" | "stop" | "authenticate" | "drop"}.
+// A C++ plugin that throws wherever it is called: config {"where": "create" | "create int" | "config" | "start" |
+// "timer" | "post" | "stop" | "authenticate" | "drop"}.
 #include <stdexcept>
 
 #include "weir/sdk/plugin.hpp"
@@ -56,4 +56,5 @@ class ThrowingAuth final : public AuthProvider, Thrower {
 
 }  // namespace
 
-WEIR_PLUGIN("throwing", "1.0", R"({"kinds":["source","auth"],"config_schema":{"type":"object"}})", ThrowingSource, ThrowingAuth);
+WEIR_PLUGIN("throwing", "1.0", R"({"kinds":["source","auth"],"config_schema":{"type":"object"}})", ThrowingSource,
+            ThrowingAuth);

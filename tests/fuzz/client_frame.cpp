@@ -1,4 +1,5 @@
-// Any bytes as a client's frame: a frame, or a refusal that says why and closes only where the bytes are no frame at all.
+// Any bytes as a client's frame: a frame, or a refusal that says why and closes only where the bytes are no frame at
+// all.
 #include <cstdint>
 #include <cstdlib>
 

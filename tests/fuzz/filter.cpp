@@ -1,5 +1,5 @@
-// The text up to the first zero byte as a filter, the rest as an event's data: parsing and asking never crash, a filter's own text
-// means the same again, and a refusal says what is wrong.
+// The text up to the first zero byte as a filter, the rest as an event's data: parsing and asking never crash, a
+// filter's own text means the same again, and a refusal says what is wrong.
 #include <cstdint>
 #include <cstdlib>
 

@@ -1,5 +1,5 @@
-// Any bytes as JSON text: valid exactly when nlohmann::json says so, except for what we refuse on purpose (depth; nlohmann refuses lone
-// surrogates as well), and every place that the parse remembers lies inside the text.
+// Any bytes as JSON text: valid exactly when nlohmann::json says so, except for what we refuse on purpose (depth;
+// nlohmann refuses lone surrogates as well), and every place that the parse remembers lies inside the text.
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -14,7 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!ok && ok.error().code == weir::Errc::too_large) return 0;
   // nlohmann refuses numbers beyond a double; we keep them as text.
   bool beyond = false;
-  for (std::uint32_t i = 0; ok && i < doc.size(); ++i) beyond = beyond || (doc.node(i).kind == weir::json::Kind::number && std::isinf(weir::json::Value(&doc, i).number()));
+  for (std::uint32_t i = 0; ok && i < doc.size(); ++i)
+    beyond =
+        beyond || (doc.node(i).kind == weir::json::Kind::number && std::isinf(weir::json::Value(&doc, i).number()));
   if (beyond) return 0;
   // nlohmann skips a byte order mark; RFC 8259 lets us refuse it.
   if (!text.starts_with("\xEF\xBB\xBF") && ok.has_value() != nlohmann::json::accept(text)) std::abort();

@@ -40,13 +40,17 @@ TEST_F(AuthTest, WhoIsNotKnownIsRefusedBeforeTheUpgrade) {
   start(kManifest);
   const auto refused = try_connect("/ws", {{"X-Forwarded-For", "203.0.113.9"}});
   ASSERT_FALSE(refused);
-  EXPECT_TRUE(refused.error().code == Errc::unauthorized || refused.error().code == Errc::forbidden) << refused.error().message;
+  EXPECT_TRUE(refused.error().code == Errc::unauthorized || refused.error().code == Errc::forbidden)
+      << refused.error().message;
 }
 
 TEST_F(AuthTest, AMandatoryFilterHoldsWhateverTheClientAsksFor) {
   start(kManifest);
   Client c = connect();
-  const Json ack = c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "a/1"}, {"filter", {{"$or", {{{"data.owner", "else"}}, {{"data.owner", "tester"}}}}}}});
+  const Json ack = c.ask({{"type", "subscribe"},
+                          {"id", 1},
+                          {"channel", "a/1"},
+                          {"filter", {{"$or", {{{"data.owner", "else"}}, {{"data.owner", "tester"}}}}}}});
   EXPECT_NE(ack["data"]["filter"].dump().find("tester"), std::string::npos);
   c.ask({{"type", "publish"}, {"id", 2}, {"channel", "a/1"}, {"event", "e"}, {"data", {{"owner", "else"}}}});
   c.ask({{"type", "subscribe"}, {"id", 4}, {"channel", "**"}});
@@ -67,7 +71,8 @@ TEST_F(AuthTest, TheAdminPagesAskWhoIsThere) {
   EXPECT_EQ(http("GET", "/stats").status, 403);
   EXPECT_EQ(http("GET", "/health").status, 200);
   EXPECT_EQ(http("POST", "/api/v1/channels/a%2F1/events", R"({"event":"e"})").status, 200);
-  const int stranger = http("POST", "/api/v1/channels/a%2F1/events", R"({"event":"e"})", "x-forwarded-for: 203.0.113.9\r\n").status;
+  const int stranger =
+      http("POST", "/api/v1/channels/a%2F1/events", R"({"event":"e"})", "x-forwarded-for: 203.0.113.9\r\n").status;
   EXPECT_TRUE(stranger == 401 || stranger == 403) << stranger;
 }
 
@@ -81,7 +86,8 @@ TEST_F(AuthTest, AnAuthFrameShowsTheProviderTheHandshakeAgain) {
   EXPECT_EQ(ack["data"]["identity"]["subject"], "tester");
 }
 
-// Symptom: with auth, a page of any name that points to this machine was of the same host, and `dev` asks for no credential.
+// Symptom: with auth, a page of any name that points to this machine was of the same host, and `dev` asks for no
+// credential.
 TEST_F(AuthTest, ThePagesOfTheSameHostAreThoseOfTheHubsOwnNames) {
   start(kManifest);
   const auto refused = try_connect("/ws", {{"Origin", "http://evil.example"}, {"Host", "evil.example"}});
@@ -94,14 +100,19 @@ TEST_F(AuthTest, ThePagesOfTheSameHostAreThoseOfTheHubsOwnNames) {
 }
 
 TEST_F(AuthTest, WhatWaysToAskThereAreAdminsAreAskedByTheHubsOwnName) {
-  start("[[plugin]]\nname = \"local\"\nlibrary = \"dev\"\n[[endpoint]]\npath = \"/ws\"\nauth = [\"local\"]\n[[channel]]\npattern = \"**\"\n");
+  start(
+      "[[plugin]]\nname = \"local\"\nlibrary = \"dev\"\n[[endpoint]]\npath = \"/ws\"\nauth = "
+      "[\"local\"]\n[[channel]]\npattern = \"**\"\n");
   EXPECT_EQ(http("GET", "/stats").status, 200);
-  EXPECT_NE(raw("GET /stats HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").find(" 403 "), std::string::npos);
+  EXPECT_NE(raw("GET /stats HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").find(" 403 "),
+            std::string::npos);
 }
 
 // Symptom: a key that was revoked between the provider's answer and the open connection stayed in.
 TEST_F(AuthTest, AKeyThatIsRevokedWhileItsConnectionOpensIsClosedAllTheSame) {
-  start("[[plugin]]\nname = \"door\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"auth: revokes\" }\n[[endpoint]]\npath = \"/ws\"\nauth = [\"door\"]\n[[channel]]\npattern = \"**\"\n");
+  start(
+      "[[plugin]]\nname = \"door\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"auth: revokes\" "
+      "}\n[[endpoint]]\npath = \"/ws\"\nauth = [\"door\"]\n[[channel]]\npattern = \"**\"\n");
   Client c = connect();
   const auto closed = c.end();
   EXPECT_EQ(closed.code, 4401);

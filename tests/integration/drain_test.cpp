@@ -37,11 +37,14 @@ TEST_F(DrainTest, WhatWasPublishedBeforeStillArrives) {
 }
 
 TEST_F(DrainTest, AClientThatDoesNotReadCannotHoldTheHubBeyondItsTime) {
-  start("[drain]\ntimeout = \"1s\"\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\nhistory = { count = 100000 }\n");
+  start(
+      "[drain]\ntimeout = \"1s\"\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\nhistory = { count = "
+      "100000 }\n");
   Client stuck = connect("/ws", {}, 4096), w = connect();
   stuck.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "c"}});
   const std::string filler(10000, 'f');
-  for (int i = 0; i < 500; ++i) w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", "e"}, {"data", filler}});
+  for (int i = 0; i < 500; ++i)
+    w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", "e"}, {"data", filler}});
   EXPECT_FALSE(hub().drain([] { return false; }));
 }
 
@@ -55,8 +58,8 @@ TEST_F(DrainTest, AHubWithOpenConnectionsCanBeDestroyed) {
   EXPECT_EQ(b.end().code, 1001);
 }
 
-// Symptom: a hub that ended while /stats or a publication was being answered touched freed memory: the answer waited on one
-// shard's loop and held the socket of another's, and the loops went one after the other.
+// Symptom: a hub that ended while /stats or a publication was being answered touched freed memory: the answer waited on
+// one shard's loop and held the socket of another's, and the loops went one after the other.
 TEST_F(DrainTest, AHubCanBeDestroyedWhileItAnswers) {
   for (int round = 0; round < 5; ++round) {
     start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n");
@@ -66,8 +69,9 @@ TEST_F(DrainTest, AHubCanBeDestroyedWhileItAnswers) {
       std::string requests;
       for (int k = 0; k < 20; ++k) {
         const std::string body = R"({"event":"e","data":1})";
-        requests += "GET /stats HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\nPOST /api/v1/channels/c" + std::to_string(k) + "/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: " +
-                    std::to_string(body.size()) + "\r\n\r\n" + body;
+        requests += "GET /stats HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\nPOST /api/v1/channels/c" + std::to_string(k) +
+                    "/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: " + std::to_string(body.size()) +
+                    "\r\n\r\n" + body;
       }
       ASSERT_TRUE(asking.back()->say_all(requests));
     }
@@ -77,10 +81,15 @@ TEST_F(DrainTest, AHubCanBeDestroyedWhileItAnswers) {
   }
 }
 
-// Symptom: sources were stopped one after the other, five seconds each, before any client was told; auth providers after that.
+// Symptom: sources were stopped one after the other, five seconds each, before any client was told; auth providers
+// after that.
 TEST_F(DrainTest, PluginsThatDoNotStopTakeNoTimeFromTheClients) {
-  std::string manifest = "[drain]\ntimeout = \"1s\"\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n[[endpoint]]\npath = \"/asked\"\nauth = [\"hanging4\"]\n";
-  for (int i = 0; i < 5; ++i) manifest += "[[plugin]]\nname = \"hanging" + std::to_string(i) + "\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"stop: hangs\" }\n";
+  std::string manifest =
+      "[drain]\ntimeout = \"1s\"\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n[[endpoint]]\npath = "
+      "\"/asked\"\nauth = [\"hanging4\"]\n";
+  for (int i = 0; i < 5; ++i)
+    manifest += "[[plugin]]\nname = \"hanging" + std::to_string(i) +
+                "\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"stop: hangs\" }\n";
   start(manifest);
   Client c = connect();
   c.next();
@@ -93,9 +102,13 @@ TEST_F(DrainTest, PluginsThatDoNotStopTakeNoTimeFromTheClients) {
 
 // Symptom: a client whose upgrade was under way when the hub began to drain came in and was never told to go.
 TEST_F(DrainTest, AnUpgradeThatIsUnderWayIsRefused) {
-  start("[[plugin]]\nname = \"door\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"auth: never\" }\n[[endpoint]]\npath = \"/ws\"\nauth = [\"door\"]\n[[channel]]\npattern = \"**\"\n");
+  start(
+      "[[plugin]]\nname = \"door\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"auth: never\" }\n[[endpoint]]\npath "
+      "= \"/ws\"\nauth = [\"door\"]\n[[channel]]\npattern = \"**\"\n");
   RawSocket c(port());
-  ASSERT_TRUE(c.say_all("GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+  ASSERT_TRUE(
+      c.say_all("GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: "
+                "upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
   ASSERT_EQ(http("GET", "/ready").status, 200);
   EXPECT_TRUE(hub().drain([] { return false; }));
   const std::string answer = c.read_all();

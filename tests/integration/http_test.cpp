@@ -5,7 +5,9 @@ namespace {
 
 class HttpTest : public HubTest {
  protected:
-  void begin(const std::string& more = {}) { start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"agents/{id}\"\n" + more); }
+  void begin(const std::string& more = {}) {
+    start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"agents/{id}\"\n" + more);
+  }
 };
 
 TEST_F(HttpTest, APostIsPublishedAndAnsweredWithItsPlace) {
@@ -14,7 +16,8 @@ TEST_F(HttpTest, APostIsPublishedAndAnsweredWithItsPlace) {
   c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "agents/ä b"}});
   Client c2 = connect();
   c2.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "agents/7"}});
-  const HttpAnswer a = http("POST", "/api/v1/channels/agents%2F7/events", R"({"event":"x","data":{"n":1},"id":"mine","key":"k"})");
+  const HttpAnswer a =
+      http("POST", "/api/v1/channels/agents%2F7/events", R"({"event":"x","data":{"n":1},"id":"mine","key":"k"})");
   EXPECT_EQ(a.status, 200);
   EXPECT_EQ(a.json()["channel"], "agents/7");
   EXPECT_EQ(a.json()["sequenceId"], 1);
@@ -84,16 +87,22 @@ TEST_F(HttpTest, PagesFromElsewhereMayNotUseAHubWithoutAuth) {
   EXPECT_EQ(refused.error().code, Errc::forbidden);
   EXPECT_TRUE(try_connect("/ws", {{"Origin", "http://localhost:5173"}}));
   EXPECT_FALSE(try_connect("/ws", {{"Origin", "http://evil.example"}, {"Host", "evil.example"}}));
-  EXPECT_EQ(http("POST", "/api/v1/channels/agents/7/events", R"({"event":"x"})", "origin: https://evil.example\r\n").status, 403);
+  EXPECT_EQ(
+      http("POST", "/api/v1/channels/agents/7/events", R"({"event":"x"})", "origin: https://evil.example\r\n").status,
+      403);
 }
 
 TEST_F(HttpTest, GarbageOnThePortIsAnsweredOrClosedAndTheHubGoesOn) {
   begin();
   raw("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello over TLS\r\n\r\n");
   raw("GET / HTTP/9.9\r\n\r\n");
-  EXPECT_NE(raw("GET /health HTTP/1.1\r\nhost: x\r\n" + std::string(20000, 'a') + ": b\r\n\r\n").find(" 431 "), std::string::npos);
+  EXPECT_NE(raw("GET /health HTTP/1.1\r\nhost: x\r\n" + std::string(20000, 'a') + ": b\r\n\r\n").find(" 431 "),
+            std::string::npos);
   raw(std::string(1000, '\0'));
-  EXPECT_NE(raw("GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade, close\r\nsec-websocket-version: 12\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n").find("HTTP/1.1 4"), std::string::npos);
+  EXPECT_NE(raw("GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade, "
+                "close\r\nsec-websocket-version: 12\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+                .find("HTTP/1.1 4"),
+            std::string::npos);
   EXPECT_EQ(http("GET", "/health").status, 200);
 }
 
@@ -102,33 +111,41 @@ TEST_F(HttpTest, OneConnectionServesManyRequestsEvenWhenTheyComeTogether) {
   const std::string one = "GET /ready HTTP/1.1\r\nhost: x\r\n\r\n";
   const std::string answer = raw(one + one + "GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
   std::size_t count = 0;
-  for (std::size_t at = answer.find("HTTP/1.1 200"); at != std::string::npos; at = answer.find("HTTP/1.1 200", at + 1)) ++count;
+  for (std::size_t at = answer.find("HTTP/1.1 200"); at != std::string::npos; at = answer.find("HTTP/1.1 200", at + 1))
+    ++count;
   EXPECT_EQ(count, 3U) << answer;
 }
 
 // Symptom: a page of a domain that points to 127.0.0.1 could read /stats and publish, as one of the same host.
 TEST_F(HttpTest, AHostThatIsNotTheHubsIsRefusedByAllButHealth) {
   begin();
-  const auto with_host = [&](const std::string& method, const std::string& path, const std::string& host, const std::string& body = {}) {
-    return raw(method + " " + path + " HTTP/1.1\r\nhost: " + host + "\r\nconnection: close\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  const auto with_host = [&](const std::string& method, const std::string& path, const std::string& host,
+                             const std::string& body = {}) {
+    return raw(method + " " + path + " HTTP/1.1\r\nhost: " + host +
+               "\r\nconnection: close\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   };
   const std::string event = R"({"event":"x"})";
-  for (const char* host : {"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "[::2]", ""}) {
+  for (const char* host :
+       {"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "[::2]", ""}) {
     const std::string refused = with_host("GET", "/stats", host);
     EXPECT_NE(refused.find(" 403 "), std::string::npos) << host;
     EXPECT_NE(refused.find("hosts = ["), std::string::npos) << refused;
     EXPECT_NE(with_host("GET", "/subscriptions", host).find(" 403 "), std::string::npos) << host;
-    EXPECT_NE(with_host("POST", "/api/v1/channels/agents/7/events", host, event).find(" 403 "), std::string::npos) << host;
+    EXPECT_NE(with_host("POST", "/api/v1/channels/agents/7/events", host, event).find(" 403 "), std::string::npos)
+        << host;
     EXPECT_NE(with_host("GET", "/health", host).find(" 200 "), std::string::npos) << host;
     EXPECT_NE(with_host("GET", "/ready", host).find(" 200 "), std::string::npos) << host;
   }
-  for (const char* host : {"localhost", "hub.localhost:8080", "127.0.0.1", "[::1]:8080", "LOCALHOST"}) EXPECT_NE(with_host("GET", "/stats", host).find(" 200 "), std::string::npos) << host;
+  for (const char* host : {"localhost", "hub.localhost:8080", "127.0.0.1", "[::1]:8080", "LOCALHOST"})
+    EXPECT_NE(with_host("GET", "/stats", host).find(" 200 "), std::string::npos) << host;
 }
 
 TEST_F(HttpTest, HostsOfTheManifestAreTheHubs) {
   start("hosts = [\"Hub.example.com\"]\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"agents/{id}\"\n");
-  EXPECT_NE(raw("GET /stats HTTP/1.1\r\nhost: hub.EXAMPLE.com:443\r\nconnection: close\r\n\r\n").find(" 200 "), std::string::npos);
-  EXPECT_NE(raw("GET /stats HTTP/1.1\r\nhost: other.example.com\r\nconnection: close\r\n\r\n").find(" 403 "), std::string::npos);
+  EXPECT_NE(raw("GET /stats HTTP/1.1\r\nhost: hub.EXAMPLE.com:443\r\nconnection: close\r\n\r\n").find(" 200 "),
+            std::string::npos);
+  EXPECT_NE(raw("GET /stats HTTP/1.1\r\nhost: other.example.com\r\nconnection: close\r\n\r\n").find(" 403 "),
+            std::string::npos);
 }
 
 // Symptom: curl waited a second before it sent a body of more than a MiB.
@@ -137,7 +154,9 @@ TEST_F(HttpTest, AClientThatAsksWhetherToGoOnIsAnsweredBeforeItsBody) {
   RawSocket c(port());
   const std::string body = R"({"event":"x"})";
   const auto head = [](std::size_t size) {
-    return "POST /api/v1/channels/agents/7/events HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: 100-Continue\r\ncontent-length: " + std::to_string(size) + "\r\n\r\n";
+    return "POST /api/v1/channels/agents/7/events HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: "
+           "100-Continue\r\ncontent-length: " +
+           std::to_string(size) + "\r\n\r\n";
   };
   ASSERT_TRUE(c.say_all(head(body.size())));
   EXPECT_EQ(c.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -152,7 +171,8 @@ TEST_F(HttpTest, AClientThatAsksWhetherToGoOnIsAnsweredBeforeItsBody) {
 TEST_F(HttpTest, HandshakesThatAreWrongAreAnsweredInWords) {
   begin();
   const auto handshake = [&](const std::string& headers) {
-    return raw("GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n" + headers + "\r\n");
+    return raw("GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n" + headers +
+               "\r\n");
   };
   const std::string key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
   for (const std::string& version : {std::string("sec-websocket-version: 12\r\n"), std::string()}) {
@@ -161,7 +181,9 @@ TEST_F(HttpTest, HandshakesThatAreWrongAreAnsweredInWords) {
     EXPECT_NE(answer.find("sec-websocket-version: 13\r\n"), std::string::npos) << answer;
     EXPECT_NE(answer.find("{\"error\":{\"code\":\"bad_request\""), std::string::npos) << answer;
   }
-  for (const char* wrong : {"", "sec-websocket-key: \r\n", "sec-websocket-key: short==\r\n", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=!\r\n", "sec-websocket-key: dGhl#HNhbXBsZSBub25jZQ==\r\n"}) {
+  for (const char* wrong :
+       {"", "sec-websocket-key: \r\n", "sec-websocket-key: short==\r\n",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=!\r\n", "sec-websocket-key: dGhl#HNhbXBsZSBub25jZQ==\r\n"}) {
     const std::string answer = handshake(std::string("sec-websocket-version: 13\r\n") + wrong);
     EXPECT_NE(answer.find("HTTP/1.1 400"), std::string::npos) << answer;
     EXPECT_NE(answer.find("sec-websocket-key"), std::string::npos) << answer;
@@ -184,7 +206,8 @@ TEST_F(HttpTest, SubscriptionsSayThatThereAreMore) {
     EXPECT_EQ(some["total"], 5);
     EXPECT_EQ(some["truncated"], limit != 5);
   }
-  for (const char* wrong : {"x", "-1", "", "100001", "5x"}) EXPECT_EQ(http("GET", std::string("/subscriptions?limit=") + wrong).status, 400) << wrong;
+  for (const char* wrong : {"x", "-1", "", "100001", "5x"})
+    EXPECT_EQ(http("GET", std::string("/subscriptions?limit=") + wrong).status, 400) << wrong;
 }
 
 // Symptom: an address that only opened sockets, and never said anything, was not counted.
@@ -196,7 +219,8 @@ TEST_F(HttpTest, AnAddressIsCountedFromItsFirstSocketOn) {
     RawSocket silent(port()), another(port());
     ASSERT_TRUE(wait_until([&] {
       const std::string answer = raw("GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
-      return answer.find("HTTP/1.1 429") != std::string::npos && answer.find("connections_per_address") != std::string::npos;
+      return answer.find("HTTP/1.1 429") != std::string::npos &&
+             answer.find("connections_per_address") != std::string::npos;
     }));
   }
   EXPECT_TRUE(wait_until([&] { return http("GET", "/ready").status == 200; }));

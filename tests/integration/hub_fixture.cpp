@@ -53,13 +53,16 @@ net::WsClient::Closed Client::end() {
   return closed.value_or(net::WsClient::Closed{});
 }
 
-RawSocket::RawSocket(std::uint16_t port, int receive_buffer_bytes) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-  if (receive_buffer_bytes != 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+RawSocket::RawSocket(std::uint16_t port, int receive_buffer_bytes)
+    : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  if (receive_buffer_bytes != 0)
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
   sockaddr_in there{};
   there.sin_family = AF_INET;
   there.sin_port = htons(port);
   there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd_, reinterpret_cast<const sockaddr*>(&there), sizeof there) != 0) throw std::runtime_error("no hub there");
+  if (::connect(fd_, reinterpret_cast<const sockaddr*>(&there), sizeof there) != 0)
+    throw std::runtime_error("no hub there");
   ::fcntl(fd_, F_SETFL, O_NONBLOCK);
 }
 
@@ -87,18 +90,22 @@ std::string RawSocket::read_until(std::string_view text, std::int64_t within_ms)
       rest_.erase(0, out.size());
       return out;
     }
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     pollfd p{fd_, POLLIN, 0};
     if (ended_ || left <= 0 || ::poll(&p, 1, static_cast<int>(left)) != 1) return std::exchange(rest_, {});
     char part[65536];
     const ssize_t n = ::recv(fd_, part, sizeof part, 0);
-    if (n <= 0) ended_ = true;
-    else rest_.append(part, static_cast<std::size_t>(n));
+    if (n <= 0)
+      ended_ = true;
+    else
+      rest_.append(part, static_cast<std::size_t>(n));
   }
 }
 
 std::string RawSocket::upgrade(std::string_view path) {
-  say_all("GET " + std::string(path) + " HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+  say_all("GET " + std::string(path) +
+          " HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
           "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
   return read_until("\r\n\r\n");
 }
@@ -106,9 +113,12 @@ std::string RawSocket::upgrade(std::string_view path) {
 std::string RawSocket::frame(unsigned opcode, std::string_view payload) {
   std::string out{static_cast<char>(0x80U | opcode)};
   const auto size = payload.size();
-  if (size < 126) out += static_cast<char>(0x80U | size);
-  else if (size < 65536) ((out += static_cast<char>(0xfe)) += static_cast<char>(size >> 8)) += static_cast<char>(size & 0xff);
-  else throw std::runtime_error("too long for a frame of a test");
+  if (size < 126)
+    out += static_cast<char>(0x80U | size);
+  else if (size < 65536)
+    ((out += static_cast<char>(0xfe)) += static_cast<char>(size >> 8)) += static_cast<char>(size & 0xff);
+  else
+    throw std::runtime_error("too long for a frame of a test");
   return (out += std::string(4, '\0')) += payload;  // a mask of zeros changes nothing
 }
 
@@ -129,7 +139,9 @@ void HubTest::write(const std::string& name, const std::string& text, bool appen
 }
 
 void HubTest::start(const std::string& manifest) {
-  write("hub.toml", "listen = \"127.0.0.1:0\"\nthreads = 2\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\", \"" WEIR_BINARY_DIR "/lib/weir-tests\"]\n" + manifest);
+  write("hub.toml", "listen = \"127.0.0.1:0\"\nthreads = 2\nplugins = [\"" WEIR_BINARY_DIR
+                    "/lib/weir\", \"" WEIR_BINARY_DIR "/lib/weir-tests\"]\n" +
+                        manifest);
   LoadOptions options;
   options.scripts_folder = WEIR_SOURCE_DIR "/scripts";
   SetupResult result = set_up(folder_ + "/hub.toml", options);
@@ -143,7 +155,9 @@ void HubTest::start(const std::string& manifest) {
 }
 
 std::string HubTest::problems(const std::string& manifest) {
-  write("hub.toml", "listen = \"127.0.0.1:0\"\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\", \"" WEIR_BINARY_DIR "/lib/weir-tests\"]\n" + manifest);
+  write("hub.toml", "listen = \"127.0.0.1:0\"\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\", \"" WEIR_BINARY_DIR
+                    "/lib/weir-tests\"]\n" +
+                        manifest);
   LoadOptions options;
   options.scripts_folder = WEIR_SOURCE_DIR "/scripts";
   SetupResult result = set_up(folder_ + "/hub.toml", options);
@@ -153,7 +167,8 @@ std::string HubTest::problems(const std::string& manifest) {
   return all;
 }
 
-Result<std::unique_ptr<net::WsClient>> HubTest::try_connect(const std::string& path, std::vector<std::pair<std::string, std::string>> headers) {
+Result<std::unique_ptr<net::WsClient>> HubTest::try_connect(const std::string& path,
+                                                            std::vector<std::pair<std::string, std::string>> headers) {
   net::WsClient::Settings s;
   s.port = port_;
   s.path = path;
@@ -161,7 +176,8 @@ Result<std::unique_ptr<net::WsClient>> HubTest::try_connect(const std::string& p
   return net::WsClient::connect(s, kPatienceMs);
 }
 
-Client HubTest::connect(const std::string& path, std::vector<std::pair<std::string, std::string>> headers, int receive_buffer_bytes) {
+Client HubTest::connect(const std::string& path, std::vector<std::pair<std::string, std::string>> headers,
+                        int receive_buffer_bytes) {
   net::WsClient::Settings s;
   s.port = port_;
   s.path = path;
@@ -194,8 +210,11 @@ std::string HubTest::raw(const std::string& bytes) {
   return answer;
 }
 
-HttpAnswer HubTest::http(const std::string& method, const std::string& path, const std::string& body, const std::string& headers) {
-  const std::string answer = raw(method + " " + path + " HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: " + std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body);
+HttpAnswer HubTest::http(const std::string& method, const std::string& path, const std::string& body,
+                         const std::string& headers) {
+  const std::string answer =
+      raw(method + " " + path + " HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: " +
+          std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body);
   HttpAnswer a;
   const auto split = answer.find("\r\n\r\n");
   if (answer.size() > 12) a.status = std::atoi(answer.c_str() + 9);

@@ -23,9 +23,10 @@ class Client {
   explicit Client(std::unique_ptr<net::WsClient> socket) : socket_(std::move(socket)) {}
   net::WsClient& socket() { return *socket_; }
   void say(const Json& frame) { ASSERT_TRUE(socket_->send(frame.dump())); }
-  Json next(std::int64_t within_ms = kPatienceMs);                       // the next frame; a null and a failure if none comes
-  Json next(const std::string& type, std::int64_t within_ms = kPatienceMs);  // the next of that type, others are passed over
-  Json ask(const Json& frame);  // says it and returns the ack or error that has its id
+  Json next(std::int64_t within_ms = kPatienceMs);  // the next frame; a null and a failure if none comes
+  Json next(const std::string& type,
+            std::int64_t within_ms = kPatienceMs);  // the next of that type, others are passed over
+  Json ask(const Json& frame);                      // says it and returns the ack or error that has its id
   // How the connection ended, after everything that came before was passed over.
   net::WsClient::Closed end();
 
@@ -33,15 +34,17 @@ class Client {
   std::unique_ptr<net::WsClient> socket_;
 };
 
-// A socket without a WebSocket client behind it, for what a well-behaved one would not do. Small buffers, never waits in say().
+// A socket without a WebSocket client behind it, for what a well-behaved one would not do. Small buffers, never waits
+// in say().
 class RawSocket {
  public:
   explicit RawSocket(std::uint16_t port, int receive_buffer_bytes = 0);
   ~RawSocket();
   RawSocket(const RawSocket&) = delete;
   RawSocket& operator=(const RawSocket&) = delete;
-  std::size_t say(std::string_view bytes);     // how many of them the kernel took; 0 when it is full or the other side is gone
-  bool say_all(std::string_view bytes);        // waits until it took all. False: it did not in time
+  std::size_t say(
+      std::string_view bytes);  // how many of them the kernel took; 0 when it is full or the other side is gone
+  bool say_all(std::string_view bytes);  // waits until it took all. False: it did not in time
   // Reads until `text` has come, or the end, or for too long; returns everything so far that has not been returned yet.
   std::string read_until(std::string_view text, std::int64_t within_ms = kPatienceMs);
   std::string read_all(std::int64_t within_ms = kPatienceMs) { return read_until({}, within_ms); }
@@ -75,9 +78,12 @@ class HubTest : public ::testing::Test {
   std::string problems(const std::string& manifest);
   Hub& hub() { return *hub_; }
   std::uint16_t port() const { return port_; }
-  Client connect(const std::string& path = "/ws", std::vector<std::pair<std::string, std::string>> headers = {}, int receive_buffer_bytes = 0);
-  Result<std::unique_ptr<net::WsClient>> try_connect(const std::string& path, std::vector<std::pair<std::string, std::string>> headers = {});
-  HttpAnswer http(const std::string& method, const std::string& path, const std::string& body = {}, const std::string& headers = {});
+  Client connect(const std::string& path = "/ws", std::vector<std::pair<std::string, std::string>> headers = {},
+                 int receive_buffer_bytes = 0);
+  Result<std::unique_ptr<net::WsClient>> try_connect(const std::string& path,
+                                                     std::vector<std::pair<std::string, std::string>> headers = {});
+  HttpAnswer http(const std::string& method, const std::string& path, const std::string& body = {},
+                  const std::string& headers = {});
   // Sends bytes as they are and returns everything that comes until the other side closes.
   std::string raw(const std::string& bytes);
   void stop() { hub_.reset(); }

@@ -15,7 +15,10 @@ TEST_F(OrderTest, ManyWritersAndReadersOnTwoShardsEachSeeEveryChannelWholeAndInO
   for (int r = 0; r < kReaders; ++r)
     threads.emplace_back([&, r] {
       Client c = connect();
-      c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", r % 2 == 0 ? "load/*" : "**"}, {"replay", r % 3 == 0 ? Json("none") : Json(5)}});
+      c.ask({{"type", "subscribe"},
+             {"id", 1},
+             {"channel", r % 2 == 0 ? "load/*" : "**"},
+             {"replay", r % 3 == 0 ? Json("none") : Json(5)}});
       ++ready;
       std::map<std::string, std::int64_t> last;
       std::map<std::string, std::map<int, int>> per_writer;
@@ -33,7 +36,11 @@ TEST_F(OrderTest, ManyWritersAndReadersOnTwoShardsEachSeeEveryChannelWholeAndInO
     threads.emplace_back([&, w] {
       Client c = connect();
       for (int i = 0; i < kEach; ++i)
-        for (int ch = 0; ch < kChannels; ++ch) c.say({{"type", "publish"}, {"channel", "load/" + std::to_string(ch)}, {"event", "e"}, {"data", {{"w", w}, {"n", i}}}});
+        for (int ch = 0; ch < kChannels; ++ch)
+          c.say({{"type", "publish"},
+                 {"channel", "load/" + std::to_string(ch)},
+                 {"event", "e"},
+                 {"data", {{"w", w}, {"n", i}}}});
       EXPECT_EQ(c.ask({{"type", "ping"}, {"id", 1}})["type"], "pong");
     });
 }
@@ -49,8 +56,13 @@ TEST_F(OrderTest, ClientsThatComeAndGoUnderLoadAlwaysResumeWhereTheyWere) {
   std::int64_t at = 0;
   for (int round = 0; round < 40; ++round) {
     Client c = connect();
-    const Json ack = c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "c"}, {"replay", epoch.empty() ? Json(1000000) : Json{{"epoch", epoch}, {"sequenceId", at}}}});
-    if (!epoch.empty()) { EXPECT_EQ(ack["data"]["recovered"], true); }
+    const Json ack = c.ask({{"type", "subscribe"},
+                            {"id", 1},
+                            {"channel", "c"},
+                            {"replay", epoch.empty() ? Json(1000000) : Json{{"epoch", epoch}, {"sequenceId", at}}}});
+    if (!epoch.empty()) {
+      EXPECT_EQ(ack["data"]["recovered"], true);
+    }
     epoch = ack["data"]["epoch"];
     for (int i = 0; i < 5 + round; ++i) {
       const Json e = c.next("event");

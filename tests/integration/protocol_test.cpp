@@ -5,7 +5,9 @@ namespace {
 
 class ProtocolTest : public HubTest {
  protected:
-  void begin(const std::string& more = {}) { start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n" + more); }
+  void begin(const std::string& more = {}) {
+    start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n" + more);
+  }
 };
 
 TEST_F(ProtocolTest, AClientIsGreetedWithItsIdsAndTheHeartbeat) {
@@ -30,7 +32,8 @@ TEST_F(ProtocolTest, WhatOnePublishesAnotherGetsInOrderAndOnce) {
   EXPECT_EQ(ack["data"]["replayed"], 0);
   EXPECT_TRUE(ack["data"]["filter"].is_null());
   for (int i = 1; i <= 100; ++i) {
-    const Json placed = writer.ask({{"type", "publish"}, {"id", i}, {"channel", "agents/7"}, {"event", "tick"}, {"data", {{"n", i}}}});
+    const Json placed =
+        writer.ask({{"type", "publish"}, {"id", i}, {"channel", "agents/7"}, {"event", "tick"}, {"data", {{"n", i}}}});
     EXPECT_EQ(placed["data"]["sequenceId"], i);
     EXPECT_EQ(placed["data"]["epoch"], ack["data"]["epoch"]);
   }
@@ -61,7 +64,12 @@ TEST_F(ProtocolTest, ReplayGivesTheLastNThoseSinceAPositionAndTheLastOfEachName)
   begin();
   Client w = connect();
   std::string epoch;
-  for (int i = 1; i <= 20; ++i) epoch = w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", i % 2 == 0 ? "even" : "odd"}, {"data", i}})["data"]["epoch"];
+  for (int i = 1; i <= 20; ++i)
+    epoch = w.ask({{"type", "publish"},
+                   {"id", i},
+                   {"channel", "c"},
+                   {"event", i % 2 == 0 ? "even" : "odd"},
+                   {"data", i}})["data"]["epoch"];
   const auto replayed = [&](const Json& replay, Json& ack) {
     Client c = connect();
     ack = c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "c"}, {"replay", replay}});
@@ -90,7 +98,8 @@ TEST_F(ProtocolTest, APatternReachesChannelsThatComeLater) {
   const Json ack = c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "logs/*"}, {"replay", 10}});
   EXPECT_EQ(ack["data"]["replayed"], 1);
   EXPECT_EQ(c.next("event")["channel"], "logs/a");
-  for (const char* name : {"logs/b", "logs/c", "other/d", "logs/deep/e", "logs/f"}) w.ask({{"type", "publish"}, {"id", 2}, {"channel", name}, {"event", "e"}, {"data", 2}});
+  for (const char* name : {"logs/b", "logs/c", "other/d", "logs/deep/e", "logs/f"})
+    w.ask({{"type", "publish"}, {"id", 2}, {"channel", name}, {"event", "e"}, {"data", 2}});
   std::set<std::string> seen;
   for (int i = 0; i < 3; ++i) seen.insert(c.next("event")["channel"]);
   EXPECT_EQ(seen, (std::set<std::string>{"logs/b", "logs/c", "logs/f"}));
@@ -99,13 +108,17 @@ TEST_F(ProtocolTest, APatternReachesChannelsThatComeLater) {
 TEST_F(ProtocolTest, AFilterChoosesByPayload) {
   begin();
   Client c = connect(), w = connect();
-  const Json ack = c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "c"}, {"filter", {{"event", {"message.*"}}, {"data.size", {{"$gte", 10}}}}}});
+  const Json ack = c.ask({{"type", "subscribe"},
+                          {"id", 1},
+                          {"channel", "c"},
+                          {"filter", {{"event", {"message.*"}}, {"data.size", {{"$gte", 10}}}}}});
   EXPECT_EQ(ack["data"]["filter"]["data.size"]["$gte"], 10);
   w.ask({{"type", "publish"}, {"id", 1}, {"channel", "c"}, {"event", "message.new"}, {"data", {{"size", 9}}}});
   w.ask({{"type", "publish"}, {"id", 2}, {"channel", "c"}, {"event", "other"}, {"data", {{"size", 99}}}});
   w.ask({{"type", "publish"}, {"id", 3}, {"channel", "c"}, {"event", "message.new"}, {"data", {{"size", 10}}}});
   EXPECT_EQ(c.next("event")["sequenceId"], 3);
-  const Json bad = c.ask({{"type", "subscribe"}, {"id", 2}, {"channel", "c"}, {"filter", {{"data.size", {{"$about", 10}}}}}});
+  const Json bad =
+      c.ask({{"type", "subscribe"}, {"id", 2}, {"channel", "c"}, {"filter", {{"data.size", {{"$about", 10}}}}}});
   EXPECT_EQ(bad["data"]["code"], "bad_filter");
   EXPECT_EQ(bad["data"]["pointer"], "/data.size/$about");
 }
@@ -124,7 +137,8 @@ TEST_F(ProtocolTest, WrongRequestsAreAnsweredAndTheConnectionStays) {
 
 TEST_F(ProtocolTest, WhatIsNoFrameOfOursEndsTheConnection) {
   begin("[limits]\nframe_bytes = \"4KiB\"\n");
-  for (const std::string& text : {std::string("no json"), std::string("[1]"), std::string("{\"type\":") + std::string(70, '[') + std::string(70, ']') + "}"}) {
+  for (const std::string& text : {std::string("no json"), std::string("[1]"),
+                                  std::string("{\"type\":") + std::string(70, '[') + std::string(70, ']') + "}"}) {
     Client c = connect();
     ASSERT_TRUE(c.socket().send(text));
     EXPECT_EQ(c.end().code, 1008) << text;
@@ -138,7 +152,9 @@ TEST_F(ProtocolTest, WhatIsNoFrameOfOursEndsTheConnection) {
 }
 
 TEST_F(ProtocolTest, AReaderThatStopsForAWhileGetsEverythingLater) {
-  start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\nhistory = { count = 100000, bytes = \"256MiB\" }\n[limits]\noutbox_bytes = \"64KiB\"\n");
+  start(
+      "[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\nhistory = { count = 100000, bytes = \"256MiB\" "
+      "}\n[limits]\noutbox_bytes = \"64KiB\"\n");
   Client slow = connect("/ws", {}, 4096), w = connect();
   slow.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "c"}});
   const std::string filler(1000, 'f');

@@ -15,7 +15,9 @@ TEST_F(SocketTest, AFloodOfPingsFillsTheOutboxToItsLimitAndNoFurther) {
   ASSERT_NE(peer.upgrade().find(" 101 "), std::string::npos);
   std::string pings;
   for (int i = 0; i < 100; ++i) pings += RawSocket::frame(0x9, std::string(120, 'p'));
-  const auto owed = [&] { return http("GET", "/subscriptions").json()["connections"][0]["outboxBytes"].get<std::size_t>(); };
+  const auto owed = [&] {
+    return http("GET", "/subscriptions").json()["connections"][0]["outboxBytes"].get<std::size_t>();
+  };
   std::size_t sent = 0, at = 0, most = 0;
   for (int refused = 0; sent < 64U * 1024 * 1024 && refused < 20;) {
     const std::size_t n = peer.say(std::string_view(pings).substr(at));
@@ -40,7 +42,8 @@ TEST_F(SocketTest, TheReasonOfAProtocolErrorComesBehindEverythingThatWasOwed) {
   Client slow = connect("/ws", {}, 4096), w = connect();
   slow.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "c"}});
   constexpr int kEvents = 200;
-  for (int i = 1; i <= kEvents; ++i) w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", "e"}, {"data", std::string(3000, 'f')}});
+  for (int i = 1; i <= kEvents; ++i)
+    w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", "e"}, {"data", std::string(3000, 'f')}});
   ASSERT_TRUE(slow.socket().send(std::string(5000, 'x')));
   int seen = 0;
   while (auto text = slow.socket().receive(kPatienceMs)) ++seen;
@@ -57,7 +60,8 @@ TEST_F(SocketTest, TheAnswerToACloseComesBehindEverythingThatWasOwed) {
   ASSERT_TRUE(slow.say_all(RawSocket::frame(0x1, R"({"type":"subscribe","id":1,"channel":"c"})")));
   slow.read_until("\"ack\"");
   Client w = connect();
-  for (int i = 1; i <= 200; ++i) w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", "e"}, {"data", std::string(3000, 'f')}});
+  for (int i = 1; i <= 200; ++i)
+    w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", "e"}, {"data", std::string(3000, 'f')}});
   ASSERT_TRUE(slow.say_all(RawSocket::frame(0x8, "\x03\xe8")));
   const std::string all = slow.read_all();
   EXPECT_TRUE(slow.ended());
@@ -74,7 +78,8 @@ TEST_F(SocketTest, APeerThatBreaksARuleAndNeverReadsIsLetGoOfAllTheSame) {
   stuck.read_until("\"ack\"");
   {
     Client w = connect();
-    for (int i = 1; i <= 200; ++i) w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", "e"}, {"data", std::string(3000, 'f')}});
+    for (int i = 1; i <= 200; ++i)
+      w.ask({{"type", "publish"}, {"id", i}, {"channel", "c"}, {"event", "e"}, {"data", std::string(3000, 'f')}});
   }
   ASSERT_TRUE(stuck.say_all(RawSocket::frame(0x3, "no such opcode")));
   EXPECT_TRUE(wait_until([&] { return http("GET", "/health").json()["connections"] == 0; }));

@@ -8,7 +8,9 @@ namespace {
 using SourceTest = HubTest;
 
 TEST_F(SourceTest, ATickerGoesThroughARuleToASubscriber) {
-  write("double.lua", "local rule = {}\nfunction rule.filter(ev) return ev.data.n % 2 == 0, 'odd' end\nfunction rule.transform(ev) ev.data.twice = ev.data.n * 2 return ev end\nreturn rule\n");
+  write("double.lua",
+        "local rule = {}\nfunction rule.filter(ev) return ev.data.n % 2 == 0, 'odd' end\nfunction rule.transform(ev) "
+        "ev.data.twice = ev.data.n * 2 return ev end\nreturn rule\n");
   start(R"(
 [[plugin]]
 name = "clock"
@@ -29,7 +31,9 @@ rules = ["double.lua"]
     const std::int64_t n = e["data"]["n"];
     EXPECT_EQ(n % 2, 0);
     EXPECT_EQ(e["data"]["twice"], n * 2);
-    if (last >= 0) { EXPECT_EQ(n, last + 2); }
+    if (last >= 0) {
+      EXPECT_EQ(n, last + 2);
+    }
     last = n;
   }
 }
@@ -88,7 +92,8 @@ rules = ["broken.lua"]
 
 TEST_F(SourceTest, ARuleThatDoesNotCompileIsNamedWithScriptAndLine) {
   write("broken.lua", "local rule = {}\nfunction rule.filter(ev)\n  return ev.data.x ==\nend\nreturn rule\n");
-  const std::string all = problems("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\nrules = [\"broken.lua\"]\n");
+  const std::string all =
+      problems("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\nrules = [\"broken.lua\"]\n");
   EXPECT_NE(all.find("broken.lua:4"), std::string::npos) << all;
 }
 

@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
   }
   if (argc >= 3 && std::strcmp(argv[1], "check") == 0) {
     int failed = 0;
-    for (const auto& finding : weir::check_plugin(argv[2], argc > 3 ? std::optional<std::string>(argv[3]) : std::nullopt)) {
+    for (const auto& finding :
+         weir::check_plugin(argv[2], argc > 3 ? std::optional<std::string>(argv[3]) : std::nullopt)) {
       std::printf("%s %s: %s\n", finding.ok ? "ok  " : "FAIL", finding.name.c_str(), finding.detail.c_str());
       failed += finding.ok ? 0 : 1;
     }

@@ -22,7 +22,8 @@ int main(int argc, char** argv) {
     for (const auto& result : *results) {
       if (result.problem.empty()) continue;
       ++failed;
-      std::fprintf(stderr, "%s%s: %s\n    %s\n", settings.script.c_str(), jit ? " (jit)" : "", result.name.c_str(), result.problem.c_str());
+      std::fprintf(stderr, "%s%s: %s\n    %s\n", settings.script.c_str(), jit ? " (jit)" : "", result.name.c_str(),
+                   result.problem.c_str());
     }
     if (!jit) std::printf("%s: %zu cases\n", settings.script.c_str(), results->size());
   }

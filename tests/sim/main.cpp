@@ -13,8 +13,9 @@ bool run(std::uint64_t seed, int steps, bool verbose, weir::sim::Totals& all) {
   } catch (const weir::sim::Violation& v) {
     if (!verbose)
       for (const std::string& line : world.trace()) std::fprintf(stderr, "  %s\n", line.c_str());
-    std::fprintf(stderr, "seed %llu, step %d: %s\nagain: weir_sim --seed %llu --steps %d --verbose\n", static_cast<unsigned long long>(seed), world.step(), v.what(),
-                 static_cast<unsigned long long>(seed), steps);
+    std::fprintf(stderr, "seed %llu, step %d: %s\nagain: weir_sim --seed %llu --steps %d --verbose\n",
+                 static_cast<unsigned long long>(seed), world.step(), v.what(), static_cast<unsigned long long>(seed),
+                 steps);
     return false;
   }
   const auto t = world.totals();
@@ -26,12 +27,14 @@ bool run(std::uint64_t seed, int steps, bool verbose, weir::sim::Totals& all) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("The seeded simulator of the hub's core: shards, clients, slow sockets, time; checks what the hub promises.");
+  CLI::App app(
+      "The seeded simulator of the hub's core: shards, clients, slow sockets, time; checks what the hub promises.");
   std::uint64_t seed = 1, seeds = 200;
   int steps = 2000;
   bool verbose = false, keep_going = false;
   app.add_option("--seed", seed, "the first seed")->capture_default_str();
-  auto* count = app.add_option("--seeds", seeds, "how many seeds, one after the other (1 when only --seed is given)")->capture_default_str();
+  auto* count = app.add_option("--seeds", seeds, "how many seeds, one after the other (1 when only --seed is given)")
+                    ->capture_default_str();
   app.add_option("--steps", steps, "steps for each seed")->capture_default_str();
   app.add_flag("--verbose", verbose, "every step and every frame on standard error");
   app.add_flag("--keep-going", keep_going, "go on behind a failing seed");
@@ -44,9 +47,13 @@ int main(int argc, char** argv) {
     ++failed;
     if (!keep_going) return 1;
   }
-  std::printf("%llu seeds of %d steps: %llu sessions, %llu events published, %llu delivered (%llu as replay), %llu gaps, %llu overflows, %llu closed as too slow; %llu seeds failed\n",
-              static_cast<unsigned long long>(seeds), steps, static_cast<unsigned long long>(all.sessions), static_cast<unsigned long long>(all.published),
-              static_cast<unsigned long long>(all.events), static_cast<unsigned long long>(all.replays), static_cast<unsigned long long>(all.gaps),
-              static_cast<unsigned long long>(all.overflows), static_cast<unsigned long long>(all.slow_closed), static_cast<unsigned long long>(failed));
+  std::printf(
+      "%llu seeds of %d steps: %llu sessions, %llu events published, %llu delivered (%llu as replay), %llu gaps, %llu "
+      "overflows, %llu closed as too slow; %llu seeds failed\n",
+      static_cast<unsigned long long>(seeds), steps, static_cast<unsigned long long>(all.sessions),
+      static_cast<unsigned long long>(all.published), static_cast<unsigned long long>(all.events),
+      static_cast<unsigned long long>(all.replays), static_cast<unsigned long long>(all.gaps),
+      static_cast<unsigned long long>(all.overflows), static_cast<unsigned long long>(all.slow_closed),
+      static_cast<unsigned long long>(failed));
   return failed == 0 ? 0 : 1;
 }

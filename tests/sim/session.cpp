@@ -23,7 +23,9 @@ SequenceId number_of(json::Value v, std::string_view name) {
 Session::Session(int number_, ShardId shard_, Client& client_, Truth& truth, const Limits& limits, bool verbose)
     : number(number_), shard(shard_), client(client_), truth_(truth), limits_(limits), verbose_(verbose) {}
 
-void Session::fail(const std::string& what) const { throw Violation("session " + std::to_string(number) + ": " + what); }
+void Session::fail(const std::string& what) const {
+  throw Violation("session " + std::to_string(number) + ": " + what);
+}
 
 // ---------------------------------------------------------------- the socket
 
@@ -36,7 +38,8 @@ void Session::close(CloseCode code, std::string_view) {
   // As the real socket does: what a slow reader is still owed is not sent, but no frame is cut.
   connection->outbox.drop_unsent();
   const std::size_t keep = taken_of_first_ != 0 ? 1 : 0;
-  if (connection->outbox.frames() != keep) fail("drop_unsent kept " + std::to_string(connection->outbox.frames()) + " frames");
+  if (connection->outbox.frames() != keep)
+    fail("drop_unsent kept " + std::to_string(connection->outbox.frames()) + " frames");
   waiting_.resize(keep);
 }
 void Session::read(bool go_on) {
@@ -53,7 +56,8 @@ void Session::look() {
   if (connection->in_flight > 100'000) fail("in_flight went below zero");
   if (outbox.frames() < waiting_.size()) fail("frames vanished from the outbox");
   if (outbox.frames() == waiting_.size()) return;
-  if (closed_with == CloseCode::too_slow) fail("a frame enters the outbox of a connection that is closed as too slow: what was dropped before it is a hole");
+  if (closed_with == CloseCode::too_slow)
+    fail("a frame enters the outbox of a connection that is closed as too slow: what was dropped before it is a hole");
   std::vector<iovec> parts(outbox.frames());
   outbox.gather(parts);
   std::size_t fresh = 0;
@@ -95,17 +99,20 @@ std::uint64_t Session::next_request(Asked asked) {
 }
 
 bool Session::alone(const Wish& wish, const std::string& channel) const {
-  return std::none_of(wishes.begin(), wishes.end(), [&](const auto& w) { return w.get() != &wish && w->covers(channel); });
+  return std::none_of(wishes.begin(), wishes.end(),
+                      [&](const auto& w) { return w.get() != &wish && w->covers(channel); });
 }
 
 void Session::not_alone(Wish& wish) {
   for (const auto& other : wishes) {
     if (other.get() == &wish) continue;
-    if ((wish.pattern && other->pattern) || wish.covers(other->text) || other->covers(wish.text)) wish.replay_checked = other->replay_checked = false;
+    if ((wish.pattern && other->pattern) || wish.covers(other->text) || other->covers(wish.text))
+      wish.replay_checked = other->replay_checked = false;
   }
 }
 
-std::string Session::subscribe(const std::vector<std::string>& names, bool many, const SimFilter& filter, const ReplayRequest& replay) {
+std::string Session::subscribe(const std::vector<std::string>& names, bool many, const SimFilter& filter,
+                               const ReplayRequest& replay) {
   Asked asked{Asked::Kind::subscribe, {}, 0, {}, names};
   const std::uint64_t id = next_request(std::move(asked));
   std::string list;
@@ -126,18 +133,26 @@ std::string Session::subscribe(const std::vector<std::string>& names, bool many,
     }
     if (wish->pattern)
       for (auto& [channel, lives] : truth_.channels)
-        if (const Life* life = truth_.current(channel); life != nullptr && wish->covers(channel)) wish->heads_when_asked[channel] = {life->epoch, life->head()};
+        if (const Life* life = truth_.current(channel); life != nullptr && wish->covers(channel))
+          wish->heads_when_asked[channel] = {life->epoch, life->head()};
     wishes.push_back(std::move(wish));
     not_alone(*wishes.back());
   }
-  std::string out = "{\"type\":\"subscribe\",\"id\":" + std::to_string(id) + (many ? ",\"channels\":[" + list + "]" : ",\"channel\":" + list);
+  std::string out = "{\"type\":\"subscribe\",\"id\":" + std::to_string(id) +
+                    (many ? ",\"channels\":[" + list + "]" : ",\"channel\":" + list);
   if (filter.kind != SimFilter::Kind::none) out += ",\"filter\":" + filter.json();
   switch (replay.kind) {
-    case ReplayRequest::Kind::none: break;
-    case ReplayRequest::Kind::last: out += ",\"replay\":\"last\""; break;
-    case ReplayRequest::Kind::count: out += ",\"replay\":" + std::to_string(replay.count); break;
+    case ReplayRequest::Kind::none:
+      break;
+    case ReplayRequest::Kind::last:
+      out += ",\"replay\":\"last\"";
+      break;
+    case ReplayRequest::Kind::count:
+      out += ",\"replay\":" + std::to_string(replay.count);
+      break;
     case ReplayRequest::Kind::since:
-      out += ",\"replay\":{\"epoch\":" + json::quoted(replay.since.epoch) + ",\"sequenceId\":" + std::to_string(replay.since.sequence_id) + "}";
+      out += ",\"replay\":{\"epoch\":" + json::quoted(replay.since.epoch) +
+             ",\"sequenceId\":" + std::to_string(replay.since.sequence_id) + "}";
   }
   return out + "}";
 }
@@ -154,9 +169,11 @@ std::string Session::as_kept(const std::string& dedupe) const {
   return dedupe.empty() ? dedupe : who.provider + '\n' + who.key + '\n' + dedupe;
 }
 
-std::string Session::publish(const std::string& channel, std::uint64_t n, const std::string& name, const std::string& data, const std::string& dedupe, bool with_id) {
+std::string Session::publish(const std::string& channel, std::uint64_t n, const std::string& name,
+                             const std::string& data, const std::string& dedupe, bool with_id) {
   std::string out = "{\"type\":\"publish\"";
-  if (with_id) out += ",\"id\":" + std::to_string(next_request({Asked::Kind::publish, channel, n, as_kept(dedupe), {}}));
+  if (with_id)
+    out += ",\"id\":" + std::to_string(next_request({Asked::Kind::publish, channel, n, as_kept(dedupe), {}}));
   out += ",\"channel\":" + json::quoted(channel) + ",\"event\":\"" + name + "\",\"data\":" + data;
   if (!dedupe.empty()) out += ",\"dedupe\":\"" + dedupe + "\"";
   return out + "}";
@@ -178,11 +195,13 @@ std::string Session::auth(const std::string& token) {
 Session::Waiting Session::judge(std::string_view bytes, std::size_t before) {
   const auto frame = testing::decode_ws(bytes);
   if (!frame || frame->size != bytes.size() || frame->opcode != 1) fail("an outbox frame is not one whole text frame");
-  if (auto ok = doc_.parse(frame->payload); !ok) fail("a frame is not JSON: " + ok.error().message + ": " + std::string(frame->payload));
+  if (auto ok = doc_.parse(frame->payload); !ok)
+    fail("a frame is not JSON: " + ok.error().message + ": " + std::string(frame->payload));
   if (verbose_) std::fprintf(stderr, "      s%d < %s\n", number, std::string(frame->payload.substr(0, 200)).c_str());
   const json::Value v = doc_.root();
   const std::string type = text(v, "type");
-  if (type != "event" && before + bytes.size() > static_cast<std::size_t>(limits_.outbox_bytes) + 8192 + kControlBytesMax)
+  if (type != "event" &&
+      before + bytes.size() > static_cast<std::size_t>(limits_.outbox_bytes) + 8192 + kControlBytesMax)
     fail("the outbox holds " + std::to_string(before) + " bytes and grows by answers and notices");
   if (!greeted_ && type != "connected") fail("the first frame is " + type);
   Waiting w{std::string(bytes), {}, {}};
@@ -203,12 +222,16 @@ Session::Waiting Session::judge(std::string_view bytes, std::size_t before) {
       return w;
     }
     const auto found = asked_.find(id);
-    if (found == asked_.end()) fail("request " + std::to_string(id) + " is answered twice, or was never made: " + std::string(frame->payload));
+    if (found == asked_.end())
+      fail("request " + std::to_string(id) + " is answered twice, or was never made: " + std::string(frame->payload));
     const Asked asked = std::move(found->second);
     asked_.erase(found);
-    if (type == "ack") on_ack(id, asked, data);
-    else if (type == "error") on_error(id, asked, data);
-    else if (asked.kind != Asked::Kind::other) fail("a pong answers something else");
+    if (type == "ack")
+      on_ack(id, asked, data);
+    else if (type == "error")
+      on_error(id, asked, data);
+    else if (asked.kind != Asked::Kind::other)
+      fail("a pong answers something else");
   } else if (type != "ping" && type != "closing") {
     fail("a frame of type " + type);
   }
@@ -220,15 +243,18 @@ bool Session::wanted(const Wish& wish, const std::string& channel, const Record&
 }
 
 bool Session::in_gap(const Order& o, const std::string& epoch, SequenceId id) const {
-  return o.epoch == epoch && std::any_of(o.gaps.begin(), o.gaps.end(), [&](const auto& g) { return g.first <= id && id <= g.second; });
+  return o.epoch == epoch &&
+         std::any_of(o.gaps.begin(), o.gaps.end(), [&](const auto& g) { return g.first <= id && id <= g.second; });
 }
 
-void Session::check_none_lost(const Wish& wish, const std::string& channel, const Life& life, SequenceId from, SequenceId to) const {
+void Session::check_none_lost(const Wish& wish, const std::string& channel, const Life& life, SequenceId from,
+                              SequenceId to) const {
   const auto o = orders_.find(channel);
   for (SequenceId id = from; id <= to; ++id)
-    if (wanted(wish, channel, life.at(id)) && (o == orders_.end() || (!in_gap(o->second, life.epoch, id) && !o->second.out_of_line.contains(id))))
-      fail("event " + std::to_string(id) + " of " + channel + " is lost for the subscription to " + wish.text + " (its position " +
-           std::to_string(from - 1) + ", the channel's head " + std::to_string(life.head()) + ")");
+    if (wanted(wish, channel, life.at(id)) &&
+        (o == orders_.end() || (!in_gap(o->second, life.epoch, id) && !o->second.out_of_line.contains(id))))
+      fail("event " + std::to_string(id) + " of " + channel + " is lost for the subscription to " + wish.text +
+           " (its position " + std::to_string(from - 1) + ", the channel's head " + std::to_string(life.head()) + ")");
 }
 
 Session::Waiting Session::on_event(json::Value v, std::size_t before) {
@@ -239,18 +265,22 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
   const std::string where = "event " + std::to_string(id) + " of " + channel + (replay ? " (replay)" : "");
   replays_seen += replay ? 1 : 0;
   if (before >= static_cast<std::size_t>(limits_.outbox_bytes) && before != 0)
-    fail(where + " enters an outbox that is full: " + std::to_string(before) + " bytes of " + std::to_string(limits_.outbox_bytes));
+    fail(where + " enters an outbox that is full: " + std::to_string(before) + " bytes of " +
+         std::to_string(limits_.outbox_bytes));
   const Life* life = truth_.find(channel, epoch);
   if (life == nullptr) fail(where + " is of an epoch that never was: " + epoch);
   if (id == 0 || id > life->head()) fail(where + " was never published");
   const Record& r = life->at(id);
-  if (v.find("data").raw() != r.data || text(v, "event") != r.name || text(v, "key") != r.key) fail(where + " is not what was published: " + std::string(v.raw()));
+  if (v.find("data").raw() != r.data || text(v, "event") != r.name || text(v, "key") != r.key)
+    fail(where + " is not what was published: " + std::string(v.raw()));
   if (!client.user.may_see(channel, r)) fail(where + " reaches somebody who may not see it");
 
   bool allowed = false;
   for (const auto& wish : wishes)
-    for (const Wish* w = wish.get(); w != nullptr; w = w->replaces.get()) allowed = allowed || (w->acked && wanted(*w, channel, r));
-  if (!allowed) fail(where + " was not subscribed to, or comes before the acknowledgement, or does not match the filter");
+    for (const Wish* w = wish.get(); w != nullptr; w = w->replaces.get())
+      allowed = allowed || (w->acked && wanted(*w, channel, r));
+  if (!allowed)
+    fail(where + " was not subscribed to, or comes before the acknowledgement, or does not match the filter");
 
   Order& o = order(channel);
   if (o.epoch != epoch) {
@@ -260,22 +290,29 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
     if (first || !replay) o.replay_high = 0;
   }
   if (id <= o.last) {
-    // Alone, only replays may go back. With several subscriptions, what "last" picked for one comes before what another is owed.
-    if ((!replay && o.extra == 0) || (!o.fresh && o.extra == 0)) fail(where + " comes again, or too late: " + std::to_string(o.last) + " was there before");
+    // Alone, only replays may go back. With several subscriptions, what "last" picked for one comes before what another
+    // is owed.
+    if ((!replay && o.extra == 0) || (!o.fresh && o.extra == 0))
+      fail(where + " comes again, or too late: " + std::to_string(o.last) + " was there before");
     if (!o.fresh) --o.extra;
   }
   o.fresh = false;
   o.last = id;
-  if (replay && id > o.replay_high) fail(where + " was published after the subscription stood at " + std::to_string(o.replay_high));
-  if (!replay && id <= o.replay_low) fail(where + " was published before the subscription stood at " + std::to_string(o.replay_low) + " but is no replay");
+  if (replay && id > o.replay_high)
+    fail(where + " was published after the subscription stood at " + std::to_string(o.replay_high));
+  if (!replay && id <= o.replay_low)
+    fail(where + " was published before the subscription stood at " + std::to_string(o.replay_low) +
+         " but is no replay");
   if (in_gap(o, epoch, id)) fail(where + " comes after a gap said that it does not");
 
   for (const auto& wish : wishes) {
     if (!wish->acked || !wish->covers(channel)) continue;
-    if (replay && wish->replay_checked && --wish->replay_left < 0) fail(where + " is one replay more than was announced");
+    if (replay && wish->replay_checked && --wish->replay_left < 0)
+      fail(where + " is one replay more than was announced");
     if (replay && wish->replay_checked && wish->replay.kind == ReplayRequest::Kind::last && !wish->pattern)
       for (SequenceId later = id + 1; later <= o.replay_high; ++later)
-        if (life->at(later).name == r.name && wanted(*wish, channel, life->at(later))) fail(where + " is not the newest of its name");
+        if (life->at(later).name == r.name && wanted(*wish, channel, life->at(later)))
+          fail(where + " is not the newest of its name");
     auto [at, made] = wish->cursors.try_emplace(channel, Cursor{epoch, 0, false});
     Cursor& c = at->second;
     if (c.epoch != epoch) {
@@ -298,7 +335,8 @@ void Session::on_gap(json::Value data) {
   ++gaps_seen;
   const std::string channel = text(data, "channel"), reason = text(data, "reason");
   const SequenceId from = number_of(data, "from"), to = number_of(data, "to"), count = number_of(data, "count");
-  if (std::none_of(wishes.begin(), wishes.end(), [&](const auto& w) { return w->covers(channel) && client.user.may_see(channel); }))
+  if (std::none_of(wishes.begin(), wishes.end(),
+                   [&](const auto& w) { return w->covers(channel) && client.user.may_see(channel); }))
     fail("a gap of " + channel + ", which was not subscribed to");
   if (reason == "upstream") {
     if (from != 0 || to != 0 || count != 3) fail("a source's gap was changed: " + std::string(data.raw()));
@@ -311,7 +349,8 @@ void Session::on_gap(json::Value data) {
     if (from == 0) wish->cursors[channel].unknown = true;
   }
   if (reason == "epoch_changed") return;
-  if (reason != "history" || from == 0 || to < from || count != to - from + 1) fail("a gap that makes no sense: " + std::string(data.raw()));
+  if (reason != "history" || from == 0 || to < from || count != to - from + 1)
+    fail("a gap that makes no sense: " + std::string(data.raw()));
   const Life* life = truth_.current(channel);
   if (life == nullptr || to > life->head()) fail("a gap beyond what was published: " + std::string(data.raw()));
   if (to > life->head() - life->kept) fail("a gap of what history still holds: " + std::string(data.raw()));
@@ -324,11 +363,16 @@ void Session::on_gap(json::Value data) {
 
 void Session::on_ack(std::uint64_t id, const Asked& asked, json::Value data) {
   switch (asked.kind) {
-    case Asked::Kind::other: return;
-    case Asked::Kind::auth: authenticated = true; return;
+    case Asked::Kind::other:
+      return;
+    case Asked::Kind::auth:
+      authenticated = true;
+      return;
     case Asked::Kind::unsubscribe:
-      // A subscribe that was not answered yet has been answered by an error just before, which has taken it off the list.
-      if (std::erase_if(wishes, [&](const auto& w) { return w->text == asked.channel; }) == 0 && asked.n == 0) fail("an unsubscribe of nothing succeeds");
+      // A subscribe that was not answered yet has been answered by an error just before, which has taken it off the
+      // list.
+      if (std::erase_if(wishes, [&](const auto& w) { return w->text == asked.channel; }) == 0 && asked.n == 0)
+        fail("an unsubscribe of nothing succeeds");
       return;
     case Asked::Kind::publish: {
       if (data.find("dropped").is(json::Kind::boolean)) {
@@ -337,18 +381,22 @@ void Session::on_ack(std::uint64_t id, const Asked& asked, json::Value data) {
       }
       const Life* life = truth_.find(text(data, "channel"), text(data, "epoch"));
       const SequenceId at = number_of(data, "sequenceId");
-      if (life == nullptr || at == 0 || at > life->head() || text(data, "channel") != asked.channel) fail("a publication has a place that is none: " + std::string(data.raw()));
+      if (life == nullptr || at == 0 || at > life->head() || text(data, "channel") != asked.channel)
+        fail("a publication has a place that is none: " + std::string(data.raw()));
       if (data.find("duplicate")) {
-        if (asked.dedupe.empty() || life->at(at).dedupe != asked.dedupe) fail("a publication is said to be a duplicate of something else");
+        if (asked.dedupe.empty() || life->at(at).dedupe != asked.dedupe)
+          fail("a publication is said to be a duplicate of something else");
         return;
       }
-      if (life->at(at).n != asked.n) fail("a publication is said to stand where another one stands: " + std::string(data.raw()));
+      if (life->at(at).n != asked.n)
+        fail("a publication is said to stand where another one stands: " + std::string(data.raw()));
       auto& last = last_published_[asked.channel];
       if (last.first == life->epoch && at <= last.second) fail("publications of one client changed their order");
       last = {life->epoch, at};
       return;
     }
-    case Asked::Kind::subscribe: break;
+    case Asked::Kind::subscribe:
+      break;
   }
   const auto find = [&](const std::string& name) -> Wish& {
     for (const auto& w : wishes)
@@ -364,12 +412,15 @@ void Session::on_ack(std::uint64_t id, const Asked& asked, json::Value data) {
     // Left out is only what is being unsubscribed right now.
     const auto now = asked_.find(in_call_);
     for (const auto& w : wishes)
-      if (w->request == id && !w->acked && (now == asked_.end() || now->second.channel != w->text)) fail("the acknowledgement forgot " + w->text);
+      if (w->request == id && !w->acked && (now == asked_.end() || now->second.channel != w->text))
+        fail("the acknowledgement forgot " + w->text);
     return;
   }
   Wish& wish = find(text(data, "channel"));
-  if (wish.pattern) subscribed_pattern(wish, data);
-  else subscribed(wish, data);
+  if (wish.pattern)
+    subscribed_pattern(wish, data);
+  else
+    subscribed(wish, data);
 }
 
 void Session::subscribed(Wish& wish, json::Value data) {
@@ -379,7 +430,9 @@ void Session::subscribed(Wish& wish, json::Value data) {
   const std::uint64_t replayed = number_of(data, "replayed");
   const bool recovered = data.find("recovered").boolean();
   const Life* life = truth_.find(channel, epoch);
-  const auto wrong = [&](const std::string& what) { fail("the acknowledgement " + what + ": " + std::string(data.raw())); };
+  const auto wrong = [&](const std::string& what) {
+    fail("the acknowledgement " + what + ": " + std::string(data.raw()));
+  };
   if (life == nullptr || head > life->head()) wrong("names a position that never was");
   if (!client.user.may_see(channel)) wrong("is for a channel that is not allowed");
   const bool filtered = wish.filter.kind != SimFilter::Kind::none || channel.starts_with("mine/");
@@ -418,7 +471,8 @@ void Session::subscribed(Wish& wish, json::Value data) {
       const Position& p = wish.replay.since;
       const bool same = p.epoch == epoch && p.sequence_id <= head;
       if (recovered && !same) wrong("says recovered from another epoch");
-      if (recovered && replayed != matching(p.sequence_id)) wrong("says recovered, but " + std::to_string(matching(p.sequence_id)) + " events are to be replayed");
+      if (recovered && replayed != matching(p.sequence_id))
+        wrong("says recovered, but " + std::to_string(matching(p.sequence_id)) + " events are to be replayed");
       cursor.at = same ? p.sequence_id : start_of(replayed);
     }
   }
@@ -435,17 +489,22 @@ void Session::subscribed(Wish& wish, json::Value data) {
   o.replay_high = by_itself ? head : std::max(o.replay_high, head);
   if (wish.replay.kind != ReplayRequest::Kind::none) {
     o.fresh = true;
-    if (by_itself) o.out_of_line.clear();
-    else o.extra += 2;
+    if (by_itself)
+      o.out_of_line.clear();
+    else
+      o.extra += 2;
   }
 }
 
 void Session::subscribed_pattern(Wish& wish, json::Value data) {
-  const auto wrong = [&](const std::string& what) { fail("the acknowledgement " + what + ": " + std::string(data.raw())); };
+  const auto wrong = [&](const std::string& what) {
+    fail("the acknowledgement " + what + ": " + std::string(data.raw()));
+  };
   wish.acked = true;
   wish.replaces.reset();
   wish.replay_left = static_cast<std::int64_t>(number_of(data, "replayed"));
-  if (wish.replay.kind == ReplayRequest::Kind::none && wish.replay_left != 0) wrong("promises a replay that was not asked for");
+  if (wish.replay.kind == ReplayRequest::Kind::none && wish.replay_left != 0)
+    wrong("promises a replay that was not asked for");
   std::uint64_t most = 0, least = 0;
   for (auto& [channel, lives] : truth_.channels) {
     if (!wish.covers(channel) || !client.user.may_see(channel)) continue;
@@ -453,7 +512,10 @@ void Session::subscribed_pattern(Wish& wish, json::Value data) {
     const Life* life = truth_.current(channel);
     if (life == nullptr) continue;
     const auto before = wish.heads_when_asked.find(channel);
-    const SequenceId low = before == wish.heads_when_asked.end() || before->second.epoch != life->epoch ? 0 : before->second.sequence_id, high = life->head();
+    const SequenceId low = before == wish.heads_when_asked.end() || before->second.epoch != life->epoch
+                               ? 0
+                               : before->second.sequence_id,
+                     high = life->head();
     if (before != wish.heads_when_asked.end() && lives.size() == 1) ++least;
     wish.cursors[channel] = Cursor{life->epoch, high, false};
     Order& o = order(channel);
@@ -471,14 +533,16 @@ void Session::subscribed_pattern(Wish& wish, json::Value data) {
     if (!by_itself) o.extra += 2;
   }
   const std::uint64_t said = number_of(data, "channels");
-  if (said > most || said < least) wrong("counts other channels than the " + std::to_string(least) + " to " + std::to_string(most) + " there are");
+  if (said > most || said < least)
+    wrong("counts other channels than the " + std::to_string(least) + " to " + std::to_string(most) + " there are");
 }
 
 void Session::on_error(std::uint64_t id, const Asked& asked, json::Value data) {
   const std::string code = text(data, "code"), message = text(data, "message");
   if (asked.kind == Asked::Kind::auth) return;
   if (asked.kind == Asked::Kind::unsubscribe) {
-    if (std::any_of(wishes.begin(), wishes.end(), [&](const auto& w) { return w->text == asked.channel && w->acked; })) fail("a subscription can't be ended: " + message);
+    if (std::any_of(wishes.begin(), wishes.end(), [&](const auto& w) { return w->text == asked.channel && w->acked; }))
+      fail("a subscription can't be ended: " + message);
     return;
   }
   if (asked.kind != Asked::Kind::subscribe) return;
@@ -505,11 +569,14 @@ void Session::on_error(std::uint64_t id, const Asked& asked, json::Value data) {
 void Session::settled() {
   if (!waiting_.empty()) fail("frames wait in the outbox of a client that reads");
   if (!asked_.empty()) fail("request " + std::to_string(asked_.begin()->first) + " was never answered");
-  if (connection->in_flight != 0) fail("in_flight is " + std::to_string(connection->in_flight) + " but nothing is in flight");
+  if (connection->in_flight != 0)
+    fail("in_flight is " + std::to_string(connection->in_flight) + " but nothing is in flight");
   if (!reading) fail("the hub does not read from a client that is owed nothing");
   for (const auto& wish : wishes) {
     if (!wish->acked) fail("the subscription to " + wish->text + " was never acknowledged");
-    if (wish->replay_checked && wish->replay_left != 0) fail("the subscription to " + wish->text + " misses " + std::to_string(wish->replay_left) + " replays that were announced");
+    if (wish->replay_checked && wish->replay_left != 0)
+      fail("the subscription to " + wish->text + " misses " + std::to_string(wish->replay_left) +
+           " replays that were announced");
     for (auto& [channel, lives] : truth_.channels) {
       const Life* life = truth_.current(channel);
       if (life == nullptr || !wish->covers(channel) || !client.user.may_see(channel)) continue;

@@ -1,7 +1,6 @@
-// One simulated connection: a client behind a socket that takes as many bytes at a time as it is told to, and the judge of all
-// that the hub puts into its outbox. Every frame is judged at the moment it enters the outbox, against what really happened;
-// what the client receives is then compared byte for byte with what entered.
-// Threads: one.
+// One simulated connection: a client behind a socket that takes as many bytes at a time as it is told to, and the judge
+// of all that the hub puts into its outbox. Every frame is judged at the moment it enters the outbox, against what
+// really happened; what the client receives is then compared byte for byte with what entered. Threads: one.
 #pragma once
 #include <deque>
 #include <map>
@@ -35,9 +34,11 @@ class Session final : public ConnectionPort {
   void ping() override;
 
   // --- what the client says; the texts are sent by the world ---
-  std::string subscribe(const std::vector<std::string>& names, bool many, const SimFilter& filter, const ReplayRequest& replay);
+  std::string subscribe(const std::vector<std::string>& names, bool many, const SimFilter& filter,
+                        const ReplayRequest& replay);
   std::string unsubscribe(const std::string& name);
-  std::string publish(const std::string& channel, std::uint64_t n, const std::string& name, const std::string& data, const std::string& dedupe, bool with_id);
+  std::string publish(const std::string& channel, std::uint64_t n, const std::string& name, const std::string& data,
+                      const std::string& dedupe, bool with_id);
   std::string plain(const std::string& type);
   std::string auth(const std::string& token);
 
@@ -47,7 +48,8 @@ class Session final : public ConnectionPort {
   std::size_t take(std::size_t bytes);
   // When nothing is under way any more: everything that was promised must have come.
   void settled();
-  // Around a call into the hub with a frame of this client: an error that is answered inside refuses the frame as a whole.
+  // Around a call into the hub with a frame of this client: an error that is answered inside refuses the frame as a
+  // whole.
   void begin_call(std::uint64_t request) { in_call_ = request; }
   void end_call() { in_call_ = 0; }
   std::uint64_t last_request() const { return next_id_ - 1; }
@@ -95,7 +97,8 @@ class Session final : public ConnectionPort {
   void subscribed_pattern(Wish& wish, json::Value data);
   bool wanted(const Wish& wish, const std::string& channel, const Record& r) const;
   bool in_gap(const Order& order, const std::string& epoch, SequenceId id) const;
-  void check_none_lost(const Wish& wish, const std::string& channel, const Life& life, SequenceId from, SequenceId to) const;
+  void check_none_lost(const Wish& wish, const std::string& channel, const Life& life, SequenceId from,
+                       SequenceId to) const;
   Order& order(const std::string& channel) { return orders_[channel]; }
   bool alone(const Wish& wish, const std::string& channel) const;
   void not_alone(Wish& wish);

@@ -69,7 +69,8 @@ void Truth::look(const Channels& all) {
     if (life->epoch.empty()) life->epoch = info.epoch;
     if (life->epoch != info.epoch) throw Violation("channel " + info.name + " changed its epoch within one life");
     if (life->head() != info.head)
-      throw Violation("channel " + info.name + " is at " + std::to_string(info.head) + ", but its rules let " + std::to_string(life->head()) + " events pass");
+      throw Violation("channel " + info.name + " is at " + std::to_string(info.head) + ", but its rules let " +
+                      std::to_string(life->head()) + " events pass");
     life->kept = info.events;
   });
 }

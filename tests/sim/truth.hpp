@@ -1,5 +1,5 @@
-// What really happened, written down where it happens: the simulator's rule sees every publication in the channel's order,
-// right before it gets its place. So the sequence id of the n-th event that a channel's rule keeps is n.
+// What really happened, written down where it happens: the simulator's rule sees every publication in the channel's
+// order, right before it gets its place. So the sequence id of the n-th event that a channel's rule keeps is n.
 // Threads: one.
 #pragma once
 #include <deque>
@@ -38,7 +38,8 @@ struct Life {
 
 class Truth final : public RuleProvider {
  public:
-  std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel, const Variables& variables) override;
+  std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel,
+                                  const Variables& variables) override;
   // Learns epochs and how much history is left.
   void look(const Channels& channels);
 

@@ -1,5 +1,5 @@
-// What a simulated client wants, in two forms: as it is said to the hub, and as plain C++ that decides which events it means.
-// Threads: one.
+// What a simulated client wants, in two forms: as it is said to the hub, and as plain C++ that decides which events it
+// means. Threads: one.
 #pragma once
 #include <map>
 #include <memory>
@@ -28,10 +28,13 @@ struct SimFilter {
 struct User {
   Identity identity;
   bool may_see(const std::string& channel) const;
-  bool may_see(const std::string& channel, const Record& r) const { return may_see(channel) && (!channel.starts_with("mine/") || r.owner == identity.subject); }
+  bool may_see(const std::string& channel, const Record& r) const {
+    return may_see(channel) && (!channel.starts_with("mine/") || r.owner == identity.subject);
+  }
 };
 
-// How far one subscription has come in one channel: every event up to here that it wants has come, or was said to be lost.
+// How far one subscription has come in one channel: every event up to here that it wants has come, or was said to be
+// lost.
 struct Cursor {
   std::string epoch;
   SequenceId at = 0;
@@ -48,7 +51,7 @@ struct Wish {
   std::map<std::string, Cursor> cursors;
   std::map<std::string, Position> heads_when_asked;  // pattern
   std::int64_t replay_left = 0;
-  bool replay_checked = true;  // false once another subscription or a gap makes the count meaningless
+  bool replay_checked = true;      // false once another subscription or a gap makes the count meaningless
   std::unique_ptr<Wish> replaces;  // what it replaces, until the answer is there
   bool covers(const std::string& channel) const { return pattern ? pattern->matches(channel) : text == channel; }
 };

@@ -30,7 +30,8 @@ class World::Host final : public ShardPort {
     shard_ = std::make_unique<Shard>(s, static_cast<ShardPort&>(*this));
   }
   void mail(ShardId to, Mail mail) override {
-    if (world_.quiet_ && (std::holds_alternative<mail::Delivery>(mail) || std::holds_alternative<std::unique_ptr<mail::ChannelOpened>>(mail)))
+    if (world_.quiet_ && (std::holds_alternative<mail::Delivery>(mail) ||
+                          std::holds_alternative<std::unique_ptr<mail::ChannelOpened>>(mail)))
       throw Violation("shard " + std::to_string(to) + " is told of events although it has no subscriber left");
     world_.mail_[id_][to].push_back(std::move(mail));
   }
@@ -95,7 +96,8 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
   mail_.resize(shard_count_);
   for (auto& row : mail_) row.resize(shard_count_);
   for (ShardId id = 0; id < shard_count_; ++id) hosts_.push_back(std::make_unique<Host>(*this, id));
-  note("shards=" + std::to_string(shard_count_) + " outbox=" + std::to_string(limits_.outbox_bytes) + " history=" + std::to_string(limits_.history_bytes));
+  note("shards=" + std::to_string(shard_count_) + " outbox=" + std::to_string(limits_.outbox_bytes) +
+       " history=" + std::to_string(limits_.history_bytes));
 }
 
 World::~World() = default;
@@ -163,7 +165,8 @@ void World::end(Session& s) {
 void World::connect() {
   std::vector<Client*> away;
   for (const auto& c : clients_)
-    if (std::none_of(sessions_.begin(), sessions_.end(), [&](const auto& s) { return &s->client == c.get(); })) away.push_back(c.get());
+    if (std::none_of(sessions_.begin(), sessions_.end(), [&](const auto& s) { return &s->client == c.get(); }))
+      away.push_back(c.get());
   if (away.empty() || sessions_.size() >= kSessionsMax) return;
   Client& client = *away[below(away.size())];
   const auto shard = static_cast<ShardId>(below(shard_count_));
@@ -172,7 +175,8 @@ void World::connect() {
   ++totals_.sessions;
   const bool by_frame = chance(15);
   s.by_bytes = chance(10);
-  note("s" + std::to_string(s.number) + " connects: " + client.user.identity.subject + " on shard " + std::to_string(shard));
+  note("s" + std::to_string(s.number) + " connects: " + client.user.identity.subject + " on shard " +
+       std::to_string(shard));
   Identity identity = client.user.identity;
   if (chance(5)) identity.expires_at = clock_.unix_ms() + static_cast<std::int64_t>(below(20'000));
   s.authenticated = !by_frame;
@@ -207,10 +211,13 @@ void World::answer_auth() {
   if (auths_.empty()) return;
   const PendingAuth a = auths_.front();
   auths_.pop_front();
-  const auto user = std::find_if(users_.begin(), users_.end(), [&](const User& u) { return u.identity.subject == a.token; });
+  const auto user =
+      std::find_if(users_.begin(), users_.end(), [&](const User& u) { return u.identity.subject == a.token; });
   note("auth of " + a.token);
-  if (user == users_.end()) hosts_[a.shard]->shard().authenticated(a.connection, a.id, fail(Errc::unauthorized, "nobody of that name"));
-  else hosts_[a.shard]->shard().authenticated(a.connection, a.id, user->identity);
+  if (user == users_.end())
+    hosts_[a.shard]->shard().authenticated(a.connection, a.id, fail(Errc::unauthorized, "nobody of that name"));
+  else
+    hosts_[a.shard]->shard().authenticated(a.connection, a.id, user->identity);
   look();
 }
 
@@ -219,7 +226,8 @@ void World::answer_auth() {
 std::string World::channel_name() { return chance(40) ? names_[below(3)] : names_[below(names_.size())]; }
 
 std::string World::pattern_name() {
-  constexpr const char* kPatterns[] = {"open/*", "*/a", "**", "secret/**", "mine/*", "slow/*", "*/b", "aged/*", "none/*"};
+  constexpr const char* kPatterns[] = {"open/*", "*/a", "**",     "secret/**", "mine/*",
+                                       "slow/*", "*/b", "aged/*", "none/*"};
   return kPatterns[below(std::size(kPatterns))];
 }
 
@@ -237,7 +245,8 @@ void World::subscribe(Session& s) {
   ReplayRequest replay;
   std::vector<std::string> names;
   bool many = false;
-  if (chance(25)) names.push_back(pattern_name());
+  if (chance(25))
+    names.push_back(pattern_name());
   else if (chance(25)) {
     many = true;
     for (std::uint64_t n = 1 + below(4); n != 0; --n) names.push_back(channel_name());
@@ -253,10 +262,12 @@ void World::subscribe(Session& s) {
   if (kind >= 4 && !has_wildcard(names[0])) {
     replay.kind = ReplayRequest::Kind::since;
     const auto known = s.client.positions.find(names[0]);
-    if (known != s.client.positions.end() && !chance(5)) replay.since = known->second;
+    if (known != s.client.positions.end() && !chance(5))
+      replay.since = known->second;
     else {
       const Life* life = truth_.current(names[0]);
-      replay.since = {life == nullptr || chance(20) ? "elsewhen" : life->epoch, life == nullptr ? 7 : below(life->head() + 3)};
+      replay.since = {life == nullptr || chance(20) ? "elsewhen" : life->epoch,
+                      life == nullptr ? 7 : below(life->head() + 3)};
     }
   }
   send(s, s.subscribe(names, many, SimFilter::make(random_), replay));
@@ -264,18 +275,23 @@ void World::subscribe(Session& s) {
 
 void World::client_acts(Session& s) {
   if (s.gone || s.closed_with || !s.reading) return;
-  if (!s.authenticated) return send(s, chance(80) ? s.auth(chance(90) ? s.client.user.identity.subject : "stranger") : s.plain("ping"));
+  if (!s.authenticated)
+    return send(s, chance(80) ? s.auth(chance(90) ? s.client.user.identity.subject : "stranger") : s.plain("ping"));
   const std::uint64_t what = below(100);
   if (what < 22) {
     subscribe(s);
   } else if (what < 30) {
-    if (!s.wishes.empty()) send(s, s.unsubscribe(s.wishes[below(s.wishes.size())]->text));
-    else send(s, s.unsubscribe("open/a"));
+    if (!s.wishes.empty())
+      send(s, s.unsubscribe(s.wishes[below(s.wishes.size())]->text));
+    else
+      send(s, s.unsubscribe("open/a"));
   } else if (what < 92) {
     std::uint64_t n = 0;
     const bool big = chance(4);
-    const std::string data = truth_.make_data(n, s.client.user.identity.subject, static_cast<int>(below(big ? 3000 : 300)), chance(4) ? 2 : 0, chance(3));
-    send(s, s.publish(channel_name(), n, kEvents[below(4)], data, chance(15) ? "d" + std::to_string(below(8)) : "", chance(80)));
+    const std::string data = truth_.make_data(n, s.client.user.identity.subject,
+                                              static_cast<int>(below(big ? 3000 : 300)), chance(4) ? 2 : 0, chance(3));
+    send(s, s.publish(channel_name(), n, kEvents[below(4)], data, chance(15) ? "d" + std::to_string(below(8)) : "",
+                      chance(80)));
   } else if (what < 95) {
     send(s, s.plain(chance(50) ? "subscriptions" : "ping"));
   } else {
@@ -307,7 +323,8 @@ void World::one_step() {
     Session* s = somebody();
     if (s == nullptr || (s->stalled && !chance(2))) return;
     const std::size_t bytes = s->by_bytes ? 1 + below(3) : below(chance(50) ? 3000 : 400);
-    note("s" + std::to_string(s->number) + " takes up to " + std::to_string(bytes) + " of " + std::to_string(s->gone ? 0 : s->connection->outbox.bytes()));
+    note("s" + std::to_string(s->number) + " takes up to " + std::to_string(bytes) + " of " +
+         std::to_string(s->gone ? 0 : s->connection->outbox.bytes()));
     flush(*s, bytes);
   } else if (what < 920) {
     if (Session* s = somebody()) s->stalled = !s->stalled && chance(50);
@@ -367,11 +384,15 @@ void World::settle() {
       for (std::size_t to = 0; to < shard_count_; ++to)
         if (!mail_[from][to].empty()) {
           moved = true;
-          if (verbose_ && rounds > 19'990) std::fprintf(stderr, "mail %zu->%zu: %zu of kind %zu\n", from, to, mail_[from][to].size(), mail_[from][to].front().index());
+          if (verbose_ && rounds > 19'990)
+            std::fprintf(stderr, "mail %zu->%zu: %zu of kind %zu\n", from, to, mail_[from][to].size(),
+                         mail_[from][to].front().index());
           deliver_some(from, to, mail_[from][to].size());
         }
     for (const auto& s : sessions_) {
-      if (s->gone || (s->connection->outbox.empty() && !s->closed_with && !hosts_[s->shard]->shard().wants_drained(*s->connection))) continue;
+      if (s->gone || (s->connection->outbox.empty() && !s->closed_with &&
+                      !hosts_[s->shard]->shard().wants_drained(*s->connection)))
+        continue;
       const std::size_t frames = s->connection->outbox.frames();
       flush(*s, 1 << 30);
       if (frames != 0 || s->gone || !s->connection->outbox.empty()) moved = true;

@@ -1,7 +1,7 @@
-// A hub of several shards without threads, sockets or time of its own: one seed decides the routes' limits, who connects, what is
-// asked and published, in which order mail between shards arrives (kept for each pair of shards, as real mailboxes keep it),
-// how many bytes each socket takes, and when time moves. It calls exactly what the real server calls.
-// Threads: one.
+// A hub of several shards without threads, sockets or time of its own: one seed decides the routes' limits, who
+// connects, what is asked and published, in which order mail between shards arrives (kept for each pair of shards, as
+// real mailboxes keep it), how many bytes each socket takes, and when time moves. It calls exactly what the real server
+// calls. Threads: one.
 #pragma once
 #include <deque>
 #include <memory>

@@ -14,7 +14,8 @@ struct WsFrame {
   std::size_t size = 0;  // header and payload
 };
 
-// The first frame of `bytes`; nothing if it is not whole, is fragmented, masked, or its length is not in its shortest form.
+// The first frame of `bytes`; nothing if it is not whole, is fragmented, masked, or its length is not in its shortest
+// form.
 inline std::optional<WsFrame> decode_ws(std::string_view bytes) {
   const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
   if (bytes.size() < 2 || (at(0) & 0xF0) != 0x80 || (at(1) & 0x80) != 0) return std::nullopt;

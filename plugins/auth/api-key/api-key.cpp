@@ -1,5 +1,5 @@
-// An auth provider with a file of hashed API keys. The file is read again when it changes; keys that left or changed are
-// revoked on live connections; a file that can't be read leaves the keys as they were and says so in the state.
+// An auth provider with a file of hashed API keys. The file is read again when it changes; keys that left or changed
+// are revoked on live connections; a file that can't be read leaves the keys as they were and says so in the state.
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,7 +60,9 @@ std::string lower(std::string text) {
 }
 
 // A JSON Web Token: that is another provider's business.
-bool looks_like_jwt(std::string_view text) { return text.starts_with("eyJ") && text.find('.') != std::string_view::npos; }
+bool looks_like_jwt(std::string_view text) {
+  return text.starts_with("eyJ") && text.find('.') != std::string_view::npos;
+}
 
 class ApiKeys final : public AuthProvider {
  public:
@@ -70,7 +72,8 @@ class ApiKeys final : public AuthProvider {
         header_(lower(config.string_or("header", "x-api-key"))),
         query_(config.string_or("query", "api_key")),
         connections_max_(config.integer_or("connections_max", 0)) {
-    if (connections_max_ < 0) throw config.required("connections_max").wrong("0 (no limit) or more", std::to_string(connections_max_));
+    if (connections_max_ < 0)
+      throw config.required("connections_max").wrong("0 (no limit) or more", std::to_string(connections_max_));
   }
   ~ApiKeys() override {
     watch_.end();
@@ -98,7 +101,8 @@ class ApiKeys final : public AuthProvider {
     if (entry == nullptr && !certain) return answer.no_credential();
     if (entry == nullptr) return answer.unauthorized("the API key is not valid");
     if (entry->disabled) return answer.unauthorized("the API key is disabled");
-    if (entry->identity.expires_at_ms != 0 && entry->identity.expires_at_ms <= host_.now_ms()) return answer.unauthorized("the API key has expired");
+    if (entry->identity.expires_at_ms != 0 && entry->identity.expires_at_ms <= host_.now_ms())
+      return answer.unauthorized("the API key has expired");
     answer.allow(entry->identity);
   }
 
@@ -115,7 +119,9 @@ class ApiKeys final : public AuthProvider {
 
   KeyRing read() const {
     std::ifstream in(file_, std::ios::binary);
-    if (!in) throw Failure(WEIR_E_CONFIG, "the file of API keys " + file_ + " can't be opened: " + std::strerror(errno), "/file");
+    if (!in)
+      throw Failure(WEIR_E_CONFIG, "the file of API keys " + file_ + " can't be opened: " + std::strerror(errno),
+                    "/file");
     if (const auto size = look_at(file_).size; size > kFileBytesMax)
       throw Failure(WEIR_E_CONFIG, file_ + " has " + std::to_string(size) + " bytes; 64 MiB are allowed", "/file");
     const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
@@ -131,7 +137,8 @@ class ApiKeys final : public AuthProvider {
     const std::size_t slash = file_.rfind('/');
     const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : file_.substr(0, slash);
     inotify_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (inotify_ < 0 || ::inotify_add_watch(inotify_, folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0)
+    if (inotify_ < 0 ||
+        ::inotify_add_watch(inotify_, folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0)
       return host_.info("the folder of the API keys can't be watched; the file is looked at every 2 s");
     watch_.start(host_, inotify_, WEIR_WATCH_READ, [this](std::uint32_t) {
       std::array<char, 4096> events;
@@ -156,8 +163,12 @@ class ApiKeys final : public AuthProvider {
     const std::unique_ptr<KeyRing> old = std::exchange(ring_, std::move(fresh));
     for (const Entry& was : old->entries()) {
       const Entry* is = ring_->by_id(was.identity.key);
-      if (was.disabled || (is != nullptr && is->text == was.text && is->identity.connections_max == was.identity.connections_max)) continue;
-      host_.revoke(was.identity.key, is == nullptr ? "the API key was removed" : is->disabled ? "the API key was disabled" : "the API key was changed");
+      if (was.disabled ||
+          (is != nullptr && is->text == was.text && is->identity.connections_max == was.identity.connections_max))
+        continue;
+      host_.revoke(was.identity.key, is == nullptr  ? "the API key was removed"
+                                     : is->disabled ? "the API key was disabled"
+                                                    : "the API key was changed");
     }
     host_.info("the API keys were read again");
     running();

@@ -14,15 +14,19 @@ Entry read_entry(const sdk::json::Value& value, std::int64_t connections_max) {
   if (!value.is(Kind::object)) throw value.wrong("an object", to_word(value.kind));
   for (const auto& member : value.members) {
     bool known = false;
-    for (const std::string_view name : {"id", "hash", "form", "scopes", "attributes", "connections_max", "expires_at", "disabled", "comment"})
+    for (const std::string_view name :
+         {"id", "hash", "form", "scopes", "attributes", "connections_max", "expires_at", "disabled", "comment"})
       known = known || member.key == name;
-    if (!known) throw sdk::Failure(WEIR_E_CONFIG, "unknown key \"" + member.key + "\" in " + value.pointer, value.pointer);
+    if (!known)
+      throw sdk::Failure(WEIR_E_CONFIG, "unknown key \"" + member.key + "\" in " + value.pointer, value.pointer);
   }
   Entry out;
   const std::string& id = value.required("id").as_string();
-  if (!valid_id(id)) throw value.required("id").wrong("1 to 64 of letters, digits, '_', '.', '-'", sdk::json::quoted(id));
+  if (!valid_id(id))
+    throw value.required("id").wrong("1 to 64 of letters, digits, '_', '.', '-'", sdk::json::quoted(id));
   const auto hash = parse_hash(value.required("hash").as_string());
-  if (!hash) throw value.required("hash").wrong("\"sha256:<salt in hex>:<64 hex digits>\"", "another text");  // no hash in a log
+  if (!hash)
+    throw value.required("hash").wrong("\"sha256:<salt in hex>:<64 hex digits>\"", "another text");  // no hash in a log
   out.hash = *hash;
   out.identity.subject = out.identity.key = id;
   out.identity.scopes = value.strings_or("scopes", {});
@@ -34,7 +38,8 @@ Entry read_entry(const sdk::json::Value& value, std::int64_t connections_max) {
   if (out.identity.connections_max < 0) throw value.required("connections_max").wrong("0 (no limit) or more", "less");
   if (const std::string expires = value.string_or("expires_at", ""); !expires.empty()) {
     const auto at = sdk::parse_iso8601(expires);
-    if (!at || *at <= 0) throw value.required("expires_at").wrong("a time such as \"2027-01-01T00:00:00Z\"", sdk::json::quoted(expires));
+    if (!at || *at <= 0)
+      throw value.required("expires_at").wrong("a time such as \"2027-01-01T00:00:00Z\"", sdk::json::quoted(expires));
     out.identity.expires_at_ms = *at;
   }
   const std::string form = value.string_or("form", "");
@@ -49,16 +54,21 @@ Entry read_entry(const sdk::json::Value& value, std::int64_t connections_max) {
 
 KeyRing KeyRing::parse(std::string_view file_text, std::int64_t connections_max) {
   const sdk::json::Value root = sdk::json::parse(file_text);
-  if (!root.is(sdk::json::Kind::object)) throw sdk::Failure(WEIR_E_CONFIG, "the file holds " + std::string(to_word(root.kind)) + "; expected {\"keys\":[...]}");
+  if (!root.is(sdk::json::Kind::object))
+    throw sdk::Failure(WEIR_E_CONFIG,
+                       "the file holds " + std::string(to_word(root.kind)) + "; expected {\"keys\":[...]}");
   const auto& keys = root.required("keys").as_array();
-  if (keys.size() > kKeysMax) throw sdk::Failure(WEIR_E_CONFIG, std::to_string(keys.size()) + " keys; 100000 are allowed", "/keys");
+  if (keys.size() > kKeysMax)
+    throw sdk::Failure(WEIR_E_CONFIG, std::to_string(keys.size()) + " keys; 100000 are allowed", "/keys");
   KeyRing out;
   for (const auto& value : keys) {
     out.entries_.push_back(read_entry(value, connections_max));
     const std::size_t place = out.entries_.size() - 1;
     const Entry& entry = out.entries_.back();
     if (!out.by_id_.emplace(entry.identity.key, place).second)
-      throw sdk::Failure(WEIR_E_CONFIG, "the id \"" + entry.identity.key + "\" stands there twice, again at " + value.pointer, value.pointer);
+      throw sdk::Failure(WEIR_E_CONFIG,
+                         "the id \"" + entry.identity.key + "\" stands there twice, again at " + value.pointer,
+                         value.pointer);
     if (!entry.wk_only) out.by_salt_[entry.hash.salt].emplace(text_of(entry.hash.digest), place);
   }
   return out;

@@ -1,7 +1,8 @@
 // The keys of one file, ready to be looked up.
 //   A key "wk_<id>_<secret>" is found by its id: one hash, however many keys there are.
-//   A key of any other form is hashed once per distinct salt among the entries that don't say "form":"wk", and each digest
-//   is looked up. So give imported keys one salt in common: they are random, a shared salt takes nothing from them.
+//   A key of any other form is hashed once per distinct salt among the entries that don't say "form":"wk", and each
+//   digest is looked up. So give imported keys one salt in common: they are random, a shared salt takes nothing from
+//   them.
 // Limits: 100,000 keys, a file of 64 MiB.
 // Threads: constant after parse().
 #pragma once
@@ -22,7 +23,7 @@ struct Entry {
   Hash hash;
   bool disabled = false;
   bool wk_only = false;
-  std::string text;        // as it stands in the file; another text is another key
+  std::string text;  // as it stands in the file; another text is another key
 };
 
 class KeyRing {

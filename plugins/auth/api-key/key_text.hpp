@@ -1,10 +1,9 @@
 // What an API key looks like, and its hash.
 //   key    wk_<id>_<secret>      the secret: 32 random bytes as 64 hexadecimal digits; <id> finds the entry
 //   hash   sha256:<salt>:<digest>  both hexadecimal; digest = SHA-256(salt bytes, then the key's text)
-// Why a plain hash and not a slow one: a key is not a password that a person thought up. Nobody guesses 256 random bits,
-// however fast the hash is; the salt keeps equal keys from having equal hashes. A slow hash would only help those who
-// want to keep the hub busy.
-// Threads: [any]. The randomness is the operating system's.
+// Why a plain hash and not a slow one: a key is not a password that a person thought up. Nobody guesses 256 random
+// bits, however fast the hash is; the salt keeps equal keys from having equal hashes. A slow hash would only help those
+// who want to keep the hub busy. Threads: [any]. The randomness is the operating system's.
 #pragma once
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -29,7 +28,12 @@ inline std::string to_hex(const unsigned char* bytes, std::size_t size) {
 
 // Nothing when it is not hexadecimal of whole bytes.
 inline std::optional<std::string> from_hex(std::string_view hex) {
-  const auto value = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  const auto value = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
   if (hex.size() % 2 != 0) return std::nullopt;
   std::string out;
   for (std::size_t i = 0; i < hex.size(); i += 2) {
@@ -45,7 +49,8 @@ inline Digest digest_of(std::string_view salt, std::string_view key) {
   text += key;
   Digest out{};
   unsigned size = 0;
-  const bool good = EVP_Digest(text.data(), text.size(), out.data(), &size, EVP_sha256(), nullptr) == 1 && size == out.size();
+  const bool good =
+      EVP_Digest(text.data(), text.size(), out.data(), &size, EVP_sha256(), nullptr) == 1 && size == out.size();
   OPENSSL_cleanse(text.data(), text.size());
   if (!good) throw std::runtime_error("SHA-256 failed");
   return out;
@@ -58,7 +63,8 @@ struct Hash {
   // In constant time.
   bool equals(const Digest& other) const { return CRYPTO_memcmp(digest.data(), other.data(), digest.size()) == 0; }
   std::string text() const {
-    return "sha256:" + to_hex(reinterpret_cast<const unsigned char*>(salt.data()), salt.size()) + ":" + to_hex(digest.data(), digest.size());
+    return "sha256:" + to_hex(reinterpret_cast<const unsigned char*>(salt.data()), salt.size()) + ":" +
+           to_hex(digest.data(), digest.size());
   }
 };
 
@@ -78,7 +84,8 @@ inline std::optional<Hash> parse_hash(std::string_view text) {
 
 inline bool valid_id(std::string_view id) {
   return !id.empty() && id.size() <= 64 &&
-         id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == std::string_view::npos;
+         id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+             std::string_view::npos;
 }
 
 // The id in "wk_<id>_<secret>"; nothing for a key of another form.
@@ -91,7 +98,8 @@ inline std::optional<std::string_view> id_of(std::string_view key) {
 
 inline std::string random_bytes(std::size_t size) {
   std::string out(size, '\0');
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(size)) != 1) throw std::runtime_error("no randomness");
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(size)) != 1)
+    throw std::runtime_error("no randomness");
   return out;
 }
 
@@ -108,10 +116,12 @@ struct NewKey {
 };
 // Errors: throws std::invalid_argument for an id that is not 1 to 64 of letters, digits, '_', '.', '-'.
 inline NewKey make_key(std::string_view id) {
-  if (!valid_id(id)) throw std::invalid_argument("\"" + std::string(id) + "\" is not an id: 1 to 64 of letters, digits, '_', '.', '-'");
+  if (!valid_id(id))
+    throw std::invalid_argument("\"" + std::string(id) + "\" is not an id: 1 to 64 of letters, digits, '_', '.', '-'");
   const std::string secret = random_bytes(32);
   NewKey out;
-  out.key = "wk_" + std::string(id) + "_" + to_hex(reinterpret_cast<const unsigned char*>(secret.data()), secret.size());
+  out.key =
+      "wk_" + std::string(id) + "_" + to_hex(reinterpret_cast<const unsigned char*>(secret.data()), secret.size());
   out.entry_json = "{\"id\":\"" + std::string(id) + "\",\"form\":\"wk\",\"hash\":\"" + hash_of(out.key).text() + "\"}";
   return out;
 }

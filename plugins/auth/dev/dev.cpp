@@ -46,7 +46,8 @@ class Dev final : public weir::sdk::AuthProvider {
   Dev(Host host, const json::Value& config) : host_(std::move(host)) {
     identity_.subject = config.string_or("subject", "dev");
     identity_.scopes = config.strings_or("scopes", {"*"});
-    if (const json::Value* attributes = config.find("attributes"); attributes != nullptr && attributes->is(json::Kind::object))
+    if (const json::Value* attributes = config.find("attributes");
+        attributes != nullptr && attributes->is(json::Kind::object))
       identity_.attributes_json = attributes->to_json();
     if (identity_.subject.empty() || identity_.subject.size() > 255)
       throw config.required("subject").wrong("1 to 255 bytes", json::quoted(identity_.subject));
@@ -54,7 +55,9 @@ class Dev final : public weir::sdk::AuthProvider {
 
   void authenticate(const AuthRequest& request, Answer answer) override {
     for (const std::string_view name : {"x-forwarded-for", "forwarded", "x-real-ip"})
-      if (request.header(name)) return answer.unauthorized("the dev provider takes no client behind a proxy (header " + std::string(name) + ")");
+      if (request.header(name))
+        return answer.unauthorized("the dev provider takes no client behind a proxy (header " + std::string(name) +
+                                   ")");
     if (!is_loopback(request.peer())) return answer.unauthorized("the dev provider only takes clients of this machine");
     answer.allow(identity_);
   }

@@ -43,7 +43,8 @@ class Ticker final : public weir::sdk::Source {
     data_ = data != nullptr ? *data : json::parse(R"({"n":"{n}","time":"{time}"})");
     if (interval_ms_ < 1) throw config.required("interval").wrong("at least 1 ms", std::to_string(interval_ms_));
     if (count_ < 0) throw config.required("count").wrong("0 or more", std::to_string(count_));
-    if (event_.empty() || event_.size() > 255) throw config.required("event").wrong("1 to 255 bytes", json::quoted(event_));
+    if (event_.empty() || event_.size() > 255)
+      throw config.required("event").wrong("1 to 255 bytes", json::quoted(event_));
   }
 
   void start() override {
@@ -98,11 +99,13 @@ class Ticker final : public weir::sdk::Source {
         replace(text, "{time}", weir::sdk::iso8601(now));
         return json::append_string(out, text);
       }
-      default: return value.write(out);
+      default:
+        return value.write(out);
     }
   }
   static void replace(std::string& text, std::string_view what, const std::string& by) {
-    for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size()) text.replace(at, what.size(), by);
+    for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
+      text.replace(at, what.size(), by);
   }
 
   Host host_;

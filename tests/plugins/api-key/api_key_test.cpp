@@ -21,8 +21,9 @@ using weir::sdk::testing::SeenAnswer;
 
 struct ApiKeyTest : testing::Test {
   ApiKeyTest() {
-    folder = std::filesystem::path(testing::TempDir()) / ("weir-keys-" + std::to_string(::getpid()) + "-" +
-                                                          testing::UnitTest::GetInstance()->current_test_info()->name());
+    folder =
+        std::filesystem::path(testing::TempDir()) / ("weir-keys-" + std::to_string(::getpid()) + "-" +
+                                                     testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::create_directories(folder);
     path = (folder / "keys.json").string();
   }
@@ -30,15 +31,21 @@ struct ApiKeyTest : testing::Test {
     std::filesystem::remove_all(folder);
     EXPECT_TRUE(hub.mistakes.empty()) << hub.mistakes.front();
   }
-  void write(const std::string& entries) const { std::ofstream(path, std::ios::trunc) << "{\"keys\":[" << entries << "]}"; }
+  void write(const std::string& entries) const {
+    std::ofstream(path, std::ios::trunc) << "{\"keys\":[" << entries << "]}";
+  }
   // As careful programs do it.
   void write_by_rename(const std::string& text) const {
     std::ofstream(path + ".new") << text;
     std::filesystem::rename(path + ".new", path);
   }
   std::string config(const std::string& more = "") const { return R"({"file":")" + path + "\"" + more + "}"; }
-  static std::string with(const NewKey& key, const std::string& more) { return key.entry_json.substr(0, key.entry_json.size() - 1) + "," + more + "}"; }
-  static std::string header(const std::string& key) { return R"({"peer":"10.0.0.1","headers":{"x-api-key":")" + key + "\"}}"; }
+  static std::string with(const NewKey& key, const std::string& more) {
+    return key.entry_json.substr(0, key.entry_json.size() - 1) + "," + more + "}";
+  }
+  static std::string header(const std::string& key) {
+    return R"({"peer":"10.0.0.1","headers":{"x-api-key":")" + key + "\"}}";
+  }
 
   FakeHost hub;
   std::filesystem::path folder;
@@ -65,7 +72,8 @@ TEST_F(ApiKeyTest, WhatIsNotForItIsLeftToTheNextProvider) {
   auth.start();
   EXPECT_EQ(auth.answer("{}").status, WEIR_E_NO_CREDENTIAL);
   EXPECT_EQ(auth.answer(R"({"headers":{"authorization":"Basic YTpi"}})").status, WEIR_E_NO_CREDENTIAL);
-  EXPECT_EQ(auth.answer(R"({"headers":{"authorization":"Bearer eyJhbGciOi.eyJzdWIi.sig"}})").status, WEIR_E_NO_CREDENTIAL);
+  EXPECT_EQ(auth.answer(R"({"headers":{"authorization":"Bearer eyJhbGciOi.eyJzdWIi.sig"}})").status,
+            WEIR_E_NO_CREDENTIAL);
   EXPECT_EQ(auth.answer(R"({"headers":{"authorization":"Bearer wk_a_b"}})").status, WEIR_E_UNAUTHORIZED);
 }
 
@@ -104,17 +112,19 @@ TEST_F(ApiKeyTest, CreateOnlyLooksAtTheConfig) {
 }
 
 TEST_F(ApiKeyTest, AChangedFileIsReadAgainAndLostKeysAreRevoked) {
-  const NewKey stays = make_key("stays"), leaves = make_key("leaves"), off = make_key("off"), changes = make_key("changes");
+  const NewKey stays = make_key("stays"), leaves = make_key("leaves"), off = make_key("off"),
+               changes = make_key("changes");
   write(stays.entry_json + "," + leaves.entry_json + "," + off.entry_json + "," + changes.entry_json);
   AuthRig auth(hub, weir_plugin_entry, config());
   auth.start();
   const NewKey added = make_key("added");
-  write_by_rename("{\"keys\":[" + stays.entry_json + "," + with(off, R"("disabled":true)") + "," + with(changes, R"("scopes":["x"])") + "," +
-                  added.entry_json + "]}");
+  write_by_rename("{\"keys\":[" + stays.entry_json + "," + with(off, R"("disabled":true)") + "," +
+                  with(changes, R"("scopes":["x"])") + "," + added.entry_json + "]}");
   ASSERT_TRUE(hub.run_until([&] { return hub.logged("were read again"); }));
   std::string revoked;
   for (const auto& r : hub.revocations) revoked += r.key + ": " + r.reason + "; ";
-  EXPECT_EQ(revoked, "leaves: the API key was removed; off: the API key was disabled; changes: the API key was changed; ");
+  EXPECT_EQ(revoked,
+            "leaves: the API key was removed; off: the API key was disabled; changes: the API key was changed; ");
   EXPECT_EQ(auth.answer(header(stays.key)).status, WEIR_OK);
   EXPECT_EQ(auth.answer(header(added.key)).status, WEIR_OK);
   EXPECT_EQ(auth.answer(header(leaves.key)).status, WEIR_E_UNAUTHORIZED);

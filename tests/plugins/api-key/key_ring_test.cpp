@@ -21,7 +21,8 @@ TEST(KeyRingTest, FindsAWeirKeyByItsId) {
 }
 
 TEST(KeyRingTest, FindsAKeyOfAnyOtherForm) {
-  const KeyRing ring = KeyRing::parse(file(entry("a", "omni_sk_1") + "," + entry("b", "omni_sk_2") + "," + entry("c", "wk_odd")), 0);
+  const KeyRing ring =
+      KeyRing::parse(file(entry("a", "omni_sk_1") + "," + entry("b", "omni_sk_2") + "," + entry("c", "wk_odd")), 0);
   EXPECT_EQ(ring.find("omni_sk_2")->identity.subject, "b");
   EXPECT_EQ(ring.find("wk_odd")->identity.subject, "c");
   EXPECT_EQ(ring.find("omni_sk_3"), nullptr);
@@ -30,13 +31,17 @@ TEST(KeyRingTest, FindsAKeyOfAnyOtherForm) {
 
 TEST(KeyRingTest, TheWholeEntryBecomesTheIdentity) {
   const KeyRing ring = KeyRing::parse(
-      file(entry("ci", "k", R"(,"scopes":["events:read"],"attributes":{"instances":["i1"]},"connections_max":10,"expires_at":"2027-01-01T00:00:00Z","comment":"x")") +
-           "," + entry("b", "l")),
+      file(
+          entry(
+              "ci", "k",
+              R"(,"scopes":["events:read"],"attributes":{"instances":["i1"]},"connections_max":10,"expires_at":"2027-01-01T00:00:00Z","comment":"x")") +
+          "," + entry("b", "l")),
       7);
   const Entry* ci = ring.find("k");
   ASSERT_NE(ci, nullptr);
-  EXPECT_EQ(ci->identity.to_json(),
-            R"({"subject":"ci","scopes":["events:read"],"attributes":{"instances":["i1"]},"key":"ci","expires_at":1798761600000,"connections_max":10})");
+  EXPECT_EQ(
+      ci->identity.to_json(),
+      R"({"subject":"ci","scopes":["events:read"],"attributes":{"instances":["i1"]},"key":"ci","expires_at":1798761600000,"connections_max":10})");
   EXPECT_EQ(ring.find("l")->identity.connections_max, 7);
 }
 

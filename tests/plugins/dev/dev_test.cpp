@@ -22,11 +22,13 @@ struct DevTest : testing::Test {
 };
 
 TEST_F(DevTest, WhoeverIsOnThisMachineIsLetIn) {
-  for (const char* peer : {"127.0.0.1", "127.1.2.3", "127.255.255.255", "::1", "::ffff:127.0.0.1"}) EXPECT_EQ(ask(peer), WEIR_OK) << peer;
+  for (const char* peer : {"127.0.0.1", "127.1.2.3", "127.255.255.255", "::1", "::ffff:127.0.0.1"})
+    EXPECT_EQ(ask(peer), WEIR_OK) << peer;
 }
 
 TEST_F(DevTest, EverybodyElseIsNot) {
-  for (const char* peer : {"", "10.0.0.1", "128.0.0.1", "::2", "fe80::1", "::ffff:10.0.0.1", "127.evil.example", "127.0.0.1.example", "127.0.0", "1127.0.0.1", "127.0.0.1."})
+  for (const char* peer : {"", "10.0.0.1", "128.0.0.1", "::2", "fe80::1", "::ffff:10.0.0.1", "127.evil.example",
+                           "127.0.0.1.example", "127.0.0", "1127.0.0.1", "127.0.0.1."})
     EXPECT_EQ(ask(peer), WEIR_E_UNAUTHORIZED) << peer;
 }
 
@@ -39,7 +41,8 @@ TEST_F(DevTest, AProxysHeaderShutsTheDoor) {
 TEST_F(DevTest, TheIdentityIsTheConfigs) {
   AuthRig dev(hub, weir_plugin_entry, R"({"subject":"ann","scopes":["a:b","c"],"attributes":{"team":"x"}})");
   dev.start();
-  EXPECT_EQ(dev.answer(R"({"peer":"::1"})").json, R"({"subject":"ann","scopes":["a:b","c"],"attributes":{"team":"x"}})");
+  EXPECT_EQ(dev.answer(R"({"peer":"::1"})").json,
+            R"({"subject":"ann","scopes":["a:b","c"],"attributes":{"team":"x"}})");
 }
 
 TEST_F(DevTest, WithoutConfigEverybodyMayDoEverything) {

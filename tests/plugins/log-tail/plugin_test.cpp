@@ -175,7 +175,8 @@ TEST_F(LogTailTest, WhatIsKnownToBeLostIsToldAsAGap) {
   EXPECT_EQ(hub.events[1].data, R"({"reason":"truncated","file":"a.log"})");
 }
 
-// UBSan asks the kernel about memory through a pipe of its own; without a free descriptor it takes every object for a wrong one.
+// UBSan asks the kernel about memory through a pipe of its own; without a free descriptor it takes every object for a
+// wrong one.
 #if defined(__has_feature)
 #if __has_feature(undefined_behavior_sanitizer)
 #define WEIR_TEST_WITH_UBSAN

@@ -44,8 +44,9 @@ TEST_F(TickerTest, OneEventPerIntervalWithNumberAndTime) {
 }
 
 TEST_F(TickerTest, TheTemplateIsFilledWhereverItHasPlaces) {
-  SourceRig ticker(hub, weir_plugin_entry,
-                   R"({"interval":"10ms","subject":"a/b","event":"e","data":{"{n}":[1,"{n}","no. {n} of {n}",true,null,{"x":"{n} "}]}})");
+  SourceRig ticker(
+      hub, weir_plugin_entry,
+      R"({"interval":"10ms","subject":"a/b","event":"e","data":{"{n}":[1,"{n}","no. {n} of {n}",true,null,{"x":"{n} "}]}})");
   ticker.start();
   hub.advance(12);
   ASSERT_EQ(hub.events.size(), 1u);
@@ -101,7 +102,8 @@ TEST_F(TickerTest, AfterStopNothingTicks) {
 TEST_F(TickerTest, AWrongConfigIsRefusedWithItsPlace) {
   const auto place = [&](const char* config) {
     const SourceRig ticker(hub, weir_plugin_entry, config);
-    return ticker.status() == WEIR_E_CONFIG ? std::string(ticker.error().json_pointer) : "status " + std::to_string(ticker.status());
+    return ticker.status() == WEIR_E_CONFIG ? std::string(ticker.error().json_pointer)
+                                            : "status " + std::to_string(ticker.status());
   };
   EXPECT_EQ(place(R"({"interval":0})"), "/interval");
   EXPECT_EQ(place(R"({"interval":"soon"})"), "/interval");
@@ -117,7 +119,8 @@ TEST_F(TickerTest, ItsManifestIsJsonWithDefaultsThatWork) {
   const json::Value manifest = json::parse(weir_plugin_entry.manifest_json);
   std::string config = "{";
   for (const auto& property : manifest.required("config_schema").required("properties").members)
-    config += (config.size() > 1 ? "," : "") + json::quoted(property.key) + ":" + property.value.required("default").to_json();
+    config += (config.size() > 1 ? "," : "") + json::quoted(property.key) + ":" +
+              property.value.required("default").to_json();
   SourceRig ticker(hub, weir_plugin_entry, config + "}");
   EXPECT_EQ(ticker.status(), WEIR_OK) << ticker.error().message;
 }

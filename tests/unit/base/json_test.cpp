@@ -8,16 +8,21 @@ namespace weir::json {
 namespace {
 
 bool valid(std::string_view text) { return Doc().parse(text).has_value(); }
-std::string nested(int depth) { return std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']'); }
+std::string nested(int depth) {
+  return std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']');
+}
 
 TEST(JsonTest, WhatRfc8259AllowsIsRead) {
-  for (const char* text : {"null", " true ", "false", "0", "-0", "1.5e+10", "\"\"", "[]", "{}", "[1,[2,{\"a\":[]}]]", "\t\r\n[ 1 , 2 ]\n", "\"\\u0000\"", "1e999"})
+  for (const char* text : {"null", " true ", "false", "0", "-0", "1.5e+10", "\"\"", "[]", "{}", "[1,[2,{\"a\":[]}]]",
+                           "\t\r\n[ 1 , 2 ]\n", "\"\\u0000\"", "1e999"})
     EXPECT_TRUE(valid(text)) << text;
 }
 
 TEST(JsonTest, WhatItDoesNotAllowIsRefused) {
-  for (const char* text : {"", " ", "nul", "True", "01", "+1", ".5", "1.", "1e", "1e+", "-", "[1,]", "[,1]", "{\"a\":1,}", "{a:1}", "{\"a\"}", "[1 2]", "\"", "\"\\x\"", "\"\\u12g4\"",
-                           "\"a\nb\"", "1 2", "[", "{", "NaN", "'a'", "\xEF\xBB\xBF[]"})
+  for (const char* text :
+       {"",        " ",           "nul",      "True", "01",         "+1",    ".5",      "1.",    "1e",
+        "1e+",     "-",           "[1,]",     "[,1]", "{\"a\":1,}", "{a:1}", "{\"a\"}", "[1 2]", "\"",
+        "\"\\x\"", "\"\\u12g4\"", "\"a\nb\"", "1 2",  "[",          "{",     "NaN",     "'a'",   "\xEF\xBB\xBF[]"})
     EXPECT_FALSE(valid(text)) << text;
 }
 
@@ -50,11 +55,13 @@ TEST(JsonTest, ALoneSurrogateIsAnErrorAndAPairIsNot) {
 }
 
 TEST(JsonTest, OnlyShortestFormsOfUtf8Count) {
-  for (const char* good : {"\x7F", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80", "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"}) {
+  for (const char* good : {"\x7F", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
+                           "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"}) {
     EXPECT_TRUE(valid_utf8(good)) << good;
     EXPECT_TRUE(valid("\"" + std::string(good) + "\"")) << good;
   }
-  for (const char* bad : {"\x80", "\xC0\xAF", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xC2", "\xE2\x82", "\xF0\x9F\x98"}) {
+  for (const char* bad : {"\x80", "\xC0\xAF", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
+                          "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xC2", "\xE2\x82", "\xF0\x9F\x98"}) {
     EXPECT_FALSE(valid_utf8(bad)) << bad;
     EXPECT_FALSE(valid("\"" + std::string(bad) + "\"")) << bad;
   }

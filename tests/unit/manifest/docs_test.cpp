@@ -25,7 +25,8 @@ TEST(ManifestDocsTest, EveryKeyOfTheSchemaIsDescribedThereAndInTheDocs) {
   EXPECT_GT(keys.size(), 60U);
   EXPECT_TRUE(nameless.empty()) << nameless.front() << " has no description";
   const std::string docs = testing::read_file(std::string(WEIR_SOURCE_DIR) + "/docs/manifest.md");
-  for (const auto& key : keys) EXPECT_NE(docs.find("`" + key + "`"), std::string::npos) << "docs/manifest.md does not mention `" << key << "`";
+  for (const auto& key : keys)
+    EXPECT_NE(docs.find("`" + key + "`"), std::string::npos) << "docs/manifest.md does not mention `" << key << "`";
 }
 
 // Each block of TOML in the docs, with the plugins that its lines need.

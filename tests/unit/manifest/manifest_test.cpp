@@ -142,7 +142,8 @@ rule_ops = 5000
 
 TEST(ManifestTest, AFileThatCantBeReadIsNamed) {
   TempFolder folder;
-  EXPECT_EQ(only_problem(load_manifest(folder / "gone.toml", {})), folder / "gone.toml: there is no such file; say the path of a manifest, such as hub.toml");
+  EXPECT_EQ(only_problem(load_manifest(folder / "gone.toml", {})),
+            folder / "gone.toml: there is no such file; say the path of a manifest, such as hub.toml");
   EXPECT_NE(only_problem(load_manifest(folder.path(), {})).find("this is a folder"), std::string::npos);
 }
 
@@ -156,7 +157,8 @@ TEST(ManifestTest, ScriptsAreLookedForInThreeFoldersInOrder) {
   LoadOptions options;
   options.scripts_folder = folder / "shipped";
   const std::string start = "scripts = \"mine\"\n" + kSmallest;
-  const Manifest m = good(load_manifest(folder.write("hub.toml", start + "rules = [\"a.lua\", \"b.lua\", \"c.lua\"]"), options));
+  const Manifest m =
+      good(load_manifest(folder.write("hub.toml", start + "rules = [\"a.lua\", \"b.lua\", \"c.lua\"]"), options));
   ASSERT_EQ(m.rules.size(), 3U);
   EXPECT_EQ(m.rules[0].path, folder / "a.lua");
   EXPECT_EQ(m.rules[1].path, folder / "mine/b.lua");
@@ -165,19 +167,21 @@ TEST(ManifestTest, ScriptsAreLookedForInThreeFoldersInOrder) {
 
   const std::string file = folder.write("bad.toml", start + "rules = [{ script = \"d.lua\" }]");
   EXPECT_EQ(only_problem(load_manifest(file, options)),
-            file + ":6:21: channel \"**\": rules[0]: script \"d.lua\" is not there; looked for \"" + folder.path() + "/d.lua\", \"" + folder.path() +
-                "/mine/d.lua\", \"" + folder.path() + "/shipped/d.lua\"");
+            file + ":6:21: channel \"**\": rules[0]: script \"d.lua\" is not there; looked for \"" + folder.path() +
+                "/d.lua\", \"" + folder.path() + "/mine/d.lua\", \"" + folder.path() + "/shipped/d.lua\"");
 }
 
 TEST(ManifestTest, AFolderIsNoScriptAndAControlCharacterNoPath) {
   TempFolder folder;
   folder.write("x/y", "");
-  EXPECT_NE(only_problem(load_manifest(folder.write("a.toml", kSmallest + "rules = [\"x\"]"), {})).find("is not there"), std::string::npos);
+  EXPECT_NE(only_problem(load_manifest(folder.write("a.toml", kSmallest + "rules = [\"x\"]"), {})).find("is not there"),
+            std::string::npos);
   EXPECT_NE(only_problem(kSmallest + "rules = [\"x\\u0000y\"]").find("control characters"), std::string::npos);
 }
 
 TEST(ManifestTest, AScriptsFolderMustExist) {
-  EXPECT_EQ(only_problem("scripts = \"nowhere\"\n" + kSmallest), "hub.toml:1:11: scripts is \"nowhere\", which is no folder; make it, or correct the path");
+  EXPECT_EQ(only_problem("scripts = \"nowhere\"\n" + kSmallest),
+            "hub.toml:1:11: scripts is \"nowhere\", which is no folder; make it, or correct the path");
 }
 
 TEST(ManifestTest, TheEnvironmentStandsInStrings) {
@@ -186,12 +190,14 @@ TEST(ManifestTest, TheEnvironmentStandsInStrings) {
   EXPECT_EQ(good("listen = \"127.0.0.1:${WEIR_TEST_PORT}\"\n" + kSmallest).listen_port, 1234);
   EXPECT_EQ(good("listen = \"127.0.0.1:${WEIR_TEST_MISSING:-77}\"\n" + kSmallest).listen_port, 77);
   EXPECT_EQ(only_problem("listen = \"${WEIR_TEST_MISSING}\"\n" + kSmallest),
-            "hub.toml:1:10: environment variable WEIR_TEST_MISSING is not set; set it, or give a default: ${WEIR_TEST_MISSING:-default}");
+            "hub.toml:1:10: environment variable WEIR_TEST_MISSING is not set; set it, or give a default: "
+            "${WEIR_TEST_MISSING:-default}");
 }
 
 TEST(ManifestTest, ASecretFromTheEnvironmentStaysOutOfMessages) {
   setenv("WEIR_TEST_SECRET", "hunter2", 1);
-  for (const char* line : {"overflow = \"${WEIR_TEST_SECRET}\"", "history = \"${WEIR_TEST_SECRET}\"", "history = { age = \"${WEIR_TEST_SECRET}\" }"})
+  for (const char* line : {"overflow = \"${WEIR_TEST_SECRET}\"", "history = \"${WEIR_TEST_SECRET}\"",
+                           "history = { age = \"${WEIR_TEST_SECRET}\" }"})
     EXPECT_EQ(only_problem(kSmallest + line).find("hunter2"), std::string::npos) << line;
 }
 
@@ -202,21 +208,31 @@ TEST(ListenTest, AddressesOfBothFamiliesAndLocalhost) {
 }
 
 TEST(ListenTest, WhatIsNoAddressIsExplained) {
-  for (const char* text : {"8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1", "::1:80", "[::1]", "[::g]:1", "example.com:80",
-                           "127.1:80", "127.0.0.1:80x", "127.0.0.1\\u0000:80"})
-    EXPECT_NE(only_problem("listen = \"" + std::string(text) + "\"\n" + kSmallest).find("write address and port, such as \"127.0.0.1:8080\""), std::string::npos) << text;
+  for (const char* text :
+       {"8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1", "::1:80",
+        "[::1]", "[::g]:1", "example.com:80", "127.1:80", "127.0.0.1:80x", "127.0.0.1\\u0000:80"})
+    EXPECT_NE(only_problem("listen = \"" + std::string(text) + "\"\n" + kSmallest)
+                  .find("write address and port, such as \"127.0.0.1:8080\""),
+              std::string::npos)
+        << text;
 }
 
-const std::string kWithAuth = "[[plugin]]\nname = \"keys\"\nlibrary = \"api-key\"\n[[endpoint]]\npath = \"/ws\"\nauth = [\"keys\"]\n[[channel]]\npattern = \"**\"\n";
+const std::string kWithAuth =
+    "[[plugin]]\nname = \"keys\"\nlibrary = \"api-key\"\n[[endpoint]]\npath = \"/ws\"\nauth = "
+    "[\"keys\"]\n[[channel]]\npattern = \"**\"\n";
 
 TEST(ListenTest, BeyondLoopbackTakesAuthAndAProxyWithTls) {
   EXPECT_EQ(only_problem("listen = \"0.0.0.0:80\"\n" + kSmallest),
-            "hub.toml:1:10: listen is \"0.0.0.0:80\", beyond loopback, but this version has no TLS of its own, and endpoint \"/ws\" and the HTTP API have no auth; "
-            "write auth = [\"NAME\"] with an auth plugin's name there; put a proxy that provides TLS in front and listen on \"127.0.0.1:80\", or, where the proxy is "
+            "hub.toml:1:10: listen is \"0.0.0.0:80\", beyond loopback, but this version has no TLS of its own, and "
+            "endpoint \"/ws\" and the HTTP API have no auth; "
+            "write auth = [\"NAME\"] with an auth plugin's name there; put a proxy that provides TLS in front and "
+            "listen on \"127.0.0.1:80\", or, where the proxy is "
             "on another machine, write insecure = true to say that the network between is trusted");
   EXPECT_EQ(only_problem("listen = \"[::]:80\"\n" + kWithAuth),
-            "hub.toml:1:10: listen is \"[::]:80\", beyond loopback, but this version has no TLS of its own; put a proxy that provides TLS in front and listen on "
-            "\"127.0.0.1:80\", or, where the proxy is on another machine, write insecure = true to say that the network between is trusted");
+            "hub.toml:1:10: listen is \"[::]:80\", beyond loopback, but this version has no TLS of its own; put a "
+            "proxy that provides TLS in front and listen on "
+            "\"127.0.0.1:80\", or, where the proxy is on another machine, write insecure = true to say that the "
+            "network between is trusted");
 }
 
 TEST(ListenTest, InsecureSaidOutLoudIsTakenAndWarnedAboutWhereThereIsNoAuth) {
@@ -231,26 +247,37 @@ TEST(ListenTest, InsecureSaidOutLoudIsTakenAndWarnedAboutWhereThereIsNoAuth) {
 
 TEST(EndpointTest, PathsOfTheHubAreTaken) {
   for (const char* path : {"/health", "/ready", "/stats", "/subscriptions", "/api", "/api/v1/x", "/console/"})
-    EXPECT_NE(only_problem("[[endpoint]]\npath = \"" + std::string(path) + "\"\n[[channel]]\npattern = \"**\"\n").find("the hub itself answers"), std::string::npos) << path;
-  for (const char* path : {"/ws", "/apis", "/healthy", "/a/api/b"}) good("[[endpoint]]\npath = \"" + std::string(path) + "\"\n");
+    EXPECT_NE(only_problem("[[endpoint]]\npath = \"" + std::string(path) + "\"\n[[channel]]\npattern = \"**\"\n")
+                  .find("the hub itself answers"),
+              std::string::npos)
+        << path;
+  for (const char* path : {"/ws", "/apis", "/healthy", "/a/api/b"})
+    good("[[endpoint]]\npath = \"" + std::string(path) + "\"\n");
 }
 
 TEST(EndpointTest, TheRootIsFreeWithoutThePage) {
-  EXPECT_EQ(only_problem("[[endpoint]]\npath = \"/\"\n"), "hub.toml:2:8: endpoint \"/\": the hub's own page is at \"/\"; write page = false, or take another path, such as \"/ws\"");
+  EXPECT_EQ(only_problem("[[endpoint]]\npath = \"/\"\n"),
+            "hub.toml:2:8: endpoint \"/\": the hub's own page is at \"/\"; write page = false, or take another path, "
+            "such as \"/ws\"");
   good("page = false\n[[endpoint]]\npath = \"/\"\n");
 }
 
 TEST(EndpointTest, PathsStartWithASlashAndStandOnce) {
   EXPECT_NE(only_problem("[[endpoint]]\npath = \"ws\"\n").find("a path starts with \"/\""), std::string::npos);
   EXPECT_NE(only_problem("[[endpoint]]\npath = \"/ws?x\"\n").find("a path starts with \"/\""), std::string::npos);
-  EXPECT_EQ(only_problem("[[endpoint]]\npath = \"/ws\"\n[[endpoint]]\npath = \"/ws\"\n"), "hub.toml:4:8: endpoint \"/ws\": the path is taken in line 2; each endpoint has its own");
+  EXPECT_EQ(only_problem("[[endpoint]]\npath = \"/ws\"\n[[endpoint]]\npath = \"/ws\"\n"),
+            "hub.toml:4:8: endpoint \"/ws\": the path is taken in line 2; each endpoint has its own");
 }
 
 TEST(EndpointTest, AHeartbeatTimesOutAfterItsInterval) {
-  const auto beat = [](const std::string& text) { return toml("[[endpoint]]\npath = \"/ws\"\nheartbeat = { " + text + " }\n"); };
+  const auto beat = [](const std::string& text) {
+    return toml("[[endpoint]]\npath = \"/ws\"\nheartbeat = { " + text + " }\n");
+  };
   EXPECT_EQ(good(beat("interval = \"2s\"")).endpoints[0].heartbeat.timeout_ms, 6000);
   EXPECT_EQ(good(beat("interval = \"2s\", timeout = \"2001ms\"")).endpoints[0].heartbeat.timeout_ms, 2001);
-  EXPECT_EQ(only_problem(beat("interval = \"2s\", timeout = \"2s\"")), "hub.toml:3:42: endpoint \"/ws\": heartbeat.timeout is \"2s\"; expected longer than interval, which is \"2s\"");
+  EXPECT_EQ(
+      only_problem(beat("interval = \"2s\", timeout = \"2s\"")),
+      "hub.toml:3:42: endpoint \"/ws\": heartbeat.timeout is \"2s\"; expected longer than interval, which is \"2s\"");
   EXPECT_NE(only_problem(beat("close_code = 1006")).find("may not send"), std::string::npos);
   EXPECT_NE(only_problem(beat("close_code = 5000")).find("expected 1000..4999"), std::string::npos);
 }
@@ -258,37 +285,50 @@ TEST(EndpointTest, AHeartbeatTimesOutAfterItsInterval) {
 TEST(EndpointTest, OriginsAreSchemeAndHost) {
   good("[[endpoint]]\npath = \"/ws\"\norigins = [\"*\", \"https://a.example:8443\", \"chrome-extension://abc\"]\n");
   for (const char* origin : {"a.example", "https://a.example/", "https://", ""})
-    EXPECT_NE(only_problem("[[endpoint]]\npath = \"/ws\"\norigins = [\"" + std::string(origin) + "\"]\n").find("an origin is \"*\""), std::string::npos) << origin;
+    EXPECT_NE(only_problem("[[endpoint]]\npath = \"/ws\"\norigins = [\"" + std::string(origin) + "\"]\n")
+                  .find("an origin is \"*\""),
+              std::string::npos)
+        << origin;
 }
 
 TEST(ChannelTest, PatternsFollowTheirGrammar) {
-  for (const char* pattern : {"a", "session:{id}", "{tenant}/logs/{file}.log", "*", "a/*/b", "a/**", "é/ü"}) good("[[channel]]\npattern = \"" + std::string(pattern) + "\"\n");
-  for (const std::string& pattern : {std::string("a//b"), std::string("/a"), std::string("a/"), std::string("**/a"), std::string("a*"), std::string("{a"), std::string("a}"),
-                                     std::string("{a}{b}"), std::string("{a}/{a}"), std::string("{}"), std::string("{a b}"), std::string("a b"), std::string("a\\u0001"), std::string(256, 'a')})
-    EXPECT_EQ(only_problem("[[channel]]\npattern = \"" + pattern + "\"\n").rfind("hub.toml:2:11: pattern ", 0), 0U) << pattern;
+  for (const char* pattern : {"a", "session:{id}", "{tenant}/logs/{file}.log", "*", "a/*/b", "a/**", "é/ü"})
+    good("[[channel]]\npattern = \"" + std::string(pattern) + "\"\n");
+  for (const std::string& pattern :
+       {std::string("a//b"), std::string("/a"), std::string("a/"), std::string("**/a"), std::string("a*"),
+        std::string("{a"), std::string("a}"), std::string("{a}{b}"), std::string("{a}/{a}"), std::string("{}"),
+        std::string("{a b}"), std::string("a b"), std::string("a\\u0001"), std::string(256, 'a')})
+    EXPECT_EQ(only_problem("[[channel]]\npattern = \"" + pattern + "\"\n").rfind("hub.toml:2:11: pattern ", 0), 0U)
+        << pattern;
   good("[[channel]]\npattern = \"" + std::string(255, 'a') + "\"\n");
   EXPECT_NE(only_problem("[[channel]]\npattern = \"\"\n").find("is empty"), std::string::npos);
 }
 
 std::string feeding(const std::string& pattern, const std::string& from) {
-  return "[[plugin]]\nname = \"p\"\nlibrary = \"x\"\n[[channel]]\npattern = \"" + pattern + "\"\nfrom = [" + from + "]\n";
+  return "[[plugin]]\nname = \"p\"\nlibrary = \"x\"\n[[channel]]\npattern = \"" + pattern + "\"\nfrom = [" + from +
+         "]\n";
 }
 
 TEST(ChannelTest, VariablesComeFromEverySubject) {
   good(feeding("a/{x}", "{ plugin = \"p\", subject = \"s.{x}.{y}.>\" }"));
   EXPECT_EQ(good(feeding("a", "{ plugin = \"p\" }")).channels[0].from[0].subject, "**");
-  EXPECT_EQ(only_problem(feeding("a/{x}", "{ plugin = \"p\", subject = \"{x}\" }, { plugin = \"p\", subject = \"{xs}\" }")),
-            "hub.toml:6:70: channel \"a/{x}\": from: subject \"{xs}\" has no {x}, so nothing says what {x} of the channel's name is; put {x} into it; did you mean \"xs\"?");
+  EXPECT_EQ(
+      only_problem(feeding("a/{x}", "{ plugin = \"p\", subject = \"{x}\" }, { plugin = \"p\", subject = \"{xs}\" }")),
+      "hub.toml:6:70: channel \"a/{x}\": from: subject \"{xs}\" has no {x}, so nothing says what {x} of the channel's "
+      "name is; put {x} into it; did you mean \"xs\"?");
   EXPECT_NE(only_problem(feeding("a/{x}", "{ plugin = \"p\" }")).find("no subject is named"), std::string::npos);
 }
 
 TEST(ChannelTest, AWildcardCantBeFed) {
   for (const char* pattern : {"**", "a/*", "a/{x}/*"})
-    EXPECT_NE(only_problem(feeding(pattern, "{ plugin = \"p\", subject = \"{x}\" }")).find("from can't feed a pattern with * or **"), std::string::npos);
+    EXPECT_NE(only_problem(feeding(pattern, "{ plugin = \"p\", subject = \"{x}\" }"))
+                  .find("from can't feed a pattern with * or **"),
+              std::string::npos);
 }
 
 TEST(ChannelTest, UnknownPluginsGetAHintOrTheList) {
-  EXPECT_EQ(only_problem(feeding("a", "{ plugin = \"q\" }")), "hub.toml:6:20: channel \"a\": from names plugin \"q\", which no [[plugin]] is; there is \"p\"");
+  EXPECT_EQ(only_problem(feeding("a", "{ plugin = \"q\" }")),
+            "hub.toml:6:20: channel \"a\": from names plugin \"q\", which no [[plugin]] is; there is \"p\"");
   EXPECT_EQ(only_problem("[[channel]]\npattern = \"a\"\nfrom = [{ plugin = \"q\" }]\n"),
             "hub.toml:3:20: channel \"a\": from names plugin \"q\", which no [[plugin]] is; there are none, add one");
 }
@@ -298,9 +338,12 @@ TEST(ChannelTest, SubscribeAndPublishAreFalseOrAnObject) {
   EXPECT_TRUE(m.channels[0].subscribe.nobody);
   EXPECT_FALSE(m.channels[0].publish.nobody);
   EXPECT_EQ(m.channels[0].publish.scope, "");
-  EXPECT_EQ(only_problem(kSmallest + "subscribe = true"), "hub.toml:5:13: channel \"**\": subscribe is true; expected false or an object");
-  EXPECT_EQ(only_problem(kSmallest + "subscribe = { where = \"x\" }"), "hub.toml:5:23: channel \"**\": subscribe.where: expected an object, got a string \"x\"");
-  EXPECT_NE(only_problem(kSmallest + "publish = { where = {} }").find("publish: unknown key \"where\""), std::string::npos);
+  EXPECT_EQ(only_problem(kSmallest + "subscribe = true"),
+            "hub.toml:5:13: channel \"**\": subscribe is true; expected false or an object");
+  EXPECT_EQ(only_problem(kSmallest + "subscribe = { where = \"x\" }"),
+            "hub.toml:5:23: channel \"**\": subscribe.where: expected an object, got a string \"x\"");
+  EXPECT_NE(only_problem(kSmallest + "publish = { where = {} }").find("publish: unknown key \"where\""),
+            std::string::npos);
 }
 
 TEST(ChannelTest, OneThatCanNeverMatchIsWarnedAbout) {
@@ -311,7 +354,9 @@ TEST(ChannelTest, OneThatCanNeverMatchIsWarnedAbout) {
     EXPECT_TRUE(result.manifest) << joined(result.problems);
     return joined(result.warnings);
   };
-  EXPECT_EQ(warnings({"**", "a"}), "hub.toml:5:1: channel \"a\" can never match: \"**\" in line 3 comes first and matches all its names; put this one before it\n");
+  EXPECT_EQ(warnings({"**", "a"}),
+            "hub.toml:5:1: channel \"a\" can never match: \"**\" in line 3 comes first and matches all its names; put "
+            "this one before it\n");
   EXPECT_NE(warnings({"a/{x}", "a/b"}), "");
   EXPECT_NE(warnings({"a/*", "a/{x}"}), "");
   EXPECT_NE(warnings({"a", "b", "a"}), "");
@@ -327,10 +372,13 @@ TEST(ManifestTest, WhatIsUselessIsWarnedAbout) {
 
 TEST(LimitsTest, EveryLimitTakesItsBoundsAndNoMore) {
   for (const LimitInfo& limit : all_limits()) {
-    const auto with = [&](std::int64_t value) { return toml(kSmallest + "[limits]\n" + std::string(limit.name) + " = " + std::to_string(value)); };
+    const auto with = [&](std::int64_t value) {
+      return toml(kSmallest + "[limits]\n" + std::string(limit.name) + " = " + std::to_string(value));
+    };
     EXPECT_EQ(good(with(limit.lowest)).limits.*limit.member, limit.lowest) << limit.name;
     EXPECT_EQ(good(with(limit.highest)).limits.*limit.member, limit.highest) << limit.name;
-    EXPECT_NE(only_problem(with(limit.lowest - 1)).find("limits." + std::string(limit.name) + " is "), std::string::npos);
+    EXPECT_NE(only_problem(with(limit.lowest - 1)).find("limits." + std::string(limit.name) + " is "),
+              std::string::npos);
     EXPECT_NE(only_problem(with(limit.highest + 1)).find("; expected "), std::string::npos);
   }
 }
@@ -341,7 +389,9 @@ TEST(ApiTest, AuthIsWhatEndpointsNameUnlessSaidOtherwise) {
   const Manifest m = good(kWithAuth + "[api]\nadmin_scope = \"ops\"\n");
   EXPECT_EQ(m.api_auth, std::vector<std::string>{"keys"});
   EXPECT_EQ(m.admin_scope, "ops");
-  EXPECT_NE(only_problem(kWithAuth + "[api]\nauth = [\"kyes\"]\n").find("api: auth names plugin \"kyes\", which no [[plugin]] is; did you mean \"keys\"?"), std::string::npos);
+  EXPECT_NE(only_problem(kWithAuth + "[api]\nauth = [\"kyes\"]\n")
+                .find("api: auth names plugin \"kyes\", which no [[plugin]] is; did you mean \"keys\"?"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -80,18 +80,25 @@ TEST(MistakesTest, ASyntaxErrorIsTheOnlyProblem) {
 
 TEST(MistakesTest, WhatIsNotAvailableYetSaysSo) {
   const auto channel = [](const std::string& line) { return only_problem(kSmallest + line); };
-  EXPECT_EQ(channel("store = \"sqlite\""), "hub.toml:5:9: channel \"**\": store is \"sqlite\"; this version has only \"memory\"");
-  EXPECT_EQ(channel("delivery = { attempts = 3 }"), "hub.toml:5:12: channel \"**\": delivery is an object; this version has only \"at-most-once\"");
-  EXPECT_EQ(channel("overflow = \"latest\""), "hub.toml:5:12: channel \"**\": overflow is \"latest\"; expected one of \"catch-up\", \"disconnect\"");
+  EXPECT_EQ(channel("store = \"sqlite\""),
+            "hub.toml:5:9: channel \"**\": store is \"sqlite\"; this version has only \"memory\"");
+  EXPECT_EQ(channel("delivery = { attempts = 3 }"),
+            "hub.toml:5:12: channel \"**\": delivery is an object; this version has only \"at-most-once\"");
+  EXPECT_EQ(channel("overflow = \"latest\""),
+            "hub.toml:5:12: channel \"**\": overflow is \"latest\"; expected one of \"catch-up\", \"disconnect\"");
   EXPECT_EQ(channel("[[plugin]]\nname = \"a\"\nlibrary = \"b\"\nisolation = \"process\""),
             "hub.toml:8:13: plugin \"a\": isolation is \"process\"; this version has only \"thread\"");
-  EXPECT_EQ(channel("[[method]]\npattern = \"todos.*\""), "hub.toml:5:1: method has 1 element; this version answers no methods yet; take [[method]] out");
+  EXPECT_EQ(channel("[[method]]\npattern = \"todos.*\""),
+            "hub.toml:5:1: method has 1 element; this version answers no methods yet; take [[method]] out");
 }
 
 TEST(MistakesTest, WrongTypesEverywhereAreProblemsAndNoHarm) {
-  for (const char* text : {R"({"listen":1,"plugin":{},"endpoint":[5],"channel":"x","limits":[],"api":1,"drain":"x","log":null})", "[]", "5", "null", "\"x\"",
-                           R"({"plugin":[{"name":1,"library":[],"config":5}],"endpoint":[{"path":{},"auth":"x","heartbeat":1,"origins":[1]}]})",
-                           R"({"channel":[{"pattern":1,"from":[1,{"plugin":1,"subject":{}}],"rules":{},"history":1,"subscribe":[],"publish":"x"}]})"}) {
+  for (
+      const char* text :
+      {R"({"listen":1,"plugin":{},"endpoint":[5],"channel":"x","limits":[],"api":1,"drain":"x","log":null})", "[]", "5",
+       "null", "\"x\"",
+       R"({"plugin":[{"name":1,"library":[],"config":5}],"endpoint":[{"path":{},"auth":"x","heartbeat":1,"origins":[1]}]})",
+       R"({"channel":[{"pattern":1,"from":[1,{"plugin":1,"subject":{}}],"rules":{},"history":1,"subscribe":[],"publish":"x"}]})"}) {
     const auto result = json(text);
     EXPECT_FALSE(result.manifest) << text;
     EXPECT_FALSE(result.problems.empty()) << text;

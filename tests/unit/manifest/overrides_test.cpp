@@ -52,17 +52,22 @@ TEST(OverridesTest, TablesOnTheWayAreMadeAndLaterOnesWin) {
 }
 
 TEST(OverridesTest, WhatLeadsNowhereIsNamed) {
-  EXPECT_EQ(problem_with("plugin.lgos.config.x", "1"), "--set: \"plugin.lgos.config.x\": plugin has no element \"lgos\"; did you mean \"logs\"?");
-  EXPECT_EQ(problem_with("channel.7.overflow", "disconnect"), "--set: \"channel.7.overflow\": channel has no element \"7\"; it has 0..1");
-  EXPECT_EQ(problem_with("plugin.logs.name.x", "1"), "--set: \"plugin.logs.name.x\": plugin.logs.name is \"logs\", which has nothing inside to set");
+  EXPECT_EQ(problem_with("plugin.lgos.config.x", "1"),
+            "--set: \"plugin.lgos.config.x\": plugin has no element \"lgos\"; did you mean \"logs\"?");
+  EXPECT_EQ(problem_with("channel.7.overflow", "disconnect"),
+            "--set: \"channel.7.overflow\": channel has no element \"7\"; it has 0..1");
+  EXPECT_EQ(problem_with("plugin.logs.name.x", "1"),
+            "--set: \"plugin.logs.name.x\": plugin.logs.name is \"logs\", which has nothing inside to set");
   EXPECT_EQ(problem_with("a..b", "1"), "--set: key \"a..b\" is no path; write it like plugin.logs.config.backlog");
   EXPECT_EQ(problem_with("", "1"), "--set: key \"\" is no path; write it like plugin.logs.config.backlog");
 }
 
 TEST(OverridesTest, WrongKeysAndValuesAreProblemsOfSet) {
-  EXPECT_EQ(problem_with("limits.frame_byte", "1"), "--set: limits: unknown key \"frame_byte\"; did you mean \"frame_bytes\"?");
+  EXPECT_EQ(problem_with("limits.frame_byte", "1"),
+            "--set: limits: unknown key \"frame_byte\"; did you mean \"frame_bytes\"?");
   EXPECT_EQ(problem_with("threads", "many"), "--set: threads: expected an integer, got a string \"many\"");
-  EXPECT_EQ(problem_with("channel.0.overflow", "fast"), "--set: channel \"a.b/{x}\": overflow is \"fast\"; expected one of \"catch-up\", \"disconnect\"");
+  EXPECT_EQ(problem_with("channel.0.overflow", "fast"),
+            "--set: channel \"a.b/{x}\": overflow is \"fast\"; expected one of \"catch-up\", \"disconnect\"");
 }
 
 }  // namespace

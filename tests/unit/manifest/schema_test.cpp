@@ -45,21 +45,29 @@ TEST(SchemaTest, AValidValueHasNoProblems) {
 
 TEST(SchemaTest, TypesAreNamedWithTheWayOut) {
   const std::string what = "plugin \"logs\": config";
-  EXPECT_EQ(said(kFiles, R"({"files":"x"})", what), R"(plugin "logs": config.files: expected an array of strings, got a string "x"; write ["x"])");
-  EXPECT_EQ(said(kFiles, R"({"files":[7]})", what), R"(plugin "logs": config.files[0]: expected a string, got an integer 7; write "7")");
-  EXPECT_EQ(said(kFiles, R"({"files":["x"],"backlog":"12"})"), R"(config.backlog: expected an integer, got a string "12"; write 12)");
+  EXPECT_EQ(said(kFiles, R"({"files":"x"})", what),
+            R"(plugin "logs": config.files: expected an array of strings, got a string "x"; write ["x"])");
+  EXPECT_EQ(said(kFiles, R"({"files":[7]})", what),
+            R"(plugin "logs": config.files[0]: expected a string, got an integer 7; write "7")");
+  EXPECT_EQ(said(kFiles, R"({"files":["x"],"backlog":"12"})"),
+            R"(config.backlog: expected an integer, got a string "12"; write 12)");
   EXPECT_EQ(said(kFiles, R"({"files":["x"],"backlog":1.5})"), "config.backlog: expected an integer, got a number 1.5");
   EXPECT_EQ(said(kFiles, "[]"), "config: expected an object, got an array");
-  EXPECT_EQ(said(R"({"type":"boolean"})", R"("true")"), R"(config: expected true or false, got a string "true"; write true)");
+  EXPECT_EQ(said(R"({"type":"boolean"})", R"("true")"),
+            R"(config: expected true or false, got a string "true"; write true)");
   EXPECT_EQ(said(R"({"type":["string","null"]})", "{}"), "config: expected a string or null, got an object");
   EXPECT_EQ(said(R"({"type":"string"})", "null"), "config: expected a string, got null");
 }
 
 TEST(SchemaTest, AnUnknownKeyGetsTheNearestName) {
-  EXPECT_EQ(said(kFiles, R"({"files":["x"],"bcaklog":1})"), R"(config: unknown key "bcaklog"; did you mean "backlog"?)");
-  EXPECT_EQ(said(kFiles, R"({"files":["x"],"zzz":1})"), R"(config: unknown key "zzz"; the keys here are "files", "backlog", "poll", "mode")");
-  EXPECT_EQ(said(R"({"additionalProperties":false})", R"({"a":1})"), R"(config: unknown key "a"; no keys are known here)");
-  EXPECT_EQ(said(kFiles, R"({"files":["x"],"zzz":1})", ""), R"(unknown key "zzz"; the keys here are "files", "backlog", "poll", "mode")");
+  EXPECT_EQ(said(kFiles, R"({"files":["x"],"bcaklog":1})"),
+            R"(config: unknown key "bcaklog"; did you mean "backlog"?)");
+  EXPECT_EQ(said(kFiles, R"({"files":["x"],"zzz":1})"),
+            R"(config: unknown key "zzz"; the keys here are "files", "backlog", "poll", "mode")");
+  EXPECT_EQ(said(R"({"additionalProperties":false})", R"({"a":1})"),
+            R"(config: unknown key "a"; no keys are known here)");
+  EXPECT_EQ(said(kFiles, R"({"files":["x"],"zzz":1})", ""),
+            R"(unknown key "zzz"; the keys here are "files", "backlog", "poll", "mode")");
 }
 
 TEST(SchemaTest, AMissingKeyIsNamedWithWhatIsExpected) {
@@ -71,8 +79,10 @@ TEST(SchemaTest, RangesAndChoicesAreShown) {
   EXPECT_EQ(said(kFiles, R"({"files":["x"],"backlog":100001})"), "config.backlog is 100001; expected 0..100000");
   EXPECT_EQ(said(R"({"minimum":0.5})", "0.4"), "config is 0.4; expected at least 0.5");
   EXPECT_EQ(said(R"({"maximum":3})", "4"), "config is 4; expected at most 3");
-  EXPECT_EQ(said(kFiles, R"({"files":["x"],"mode":"fast"})"), R"(config.mode is "fast"; expected one of "tail", "whole")");
-  EXPECT_EQ(said(kFiles, R"({"files":["x"],"mode":"tial"})"), R"(config.mode is "tial"; expected one of "tail", "whole"; did you mean "tail"?)");
+  EXPECT_EQ(said(kFiles, R"({"files":["x"],"mode":"fast"})"),
+            R"(config.mode is "fast"; expected one of "tail", "whole")");
+  EXPECT_EQ(said(kFiles, R"({"files":["x"],"mode":"tial"})"),
+            R"(config.mode is "tial"; expected one of "tail", "whole"; did you mean "tail"?)");
   EXPECT_EQ(said(R"({"const":1})", "2"), "config is 2; expected 1");
 }
 
@@ -97,11 +107,13 @@ TEST(SchemaTest, UnitsCountInTheirUnit) {
   EXPECT_EQ(said(size, "4096"), "");
   EXPECT_EQ(said(size, "\"1KiB\""), "");
   EXPECT_EQ(said(size, "100"), "config is 100; expected 1KiB..16MiB");
-  EXPECT_EQ(said(size, "\"big\""), "config is \"big\"; expected a size: a number with B, KiB, MiB, GiB or TiB, such as \"16MiB\"");
+  EXPECT_EQ(said(size, "\"big\""),
+            "config is \"big\"; expected a size: a number with B, KiB, MiB, GiB or TiB, such as \"16MiB\"");
 }
 
 TEST(SchemaTest, OneOfSpeaksForTheBranchThatWasMeant) {
-  const std::string either = R"({"oneOf":[{"const":false},{"type":"string","minLength":1},{"type":"object","additionalProperties":false,"properties":{"scope":{"type":"string"}}}]})";
+  const std::string either =
+      R"({"oneOf":[{"const":false},{"type":"string","minLength":1},{"type":"object","additionalProperties":false,"properties":{"scope":{"type":"string"}}}]})";
   EXPECT_EQ(said(either, "false"), "");
   EXPECT_EQ(said(either, "{}"), "");
   EXPECT_EQ(said(either, "5"), "config is 5; expected false or a string or an object");
@@ -109,7 +121,8 @@ TEST(SchemaTest, OneOfSpeaksForTheBranchThatWasMeant) {
   EXPECT_EQ(said(either, R"({"scpoe":"x"})"), R"(config: unknown key "scpoe"; did you mean "scope"?)");
   EXPECT_EQ(said(either, R"({"scope":1})"), R"(config.scope: expected a string, got an integer 1; write "1")");
   EXPECT_EQ(said(either, R"("")"), "config is empty; expected text");
-  EXPECT_EQ(said(R"({"oneOf":[{"type":"integer"},{"minimum":1}]})", "2"), "config: fits more than one of the forms that exclude each other: an integer or a value");
+  EXPECT_EQ(said(R"({"oneOf":[{"type":"integer"},{"minimum":1}]})", "2"),
+            "config: fits more than one of the forms that exclude each other: an integer or a value");
   EXPECT_EQ(said(R"({"anyOf":[{"type":"integer"},{"minimum":1}]})", "2"), "");
 }
 
@@ -117,19 +130,24 @@ TEST(SchemaTest, ReferencesMayRecurse) {
   const std::string text = R"({"$ref":"#/$defs/node","$defs":{"node":{"type":"object","additionalProperties":false,
     "properties":{"next":{"$ref":"#/$defs/node"},"value":{"type":"integer","default":7}}}}})";
   EXPECT_EQ(said(text, R"({"next":{"next":{"value":1}}})"), "");
-  EXPECT_EQ(said(text, R"({"next":{"next":{"valeu":1}}})"), R"(config.next.next: unknown key "valeu"; did you mean "value"?)");
+  EXPECT_EQ(said(text, R"({"next":{"next":{"valeu":1}}})"),
+            R"(config.next.next: unknown key "valeu"; did you mean "value"?)");
   EXPECT_EQ(filled(text, R"({"next":{}})"), R"({"next":{"value":7},"value":7})");
 }
 
 TEST(SchemaTest, ElementsAreCalledByTheirName) {
-  const std::string text = R"({"properties":{"server":{"type":"array","items":{"type":"object","x-name":"host","additionalProperties":false,
+  const std::string text =
+      R"({"properties":{"server":{"type":"array","items":{"type":"object","x-name":"host","additionalProperties":false,
     "properties":{"host":{"type":"string"},"port":{"type":"integer"}}}}}})";
-  EXPECT_EQ(said(text, R"({"server":[{"host":"a","prot":1}]})", ""), R"(server "a": unknown key "prot"; did you mean "port"?)");
-  EXPECT_EQ(said(text, R"({"server":[{"port":"x"}]})", ""), R"(server[0]: port: expected an integer, got a string "x")");
+  EXPECT_EQ(said(text, R"({"server":[{"host":"a","prot":1}]})", ""),
+            R"(server "a": unknown key "prot"; did you mean "port"?)");
+  EXPECT_EQ(said(text, R"({"server":[{"port":"x"}]})", ""),
+            R"(server[0]: port: expected an integer, got a string "x")");
 }
 
 TEST(SchemaTest, OddKeysAreQuotedInPaths) {
-  EXPECT_EQ(said(R"({"additionalProperties":{"type":"integer"}})", R"({"a b":null})"), "config.\"a b\": expected an integer, got null");
+  EXPECT_EQ(said(R"({"additionalProperties":{"type":"integer"}})", R"({"a b":null})"),
+            "config.\"a b\": expected an integer, got null");
 }
 
 TEST(SchemaTest, PlacesPointAtTheValueOrTheKey) {
@@ -145,20 +163,23 @@ TEST(SchemaTest, DefaultsAreFilledInWhereTheyAreMissing) {
   EXPECT_EQ(filled(kFiles, R"({"files":["x"]})"), R"({"files":["x"],"backlog":10,"poll":"1s","mode":"tail"})");
   EXPECT_EQ(filled(kFiles, R"({"backlog":1})"), R"({"backlog":1,"poll":"1s","mode":"tail"})");
   EXPECT_EQ(filled(kFiles, "[]"), "[]");
-  const std::string nested = R"({"properties":{"a":{"type":"object","default":{},"properties":{"b":{"default":[1]}}},"c":{"type":"object","properties":{"d":{"default":1}}}}})";
+  const std::string nested =
+      R"({"properties":{"a":{"type":"object","default":{},"properties":{"b":{"default":[1]}}},"c":{"type":"object","properties":{"d":{"default":1}}}}})";
   EXPECT_EQ(filled(nested, "{}"), R"({"a":{"b":[1]}})");
   EXPECT_EQ(filled(nested, R"({"c":{}})"), R"({"c":{"d":1},"a":{"b":[1]}})");
 }
 
 TEST(SchemaTest, DefaultsOfABranchComeFromTheOneThatFits) {
-  const std::string text = R"({"type":"array","items":{"oneOf":[{"type":"string"},{"type":"object","properties":{"n":{"type":"integer","default":1}}}]}})";
+  const std::string text =
+      R"({"type":"array","items":{"oneOf":[{"type":"string"},{"type":"object","properties":{"n":{"type":"integer","default":1}}}]}})";
   EXPECT_EQ(filled(text, R"(["x",{},{"n":2},5])"), R"(["x",{"n":1},{"n":2},5])");
 }
 
 TEST(SchemaTest, RelativePathsStartAtTheFolder) {
   const auto s = schema(R"({"properties":{"file":{"type":"string","x-path":true},"name":{"type":"string"}}})");
-  for (const auto& [before, after] : {std::pair{R"({"file":"k.json","name":"k.json"})", R"({"file":"/etc/weir/k.json","name":"k.json"})"},
-                                      std::pair{R"({"file":"/k.json"})", R"({"file":"/k.json"})"}, std::pair{R"({"file":""})", R"({"file":""})"}}) {
+  for (const auto& [before, after] :
+       {std::pair{R"({"file":"k.json","name":"k.json"})", R"({"file":"/etc/weir/k.json","name":"k.json"})"},
+        std::pair{R"({"file":"/k.json"})", R"({"file":"/k.json"})"}, std::pair{R"({"file":""})", R"({"file":""})"}}) {
     tree::Node node = value(before);
     s.resolve_paths(node, "/etc/weir");
     EXPECT_EQ(node.to_json(), after);

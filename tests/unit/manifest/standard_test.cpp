@@ -1,5 +1,6 @@
-// We wrote our own validator; this shows that its verdicts are those of the standard. Debian's python3-jsonschema judges the
-// same schemas and values (standard_cases.json). x-unit has no counterpart there, so the cases give units by pattern alone.
+// We wrote our own validator; this shows that its verdicts are those of the standard. Debian's python3-jsonschema
+// judges the same schemas and values (standard_cases.json). x-unit has no counterpart there, so the cases give units by
+// pattern alone.
 #include "base/json.hpp"
 #include "manifest/read.hpp"
 #include "manifest/schema.hpp"
@@ -26,7 +27,8 @@ TEST(StandardTest, VerdictsEqualThoseOfTheReferenceValidator) {
   const std::string here = std::string(WEIR_SOURCE_DIR) + "/tests/unit/manifest";
   testing::TempFolder folder;
   const std::string manifest = folder.write("manifest.schema.json", std::string(manifest_schema()));
-  const std::string theirs = output_of(WEIR_PYTHON " " + here + "/standard_verdicts.py " + here + "/standard_cases.json " + manifest + " 2>&1", status);
+  const std::string theirs = output_of(
+      WEIR_PYTHON " " + here + "/standard_verdicts.py " + here + "/standard_cases.json " + manifest + " 2>&1", status);
   ASSERT_EQ(status, 0) << theirs;
 
   std::vector<tree::Problem> problems;
@@ -36,7 +38,8 @@ TEST(StandardTest, VerdictsEqualThoseOfTheReferenceValidator) {
   std::size_t valid = 0, invalid = 0;
   for (const auto& group : cases->elements) {
     const auto* schema_node = group.find("schema");
-    const std::string text = schema_node->string == "manifest" ? std::string(manifest_schema()) : schema_node->to_json();
+    const std::string text =
+        schema_node->string == "manifest" ? std::string(manifest_schema()) : schema_node->to_json();
     const auto schema = Schema::parse(text);
     ASSERT_TRUE(schema.has_value()) << text << ": " << schema.error().message;
     for (const auto& value : group.find("values")->elements) {
@@ -44,7 +47,9 @@ TEST(StandardTest, VerdictsEqualThoseOfTheReferenceValidator) {
       ASSERT_TRUE(std::getline(lines, verdict));
       std::vector<tree::Problem> found;
       schema->check(value, "", found);
-      EXPECT_EQ(found.empty() ? "valid" : "invalid", verdict) << text.substr(0, 300) << "\n" << value.to_json() << "\n" << testing::joined(found);
+      EXPECT_EQ(found.empty() ? "valid" : "invalid", verdict) << text.substr(0, 300) << "\n"
+                                                              << value.to_json() << "\n"
+                                                              << testing::joined(found);
       ++(found.empty() ? valid : invalid);
     }
   }

@@ -55,8 +55,12 @@ inline std::string joined(const std::vector<tree::Problem>& problems) {
   return out;
 }
 
-inline LoadResult toml(const std::string& text, const LoadOptions& options = {}) { return parse_manifest("hub.toml", text, options); }
-inline LoadResult json(const std::string& text, const LoadOptions& options = {}) { return parse_manifest("hub.json", text, options); }
+inline LoadResult toml(const std::string& text, const LoadOptions& options = {}) {
+  return parse_manifest("hub.toml", text, options);
+}
+inline LoadResult json(const std::string& text, const LoadOptions& options = {}) {
+  return parse_manifest("hub.json", text, options);
+}
 
 // What is said about a manifest that has exactly one problem.
 inline std::string only_problem(const LoadResult& result) {

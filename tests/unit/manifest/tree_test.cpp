@@ -75,7 +75,8 @@ TEST(TreeTest, SyntaxErrorsSayLineAndColumn) {
 }
 
 TEST(TreeTest, AKeyThatStandsTwiceInJsonIsAProblem) {
-  EXPECT_EQ(json_problem("{\"a\":1,\n\"b\":2,\n\"a\":3}"), "a.json:3:1: key \"a\" stands in this object twice, first in line 1; remove one");
+  EXPECT_EQ(json_problem("{\"a\":1,\n\"b\":2,\n\"a\":3}"),
+            "a.json:3:1: key \"a\" stands in this object twice, first in line 1; remove one");
 }
 
 TEST(TreeTest, InfAndNanAreProblemsSinceJsonHasNone) {
@@ -84,9 +85,11 @@ TEST(TreeTest, InfAndNanAreProblemsSinceJsonHasNone) {
 
 TEST(TreeTest, SixtyFourLevelsAreReadAndMoreAreRefused) {
   EXPECT_EQ(json_problem(std::string(64, '[') + std::string(64, ']')), "");
-  EXPECT_NE(json_problem(std::string(65, '[') + std::string(65, ']')).find("nested deeper than 64 levels"), std::string::npos);
+  EXPECT_NE(json_problem(std::string(65, '[') + std::string(65, ']')).find("nested deeper than 64 levels"),
+            std::string::npos);
   EXPECT_EQ(toml_problem("a = " + std::string(64, '[') + std::string(64, ']')), "");
-  EXPECT_NE(toml_problem("a = " + std::string(65, '[') + std::string(65, ']')).find("deeper than 64 levels"), std::string::npos);
+  EXPECT_NE(toml_problem("a = " + std::string(65, '[') + std::string(65, ']')).find("deeper than 64 levels"),
+            std::string::npos);
 }
 
 TEST(TreeTest, AKeyOfAHundredThousandDotsIsRefusedWithoutHarm) {
@@ -98,7 +101,9 @@ TEST(TreeTest, AKeyOfAHundredThousandDotsIsRefusedWithoutHarm) {
 
 TEST(TreeTest, DotsInStringsAndCommentsAreNoLevels) {
   const std::string dots(500, '.');
-  EXPECT_EQ(toml_problem("a = \"" + dots + "\" # " + dots + "\nb = '" + dots + "'\nc = \"\"\"\n" + dots + "\n\"\"\"\nd = '''" + dots + "'''\n"), "");
+  EXPECT_EQ(toml_problem("a = \"" + dots + "\" # " + dots + "\nb = '" + dots + "'\nc = \"\"\"\n" + dots +
+                         "\n\"\"\"\nd = '''" + dots + "'''\n"),
+            "");
 }
 
 TEST(TreeTest, ATextOfMoreThanFourMebibytesIsRefused) {
@@ -132,13 +137,18 @@ std::string expand(const std::string& text, std::string* problem = nullptr) {
   node.place = {"a.toml", 3, 4};
   node.string = text;
   std::vector<Problem> problems;
-  expand_environment(node, [](const std::string& name) -> std::optional<std::string> {
-    if (name == "HOST") return "example";
-    if (name == "EMPTY") return "";
-    return std::nullopt;
-  }, problems);
-  if (problem != nullptr) *problem = joined(problems);
-  else EXPECT_TRUE(problems.empty()) << joined(problems);
+  expand_environment(
+      node,
+      [](const std::string& name) -> std::optional<std::string> {
+        if (name == "HOST") return "example";
+        if (name == "EMPTY") return "";
+        return std::nullopt;
+      },
+      problems);
+  if (problem != nullptr)
+    *problem = joined(problems);
+  else
+    EXPECT_TRUE(problems.empty()) << joined(problems);
   return node.string;
 }
 
@@ -154,11 +164,14 @@ TEST(EnvironmentTest, VariablesDefaultsAndEscapes) {
 TEST(EnvironmentTest, WhatIsNotSetOrNotWellFormedIsNamed) {
   std::string problem;
   expand("${MISSING}", &problem);
-  EXPECT_EQ(problem, "a.toml:3:4: environment variable MISSING is not set; set it, or give a default: ${MISSING:-default}\n");
+  EXPECT_EQ(problem,
+            "a.toml:3:4: environment variable MISSING is not set; set it, or give a default: ${MISSING:-default}\n");
   expand("${HOST", &problem);
   EXPECT_EQ(problem, "a.toml:3:4: ${ without its }; close it, or write $${ where the text ${ is meant\n");
   expand("${a b}", &problem);
-  EXPECT_EQ(problem, "a.toml:3:4: \"a b\" in ${...} is no name of an environment variable; write $${ where the text ${ is meant\n");
+  EXPECT_EQ(
+      problem,
+      "a.toml:3:4: \"a b\" in ${...} is no name of an environment variable; write $${ where the text ${ is meant\n");
   expand("${}", &problem);
   EXPECT_NE(problem.find("\"\" in ${...}"), std::string::npos);
 }

@@ -32,7 +32,8 @@ TEST(CheckerTest, AShippedSourcePassesAndIsFlooded) {
 TEST(CheckerTest, WithoutTheConfigThatItNeedsAPluginIsOnlyLookedAt) {
   const auto findings = check_plugin(shipped_path("api-key"), std::nullopt);
   EXPECT_EQ(failures(findings), "");
-  EXPECT_NE(findings.back().detail.find("\"file\" is required and has no default; give one with --config"), std::string::npos);
+  EXPECT_NE(findings.back().detail.find("\"file\" is required and has no default; give one with --config"),
+            std::string::npos);
 }
 
 TEST(CheckerTest, AStartThatFailsIsAFinding) {

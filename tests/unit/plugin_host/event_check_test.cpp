@@ -26,7 +26,8 @@ TEST(EventCheckTest, TheEdgesOfEachLength) {
     e.*field = str(text);
     return !wrong_with_event(e, sizeof e, bounds).empty();
   };
-  for (const auto field : {&weir_event::subject, &weir_event::event, &weir_event::id, &weir_event::key, &weir_event::cursor}) {
+  for (const auto field :
+       {&weir_event::subject, &weir_event::event, &weir_event::id, &weir_event::key, &weir_event::cursor}) {
     EXPECT_FALSE(wrong(field, "1234"));
     EXPECT_TRUE(wrong(field, "12345"));
     EXPECT_EQ(wrong(field, ""), field == &weir_event::event);

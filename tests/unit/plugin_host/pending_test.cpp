@@ -44,7 +44,8 @@ TEST_F(PendingTest, AReusedPlaceHasAnotherToken) {
 TEST_F(PendingTest, TheDeadlineComesEvenIfALaterOneWasSetFirst) {
   std::atomic<int> slow{0}, fast{0};
   calls.add(60'000, [&](How, std::int32_t, std::string_view) { ++slow; });
-  const auto token = calls.add(5, [&](How how, std::int32_t, std::string_view) { fast += how == How::deadline ? 1 : 100; });
+  const auto token =
+      calls.add(5, [&](How how, std::int32_t, std::string_view) { fast += how == How::deadline ? 1 : 100; });
   EXPECT_TRUE(wait_until([&] { return expired == token; }));
   EXPECT_EQ(fast, 1);
   EXPECT_EQ(slow, 0);
@@ -53,19 +54,22 @@ TEST_F(PendingTest, TheDeadlineComesEvenIfALaterOneWasSetFirst) {
 
 TEST_F(PendingTest, CloseTellsAllAndTakesNoMore) {
   int closed = 0;
-  for (int i = 0; i < 10; ++i) calls.add(60'000, [&](How how, std::int32_t, std::string_view) { closed += how == How::closed ? 1 : 100; });
+  for (int i = 0; i < 10; ++i)
+    calls.add(60'000, [&](How how, std::int32_t, std::string_view) { closed += how == How::closed ? 1 : 100; });
   calls.close();
   EXPECT_EQ(closed, 10);
   EXPECT_EQ(calls.add(1, [](How, std::int32_t, std::string_view) {}), 0u);
 }
 
 TEST_F(PendingTest, TooManyAreRefused) {
-  for (std::size_t i = 0; i < PendingCalls::kWaitingMax; ++i) ASSERT_NE(calls.add(600'000, [](How, std::int32_t, std::string_view) {}), 0u);
+  for (std::size_t i = 0; i < PendingCalls::kWaitingMax; ++i)
+    ASSERT_NE(calls.add(600'000, [](How, std::int32_t, std::string_view) {}), 0u);
   EXPECT_EQ(calls.add(600'000, [](How, std::int32_t, std::string_view) {}), 0u);
 }
 
 TEST_F(PendingTest, NonsenseTokensFindNobody) {
-  for (const std::uint64_t token : {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}, std::uint64_t{1} << 32}) EXPECT_FALSE(calls.answer(token, 0, ""));
+  for (const std::uint64_t token : {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}, std::uint64_t{1} << 32})
+    EXPECT_FALSE(calls.answer(token, 0, ""));
   EXPECT_EQ(calls.late(), 4u);
 }
 

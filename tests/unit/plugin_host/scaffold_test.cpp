@@ -10,7 +10,9 @@ namespace weir {
 namespace {
 
 struct ScaffoldTest : testing::Test {
-  ScaffoldTest() : folder(testing::TempDir() + "/weir-scaffold-" + std::to_string(::getpid())) { std::filesystem::remove_all(folder); }
+  ScaffoldTest() : folder(testing::TempDir() + "/weir-scaffold-" + std::to_string(::getpid())) {
+    std::filesystem::remove_all(folder);
+  }
   ~ScaffoldTest() override { std::filesystem::remove_all(folder); }
   const std::string folder;
 };
@@ -47,8 +49,10 @@ TEST_F(ScaffoldTest, AnEmptyFolderIsUsed) {
 }
 
 TEST_F(ScaffoldTest, UnknownKindsAndBadNamesAreRefused) {
-  EXPECT_NE(scaffold_plugin("sauce", "a", folder).error().message.find("there are auth, source, source-c"), std::string::npos);
-  for (const char* name : {"", "A", "1a", "-a", "a b", "a/b", "../a"}) EXPECT_FALSE(scaffold_plugin("source", name, folder)) << name;
+  EXPECT_NE(scaffold_plugin("sauce", "a", folder).error().message.find("there are auth, source, source-c"),
+            std::string::npos);
+  for (const char* name : {"", "A", "1a", "-a", "a b", "a/b", "../a"})
+    EXPECT_FALSE(scaffold_plugin("source", name, folder)) << name;
   EXPECT_FALSE(scaffold_plugin("source", std::string(65, 'a'), folder));
   EXPECT_FALSE(std::filesystem::exists(folder));
 }

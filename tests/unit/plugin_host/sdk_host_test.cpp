@@ -51,7 +51,9 @@ TEST_F(SdkHostTest, ATimerMayDestroyItself) {
 
 TEST_F(SdkHostTest, ATimerThatDiesIsCancelled) {
   int fired = 0;
-  { const Timer timer(host, 1, 0, [&] { ++fired; }); }
+  {
+    const Timer timer(host, 1, 0, [&] { ++fired; });
+  }
   hub.advance(10);
   EXPECT_EQ(fired, 0);
   Timer once(host, 1, 0, [&] { ++fired; });
@@ -98,7 +100,10 @@ TEST_F(SdkHostTest, ExceptionsInCallbacksBecomeLogLines) {
 }
 
 TEST_F(SdkHostTest, TheFakeHubNoticesWhatBreaksTheRules) {
-  std::thread([&] { hub.raw()->timer_start(hub.raw()->ctx, 1, 0, [](void*) {}, nullptr); }).join();
+  std::thread([&] {
+    hub.raw()->timer_start(
+        hub.raw()->ctx, 1, 0, [](void*) {}, nullptr);
+  }).join();
   host.metric("Bad Name", 1);
   EXPECT_EQ(hub.mistakes.size(), 2u);
 }

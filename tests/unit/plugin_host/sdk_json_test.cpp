@@ -6,14 +6,16 @@ namespace weir::sdk::json {
 namespace {
 
 TEST(SdkJsonTest, ReadsAndWritesTheSame) {
-  for (const char* text : {"null", "true", "[]", "{}", "-0.5e+10", "12345678901234567890", R"({"a":[1,"x\"y",{"b":null}],"c":false})", R"("\u0001\\")"})
+  for (const char* text : {"null", "true", "[]", "{}", "-0.5e+10", "12345678901234567890",
+                           R"({"a":[1,"x\"y",{"b":null}],"c":false})", R"("\u0001\\")"})
     EXPECT_EQ(parse(text).to_json(), text);
   EXPECT_EQ(parse(" [ 1 , 2 ] ").to_json(), "[1,2]");
   EXPECT_EQ(parse(R"("\u00e9\ud83d\ude00\/")").text, "\xc3\xa9\xf0\x9f\x98\x80/");
 }
 
 TEST(SdkJsonTest, WhatIsNotJsonIsRefused) {
-  for (const char* text : {"", "nul", "01", "1.", "-", "1e", "[1,]", "{\"a\"}", "{a:1}", "\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\n\"", "1 2", "[", "{\"a\":1,}"})
+  for (const char* text : {"", "nul", "01", "1.", "-", "1e", "[1,]", "{\"a\"}", "{a:1}", "\"", "\"\\x\"", "\"\\u12\"",
+                           "\"\\ud800\"", "\"\n\"", "1 2", "[", "{\"a\":1,}"})
     EXPECT_THROW((void)parse(text), Failure) << text;
   EXPECT_THROW((void)parse(std::string(100, '[') + std::string(100, ']')), Failure);
 }
@@ -24,7 +26,8 @@ TEST(SdkJsonTest, EveryValueKnowsItsPointer) {
 }
 
 TEST(SdkJsonTest, DurationsAndSizesHaveUnits) {
-  const Value v = parse(R"({"a":250,"b":"250ms","c":"1.5s","d":"2h","e":"1 m","bad":"10x","neg":-1,"k":"64KiB","m":"1MB","n":4096,"l":[]})");
+  const Value v = parse(
+      R"({"a":250,"b":"250ms","c":"1.5s","d":"2h","e":"1 m","bad":"10x","neg":-1,"k":"64KiB","m":"1MB","n":4096,"l":[]})");
   EXPECT_EQ(v.duration_ms_or("a", 0), 250);
   EXPECT_EQ(v.duration_ms_or("b", 0), 250);
   EXPECT_EQ(v.duration_ms_or("c", 0), 1500);

@@ -10,9 +10,12 @@ json::Doc doc;
 auto read(std::string_view text) { return read_client_frame(text, doc, 8); }
 
 TEST(ClientFrameTest, EveryTypeIsRead) {
-  for (const char* text : {R"({"type":"auth","id":1,"token":"t"})", R"({"type":"subscribe","channel":"a"})", R"({"type":"unsubscribe","channels":["a","b"]})",
-                           R"({"type":"publish","channel":"a","event":"e","data":null})", R"({"type":"request","method":"m"})", R"({"type":"ack","channel":"a","sequenceId":1})",
-                           R"({"type":"ack","messageId":"x"})", R"({"type":"subscriptions","id":"s"})", R"({"type":"ping","unknown":{}})", R"({"type":"pong"})"})
+  for (const char* text :
+       {R"({"type":"auth","id":1,"token":"t"})", R"({"type":"subscribe","channel":"a"})",
+        R"({"type":"unsubscribe","channels":["a","b"]})", R"({"type":"publish","channel":"a","event":"e","data":null})",
+        R"({"type":"request","method":"m"})", R"({"type":"ack","channel":"a","sequenceId":1})",
+        R"({"type":"ack","messageId":"x"})", R"({"type":"subscriptions","id":"s"})", R"({"type":"ping","unknown":{}})",
+        R"({"type":"pong"})"})
     EXPECT_TRUE(read(text)) << text;
 }
 
@@ -26,10 +29,14 @@ TEST(ClientFrameTest, WhatIsNoFrameAtAllCloses) {
 }
 
 TEST(ClientFrameTest, AWrongFieldIsRefusedWithItsIdAndWithoutClose) {
-  for (const char* text : {R"({"id":7})", R"({"id":7,"type":1})", R"({"id":7,"type":"dance"})", R"({"id":7,"type":"subscribe"})", R"({"id":7,"type":"subscribe","channel":1})",
-                           R"({"id":7,"type":"subscribe","channel":"a","channels":["b"]})", R"({"id":7,"type":"subscribe","channels":[]})", R"({"id":7,"type":"subscribe","channels":[1]})",
-                           R"({"id":7,"type":"publish","channel":"a"})", R"({"id":7,"type":"publish","channel":"a","event":""})", R"({"id":7,"type":"publish","channels":["a"],"event":"e"})",
-                           R"({"id":7,"type":"auth"})", R"({"id":7,"type":"request"})", R"({"id":7,"type":"ack","channel":"a","sequenceId":0})", R"({"id":7,"type":"subscribe","channel":"a","params":1})"}) {
+  for (const char* text :
+       {R"({"id":7})", R"({"id":7,"type":1})", R"({"id":7,"type":"dance"})", R"({"id":7,"type":"subscribe"})",
+        R"({"id":7,"type":"subscribe","channel":1})", R"({"id":7,"type":"subscribe","channel":"a","channels":["b"]})",
+        R"({"id":7,"type":"subscribe","channels":[]})", R"({"id":7,"type":"subscribe","channels":[1]})",
+        R"({"id":7,"type":"publish","channel":"a"})", R"({"id":7,"type":"publish","channel":"a","event":""})",
+        R"({"id":7,"type":"publish","channels":["a"],"event":"e"})", R"({"id":7,"type":"auth"})",
+        R"({"id":7,"type":"request"})", R"({"id":7,"type":"ack","channel":"a","sequenceId":0})",
+        R"({"id":7,"type":"subscribe","channel":"a","params":1})"}) {
     const auto f = read(text);
     ASSERT_FALSE(f) << text;
     EXPECT_FALSE(f.error().close) << text;
@@ -48,17 +55,23 @@ TEST(ClientFrameTest, AnIdIsAStringOrAnInteger) {
 }
 
 TEST(ClientFrameTest, ReplayHasFourForms) {
-  const auto replay = [](const std::string& text) { return read("{\"type\":\"subscribe\",\"channel\":\"a\",\"replay\":" + text + "}"); };
+  const auto replay = [](const std::string& text) {
+    return read("{\"type\":\"subscribe\",\"channel\":\"a\",\"replay\":" + text + "}");
+  };
   using Kind = ReplayRequest::Kind;
   EXPECT_EQ(replay("\"none\"")->replay.kind, Kind::none);
   EXPECT_EQ(replay("0")->replay.kind, Kind::none);
   EXPECT_EQ(replay("\"last\"")->replay.kind, Kind::last);
   EXPECT_EQ(replay("5")->replay.count, 5U);
   EXPECT_EQ(replay(R"({"epoch":"k3","sequenceId":42})")->replay.since, (Position{"k3", 42}));
-  for (const char* wrong : {"-1", "1.5", "\"first\"", "[]", "{}", R"({"epoch":1,"sequenceId":1})", R"({"epoch":"k","sequenceId":-1})", "true"}) EXPECT_FALSE(replay(wrong)) << wrong;
+  for (const char* wrong : {"-1", "1.5", "\"first\"", "[]", "{}", R"({"epoch":1,"sequenceId":1})",
+                            R"({"epoch":"k","sequenceId":-1})", "true"})
+    EXPECT_FALSE(replay(wrong)) << wrong;
 }
 
-TEST(ClientFrameTest, DataIsTakenByteForByte) { EXPECT_EQ(read(R"({"type":"publish","channel":"a","event":"e","data": { "x" : 1.0 } })")->data, R"({ "x" : 1.0 })"); }
+TEST(ClientFrameTest, DataIsTakenByteForByte) {
+  EXPECT_EQ(read(R"({"type":"publish","channel":"a","event":"e","data": { "x" : 1.0 } })")->data, R"({ "x" : 1.0 })");
+}
 
 TEST(ServerFrameTest, TheTextIsExact) {
   using namespace server_frame;
@@ -66,10 +79,15 @@ TEST(ServerFrameTest, TheTextIsExact) {
   EXPECT_EQ(error("", fail(Errc::bad_filter, "no")), R"({"type":"error","data":{"code":"bad_filter","message":"no"}})");
   Error busy = fail(Errc::rate_limited, "slow");
   busy.retry_after_ms = 100;
-  EXPECT_EQ(error("\"a\"", busy), R"({"type":"error","id":"a","data":{"code":"rate_limited","message":"slow","retry":true,"retryAfterMs":100}})");
-  EXPECT_EQ(gap("a", {2, 4, 3, "history"}), R"({"type":"gap","data":{"channel":"a","from":2,"to":4,"count":3,"reason":"history"}})");
-  EXPECT_EQ(gap("a", {0, 0, 0, "x"}), R"({"type":"gap","data":{"channel":"a","from":null,"to":null,"count":null,"reason":"x"}})");
-  EXPECT_EQ(closing(CloseCode::draining, "bye", 1, 2), R"({"type":"closing","data":{"code":4503,"reason":"bye","reconnectIn":[1,2]}})");
+  EXPECT_EQ(
+      error("\"a\"", busy),
+      R"({"type":"error","id":"a","data":{"code":"rate_limited","message":"slow","retry":true,"retryAfterMs":100}})");
+  EXPECT_EQ(gap("a", {2, 4, 3, "history"}),
+            R"({"type":"gap","data":{"channel":"a","from":2,"to":4,"count":3,"reason":"history"}})");
+  EXPECT_EQ(gap("a", {0, 0, 0, "x"}),
+            R"({"type":"gap","data":{"channel":"a","from":null,"to":null,"count":null,"reason":"x"}})");
+  EXPECT_EQ(closing(CloseCode::draining, "bye", 1, 2),
+            R"({"type":"closing","data":{"code":4503,"reason":"bye","reconnectIn":[1,2]}})");
   EXPECT_EQ(publish_result("a", {"k", 3}, true), R"({"channel":"a","epoch":"k","sequenceId":3,"duplicate":true})");
   EXPECT_EQ(publish_dropped("a", "r"), R"({"channel":"a","dropped":true,"reason":"r"})");
   EXPECT_EQ(pong("1"), R"({"type":"pong","id":1})");

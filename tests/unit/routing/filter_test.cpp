@@ -5,7 +5,8 @@
 namespace weir {
 namespace {
 
-bool holds(const std::string& filter, const std::string& data, const std::string& name = "task.done", const std::string& key = "") {
+bool holds(const std::string& filter, const std::string& data, const std::string& name = "task.done",
+           const std::string& key = "") {
   Draft d;
   d.event = name;
   d.id = "1";
@@ -43,8 +44,12 @@ TEST(FilterTest, AnArrayHoldsWhenAnyElementDoes) {
 }
 
 TEST(FilterTest, APathThatLeadsNowhereHoldsForTheNegativeOnes) {
-  for (const char* yes : {R"({"data.x":{"$ne":1}})", R"({"data.x":{"$nin":[1]}})", R"({"data.x":{"$exists":false}})", R"({"key":{"$exists":false}})"}) EXPECT_TRUE(holds(yes, "{}")) << yes;
-  for (const char* no : {R"({"data.x":1})", R"({"data.x":{"$in":[1]}})", R"({"data.x":{"$lt":9}})", R"({"data.x":{"$prefix":""}})", R"({"data.x":{"$glob":"*"}})", R"({"data.x":{"$exists":true}})"})
+  for (const char* yes : {R"({"data.x":{"$ne":1}})", R"({"data.x":{"$nin":[1]}})", R"({"data.x":{"$exists":false}})",
+                          R"({"key":{"$exists":false}})"})
+    EXPECT_TRUE(holds(yes, "{}")) << yes;
+  for (const char* no :
+       {R"({"data.x":1})", R"({"data.x":{"$in":[1]}})", R"({"data.x":{"$lt":9}})", R"({"data.x":{"$prefix":""}})",
+        R"({"data.x":{"$glob":"*"}})", R"({"data.x":{"$exists":true}})"})
     EXPECT_FALSE(holds(no, "{}")) << no;
 }
 

@@ -11,7 +11,8 @@ namespace {
 std::string waiting(const Outbox& outbox) {
   iovec parts[8];
   std::string all;
-  for (std::size_t i = 0, n = outbox.gather(parts); i < n; ++i) all.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
+  for (std::size_t i = 0, n = outbox.gather(parts); i < n; ++i)
+    all.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
   return all;
 }
 

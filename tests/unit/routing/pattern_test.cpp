@@ -8,8 +8,11 @@ namespace {
 Pattern p(std::string_view text) { return Pattern::parse(text).value(); }
 
 TEST(ChannelNameTest, TheRulesHoldToTheByte) {
-  for (const std::string& good : {std::string("a"), std::string("a/b"), std::string("session:42"), std::string("gr\xC3\xBC\xC3\x9F"), std::string(255, 'x')}) EXPECT_TRUE(check_channel_name(good)) << good;
-  for (const std::string& bad : {std::string(), std::string(256, 'x'), std::string("a b"), std::string("a\n"), std::string("a*"), std::string("{a"), std::string("a}"), std::string("/a"),
+  for (const std::string& good : {std::string("a"), std::string("a/b"), std::string("session:42"),
+                                  std::string("gr\xC3\xBC\xC3\x9F"), std::string(255, 'x')})
+    EXPECT_TRUE(check_channel_name(good)) << good;
+  for (const std::string& bad : {std::string(), std::string(256, 'x'), std::string("a b"), std::string("a\n"),
+                                 std::string("a*"), std::string("{a"), std::string("a}"), std::string("/a"),
                                  std::string("a/"), std::string("a//b"), std::string("\xFF"), std::string("a\x7F")})
     EXPECT_FALSE(check_channel_name(bad)) << bad;
 }
@@ -35,7 +38,8 @@ TEST(PatternTest, StarsStandForSegments) {
 }
 
 TEST(PatternTest, MistakesAreNamed) {
-  for (const char* text : {"", "a//b", "/a", "a/", "{a}/{a}", "{a}{b}", "{", "}", "{1a}", "{}", "a*", "**/a", "a b"}) EXPECT_FALSE(Pattern::parse(text)) << text;
+  for (const char* text : {"", "a//b", "/a", "a/", "{a}/{a}", "{a}{b}", "{", "}", "{1a}", "{}", "a*", "**/a", "a b"})
+    EXPECT_FALSE(Pattern::parse(text)) << text;
   EXPECT_FALSE(Pattern::parse_wildcard("a/{b}"));
 }
 

@@ -172,10 +172,12 @@ TEST(WhereTest, ATemplateThatIsNoFilterIsAnError) {
   }
 }
 
-// Regression: a manifest with {identity.NAME} as an operand of $eq, or in a list, could not be loaded, as the check knows nobody.
+// Regression: a manifest with {identity.NAME} as an operand of $eq, or in a list, could not be loaded, as the check
+// knows nobody.
 TEST(WhereTest, ATemplateMayStandWhereverAValueMay) {
-  for (const char* where : {R"({"data.owner":{"$eq":"{identity.team}"}})", R"({"data.owner":["x","{identity.team}"]})",
-                            R"({"data.owner":{"$in":"{identity.team}"}})", R"({"data.path":{"$prefix":"{identity.team}"}})"}) {
+  for (const char* where :
+       {R"({"data.owner":{"$eq":"{identity.team}"}})", R"({"data.owner":["x","{identity.team}"]})",
+        R"({"data.owner":{"$in":"{identity.team}"}})", R"({"data.path":{"$prefix":"{identity.team}"}})"}) {
     AccessRule rule;
     rule.where_json = where;
     const auto nobody = mandatory_filter(rule, Identity{});

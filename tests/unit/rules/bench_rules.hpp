@@ -26,7 +26,8 @@ class Published final : public RuleOutput {
   std::vector<std::pair<std::string, Draft>> events;
 };
 
-inline Result<std::shared_ptr<const RuleProgram>> load_rule(const std::string& text, RuleSettings settings = {}, const Limits& limits = {}) {
+inline Result<std::shared_ptr<const RuleProgram>> load_rule(const std::string& text, RuleSettings settings = {},
+                                                            const Limits& limits = {}) {
   if (settings.script.empty()) settings.script = "test.lua";
   return RuleProgram::from_text(std::move(settings), text, limits);
 }
@@ -39,13 +40,16 @@ inline std::string load_error(const std::string& text, RuleSettings settings = {
 
 // One channel with the given scripts as its rules.
 struct Bench {
-  explicit Bench(const std::vector<std::string>& scripts, RuleSettings settings = {}, Limits limits_wanted = {}) : limits(limits_wanted) {
+  explicit Bench(const std::vector<std::string>& scripts, RuleSettings settings = {}, Limits limits_wanted = {})
+      : limits(limits_wanted) {
     std::vector<std::shared_ptr<const RuleProgram>> programs;
     std::vector<std::size_t> order;
     for (const auto& text : scripts) {
       auto loaded = load_rule(text, settings, limits);
-      if (!loaded) ADD_FAILURE() << loaded.error().message;
-      else programs.push_back(*loaded), order.push_back(order.size());
+      if (!loaded)
+        ADD_FAILURE() << loaded.error().message;
+      else
+        programs.push_back(*loaded), order.push_back(order.size());
     }
     engine = std::make_unique<RuleEngine>(std::move(programs), output, clock, limits);
     chain = engine->open(order, "agents/7", {{"id", "7"}});
@@ -76,7 +80,9 @@ struct Bench {
 };
 
 // A rule whose transform has this body.
-inline std::string transform(const std::string& body) { return "return { transform = function(ev, ctx) " + body + " end }"; }
+inline std::string transform(const std::string& body) {
+  return "return { transform = function(ev, ctx) " + body + " end }";
+}
 inline std::string filter(const std::string& body) { return "return { filter = function(ev, ctx) " + body + " end }"; }
 
 }  // namespace weir

@@ -24,7 +24,10 @@ TEST(RuleChainTest, NilDropsToo) { EXPECT_FALSE(Bench(filter("return nil")).run(
 TEST(RuleChainTest, ContextTellsChannelVariablesParamsAndSource) {
   RuleSettings settings;
   settings.params_json = R"({"list":[1,2],"deep":{"a":"b"}})";
-  Bench bench(transform("ev.data = {ctx.channel, ctx.vars.id, #ctx.params.list, ctx.params.deep.a, tostring(ctx.source)} return ev"), settings);
+  Bench bench(
+      transform(
+          "ev.data = {ctx.channel, ctx.vars.id, #ctx.params.list, ctx.params.deep.a, tostring(ctx.source)} return ev"),
+      settings);
   EXPECT_EQ(bench.data("{}"), R"(["agents/7","7",2,"b","nil"])");
   bench.draft = {};
   bench.draft.event = "e";
@@ -36,13 +39,16 @@ TEST(RuleChainTest, ContextTellsChannelVariablesParamsAndSource) {
 }
 
 TEST(RuleChainTest, EachRuleSeesWhatTheOneBeforeMade) {
-  Bench bench({transform("ev.data.n = ev.data.n + 1 return ev"), transform("ev.data.n = ev.data.n * 10 return ev"), filter("return ev.data.n > 20, 'small'")});
+  Bench bench({transform("ev.data.n = ev.data.n + 1 return ev"), transform("ev.data.n = ev.data.n * 10 return ev"),
+               filter("return ev.data.n > 20, 'small'")});
   EXPECT_EQ(bench.data(R"({"n":2})"), R"({"n":30})");
   EXPECT_EQ(bench.data(R"({"n":1})"), "dropped: small");
 }
 
 TEST(RuleChainTest, AFilterRunsBeforeTheTransformOfItsRuleAndChangesNothing) {
-  Bench bench("return { filter = function(ev) ev.data.x = 1 return ev.data.keep end, transform = function(ev) ev.data.seen = tostring(ev.data.x) return ev end }");
+  Bench bench(
+      "return { filter = function(ev) ev.data.x = 1 return ev.data.keep end, transform = function(ev) ev.data.seen = "
+      "tostring(ev.data.x) return ev end }");
   EXPECT_EQ(bench.data(R"({"keep":true})"), R"({"keep":true,"seen":"nil"})");
   EXPECT_EQ(bench.data(R"({})"), "dropped: ");
 }
@@ -59,18 +65,22 @@ TEST(RuleChainTest, ATransformMayReturnANewTable) {
 }
 
 TEST(RuleChainTest, WhatATransformMayNotReturnIsSaid) {
-  EXPECT_TRUE(contains(Bench(transform("return 7")).data("{}"), "transform returned a number; return the event, a table"));
+  EXPECT_TRUE(
+      contains(Bench(transform("return 7")).data("{}"), "transform returned a number; return the event, a table"));
   EXPECT_TRUE(contains(Bench(transform("return ev.data")).data("{}"), "a part of the event"));
   EXPECT_TRUE(contains(Bench(transform("return {event = 'x'}")).data("{}"), "has no data"));
   EXPECT_TRUE(contains(Bench(transform("return {level = 1, data = 1}")).data("{}"), "unknown field 'level'"));
   EXPECT_TRUE(contains(Bench(transform("return hub.many{1}")).data("{}"), "entry 1 is a number"));
-  EXPECT_TRUE(contains(Bench(transform("local t = {} for i = 1, 17 do t[i] = ev end return hub.many(t)")).data("{}"), "17 events; at most 16"));
+  EXPECT_TRUE(contains(Bench(transform("local t = {} for i = 1, 17 do t[i] = ev end return hub.many(t)")).data("{}"),
+                       "17 events; at most 16"));
   EXPECT_EQ(Bench(transform("return nil, 'not today'")).data("{}"), "dropped: not today");
 }
 
 TEST(RuleChainTest, ManyMakesFurtherEventsInOrder) {
-  Bench bench({transform("local t = {} for i, item in ipairs(ev.data.items) do t[i] = {event = 'item', data = item} end return hub.many(t)"),
-               "return { filter = function(ev) return ev.data.n ~= 2 end, transform = function(ev) ev.data.seen = true return ev end }"});
+  Bench bench({transform("local t = {} for i, item in ipairs(ev.data.items) do t[i] = {event = 'item', data = item} "
+                         "end return hub.many(t)"),
+               "return { filter = function(ev) return ev.data.n ~= 2 end, transform = function(ev) ev.data.seen = true "
+               "return ev end }"});
   bench.draft.dedupe = "d";
   ASSERT_TRUE(bench.run(R"({"items":[{"n":1},{"n":2},{"n":3.0},{"n":4}]})").keep);
   EXPECT_EQ(bench.draft.data, R"({"n":1,"seen":true})");
@@ -89,7 +99,8 @@ TEST(RuleChainTest, ManyMakesFurtherEventsInOrder) {
 TEST(RuleChainTest, EventsThatMultiplyAreBounded) {
   const auto doubling = transform("local t = {} for i = 1, 16 do t[i] = {data = i} end return hub.many(t)");
   EXPECT_EQ(Bench(std::vector<std::string>{doubling, doubling}).run("{}").keep, true);
-  EXPECT_TRUE(contains(Bench(std::vector<std::string>{doubling, doubling, doubling}).run("{}").reason, "more than 256 events"));
+  EXPECT_TRUE(
+      contains(Bench(std::vector<std::string>{doubling, doubling, doubling}).run("{}").reason, "more than 256 events"));
 }
 
 TEST(RuleChainTest, TheIdGoesOnWithTheFirstEventOnly) {
@@ -165,7 +176,9 @@ TEST(QuarantineTest, ManyErrorsInARowThenOneTryEveryHalfMinute) {
 }
 
 TEST(StatusTest, CountsWhatHappened) {
-  Bench bench("return { filter = function(ev) if ev.data.fail then error('x') end if ev.data.loop then while true do end end return ev.data.n == nil, 'n' .. tostring(ev.data.n) end }");
+  Bench bench(
+      "return { filter = function(ev) if ev.data.fail then error('x') end if ev.data.loop then while true do end end "
+      "return ev.data.n == nil, 'n' .. tostring(ev.data.n) end }");
   bench.run("{}");
   bench.run(R"({"n":1})");
   bench.run(R"({"n":1})");
@@ -187,7 +200,8 @@ TEST(StatusTest, CountsWhatHappened) {
 }
 
 TEST(StatusTest, IsReadFromAnotherThreadWhileEventsRun) {
-  Bench bench(filter("if ev.data.n % 7 == 0 then error('seven') end return ev.data.n % 2 == 0, 'odd ' .. ev.data.n % 30"));
+  Bench bench(
+      filter("if ev.data.n % 7 == 0 then error('seven') end return ev.data.n % 2 == 0, 'odd ' .. ev.data.n % 30"));
   std::atomic<bool> done{false};
   std::uint64_t reads = 0;
   std::thread reader([&] {
@@ -208,7 +222,8 @@ TEST(StatusTest, IsReadFromAnotherThreadWhileEventsRun) {
 }
 
 TEST(PublishTest, GoesOutAfterTheChainWithOneHopMore) {
-  Bench bench({filter("hub.publish('alerts/' .. ctx.vars.id, 'alarm', {of = ev.data, n = 1}) return true"), filter("return ev.data.ok, 'second'")});
+  Bench bench({filter("hub.publish('alerts/' .. ctx.vars.id, 'alarm', {of = ev.data, n = 1}) return true"),
+               filter("return ev.data.ok, 'second'")});
   EXPECT_FALSE(bench.run(R"({ "a":1.0 })").keep) << "a later rule dropped it, what was published stays published";
   ASSERT_EQ(bench.output.events.size(), 1U);
   EXPECT_EQ(bench.output.events[0].first, "alerts/7");
@@ -233,13 +248,18 @@ TEST(PublishTest, NothingOfAFailedCallAndNothingInCircles) {
   draft.hops = 4;
   EXPECT_TRUE(contains(circle.chain->run(draft, more).reason, "do they go in circles?"));
   for (const char* name : {"", "a b", "a//b", "/a", "a*", "{x}"})
-    EXPECT_TRUE(contains(Bench(filter("hub.publish('" + std::string(name) + "', 'b', 1) return true")).run("{}").reason, "channel name ")) << name;
+    EXPECT_TRUE(contains(Bench(filter("hub.publish('" + std::string(name) + "', 'b', 1) return true")).run("{}").reason,
+                         "channel name "))
+        << name;
 }
 
 TEST(HubTest, TimeHashAndJson) {
-  Bench bench(transform("ev.data = {hub.now(), hub.hash('abc'), hub.json.encode({b = {}, a = hub.array(), n = null}), hub.json.decode('{\"x\":[1,null,{}]}').x[1], select(2, hub.json.decode('[1,')), tostring(null)} return ev"));
-  EXPECT_EQ(bench.data("{}"),
-            R"([1767225600000,"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","{\"a\":[],\"b\":{},\"n\":null}",1,"not JSON at byte 3: expected a value, found the end of the text","null"])");
+  Bench bench(transform(
+      "ev.data = {hub.now(), hub.hash('abc'), hub.json.encode({b = {}, a = hub.array(), n = null}), "
+      "hub.json.decode('{\"x\":[1,null,{}]}').x[1], select(2, hub.json.decode('[1,')), tostring(null)} return ev"));
+  EXPECT_EQ(
+      bench.data("{}"),
+      R"([1767225600000,"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","{\"a\":[],\"b\":{},\"n\":null}",1,"not JSON at byte 3: expected a value, found the end of the text","null"])");
 }
 
 TEST(HubTest, LogIsLimitedPerSecondAndTheRestIsCounted) {
@@ -256,7 +276,9 @@ TEST(HubTest, LogIsLimitedPerSecondAndTheRestIsCounted) {
 
 TEST(IsolationTest, RulesShareNothing) {
   // The same text twice, with different params: two programs, two states.
-  const auto counter = "local n = 0 string.rep = nil return { transform = function(ev) n = n + 1 ev.data[#ev.data + 1] = n return ev end }";
+  const auto counter =
+      "local n = 0 string.rep = nil return { transform = function(ev) n = n + 1 ev.data[#ev.data + 1] = n return ev "
+      "end }";
   Bench bench(std::vector<std::string>{counter, counter, transform("ev.data[#ev.data + 1] = ('x'):rep(2) return ev")});
   EXPECT_EQ(bench.data("[]"), R"([1,1,"xx"])");
   EXPECT_EQ(bench.data("[]"), R"([2,2,"xx"])");

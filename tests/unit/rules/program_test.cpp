@@ -16,20 +16,29 @@ TEST(ProgramTest, WhatDoesNotLoadSaysWhyAndWhere) {
       {"return {\n  filter = function(ev) retrun true end }", "test.lua:2: '=' expected near 'true'"},
       {"local x = nil\nreturn { filter = x.y }", "test.lua:2: attempt to index local 'x' (a nil value)"},
       {"return 7", "test.lua: the script must return a table with `filter` or `transform`, not a number"},
-      {"local rule = { filter = function() end }", "test.lua: the script must return a table with `filter` or `transform`, not a nil"},
+      {"local rule = { filter = function() end }",
+       "test.lua: the script must return a table with `filter` or `transform`, not a nil"},
       {"return {}", "test.lua: the returned table has neither `filter` nor `transform`"},
       {"return { filter = true }", "test.lua: `filter` must be a function, not a boolean"},
-      {"return { filter = function() end, reduce = function() end }", "test.lua: this version does not run `reduce` yet; it runs `filter` and `transform`"},
-      {"return { on_timer = function() end }", "test.lua: this version does not run `on_timer` yet; it runs `filter` and `transform`"},
-      {"return { transform = function() end, fliter = function() end }", "test.lua: unknown hook `fliter`; did you mean `filter`?"},
+      {"return { filter = function() end, reduce = function() end }",
+       "test.lua: this version does not run `reduce` yet; it runs `filter` and `transform`"},
+      {"return { on_timer = function() end }",
+       "test.lua: this version does not run `on_timer` yet; it runs `filter` and `transform`"},
+      {"return { transform = function() end, fliter = function() end }",
+       "test.lua: unknown hook `fliter`; did you mean `filter`?"},
       {"\x1bLJ\x02", "test.lua: compiled Lua is not accepted; give the source text"},
-      {"local a = 1\nlocal __weir_g = 2", "test.lua:2: the name __weir_g is reserved (everything that begins with __weir_); choose another"},
+      {"local a = 1\nlocal __weir_g = 2",
+       "test.lua:2: the name __weir_g is reserved (everything that begins with __weir_); choose another"},
       {"\nlocal goto = 1", "test.lua:2: `goto` can't be used as a name in rules"},
-      {"function helper() end return {}", "test.lua:1: assignment to the undeclared global 'helper'; write `local function helper`"},
+      {"function helper() end return {}",
+       "test.lua:1: assignment to the undeclared global 'helper'; write `local function helper`"},
       {"return { filter = function() end, params = 7 }", "test.lua: `params` must be a table, not a number"},
-      {"return { filter = function() end, params = { a = { type = 'text' } } }", "test.lua: rule.params.a.type is \"text\"; expected string, number, integer, boolean, array or object"},
-      {"return { filter = function() end, params = { a = { default = 1, typ = 'x' } } }", "test.lua: rule.params.a has an unknown key `typ`; there are type, default, required, enum and description"},
-      {"return { filter = function() end, params = { a = { type = 'string', default = 1 } } }", "test.lua: the default of params.a is 1; expected a string"},
+      {"return { filter = function() end, params = { a = { type = 'text' } } }",
+       "test.lua: rule.params.a.type is \"text\"; expected string, number, integer, boolean, array or object"},
+      {"return { filter = function() end, params = { a = { default = 1, typ = 'x' } } }",
+       "test.lua: rule.params.a has an unknown key `typ`; there are type, default, required, enum and description"},
+      {"return { filter = function() end, params = { a = { type = 'string', default = 1 } } }",
+       "test.lua: the default of params.a is 1; expected a string"},
   };
   for (const auto& [text, message] : kErrors) EXPECT_EQ(load_error(text), message) << text;
 }
@@ -45,36 +54,51 @@ TEST(ProgramTest, AFileThatIsNotThere) {
 
 TEST(ProgramTest, SelfTestsRunWhenTheScriptIsLoaded) {
   const auto rule = [](const std::string& tests) {
-    return "return { params = { max = { type = 'integer', default = 3 } }, filter = function(ev, ctx) return ev.data.n <= ctx.params.max, 'big' end,"
-           " transform = function(ev) ev.data.seen = true return ev end, tests = { " + tests + " } }";
+    return "return { params = { max = { type = 'integer', default = 3 } }, filter = function(ev, ctx) return ev.data.n "
+           "<= ctx.params.max, 'big' end,"
+           " transform = function(ev) ev.data.seen = true return ev end, tests = { " +
+           tests + " } }";
   };
-  const auto good = load_rule(rule("{ filter = { data = { n = 3 } }, expect = true }, { filter = { data = { n = 4 } }, expect = false, reason = 'big' },"
-                                   "{ filter = { data = { n = 4 } }, params = { max = 5 }, expect = true }, { transform = { event = 'e', data = { n = 1 } }, expect = { event = 'e', data = { n = 1, seen = true } } }"));
+  const auto good =
+      load_rule(rule("{ filter = { data = { n = 3 } }, expect = true }, { filter = { data = { n = 4 } }, expect = "
+                     "false, reason = 'big' },"
+                     "{ filter = { data = { n = 4 } }, params = { max = 5 }, expect = true }, { transform = { event = "
+                     "'e', data = { n = 1 } }, expect = { event = 'e', data = { n = 1, seen = true } } }"));
   ASSERT_TRUE(good) << good.error().message;
   EXPECT_EQ((*good)->tests_run(), 4U);
-  EXPECT_EQ(load_error(rule("{ filter = { data = { n = 4 } }, expect = true }")), "test.lua: test 1 (filter): expected it to be kept, but it was dropped (big)");
-  EXPECT_EQ(load_error(rule("{ filter = { data = { n = 1 } }, expect = true }, { name = 'edge', filter = { data = { n = 3 } }, expect = false }")),
+  EXPECT_EQ(load_error(rule("{ filter = { data = { n = 4 } }, expect = true }")),
+            "test.lua: test 1 (filter): expected it to be kept, but it was dropped (big)");
+  EXPECT_EQ(load_error(rule("{ filter = { data = { n = 1 } }, expect = true }, { name = 'edge', filter = { data = { n "
+                            "= 3 } }, expect = false }")),
             "test.lua: test 2 \"edge\" (filter): expected it to be dropped, but it was kept: event {\"n\":3}");
-  EXPECT_EQ(load_error(rule("{ transform = { data = { n = 1 } }, expect = { data = { n = 2, seen = true } } }")), "test.lua: test 1 (transform): data/n: expected 2, is 1");
-  EXPECT_EQ(load_error(rule("{ filter = { data = {} }, expect = true }")), "test.lua: test 1 (filter): test.lua:1: attempt to compare nil with number");
-  EXPECT_EQ(load_error(rule("{ expect = true }")), "test.lua: test 1 needs either `filter` or `transform` with an event");
-  EXPECT_EQ(load_error(rule("{ filter = {}, expected = true }")), "test.lua: test 1 has the unknown key `expected`; there are filter, transform, expect, reason, params, channel and name");
+  EXPECT_EQ(load_error(rule("{ transform = { data = { n = 1 } }, expect = { data = { n = 2, seen = true } } }")),
+            "test.lua: test 1 (transform): data/n: expected 2, is 1");
+  EXPECT_EQ(load_error(rule("{ filter = { data = {} }, expect = true }")),
+            "test.lua: test 1 (filter): test.lua:1: attempt to compare nil with number");
+  EXPECT_EQ(load_error(rule("{ expect = true }")),
+            "test.lua: test 1 needs either `filter` or `transform` with an event");
+  EXPECT_EQ(load_error(rule("{ filter = {}, expected = true }")),
+            "test.lua: test 1 has the unknown key `expected`; there are filter, transform, expect, reason, params, "
+            "channel and name");
 }
 
 TEST(ParamsTest, AreCheckedAndFilledIn) {
-  const char* kDeclared = R"({"level":{"type":"string","default":"info","enum":["info","warn"]},"count":{"type":"integer"},"must":{"required":true},"list":{"type":"array","default":{}}})";
+  const char* kDeclared =
+      R"({"level":{"type":"string","default":"info","enum":["info","warn"]},"count":{"type":"integer"},"must":{"required":true},"list":{"type":"array","default":{}}})";
   const auto check = [&](const char* given) {
     const auto checked = rules::check_params("r.lua", kDeclared, given);
     return checked ? *checked : checked.error().message;
   };
   EXPECT_EQ(check(R"({"must":1})"), R"({"level":"info","list":[],"must":1})");
-  EXPECT_EQ(check(R"({"must":false,"count":2,"level":"warn"})"), R"({"count":2,"level":"warn","list":[],"must":false})");
+  EXPECT_EQ(check(R"({"must":false,"count":2,"level":"warn"})"),
+            R"({"count":2,"level":"warn","list":[],"must":false})");
   EXPECT_EQ(check("{}"), "r.lua: params.must is missing");
   EXPECT_EQ(check(R"({"must":1,"count":1.5})"), "r.lua: params.count is 1.5; expected an integer");
   EXPECT_EQ(check(R"({"must":1,"count":"2"})"), "r.lua: params.count is \"2\"; expected an integer");
   EXPECT_EQ(check(R"({"must":1,"level":"x"})"), "r.lua: params.level is \"x\"; expected one of \"info\", \"warn\"");
   EXPECT_EQ(check(R"({"must":1,"lvel":"x"})"), "r.lua: unknown params.lvel; did you mean `level`?");
-  EXPECT_EQ(check(R"({"must":1,"something":"x"})"), "r.lua: unknown params.something; this rule has: count, level, list, must");
+  EXPECT_EQ(check(R"({"must":1,"something":"x"})"),
+            "r.lua: unknown params.something; this rule has: count, level, list, must");
   EXPECT_EQ(check("[]"), "r.lua: params must be an object");
   EXPECT_EQ(*rules::check_params("r.lua", "", R"({"free":1})"), R"({"free":1})");
 }
@@ -84,13 +108,16 @@ TEST(InstrumentTest, StaysOnTheLineAndKnowsWhatIsText) {
     auto out = *rules::instrument("t", text);
     std::size_t n = 0;
     for (std::size_t at = 0; (at = out.find("__weir_g=__weir_g-1", at)) != std::string::npos; ++at) ++n;
-    EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), std::count(text, text + std::char_traits<char>::length(text), '\n'));
+    EXPECT_EQ(std::count(out.begin(), out.end(), '\n'),
+              std::count(text, text + std::char_traits<char>::length(text), '\n'));
     return n;
   };
   EXPECT_EQ(woven("while x do end\nfor i = 1, 2 do end repeat until x do end"), 4U);
   EXPECT_EQ(woven("function a.b:c(x, ...) end local f = function() end"), 2U);
   EXPECT_EQ(woven("::a:: goto a"), 1U);
-  EXPECT_EQ(woven("local s = 'do function() end' .. \"repeat\" .. [[ do ]] .. [==[ ]] do ]==] -- do\n--[[ do\n do ]] --[=[ do ]] ]=] x()"), 0U);
+  EXPECT_EQ(woven("local s = 'do function() end' .. \"repeat\" .. [[ do ]] .. [==[ ]] do ]==] -- do\n--[[ do\n do ]] "
+                  "--[=[ do ]] ]=] x()"),
+            0U);
   EXPECT_EQ(woven("local s = 'it\\'s \\\n do' .. \"\\z  \n do\" x = 0x1p+4 .. 1e+5 .. 3 do end"), 1U);
   EXPECT_EQ(woven("#!/usr/bin/lua do\nlocal done, todo, _do = 1"), 0U);
 }
@@ -99,19 +126,26 @@ TEST(CasesTest, DifferencesAreReadable) {
   RuleSettings settings;
   settings.script = "c.lua";
   settings.path = (std::filesystem::path(testing::TempDir()) / "weir_cases_test.lua").string();
-  std::ofstream(settings.path) << "return { transform = function(ev) ev.data.n = ev.data.n + 1 ev.data.extra = nil return ev end }";
+  std::ofstream(settings.path)
+      << "return { transform = function(ev) ev.data.n = ev.data.n + 1 ev.data.extra = nil return ev end }";
   const auto problem = [&](const std::string& one) {
     const auto results = run_rule_cases(settings, "c.cases.json", "[" + one + "]", {});
     return results ? results->at(0).problem : results.error().message;
   };
   EXPECT_EQ(problem(R"({"name":"x","event":{"data":{"n":1}},"expect":{"data":{"n":2}}})"), "");
-  EXPECT_EQ(problem(R"({"name":"x","event":{"data":{"n":1}},"expect":{"data":{"n":3,"m":1}}})"), "data/m: expected 1, is missing; data/n: expected 3, is 2");
-  EXPECT_EQ(problem(R"({"name":"x","event":{"data":{"n":1}},"expect":null})"), "expected it to be dropped, but it was kept: event {\"n\":2}");
-  EXPECT_EQ(problem(R"({"name":"x","event":{"event":"a","data":{"n":1}},"expect":{"event":"b"}})"), "event: expected \"b\", is \"a\"");
-  EXPECT_EQ(problem(R"({"name":"x","event":{"data":{}},"expect":null})"), "rule error: c.lua:1: attempt to perform arithmetic on field 'n' (a nil value)");
+  EXPECT_EQ(problem(R"({"name":"x","event":{"data":{"n":1}},"expect":{"data":{"n":3,"m":1}}})"),
+            "data/m: expected 1, is missing; data/n: expected 3, is 2");
+  EXPECT_EQ(problem(R"({"name":"x","event":{"data":{"n":1}},"expect":null})"),
+            "expected it to be dropped, but it was kept: event {\"n\":2}");
+  EXPECT_EQ(problem(R"({"name":"x","event":{"event":"a","data":{"n":1}},"expect":{"event":"b"}})"),
+            "event: expected \"b\", is \"a\"");
+  EXPECT_EQ(problem(R"({"name":"x","event":{"data":{}},"expect":null})"),
+            "rule error: c.lua:1: attempt to perform arithmetic on field 'n' (a nil value)");
   EXPECT_EQ(problem(R"({"name":"x","event":{"data":{}},"error":"arithmetic"})"), "");
-  EXPECT_EQ(problem(R"({"name":"x","event":{"data":{"n":1}},"error":"arithmetic"})"), "expected the error \"arithmetic\", but the rule did not fail");
-  EXPECT_EQ(problem(R"({"name":"x","event":{"data":{"n":1}},"expected":null})"), "the case has an unknown key `expected`");
+  EXPECT_EQ(problem(R"({"name":"x","event":{"data":{"n":1}},"error":"arithmetic"})"),
+            "expected the error \"arithmetic\", but the rule did not fail");
+  EXPECT_EQ(problem(R"({"name":"x","event":{"data":{"n":1}},"expected":null})"),
+            "the case has an unknown key `expected`");
   EXPECT_EQ(problem(R"({"event":{"data":{"n":1}}})"), "c.cases.json: case 1 is no object with a `name`");
   std::filesystem::remove(settings.path);
 }

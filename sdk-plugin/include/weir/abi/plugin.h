@@ -18,22 +18,22 @@ typedef struct weir_plugin {
   uint32_t struct_size; /* sizeof(weir_plugin) as the plugin was compiled */
   uint16_t abi_major;
   uint16_t abi_minor;
-  uint32_t flags;       /* 0 */
+  uint32_t flags; /* 0 */
   /* --- end of the frozen part --- */
-  const char *name;          /* as in libweir-NAME.so: lower-case letters, digits, '-' */
-  const char *version;       /* the plugin's own */
-  const char *manifest_json; /* see below */
+  const char* name;          /* as in libweir-NAME.so: lower-case letters, digits, '-' */
+  const char* version;       /* the plugin's own */
+  const char* manifest_json; /* see below */
   /* The table of an interface, or NULL if the plugin does not provide it. May be called at any time on any thread;
    * returns the same pointer each time; the table lives as long as the library. */
-  const void *(*get_interface)(const char *id);
+  const void* (*get_interface)(const char* id);
 } weir_plugin;
 
 /* manifest_json is an object:
  *   "kinds"             ["source"] and/or "auth"
  *   "summary"           one sentence for people
- *   "config_schema"     a JSON Schema (the subset of docs/plugins.md) of the instance's `config`; unknown keys are errors
- *   "subject_separator" source: what divides the parts of a subject, "/" when absent
- *   "lossy"             source: true when upstream can't wait while the source is paused */
+ *   "config_schema"     a JSON Schema (the subset of docs/plugins.md) of the instance's `config`; unknown keys are
+ * errors "subject_separator" source: what divides the parts of a subject, "/" when absent "lossy"             source:
+ * true when upstream can't wait while the source is paused */
 
 /* The note that the hub reads from the file before it loads it: section .note.weir, owner "weir", type 1,
  * and these 8 bytes. WEIR_PLUGIN_NOTE() puts it into a plugin, once. */
@@ -45,9 +45,9 @@ typedef struct weir_plugin_note {
 } weir_plugin_note;
 
 #define WEIR_NOTE_TYPE 1u
-#define WEIR_PLUGIN_NOTE()                                                                        \
-  __attribute__((section(".note.weir"), used, aligned(4))) static const weir_plugin_note          \
-      weir_plugin_note_ = {5u, 8u, WEIR_NOTE_TYPE, "weir", WEIR_PLUGIN_MAGIC, WEIR_ABI_MAJOR, WEIR_ABI_MINOR}
+#define WEIR_PLUGIN_NOTE()                                                                                     \
+  __attribute__((section(".note.weir"), used, aligned(4))) static const weir_plugin_note weir_plugin_note_ = { \
+      5u, 8u, WEIR_NOTE_TYPE, "weir", WEIR_PLUGIN_MAGIC, WEIR_ABI_MAJOR, WEIR_ABI_MINOR}
 
 #if defined(__GNUC__)
 #define WEIR_EXPORT __attribute__((visibility("default")))

@@ -2,7 +2,8 @@
  *
  * Rules that hold everywhere:
  * - A struct that crosses the border starts with struct_size, the bytes that its maker filled in. Fields are only ever
- *   added at the end; the reader uses a field when struct_size covers it (WEIR_HAS) and, for functions, when it is not NULL.
+ *   added at the end; the reader uses a field when struct_size covers it (WEIR_HAS) and, for functions, when it is not
+ * NULL.
  * - Arrays of structs carry a stride, because sizeof differs between versions.
  * - Nothing allocated on one side is freed on the other. Arguments live until the call returns, not longer.
  * - No exception and no longjmp crosses. */
@@ -18,20 +19,20 @@ extern "C" {
 
 /* Bytes with a length; UTF-8 where text is meant; not NUL-terminated. ptr may be NULL when size is 0. */
 typedef struct weir_str {
-  const char *ptr;
+  const char* ptr;
   uint64_t size;
 } weir_str;
 
 typedef int32_t weir_status;
 enum {
   WEIR_OK = 0,
-  WEIR_PENDING = 1,          /* the answer comes later, through host->done() */
-  WEIR_PAUSE = 2,            /* all was taken; now wait for resume() */
-  WEIR_E_FULL = -1,          /* not all was taken (see accepted); offer the rest after resume() */
-  WEIR_E_CLOSED = -2,        /* the instance is stopped; nothing is taken any more */
-  WEIR_E_INVALID = -3,       /* an argument is wrong: a size, a length, JSON that does not parse */
-  WEIR_E_CONFIG = -4,        /* the configuration can't be used; see weir_error */
-  WEIR_E_UNAVAILABLE = -5,   /* upstream is not there now */
+  WEIR_PENDING = 1,        /* the answer comes later, through host->done() */
+  WEIR_PAUSE = 2,          /* all was taken; now wait for resume() */
+  WEIR_E_FULL = -1,        /* not all was taken (see accepted); offer the rest after resume() */
+  WEIR_E_CLOSED = -2,      /* the instance is stopped; nothing is taken any more */
+  WEIR_E_INVALID = -3,     /* an argument is wrong: a size, a length, JSON that does not parse */
+  WEIR_E_CONFIG = -4,      /* the configuration can't be used; see weir_error */
+  WEIR_E_UNAVAILABLE = -5, /* upstream is not there now */
   WEIR_E_TIMEOUT = -6,
   WEIR_E_UNAUTHORIZED = -7,  /* auth: the credential is wrong, expired or revoked */
   WEIR_E_FORBIDDEN = -8,     /* auth: known, but not allowed here */
@@ -48,8 +49,7 @@ typedef struct weir_error {
   char message[512];      /* one sentence: the thing, the value, the way out */
 } weir_error;
 
-#define WEIR_HAS(object, type, field) \
-  ((object)->struct_size >= offsetof(type, field) + sizeof((object)->field))
+#define WEIR_HAS(object, type, field) ((object)->struct_size >= offsetof(type, field) + sizeof((object)->field))
 
 #ifdef __cplusplus
 }

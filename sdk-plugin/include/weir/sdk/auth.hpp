@@ -19,12 +19,12 @@
 namespace weir::sdk {
 
 struct Identity {
-  std::string subject{};                   // 1..255 bytes
-  std::vector<std::string> scopes{};       // "*": every scope
-  std::string attributes_json{};           // an object, or empty
-  std::string key{};                       // what revoke() and connections_max count by; empty: the subject
-  std::int64_t expires_at_ms = 0;          // Unix milliseconds; 0: never
-  std::int64_t connections_max = 0;        // 0: no limit
+  std::string subject{};              // 1..255 bytes
+  std::vector<std::string> scopes{};  // "*": every scope
+  std::string attributes_json{};      // an object, or empty
+  std::string key{};                  // what revoke() and connections_max count by; empty: the subject
+  std::int64_t expires_at_ms = 0;     // Unix milliseconds; 0: never
+  std::int64_t connections_max = 0;   // 0: no limit
 
   std::string to_json() const {
     std::string out = "{\"subject\":" + json::quoted(subject) + ",\"scopes\":[";
@@ -48,7 +48,9 @@ class AuthRequest {
   std::string path() const { return root_.string_or("path", ""); }
   std::string peer() const { return root_.string_or("peer", ""); }  // an address without its port
   std::optional<std::string> query(std::string_view name) const { return inside("query", name); }
-  std::optional<std::string> header(std::string_view lower_case_name) const { return inside("headers", lower_case_name); }
+  std::optional<std::string> header(std::string_view lower_case_name) const {
+    return inside("headers", lower_case_name);
+  }
   std::optional<std::string> token() const {  // of an in-band `auth` frame
     const json::Value* found = root_.find("token");
     if (found == nullptr || !found->is(json::Kind::string)) return std::nullopt;
@@ -99,13 +101,16 @@ class Answer {
   void unauthorized(std::string_view message) { refuse(WEIR_E_UNAUTHORIZED, message); }
   void forbidden(std::string_view message) { refuse(WEIR_E_FORBIDDEN, message); }
   void unavailable(std::string_view message) { refuse(WEIR_E_UNAVAILABLE, message); }
-  void refuse(weir_status status, std::string_view message) { give(status, "{\"message\":" + json::quoted(message) + "}"); }
+  void refuse(weir_status status, std::string_view message) {
+    give(status, "{\"message\":" + json::quoted(message) + "}");
+  }
   bool given() const { return host_ == nullptr; }
   std::uint64_t token() const { return token_; }  // what AuthProvider::cancel() names
 
  private:
   void give(weir_status status, std::string_view result_json) {
-    if (const weir_host* host = std::exchange(host_, nullptr)) host->done(host->ctx, token_, status, to_str(result_json));
+    if (const weir_host* host = std::exchange(host_, nullptr))
+      host->done(host->ctx, token_, status, to_str(result_json));
   }
   void drop() noexcept {
     constexpr std::string_view message = "{\"message\":\"the auth provider gave no answer\"}";

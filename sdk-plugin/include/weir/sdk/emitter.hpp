@@ -1,10 +1,10 @@
 // Hands a source's events to the hub in batches and keeps what the hub did not take.
 //   emitter.add({.subject = "a/b", .event = "line", .data = json});      a copy; leaves with its batch
 //   if (emitter.full()) stop reading until Source::resume(), where emitter.resume() is called
-// A batch leaves at 64 events, at 64 KiB, or 2 ms after its first event: one batch costs the hub about as much as one event.
-// Keeps at most 4096 events and 4 MiB that the hub does not take, so that what one read brought in need not be thrown
-// away; beyond it add() refuses. A source that looks at full() before it reads never gets there.
-// Threads: [strand].
+// A batch leaves at 64 events, at 64 KiB, or 2 ms after its first event: one batch costs the hub about as much as one
+// event. Keeps at most 4096 events and 4 MiB that the hub does not take, so that what one read brought in need not be
+// thrown away; beyond it add() refuses. A source that looks at full() before it reads never gets there. Threads:
+// [strand].
 #pragma once
 #include <array>
 #include <deque>
@@ -18,8 +18,8 @@ namespace weir::sdk {
 struct Event {
   std::string_view subject{};
   std::string_view event{};
-  std::string_view data{};    // JSON text; empty: null
-  std::string_view id{};      // empty: the hub makes one
+  std::string_view data{};  // JSON text; empty: null
+  std::string_view id{};    // empty: the hub makes one
   std::string_view key{};
   std::string_view cursor{};  // handed back by Source::accepted()
   std::int64_t time_ms = 0;   // 0: now
@@ -35,23 +35,26 @@ class Emitter {
 
   explicit Emitter(Host host) : host_(std::move(host)) {}
 
-  // False, and the event is not taken, when the hub is gone or when too much is kept already (then resume() tells when).
+  // False, and the event is not taken, when the hub is gone or when too much is kept already (then resume() tells
+  // when).
   [[nodiscard]] bool add(const Event& event) {
     if (closed_) return false;
     if (!kept_.empty() && (kept_.size() >= kKeptEventsMax || bytes_ >= kKeptBytesMax)) return false;
     kept_.emplace_back(event);
     bytes_ += kept_.back().size();
     if (waiting_) return true;
-    if (kept_.size() >= kBatchEvents || bytes_ >= kBatchBytes) flush();
-    else if (!timer_.running()) timer_.start(host_, kBatchMs, 0, [this] { flush(); });
+    if (kept_.size() >= kBatchEvents || bytes_ >= kBatchBytes)
+      flush();
+    else if (!timer_.running())
+      timer_.start(host_, kBatchMs, 0, [this] { flush(); });
     return true;
   }
 
   // The hub wants no more for now: stop reading. resume() ends it.
   bool full() const { return waiting_ || closed_; }
-  bool closed() const { return closed_; }                  // stopped: nothing is taken ever again
-  std::size_t kept() const { return kept_.size(); }        // events added and not yet taken by the hub
-  std::uint64_t invalid() const { return invalid_; }       // events that the hub called wrong (its log says why)
+  bool closed() const { return closed_; }             // stopped: nothing is taken ever again
+  std::size_t kept() const { return kept_.size(); }   // events added and not yet taken by the hub
+  std::uint64_t invalid() const { return invalid_; }  // events that the hub called wrong (its log says why)
 
   // From Source::pause(): the same as a hub that said PAUSE.
   void pause() { waiting_ = true; }

@@ -41,7 +41,8 @@ inline void copy_text(char* to, std::size_t size, std::string_view text) {
 inline void fill_error(weir_error* error, weir_status status, std::string_view json_pointer, std::string_view message) {
   if (error == nullptr) return;
   if (WEIR_HAS(error, weir_error, status)) error->status = status;
-  if (WEIR_HAS(error, weir_error, json_pointer)) copy_text(error->json_pointer, sizeof error->json_pointer, json_pointer);
+  if (WEIR_HAS(error, weir_error, json_pointer))
+    copy_text(error->json_pointer, sizeof error->json_pointer, json_pointer);
   if (WEIR_HAS(error, weir_error, message)) copy_text(error->message, sizeof error->message, message);
 }
 

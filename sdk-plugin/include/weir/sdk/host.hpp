@@ -38,10 +38,18 @@ class Host {
     raw_->gap(raw_->ctx, to_str(subject), count, to_str(reason));
   }
 
-  void debug(std::string_view message, std::string_view fields_json = {}) const { log(WEIR_LOG_DEBUG, message, fields_json); }
-  void info(std::string_view message, std::string_view fields_json = {}) const { log(WEIR_LOG_INFO, message, fields_json); }
-  void warn(std::string_view message, std::string_view fields_json = {}) const { log(WEIR_LOG_WARN, message, fields_json); }
-  void error(std::string_view message, std::string_view fields_json = {}) const { log(WEIR_LOG_ERROR, message, fields_json); }
+  void debug(std::string_view message, std::string_view fields_json = {}) const {
+    log(WEIR_LOG_DEBUG, message, fields_json);
+  }
+  void info(std::string_view message, std::string_view fields_json = {}) const {
+    log(WEIR_LOG_INFO, message, fields_json);
+  }
+  void warn(std::string_view message, std::string_view fields_json = {}) const {
+    log(WEIR_LOG_WARN, message, fields_json);
+  }
+  void error(std::string_view message, std::string_view fields_json = {}) const {
+    log(WEIR_LOG_ERROR, message, fields_json);
+  }
   void log(std::int32_t level, std::string_view message, std::string_view fields_json = {}) const {
     raw_->log(raw_->ctx, level, to_str(message), to_str(fields_json));
   }
@@ -167,8 +175,8 @@ class Timer {
   std::shared_ptr<Body> body_;
 };
 
-// Calls a function on the strand while a descriptor is ready, until the FdWatch dies. It does not own the descriptor and
-// must end before the descriptor is closed. [strand]
+// Calls a function on the strand while a descriptor is ready, until the FdWatch dies. It does not own the descriptor
+// and must end before the descriptor is closed. [strand]
 class FdWatch {
  public:
   FdWatch() = default;

@@ -84,9 +84,14 @@ struct Value {
   }
   // Bytes: a number, or text such as "64KiB", "1MiB", "1GiB", "10kB", "1MB".
   std::int64_t as_bytes() const {
-    return scaled("a size such as 4096 (bytes), \"64KiB\" or \"16MiB\"",
-                  {{"B", 1}, {"kB", 1000}, {"KB", 1000}, {"MB", 1'000'000}, {"GB", 1'000'000'000},
-                   {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}});
+    return scaled("a size such as 4096 (bytes), \"64KiB\" or \"16MiB\"", {{"B", 1},
+                                                                          {"kB", 1000},
+                                                                          {"KB", 1000},
+                                                                          {"MB", 1'000'000},
+                                                                          {"GB", 1'000'000'000},
+                                                                          {"KiB", 1 << 10},
+                                                                          {"MiB", 1 << 20},
+                                                                          {"GiB", 1 << 30}});
   }
 
   // A member, or `fallback` when it is missing or null.
@@ -128,7 +133,9 @@ struct Value {
   // For a check of one's own: throw config.required("port").wrong("1 to 65535", "0").
   Failure wrong(std::string_view expected, std::string_view found) const {
     const std::string shown(found.substr(0, 80));
-    return Failure(WEIR_E_CONFIG, (pointer.empty() ? "config" : pointer) + " is " + shown + "; expected " + std::string(expected), pointer);
+    return Failure(WEIR_E_CONFIG,
+                   (pointer.empty() ? "config" : pointer) + " is " + shown + "; expected " + std::string(expected),
+                   pointer);
   }
 
   std::string to_json() const;
@@ -142,7 +149,8 @@ struct Value {
   void expect(Kind wanted) const {
     if (kind != wanted) throw wrong(to_word(wanted), to_word(kind));
   }
-  std::int64_t scaled(std::string_view expected, std::initializer_list<std::pair<std::string_view, std::int64_t>> units) const {
+  std::int64_t scaled(std::string_view expected,
+                      std::initializer_list<std::pair<std::string_view, std::int64_t>> units) const {
     if (is(Kind::number)) {
       const std::int64_t plain = as_integer();
       if (plain < 0) throw wrong(expected, text);
@@ -174,10 +182,18 @@ inline const Value* Value::find(std::string_view key) const {
 
 inline void Value::write(std::string& out) const {
   switch (kind) {
-    case Kind::null: out += "null"; return;
-    case Kind::boolean: out += boolean ? "true" : "false"; return;
-    case Kind::number: out += text; return;
-    case Kind::string: append_string(out, text); return;
+    case Kind::null:
+      out += "null";
+      return;
+    case Kind::boolean:
+      out += boolean ? "true" : "false";
+      return;
+    case Kind::number:
+      out += text;
+      return;
+    case Kind::string:
+      append_string(out, text);
+      return;
     case Kind::array:
       out += '[';
       for (std::size_t i = 0; i < elements.size(); ++i) {
@@ -222,7 +238,8 @@ class Parser {
   }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   void space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+      ++at_;
   }
   void expect(char c, const char* what) {
     space();
@@ -235,13 +252,20 @@ class Parser {
     Value out;
     out.pointer = std::move(pointer);
     const char c = peek();
-    if (c == '{') object(out, depth);
-    else if (c == '[') array(out, depth);
-    else if (c == '"') (out.kind = Kind::string), out.text = string();
-    else if (c == '-' || (c >= '0' && c <= '9')) (out.kind = Kind::number), out.text = number();
-    else if (word("true")) (out.kind = Kind::boolean), out.boolean = true;
-    else if (word("false")) out.kind = Kind::boolean;
-    else if (!word("null")) stop("a value");
+    if (c == '{')
+      object(out, depth);
+    else if (c == '[')
+      array(out, depth);
+    else if (c == '"')
+      (out.kind = Kind::string), out.text = string();
+    else if (c == '-' || (c >= '0' && c <= '9'))
+      (out.kind = Kind::number), out.text = number();
+    else if (word("true"))
+      (out.kind = Kind::boolean), out.boolean = true;
+    else if (word("false"))
+      out.kind = Kind::boolean;
+    else if (!word("null"))
+      stop("a value");
     return out;
   }
   bool word(std::string_view w) {
@@ -288,8 +312,10 @@ class Parser {
       if (at_ == from) stop("a digit");
     };
     if (peek() == '-') ++at_;
-    if (peek() == '0') ++at_;
-    else digits();
+    if (peek() == '0')
+      ++at_;
+    else
+      digits();
     if (peek() == '.') ++at_, digits();
     if (peek() == 'e' || peek() == 'E') {
       ++at_;
@@ -340,10 +366,14 @@ class Parser {
       stop("a pair of surrogates");
     }
     const auto put = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
-    if (c < 0x80) put(c);
-    else if (c < 0x800) put(0xC0 | c >> 6), put(0x80 | (c & 0x3F));
-    else if (c < 0x10000) put(0xE0 | c >> 12), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
-    else put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 0x3F)), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
+    if (c < 0x80)
+      put(c);
+    else if (c < 0x800)
+      put(0xC0 | c >> 6), put(0x80 | (c & 0x3F));
+    else if (c < 0x10000)
+      put(0xE0 | c >> 12), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
+    else
+      put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 0x3F)), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
   }
 
   std::string_view text_;

@@ -1,7 +1,8 @@
 // Turns C++ classes into a plugin: the one exported symbol, the ELF note, and functions at the border that let no
 // exception through.
 //   WEIR_PLUGIN("ticker", "1.0.0", kManifestJson, Ticker)      once, at the end of one .cpp, outside of any namespace
-// The classes derive from Source or AuthProvider; a library may offer one of each. kManifestJson: see weir/abi/plugin.h.
+// The classes derive from Source or AuthProvider; a library may offer one of each. kManifestJson: see
+// weir/abi/plugin.h.
 #pragma once
 #include <memory>
 #include <new>
@@ -77,14 +78,22 @@ struct SourceBorder : Instance<T> {
   static void accepted(void* p, weir_str cursor) noexcept {
     Instance<T>::guarded(p, "accepted()", [&](T& t) { t.accepted(to_view(cursor)); });
   }
-  static constexpr weir_source_v1 table = {sizeof(weir_source_v1), 0,       &Instance<T>::create, &Instance<T>::start, &pause,
-                                           &resume,                &accepted, &Instance<T>::stop,   &Instance<T>::destroy};
+  static constexpr weir_source_v1 table = {sizeof(weir_source_v1),
+                                           0,
+                                           &Instance<T>::create,
+                                           &Instance<T>::start,
+                                           &pause,
+                                           &resume,
+                                           &accepted,
+                                           &Instance<T>::stop,
+                                           &Instance<T>::destroy};
 };
 
 template <class T>
 struct AuthBorder : Instance<T> {
   // Always answers through done(): then there is one way only, however the provider came to its answer.
-  static weir_status authenticate(void* p, weir_str request_json, std::uint64_t token, std::uint32_t /*deadline_ms*/) noexcept {
+  static weir_status authenticate(void* p, weir_str request_json, std::uint64_t token,
+                                  std::uint32_t /*deadline_ms*/) noexcept {
     Instance<T>::guarded(p, "authenticate()", [&](T& t) {
       Answer answer(Instance<T>::of(p).host.raw(), token);
       const AuthRequest request(to_view(request_json));
@@ -95,8 +104,8 @@ struct AuthBorder : Instance<T> {
   static void cancel(void* p, std::uint64_t token) noexcept {
     Instance<T>::guarded(p, "cancel()", [&](T& t) { t.cancel(token); });
   }
-  static constexpr weir_auth_v1 table = {sizeof(weir_auth_v1), 0,       &Instance<T>::create, &Instance<T>::start, &authenticate,
-                                         &cancel,              &Instance<T>::stop, &Instance<T>::destroy};
+  static constexpr weir_auth_v1 table = {sizeof(weir_auth_v1), 0,       &Instance<T>::create, &Instance<T>::start,
+                                         &authenticate,        &cancel, &Instance<T>::stop,   &Instance<T>::destroy};
 };
 
 template <class... Types>
@@ -118,13 +127,18 @@ const void* get_interface(const char* id) noexcept {
 
 }  // namespace weir::sdk::detail
 
-#define WEIR_PLUGIN(name, version, manifest_json, ...)                                                               \
-  WEIR_PLUGIN_NOTE();                                                                                                \
-  extern "C" {                                                                                                       \
-  WEIR_EXPORT extern const weir_plugin weir_plugin_entry;                                                            \
-  constinit const weir_plugin weir_plugin_entry = {WEIR_PLUGIN_MAGIC, sizeof(weir_plugin), WEIR_ABI_MAJOR,           \
-                                                   WEIR_ABI_MINOR,    0,                   name,                     \
-                                                   version,           manifest_json,                                 \
-                                                   &weir::sdk::detail::get_interface<__VA_ARGS__>};                  \
-  }                                                                                                                  \
+#define WEIR_PLUGIN(name, version, manifest_json, ...)                                              \
+  WEIR_PLUGIN_NOTE();                                                                               \
+  extern "C" {                                                                                      \
+  WEIR_EXPORT extern const weir_plugin weir_plugin_entry;                                           \
+  constinit const weir_plugin weir_plugin_entry = {WEIR_PLUGIN_MAGIC,                               \
+                                                   sizeof(weir_plugin),                             \
+                                                   WEIR_ABI_MAJOR,                                  \
+                                                   WEIR_ABI_MINOR,                                  \
+                                                   0,                                               \
+                                                   name,                                            \
+                                                   version,                                         \
+                                                   manifest_json,                                   \
+                                                   &weir::sdk::detail::get_interface<__VA_ARGS__>}; \
+  }                                                                                                 \
   static_assert(true, "a semicolon may follow")

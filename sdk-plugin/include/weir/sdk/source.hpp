@@ -1,7 +1,7 @@
 // The base of a source written in C++. The derived class is made by the hub's create(): its constructor takes
-// (Host, const json::Value& config), looks at the config only, and throws Failure(WEIR_E_CONFIG, ...) if it can't be used.
-// Life: constructor -> start -> (pause <-> resume, accepted)* -> stop -> destructor.
-// Threads: [strand]. Exceptions become a status and a message at the border; one from start() makes the instance failed.
+// (Host, const json::Value& config), looks at the config only, and throws Failure(WEIR_E_CONFIG, ...) if it can't be
+// used. Life: constructor -> start -> (pause <-> resume, accepted)* -> stop -> destructor. Threads: [strand].
+// Exceptions become a status and a message at the border; one from start() makes the instance failed.
 #pragma once
 #include <string_view>
 

@@ -1,11 +1,11 @@
 // A hub for the tests of a plugin: no threads, no network, a clock that stands still until the test moves it.
 //   testing::FakeHost hub;
-//   testing::SourceRig source(hub, weir_plugin_entry, R"({"interval":"1s"})");    in the test that links the plugin's .cpp
-//   source.start();
-//   hub.advance(3000);                       timers fire, posted tasks run, in order
+//   testing::SourceRig source(hub, weir_plugin_entry, R"({"interval":"1s"})");    in the test that links the plugin's
+//   .cpp source.start(); hub.advance(3000);                       timers fire, posted tasks run, in order
 //   hub.run_until([&] { return hub.events.size() == 3; });      also real descriptors and real threads; the clock flows
 // The fake checks what the real hub checks at its border (names, JSON), and says PAUSE or FULL when told to.
-// Threads: everything on the test's thread, which is the strand; the [any] functions of weir_host may be called by others.
+// Threads: everything on the test's thread, which is the strand; the [any] functions of weir_host may be called by
+// others.
 #pragma once
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -61,8 +61,8 @@ struct SeenRevocation {
 class FakeHost {
  public:
   FakeHost() : strand_(std::this_thread::get_id()), wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    raw_ = {sizeof(weir_host), 0, this, &emit, &gap, &log, &state, &metric, &post, &timer_start, &timer_cancel,
-            &watch_fd, &unwatch_fd, &done, &now, &get_extension};
+    raw_ = {sizeof(weir_host), 0,         this,        &emit, &gap, &log,          &state, &metric, &post, &timer_start,
+            &timer_cancel,     &watch_fd, &unwatch_fd, &done, &now, &get_extension};
   }
   FakeHost(const FakeHost&) = delete;
   FakeHost& operator=(const FakeHost&) = delete;
@@ -84,7 +84,8 @@ class FakeHost {
   void set_now_ms(std::int64_t unix_ms) { now_ms_ = unix_ms; }
   std::int32_t last_state() const { return states.empty() ? 0 : states.back().state; }
   bool logged(std::string_view part) const {
-    return std::any_of(logs.begin(), logs.end(), [&](const SeenLog& l) { return l.message.find(part) != std::string::npos; });
+    return std::any_of(logs.begin(), logs.end(),
+                       [&](const SeenLog& l) { return l.message.find(part) != std::string::npos; });
   }
 
   // After `count` more events the hub has no room: then it says `how` (WEIR_PAUSE with the last one, or WEIR_E_FULL).
@@ -110,16 +111,18 @@ class FakeHost {
       if (next == timers_.end()) break;
       if (next->second.due > now_ms_) now_ms_ = next->second.due;
       const Timer timer = next->second;
-      if (timer.period == 0) timers_.erase(next);
-      else next->second.due += static_cast<std::int64_t>(timer.period);
+      if (timer.period == 0)
+        timers_.erase(next);
+      else
+        next->second.due += static_cast<std::int64_t>(timer.period);
       timer.fn(timer.arg);
       run_tasks();
     }
     now_ms_ = target;
   }
 
-  // Serves tasks, timers and descriptors until `fact` holds; the clock flows as the real one does. False when it did not
-  // come true within the deadline.
+  // Serves tasks, timers and descriptors until `fact` holds; the clock flows as the real one does. False when it did
+  // not come true within the deadline.
   template <class Fact>
   bool run_until(Fact&& fact, int deadline_ms = 10'000) {
     using Clock = std::chrono::steady_clock;
@@ -184,7 +187,8 @@ class FakeHost {
     std::vector<pollfd> fds{{wake_, POLLIN, 0}};
     std::vector<std::uint64_t> ids{0};
     for (const auto& [id, watch] : watches_) {
-      const int wanted = ((watch.events & WEIR_WATCH_READ) ? POLLIN : 0) | ((watch.events & WEIR_WATCH_WRITE) ? POLLOUT : 0);
+      const int wanted =
+          ((watch.events & WEIR_WATCH_READ) ? POLLIN : 0) | ((watch.events & WEIR_WATCH_WRITE) ? POLLOUT : 0);
       fds.push_back({watch.fd, static_cast<short>(wanted), 0});
       ids.push_back(id);
     }
@@ -205,24 +209,29 @@ class FakeHost {
     run_tasks();
   }
 
-  static weir_status emit(void* ctx, const weir_event* batch, std::uint32_t stride, std::uint32_t count, std::uint32_t* accepted) {
+  static weir_status emit(void* ctx, const weir_event* batch, std::uint32_t stride, std::uint32_t count,
+                          std::uint32_t* accepted) {
     FakeHost& self = of(ctx);
     const std::lock_guard lock(self.mutex_);
     *accepted = 0;
     if (self.closed_) return WEIR_E_CLOSED;
     for (std::uint32_t i = 0; i < count; ++i) {
       if (self.room_ && *self.room_ == 0) return WEIR_E_FULL;
-      const auto* e = reinterpret_cast<const weir_event*>(reinterpret_cast<const char*>(batch) + std::size_t{i} * stride);
+      const auto* e =
+          reinterpret_cast<const weir_event*>(reinterpret_cast<const char*>(batch) + std::size_t{i} * stride);
       if (!self.check(*e)) return WEIR_E_INVALID;
-      self.events.push_back({text(e->subject), text(e->event), text(e->data), text(e->id), text(e->key), text(e->cursor), e->time_ms});
+      self.events.push_back(
+          {text(e->subject), text(e->event), text(e->data), text(e->id), text(e->key), text(e->cursor), e->time_ms});
       ++*accepted;
       if (self.room_) --*self.room_;
     }
     return self.room_ && *self.room_ == 0 && self.how_ == WEIR_PAUSE ? WEIR_PAUSE : WEIR_OK;
   }
   bool check(const weir_event& e) {
-    if (e.struct_size < sizeof(weir_event)) return mistake("an event's struct_size is " + std::to_string(e.struct_size)), false;
-    if (e.event.size == 0 || e.event.size > 255) return mistake("an event's name has " + std::to_string(e.event.size) + " bytes; 1..255 are allowed"), false;
+    if (e.struct_size < sizeof(weir_event))
+      return mistake("an event's struct_size is " + std::to_string(e.struct_size)), false;
+    if (e.event.size == 0 || e.event.size > 255)
+      return mistake("an event's name has " + std::to_string(e.event.size) + " bytes; 1..255 are allowed"), false;
     try {
       if (e.data.size != 0) json::parse(to_view(e.data));
     } catch (const Failure& f) {
@@ -240,13 +249,15 @@ class FakeHost {
   }
   static void state(void* ctx, std::int32_t value, weir_str reason) {
     const std::lock_guard lock(of(ctx).mutex_);
-    if (value < WEIR_STATE_STARTING || value > WEIR_STATE_FAILED) of(ctx).mistake("state " + std::to_string(value) + " is not for plugins to set");
+    if (value < WEIR_STATE_STARTING || value > WEIR_STATE_FAILED)
+      of(ctx).mistake("state " + std::to_string(value) + " is not for plugins to set");
     if (!of(ctx).closed_) of(ctx).states.push_back({value, text(reason)});
   }
   static void metric(void* ctx, weir_str name, double value) {
     const std::lock_guard lock(of(ctx).mutex_);
     const std::string key = text(name);
-    if (key.empty() || key.size() > 64 || key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos)
+    if (key.empty() || key.size() > 64 ||
+        key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos)
       of(ctx).mistake("metric name \"" + key + "\" is not [a-z0-9_]{1,64}");
     if (!of(ctx).closed_) of(ctx).metrics[key] = value;
   }
@@ -288,7 +299,8 @@ class FakeHost {
   }
   static std::int64_t now(void* ctx) { return of(ctx).now_ms_; }
   static const void* get_extension(void*, const char* id) {
-    static constexpr weir_auth_host_v1 auth = {sizeof(weir_auth_host_v1), 0, [](void* ctx, weir_str key, weir_str reason) {
+    static constexpr weir_auth_host_v1 auth = {sizeof(weir_auth_host_v1), 0,
+                                               [](void* ctx, weir_str key, weir_str reason) {
                                                  const std::lock_guard lock(of(ctx).mutex_);
                                                  of(ctx).revocations.push_back({text(key), text(reason)});
                                                }};
@@ -298,7 +310,7 @@ class FakeHost {
   const std::thread::id strand_;
   const int wake_;
   weir_host raw_{};
-  std::mutex mutex_;                // guards what the [any] functions write: the public members, tasks_, closed_
+  std::mutex mutex_;  // guards what the [any] functions write: the public members, tasks_, closed_
   std::deque<Task> tasks_;
   bool closed_ = false;
   std::map<std::uint64_t, Timer> timers_;
@@ -329,8 +341,8 @@ class Rig {
     table_->destroy(instance_);
   }
 
-  weir_status status() const { return status_; }        // of create(), then of start()
-  const weir_error& error() const { return error_; }    // what came with it
+  weir_status status() const { return status_; }      // of create(), then of start()
+  const weir_error& error() const { return error_; }  // what came with it
   weir_status start() {
     if (instance_ != nullptr) status_ = table_->start(instance_, &error_), started_ = true;
     return status_;
@@ -354,19 +366,25 @@ class Rig {
 
 class SourceRig : public Rig<weir_source_v1> {
  public:
-  SourceRig(FakeHost& host, const weir_plugin& plugin, std::string_view config_json) : Rig(host, plugin, config_json, WEIR_SOURCE_V1) {}
-  void pause() { if (table_->pause != nullptr) table_->pause(instance_); }
+  SourceRig(FakeHost& host, const weir_plugin& plugin, std::string_view config_json)
+      : Rig(host, plugin, config_json, WEIR_SOURCE_V1) {}
+  void pause() {
+    if (table_->pause != nullptr) table_->pause(instance_);
+  }
   // The hub has room again.
   void resume() {
     host_.take_all();
     if (table_->resume != nullptr) table_->resume(instance_);
   }
-  void accepted(std::string_view cursor) { if (table_->accepted != nullptr) table_->accepted(instance_, to_str(cursor)); }
+  void accepted(std::string_view cursor) {
+    if (table_->accepted != nullptr) table_->accepted(instance_, to_str(cursor));
+  }
 };
 
 class AuthRig : public Rig<weir_auth_v1> {
  public:
-  AuthRig(FakeHost& host, const weir_plugin& plugin, std::string_view config_json) : Rig(host, plugin, config_json, WEIR_AUTH_V1) {}
+  AuthRig(FakeHost& host, const weir_plugin& plugin, std::string_view config_json)
+      : Rig(host, plugin, config_json, WEIR_AUTH_V1) {}
   // Asks, and returns the token under which host.answers has, or will have, the answer.
   std::uint64_t ask(std::string_view request_json) {
     const std::uint64_t token = ++tokens_;
@@ -379,7 +397,9 @@ class AuthRig : public Rig<weir_auth_v1> {
     const auto it = host_.answers.find(ask(request_json));
     return it == host_.answers.end() ? SeenAnswer{WEIR_PENDING, ""} : it->second;
   }
-  void cancel(std::uint64_t token) { if (table_->cancel != nullptr) table_->cancel(instance_, token); }
+  void cancel(std::uint64_t token) {
+    if (table_->cancel != nullptr) table_->cancel(instance_, token);
+  }
 
  private:
   std::uint64_t tokens_ = 0;

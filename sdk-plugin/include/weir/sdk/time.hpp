@@ -1,5 +1,5 @@
-// Moments as people write them: "2026-02-10T12:00:00.000Z" (RFC 3339, UTC or with an offset) to and from Unix milliseconds.
-// Years 0000 to 9999. Threads: pure functions.
+// Moments as people write them: "2026-02-10T12:00:00.000Z" (RFC 3339, UTC or with an offset) to and from Unix
+// milliseconds. Years 0000 to 9999. Threads: pure functions.
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -9,7 +9,8 @@
 
 namespace weir::sdk {
 
-// Days since 1970-01-01 of a date of the Gregorian calendar. March begins the year here, so that the leap day is its last.
+// Days since 1970-01-01 of a date of the Gregorian calendar. March begins the year here, so that the leap day is its
+// last.
 inline std::int64_t days_from_date(std::int64_t year, std::int64_t month, std::int64_t day) {
   year -= month <= 2;
   const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -31,8 +32,9 @@ inline std::string iso8601(std::int64_t unix_ms) {
   const std::int64_t year = year_of_era + era * 400 + (month <= 2);
   char out[64];
   std::snprintf(out, sizeof out, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", static_cast<int>(year), static_cast<int>(month),
-                static_cast<int>(day), static_cast<int>(ms_of_day / 3'600'000), static_cast<int>(ms_of_day / 60'000 % 60),
-                static_cast<int>(ms_of_day / 1000 % 60), static_cast<int>(ms_of_day % 1000));
+                static_cast<int>(day), static_cast<int>(ms_of_day / 3'600'000),
+                static_cast<int>(ms_of_day / 60'000 % 60), static_cast<int>(ms_of_day / 1000 % 60),
+                static_cast<int>(ms_of_day % 1000));
   return out;
 }
 
@@ -61,7 +63,8 @@ inline std::optional<std::int64_t> parse_iso8601(std::string_view text) {
   std::int64_t ms = 0;
   if (at < text.size() && text[at] == '.') {
     std::int64_t scale = 100;
-    for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, scale /= 10) ms += (text[at] - '0') * scale;
+    for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, scale /= 10)
+      ms += (text[at] - '0') * scale;
     if (text[at - 1] == '.') return std::nullopt;
   }
   std::int64_t offset = 0;
