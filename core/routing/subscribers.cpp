@@ -46,7 +46,7 @@ struct SubscribeGroup {
   bool many = false;
   std::string pattern;  // a wildcard subscription
   std::size_t missing = 0;
-  std::uint64_t replayed = 0, channels = 0;
+  std::uint64_t replayed = 0;
   std::string filter_text = "null";
   struct Answer {
     std::uint64_t attachment;  // starts once the frame is answered
@@ -264,6 +264,7 @@ void Subscribers::forget_chunk(Attachment& a) {
   a.chunk_next = 0;
   a.chunked = false;
   a.chunk_gap.reset();
+  a.gap_for = nullptr;
   a.picked_for = nullptr;
   a.read = 0;
   fetched(a);
@@ -301,7 +302,14 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
     if (asked)
       if (auto group = cancel_request(*a)) answered.push_back(std::move(group));
     if (!subscription.pattern) a->request = 0;  // an answer that has come, but is not told yet, is void
-    if (a->picked_for == &subscription) forget_chunk(*a);
+    if (a->gap_for == &subscription) a->chunk_gap.reset(), a->gap_for = nullptr;
+    if (a->picked_for == &subscription) {
+      auto gap = std::exchange(a->chunk_gap, std::nullopt);  // another one's, and still to be said
+      const Subscription* whose = a->gap_for;
+      forget_chunk(*a);
+      a->chunk_gap = std::move(gap);
+      a->gap_for = whose;
+    }
     revoke(*a, subscription);
     if (last_grant || !asked) continue;
     // Others still want it: it goes on from where it was.
@@ -334,6 +342,7 @@ void Subscribers::apply(Attachment& a, const Subscription& subscription, mail::A
   advance(f, answer.head);
   const bool earlier_grants = a.grants.size() > 1 && a.placed;
   a.chunk_gap = std::move(answer.gap);
+  a.gap_for = a.chunk_gap ? &subscription : nullptr;
   // What another subscription of this connection is still owed must not be skipped, and what it has must not come
   // again.
   for (Grant& g : a.grants) {
@@ -411,9 +420,14 @@ void Subscribers::finish(const std::shared_ptr<SubscribeGroup>& group) {
     for (const auto& answer : group->answers)
       if (valid(answer)) (void)unsubscribe(c, std::string(attachments_.at(answer.attachment)->feed->channel));
   } else if (!group->pattern.empty()) {
+    const auto by_pattern = [&](const auto& entry) {
+      return std::any_of(entry.second->grants.begin(), entry.second->grants.end(),
+                         [&](const Grant& g) { return g.subscription->text == group->pattern; });
+    };
+    const auto channels = std::count_if(c.attachments.begin(), c.attachments.end(), by_pattern);
     std::string text = "{\"channel\":";
     json::append_string(text, group->pattern);
-    text += ",\"pattern\":true,\"channels\":" + std::to_string(group->channels) +
+    text += ",\"pattern\":true,\"channels\":" + std::to_string(channels) +
             ",\"replayed\":" + std::to_string(group->replayed) + ",\"filter\":" + group->filter_text + "}";
     port_.send(c, text_frame(server_frame::ack(group->id, text)));
   } else if (list.empty()) {
@@ -449,12 +463,10 @@ void Subscribers::watched(mail::Watched w) {
     Attachment* existing = find(*entry.connection, f);
     Attachment& a = existing != nullptr ? *existing : attachment(*entry.connection, f);
     const auto mine = [&](const Grant& g) { return g.subscription == entry.subscription; };
-    const bool known = std::any_of(a.grants.begin(), a.grants.end(), mine);  // the channel was opened meanwhile
     const bool mine_alone = std::all_of(a.grants.begin(), a.grants.end(), mine);
     const bool by_other_patterns = std::any_of(a.grants.begin(), a.grants.end(),
                                                [&](const Grant& g) { return !mine(g) && g.subscription->pattern; });
     grant(a, *entry.subscription, std::move(*filter));
-    group->channels += known ? 0 : 1;
     group->replayed += answer.replayed;
     if (a.state == Attachment::State::asked &&
         a.group) {  // an exact subscribe is on its way; it starts both, and must not start too late for this one
@@ -478,9 +490,10 @@ void Subscribers::watched(mail::Watched w) {
     } else {
       auto gap =
           std::exchange(a.chunk_gap, std::nullopt);  // of an exact subscribe that has not begun; it is still to be said
+      const Subscription* whose = a.gap_for;
       forget_chunk(a);
       apply(a, *entry.subscription, answer);
-      if (gap && !a.chunk_gap) a.chunk_gap = std::move(gap);
+      if (gap && !a.chunk_gap) a.chunk_gap = std::move(gap), a.gap_for = whose;
     }
     hold(a, *group, {});
   }
@@ -504,7 +517,6 @@ void Subscribers::opened(const mail::ChannelOpened& o) {
       Attachment* existing = find(*entry.connection, f);
       Attachment& a = existing != nullptr ? *existing : attachment(*entry.connection, f);
       grant(a, *entry.subscription, std::move(*filter));
-      if (entry.group) ++entry.group->channels;
       if (existing != nullptr) {
         // An exact subscribe made the channel; whatever becomes of that one, this one begins with the first event.
         if (a.state == Attachment::State::asked && !a.placed) a.placed = true, a.at = 0;
@@ -680,6 +692,7 @@ void Subscribers::chunk(mail::Chunk m) {
   a.chunk_upto = m.upto;
   a.chunked = true;
   a.chunk_gap = std::move(m.gap);
+  a.gap_for = nullptr;
   if (a.state == Attachment::State::reading) go_on(a);
 }
 

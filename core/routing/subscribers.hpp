@@ -56,6 +56,7 @@ struct Attachment {
   SequenceId chunk_upto = 0;
   const Subscription* picked_for = nullptr;  // the chunk is what "last" picked for it; `at` does not count by these
   std::optional<Gap> chunk_gap;              // to be said before the chunk
+  const Subscription* gap_for = nullptr;     // whose replay has that hole; null: reading on from history found it
   std::shared_ptr<SubscribeGroup> group;     // asked: the subscribe frame that waits for this channel's answer
   std::uint32_t live_index = 0;
   std::uint32_t feed_index = 0;

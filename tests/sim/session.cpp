@@ -288,6 +288,8 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
     o = Order{};
     o.epoch = epoch;
     if (first || !replay) o.replay_high = 0;
+    // What was picked of a life that has ended since may still be owed when the answer already stands in the next one.
+    if (life->over) o.replay_high = life->head();
   }
   if (id <= o.last) {
     // Alone, only replays may go back. With several subscriptions, what "last" picked for one comes before what another
@@ -319,6 +321,7 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
       for (SequenceId later = id + 1; later <= o.replay_high; ++later)
         if (life->at(later).name == r.name && wanted(*wish, channel, life->at(later)))
           fail(where + " is not the newest of its name");
+    if (replay && life->over && wish->pattern) continue;  // picked before that life ended; the next one counts
     auto [at, made] = wish->cursors.try_emplace(channel, Cursor{epoch, 0, false});
     Cursor& c = at->second;
     if (c.epoch != epoch) {
