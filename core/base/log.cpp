@@ -1,6 +1,5 @@
 #include "base/log.hpp"
 
-#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -9,10 +8,11 @@
 #include <chrono>
 #include <mutex>
 #include <unordered_map>
-#include <vector>
+#include <utility>
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
+#include "base/log_file.hpp"
 
 namespace weir::log {
 namespace {
@@ -29,6 +29,7 @@ std::shared_ptr<spdlog::logger>& logger() {
     auto made = std::make_shared<spdlog::logger>("weir", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("%v");
     made->set_level(spdlog::level::trace);
+    made->flush_on(spdlog::level::trace);  // the log is for people who look now; it is never on the hot path
     return made;
   }();
   return instance;
@@ -77,45 +78,11 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
-}  // namespace
-
-Result<Level> parse_level(std::string_view name) {
-  for (std::size_t i = 0; i < kNames.size(); ++i)
-    if (kNames[i] == name) return static_cast<Level>(i);
-  return fail(Errc::bad_request,
-              "log level \"" + std::string(name) + "\" is none of trace, debug, info, warn, error, off");
-}
-
-Result<void> set_up(const Settings& settings) {
-  std::vector<spdlog::sink_ptr> sinks{std::make_shared<spdlog::sinks::stderr_sink_mt>()};
-  if (!settings.file.empty()) {
-    try {
-      sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file));
-    } catch (const spdlog::spdlog_ex& e) {
-      return fail(Errc::bad_request, "log file \"" + settings.file + "\" can't be opened: " + e.what());
-    }
-  }
-  auto made = std::make_shared<spdlog::logger>("weir", sinks.begin(), sinks.end());
-  made->set_pattern("%v");
-  made->set_level(spdlog::level::trace);
-  made->flush_on(spdlog::level::trace);  // the log is for people who look now; it is never on the hot path
-  logger() = std::move(made);
-  level_now = settings.level;
-  as_json = settings.json;
-  return {};
-}
-
-void set_level(Level level) { level_now = level; }
-bool enabled(Level level) { return level >= level_now.load(std::memory_order_relaxed) && level != Level::off; }
-void flush() { logger()->flush(); }
-
-void write(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields) {
-  if (!enabled(level)) return;
-  const auto held_back = repeated(level, component, message);
-  if (!held_back) return;
+std::string line_of(Level level, std::string_view component, std::string_view message,
+                    std::initializer_list<Field> fields, std::uint64_t held_back) {
   std::string line;
   const auto name = kNames[static_cast<std::size_t>(level)];
-  const std::string repeats_text = std::to_string(*held_back);
+  const std::string repeats_text = std::to_string(held_back);
   if (as_json) {
     line = "{\"time\":\"" + iso8601(system_clock().unix_ms()) + "\",\"level\":\"" + std::string(name) +
            "\",\"component\":";
@@ -128,21 +95,98 @@ void write(Level level, std::string_view component, std::string_view message, st
       line += ':';
       json::append_string(line, f.value);
     }
-    if (*held_back != 0) line += ",\"repeated\":" + repeats_text;
-    line += '}';
-  } else {
-    line = iso8601(system_clock().unix_ms()) + " " + std::string(name) + " " + std::string(component) + " " +
-           one_line(message);
-    for (const Field& f : fields) {
-      ((line += ' ') += f.key) += '=';
-      if (plain(f.value))
-        line += f.value;
-      else
-        json::append_string(line, f.value);
-    }
-    if (*held_back != 0) line += " repeated=" + repeats_text;
+    if (held_back != 0) line += ",\"repeated\":" + repeats_text;
+    return line += '}';
   }
+  line = iso8601(system_clock().unix_ms()) + " " + std::string(name) + " " + std::string(component) + " " +
+         one_line(message);
+  for (const Field& f : fields) {
+    ((line += ' ') += f.key) += '=';
+    if (plain(f.value))
+      line += f.value;
+    else
+      json::append_string(line, f.value);
+  }
+  if (held_back != 0) line += " repeated=" + repeats_text;
+  return line;
+}
+
+void to_stderr(Level level, std::string_view line) {
   logger()->log(spd_level(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+std::mutex file_mutex;
+LogFile* file = nullptr;  // guarded by file_mutex; lives on at exit, since threads that were left behind may still log
+std::uint64_t missing = 0;  // guarded by file_mutex; lines that the file lacks since it can't be written
+
+// Says once that the file can't be written, and once that it can be again; the latter in the file too, where the lines
+// are missing. An empty line: only looks whether it can be written again.
+void to_file(std::string_view line) {
+  std::string news;
+  Level level = Level::warn;
+  {
+    const std::lock_guard lock(file_mutex);
+    if (file == nullptr) return;
+    if (missing == 0) {
+      if (line.empty() || file->append(line)) return;
+      missing = 1;
+      level = Level::error;
+      news = line_of(level, "log", "the log file can't be written; the hub goes on without it",
+                     {{"file", file->path()}, {"reason", file->why()}}, 0);
+    } else {
+      news = line_of(level, "log", "the log file can be written again; lines are missing in it",
+                     {{"file", file->path()}, {"missing", missing}}, 0);
+      if (!file->append(line.empty() ? news : news + '\n' + std::string(line))) {
+        missing += line.empty() ? 0 : 1;
+        return;
+      }
+      missing = 0;
+    }
+  }
+  to_stderr(level, news);
+}
+
+}  // namespace
+
+Result<Level> parse_level(std::string_view name) {
+  for (std::size_t i = 0; i < kNames.size(); ++i)
+    if (kNames[i] == name) return static_cast<Level>(i);
+  return fail(Errc::bad_request,
+              "log level \"" + std::string(name) + "\" is none of trace, debug, info, warn, error, off");
+}
+
+Result<void> set_up(const Settings& settings) {
+  std::unique_ptr<LogFile> opened;
+  if (!settings.file.empty()) {
+    auto made = LogFile::open(settings.file);
+    if (!made) return made.error();
+    opened = std::move(*made);
+  }
+  level_now = settings.level;
+  as_json = settings.json;
+  const std::lock_guard lock(file_mutex);
+  delete std::exchange(file, opened.release());
+  missing = 0;
+  return {};
+}
+
+void set_level(Level level) { level_now = level; }
+bool enabled(Level level) { return level >= level_now.load(std::memory_order_relaxed) && level != Level::off; }
+void flush() { logger()->flush(); }
+
+void write(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields) {
+  if (!enabled(level)) return;
+  const auto held_back = repeated(level, component, message);
+  if (!held_back) return;
+  const std::string line = line_of(level, component, message, fields, *held_back);
+  to_stderr(level, line);
+  to_file(line);
+}
+
+std::string trouble() {
+  to_file({});  // a quiet hub would not notice for hours that there is room again
+  const std::lock_guard lock(file_mutex);
+  return missing == 0 ? std::string() : "the log file \"" + file->path() + "\" can't be written: " + file->why();
 }
 
 }  // namespace weir::log

@@ -1,5 +1,7 @@
 // The hub's own log: `time level component message key=value`, or one JSON object a line. No payloads, no tokens.
 // A message that repeats within ten seconds is counted instead of written again.
+// A file that can't be written, on a full disk say, holds up nothing: that is told once on standard error and by
+// trouble(), and its lines are missing there until it can be written again.
 // Threads: [any].
 #pragma once
 #include <cstdint>
@@ -49,5 +51,7 @@ inline void error(std::string_view component, std::string_view message, std::ini
   write(Level::error, component, message, f);
 }
 void flush();
+// Why lines are missing in the file right now, for /health; tries it anew first. Empty: all is well.
+std::string trouble();
 
 }  // namespace weir::log

@@ -105,6 +105,7 @@ int run(const RunOptions& options) {
   for (const int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, s);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a log file at its limit of size is no reason to die
 
   log::Settings first;
   if (!options.log_level.empty()) {

@@ -354,6 +354,10 @@ std::string HttpApi::health(int& status) const {
   bool degraded = false, failing = hub_.draining();
   const auto reason = [&](const std::string& text) { (reasons += reasons.empty() ? "" : ",") += json::quoted(text); };
   if (failing) reason("draining");
+  if (const std::string trouble = log::trouble(); !trouble.empty()) {
+    degraded = true;
+    reason(trouble);
+  }
   for (const auto& view : hub_.plugin_views()) {
     const InstanceStatus s = view.instance->status();
     if (!plugins.empty()) plugins += ',';

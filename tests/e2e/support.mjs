@@ -54,13 +54,15 @@ export async function weir(args, options = {}) {
 }
 
 // Starts a hub. `manifest` is TOML text without `listen`; it and `files` land in a new folder (or in options.folder, and
-// with options.manifestFile a manifest that is there already is used as it is).
+// with options.manifestFile a manifest that is there already is used as it is). options.under: a command that starts it,
+// such as ['prlimit', '--nofile=64'].
 export async function startHub(t, manifest, options = {}) {
   const dir = options.folder || folder(t);
   write(dir, options.files || {});
   const file = options.manifestFile || path.join(dir, 'hub.toml');
   if (manifest !== null) fs.writeFileSync(file, `listen = "127.0.0.1:0"\n${manifest}`);
-  const child = spawn(weirBin, ['run', file, ...(options.args || [])], { stdio: ['ignore', 'pipe', 'pipe'], cwd: options.cwd || dir });
+  const [program, ...words] = [...(options.under || []), weirBin, 'run', file, ...(options.args || [])];
+  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], cwd: options.cwd || dir });
   const hub = { folder: dir, child, pid: child.pid, log: '', output: '', ended: null };
   // Strings that stay small are worth keeping whole: they are the story when a test fails.
   child.stderr.setEncoding('utf8').on('data', (d) => (hub.log = (hub.log + d).slice(-64_000)));
