@@ -1,6 +1,11 @@
 // A Tailer on real files, with a clock that the test moves and a list of what it delivered:
 // "line" for a line, "<renamed>" for a rotation, and marks behind: "abc +partial".
 #pragma once
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <array>
 #include <memory>
 #include <string>
 #include <utility>
@@ -77,6 +82,29 @@ class TailRig {
   Items read() {
     settle();
     return sink.take();
+  }
+
+  // What the kernel does when its queue of news is full (fs.inotify.max_queued_events, up to millions): whatever it has
+  // for the tailer by now is gone. overflow() then says so, as the kernel does at the queue's end.
+  void lose_news() const {
+    std::array<char, 64 * 1024> news;
+    while (::read(tailer->fd(), news.data(), news.size()) > 0) {
+    }
+  }
+  // The tailer reads the kernel's word for it (inotify(7), IN_Q_OVERFLOW) where it reads all news; its watches stay.
+  void overflow() {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
+    inotify_event word{};
+    word.wd = -1;
+    word.mask = IN_Q_OVERFLOW;
+    ASSERT_EQ(::write(ends[1], &word, sizeof word), static_cast<ssize_t>(sizeof word));
+    const int kernel = ::dup(tailer->fd());
+    ASSERT_EQ(::dup3(ends[0], tailer->fd(), O_CLOEXEC), tailer->fd());
+    tailer->drain(now);
+    ASSERT_EQ(::dup3(kernel, tailer->fd(), O_CLOEXEC), tailer->fd());
+    for (const int fd : {kernel, ends[0], ends[1]}) ::close(fd);
+    work();
   }
 
   LogFolder folder;
