@@ -223,5 +223,66 @@ TEST(SubscribersTest, AThousandReplaysHoldFewChunksAndAllArrive) {
   EXPECT_EQ(c.connection->fetching, 0U);
 }
 
+// Regression: the gap of a subscription by name was never said when a pattern that had asked for "last" ended before the
+// frame was answered.
+TEST(SubscribersTest, EndingAPatternTakesNoGapFromASubscriptionByName) {
+  ChannelRoute short_history = route("open/{n}");
+  short_history.history.events_max = 3;
+  Hub hub({short_history, route("other/{n}")}, 3);
+  const std::string channel = hub.name_on(0, "open/"), slow = hub.name_on(2, "other/");
+  Client& c = hub.connect(Identity(), 1);
+  c.say(subscribe(channel));
+  const std::string epoch = at(hub.read_all(c).at(0), "data.epoch");
+  ASSERT_FALSE(epoch.empty());
+  c.say(unsubscribe(channel));
+  hub.read_all(c);
+  for (int i = 1; i <= 10; ++i) hub.publish(channel, std::to_string(i));
+
+  const auto answered_by_owner = [&] { hub.deliver(1, 0), hub.deliver(0, 1); };
+  c.say(R"({"type":"subscribe","id":3,"channels":[)" + json::quoted(channel) + "," + json::quoted(slow) +
+        R"(],"replay":{"epoch":")" + epoch + R"(","sequenceId":2}})");
+  answered_by_owner();
+  c.say(subscribe("open/*", R"(,"replay":"last")"));
+  answered_by_owner();
+  c.say(unsubscribe("open/*"));
+  const auto frames = hub.read_all(c);
+  Texts gaps;
+  for (const std::string& f : frames)
+    if (at(f, "type") == "gap" && at(f, "data.channel") == channel)
+      gaps.push_back(at(f, "data.from") + "-" + at(f, "data.to"));
+  EXPECT_EQ(gaps, Texts{"3-7"});
+  EXPECT_EQ(data(frames), (Texts{"8", "9", "10"}));
+}
+
+// Regression: a subscribe that was refused as a whole still said the hole in its replay, on behalf of a pattern that
+// covers the same channel.
+TEST(SubscribersTest, ARefusedSubscribeSaysNoGap) {
+  ChannelRoute short_history = route("open/{n}");
+  short_history.history.events_max = 3;
+  Limits limits;
+  limits.channels = 2;  // one and a bit for each of three shards
+  Hub hub({short_history, route("other/{n}")}, 3, limits);
+  const std::string channel = hub.name_on(0, "open/"), taken = hub.name_on(2, "other/"),
+                    refused = hub.name_on(2, "other/x");
+  Client& c = hub.connect(Identity(), 1);
+  Client& holder = hub.connect(Identity(), 2);
+  holder.say(subscribe(taken));
+  hub.read_all(holder);
+  c.say(subscribe("open/*"));
+  hub.read_all(c);
+  for (int i = 1; i <= 10; ++i) hub.publish(channel, std::to_string(i));
+  std::string epoch;
+  for (const std::string& f : hub.read_all(c))
+    if (at(f, "type") == "event") epoch = at(f, "epoch");
+
+  c.say(R"({"type":"subscribe","id":3,"channels":[)" + json::quoted(channel) + "," + json::quoted(refused) +
+        R"(],"replay":{"epoch":")" + epoch + R"(","sequenceId":2}})");
+  const auto frames = hub.read_all(c);
+  ASSERT_EQ(frames.size(), 1U);
+  EXPECT_EQ(at(frames[0], "data.code"), "limit_exceeded");
+  hub.publish(channel, "11");
+  EXPECT_EQ(data(hub.read_all(c)), Texts{"11"});
+}
+
 }  // namespace
 }  // namespace weir
