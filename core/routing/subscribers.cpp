@@ -645,6 +645,13 @@ void Subscribers::go_on(Attachment& a) {
 // The channel began anew at its owner; what we knew of its numbers is void for all who follow it.
 void Subscribers::new_life(Feed& f, const std::string& epoch) {
   if (f.epoch == epoch) return;
+  for (Attachment* a : f.attachments) {
+    // Whoever was still owed something of the life before will not get it: that is said.
+    if (f.epoch.empty() || !a->placed || a->state == Attachment::State::live || a->at >= f.last || a->chunk_gap)
+      continue;
+    a->chunk_gap = Gap{0, 0, 0, "epoch_changed"};
+    a->gap_for = nullptr;
+  }
   f.epoch = epoch;
   f.last = 0;  // also when nothing was known yet: what came by then may have been of an earlier life, and an answer
                // says how far this one is
@@ -680,6 +687,8 @@ void Subscribers::chunk(mail::Chunk m) {
     }
     if (by_name) port_.send(c, text_frame(server_frame::error({}, *m.error)));
     if (by_name) (void)unsubscribe(c, channel);
+    // What it was still owed went with the channel.
+    if (!by_pattern.empty()) say_gap(c, channel, Gap{0, 0, 0, "epoch_changed"});
     for (const Subscription* s : by_pattern)
       if (const auto still = attachments_.find(m.attachment); still != attachments_.end()) revoke(*still->second, *s);
     return;
