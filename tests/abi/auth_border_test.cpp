@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <optional>
+#include <thread>
 
 #include "hub_rig.hpp"
 
@@ -12,16 +11,14 @@ struct Answers {
   std::mutex mutex;
   std::vector<Result<AuthIdentity>> results;
   std::vector<bool> no_credential;
+  Fact<int> count;  // set behind the others
   AuthInstance::Answered take() {
     return [this](Result<AuthIdentity> identity, bool none) {
       const std::lock_guard lock(mutex);
       results.push_back(std::move(identity));
       no_credential.push_back(none);
+      count.add(1);
     };
-  }
-  std::size_t count() {
-    const std::lock_guard lock(mutex);
-    return results.size();
   }
 };
 
@@ -40,7 +37,7 @@ struct AuthBorderTest : testing::Test {
   // Asks once and waits for the one answer.
   const Result<AuthIdentity>& ask(AuthInstance& auth, std::uint32_t deadline_ms = 10'000) {
     auth.authenticate("{}", deadline_ms, answers.take());
-    EXPECT_TRUE(wait_until([&] { return answers.count() == 1; }));
+    EXPECT_TRUE(answers.count.wait_for(1));
     return answers.results.at(0);
   }
   Answers answers;
@@ -61,7 +58,7 @@ TEST_F(AuthBorderTest, AnIdentityArrivesComplete) {
 
 TEST_F(AuthBorderTest, EachRefusalHasItsCode) {
   const auto code = [&](const std::string& mode) {
-    answers.results.clear(), answers.no_credential.clear();
+    answers.results.clear(), answers.no_credential.clear(), answers.count.set(0);
     const auto auth = make(mode);
     const auto& result = ask(*auth);
     return result ? std::string("let in")
@@ -85,22 +82,23 @@ TEST_F(AuthBorderTest, TheProvidersMessageReachesTheClient) {
 TEST_F(AuthBorderTest, DoneTwiceCountsOnce) {
   const auto auth = make("auth: twice");
   EXPECT_TRUE(ask(*auth));
-  EXPECT_TRUE(wait_until([&] { return auth->counters().late_done == 1; }));
-  EXPECT_EQ(answers.count(), 1u);
+  EXPECT_TRUE(settled(*auth));
+  EXPECT_EQ(auth->counters().late_done, 1u);
+  EXPECT_EQ(answers.count.get(), 1);
 }
 
 TEST_F(AuthBorderTest, UnknownTokensDoNothing) {
   const auto auth = make("auth: unknown tokens");
   EXPECT_TRUE(ask(*auth));
   EXPECT_EQ(auth->counters().late_done, 4u);
-  EXPECT_EQ(answers.count(), 1u);
+  EXPECT_EQ(answers.count.get(), 1);
 }
 
 TEST_F(AuthBorderTest, DoneAndAStatusBesidesIsOneAnswer) {
   const auto auth = make("auth: done and status");
   EXPECT_TRUE(ask(*auth));
   EXPECT_TRUE(auth->stop());
-  EXPECT_EQ(answers.count(), 1u);
+  EXPECT_EQ(answers.count.get(), 1);
 }
 
 TEST_F(AuthBorderTest, WithoutAnAnswerTheDeadlineRefuses) {
@@ -120,7 +118,7 @@ TEST_F(AuthBorderTest, AnAnswerAfterTheDeadlineIsOnlyCounted) {
   const auto auth = make("auth: late");
   EXPECT_EQ(ask(*auth, 20).error().code, Errc::timeout);
   auth->authenticate("{}", 10'000, answers.take());
-  ASSERT_TRUE(wait_until([&] { return answers.count() == 2; }));
+  ASSERT_TRUE(answers.count.wait_for(2));
   EXPECT_TRUE(answers.results[1]);
   EXPECT_EQ(auth->counters().late_done, 1u);
 }
@@ -129,7 +127,7 @@ TEST_F(AuthBorderTest, StopAnswersThoseWhoStillWait) {
   const auto auth = make("auth: never");
   for (int i = 0; i < 100; ++i) auth->authenticate("{}", 60'000, answers.take());
   EXPECT_TRUE(auth->stop());
-  ASSERT_EQ(answers.count(), 100u);
+  ASSERT_EQ(answers.count.get(), 100);
   for (const auto& result : answers.results) EXPECT_EQ(result.error().code, Errc::unavailable);
 }
 
@@ -141,23 +139,24 @@ TEST_F(AuthBorderTest, AfterStopTheAnswerIsUnavailable) {
 
 TEST_F(AuthBorderTest, AProviderThatCouldNotStartIsAskedNothing) {
   const auto auth = make("start: fails");
-  ASSERT_TRUE(wait_until([&] { return auth->status().state == InstanceState::failed; }));
+  ASSERT_TRUE(settled(*auth));
+  EXPECT_EQ(auth->status().state, InstanceState::failed);
   EXPECT_EQ(ask(*auth).error().code, Errc::unavailable);
 }
 
 TEST_F(AuthBorderTest, ManyAtOnceFromManyThreadsAreEachAnsweredOnce) {
   const auto auth = make("");
-  std::atomic<int> answered{0};
+  Fact<int> answered;
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&] {
       for (int i = 0; i < 250; ++i)
-        auth->authenticate("{}", 60'000, [&](Result<AuthIdentity> identity, bool) { answered += identity ? 1 : 0; });
+        auth->authenticate("{}", 60'000, [&](Result<AuthIdentity> identity, bool) { answered.add(identity ? 1 : 0); });
     });
   for (auto& thread : threads) thread.join();
-  EXPECT_TRUE(wait_until([&] { return answered == 1000; }));
+  EXPECT_TRUE(answered.wait_for(1000));
   EXPECT_TRUE(auth->stop());
-  EXPECT_EQ(answered, 1000);
+  EXPECT_EQ(answered.get(), 1000);
   EXPECT_EQ(auth->counters().late_done, 0u);
 }
 

@@ -1,25 +1,34 @@
-// What a hub does with plugins, small enough for tests: a sink that collects, and waiting for a fact.
+// What a hub does with plugins, small enough for tests: a sink that collects, and waiting for a strand.
 #pragma once
-#include <chrono>
-#include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "plugin_host/instance.hpp"
+#include "support/fact.hpp"
 
 namespace weir::test {
 
-// Looks again and again until the fact holds; false when it did not within the deadline.
-template <class Fact>
-bool wait_until(Fact&& fact, std::chrono::milliseconds deadline = std::chrono::seconds(20)) {
-  const auto end = std::chrono::steady_clock::now() + deadline;
-  while (!fact()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return true;
+// Waits until the instance's strand has done all that it had been given, and then until every timer is over that was to
+// fire within less than `timers_ms`. False: that took too long, or the instance is stopped.
+inline bool settled(const Instance& instance, std::uint64_t timers_ms = 0) {
+  struct Visit {
+    const weir_host* host;
+    std::uint64_t timers_ms;
+    std::shared_ptr<Fact<bool>> over = std::make_shared<Fact<bool>>();  // shared: it may come after we gave up
+    static void arrive(void* arg) {
+      const auto& [host, ms, over] = *static_cast<const Visit*>(arg);
+      if (ms == 0) return leave(arg);
+      host->timer_start(host->ctx, ms, 0, &leave, arg);
+    }
+    static void leave(void* arg) { std::unique_ptr<Visit>(static_cast<Visit*>(arg))->over->set(true); }
+  };
+  auto visit = std::make_unique<Visit>(Visit{instance.host(), timers_ms});
+  const auto over = visit->over;
+  if (visit->host->post(visit->host->ctx, &Visit::arrive, visit.get()) != WEIR_OK) return false;
+  visit.release();  // leave() ends it
+  return over->wait_for(true);
 }
 
 struct Taken {

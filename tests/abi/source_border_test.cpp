@@ -17,7 +17,7 @@ std::shared_ptr<SourceInstance> started(const std::string& mode, SourceSink& sin
   auto made = make("misbehaving", "{\"mode\":\"" + mode + "\"}", sink);
   EXPECT_TRUE(made);
   (*made)->start();
-  EXPECT_TRUE(wait_until([&] { return (*made)->status().state != InstanceState::starting; }));
+  EXPECT_TRUE(settled(**made));
   return *made;
 }
 
@@ -208,7 +208,8 @@ TEST(ThrowingPluginTest, AnExceptionInStartMakesItFailed) {
   CollectingSink sink;
   const auto made = *make("throwing", R"({"where":"start"})", sink);
   made->start();
-  EXPECT_TRUE(wait_until([&] { return made->status().state == InstanceState::failed; }));
+  EXPECT_TRUE(settled(*made));
+  EXPECT_EQ(made->status().state, InstanceState::failed);
   EXPECT_EQ(made->status().reason, "thrown in start");
 }
 
@@ -218,7 +219,10 @@ TEST_P(ThrowingCallbackTest, IsCaughtAndTheInstanceGoesOn) {
   CollectingSink sink;
   const auto made = *make("throwing", std::string(R"({"where":")") + GetParam() + "\"}", sink);
   made->start();
-  EXPECT_TRUE(wait_until([&] { return metric(*made, "timer") == 1 && metric(*made, "post") == 1; }));
+  EXPECT_TRUE(settled(*made));     // start() is over
+  EXPECT_TRUE(settled(*made, 2));  // so are the task that it posted and its timer
+  EXPECT_EQ(metric(*made, "timer"), 1);
+  EXPECT_EQ(metric(*made, "post"), 1);
   EXPECT_EQ(made->status().state, InstanceState::running);
   EXPECT_TRUE(made->stop());
 }

@@ -1,6 +1,7 @@
 #include <thread>
 
 #include "integration/hub_fixture.hpp"
+#include "support/fact.hpp"
 
 namespace weir::test {
 namespace {
@@ -11,7 +12,7 @@ TEST_F(OrderTest, ManyWritersAndReadersOnTwoShardsEachSeeEveryChannelWholeAndInO
   start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\nhistory = { count = 100000 }\n");
   constexpr int kChannels = 8, kWriters = 4, kEach = 250, kReaders = 6;
   std::vector<std::jthread> threads;
-  std::atomic<int> ready{0};
+  Fact<int> ready;
   for (int r = 0; r < kReaders; ++r)
     threads.emplace_back([&, r] {
       Client c = connect();
@@ -19,7 +20,7 @@ TEST_F(OrderTest, ManyWritersAndReadersOnTwoShardsEachSeeEveryChannelWholeAndInO
              {"id", 1},
              {"channel", r % 2 == 0 ? "load/*" : "**"},
              {"replay", r % 3 == 0 ? Json("none") : Json(5)}});
-      ++ready;
+      ready.add(1);
       std::map<std::string, std::int64_t> last;
       std::map<std::string, std::map<int, int>> per_writer;
       for (int left = kWriters * kEach * kChannels; left > 0; --left) {
@@ -31,7 +32,7 @@ TEST_F(OrderTest, ManyWritersAndReadersOnTwoShardsEachSeeEveryChannelWholeAndInO
         ASSERT_EQ(e["data"]["n"], per_writer[channel][e["data"]["w"]]++);
       }
     });
-  ASSERT_TRUE(wait_until([&] { return ready == kReaders; }));
+  ASSERT_TRUE(ready.wait_for(kReaders));
   for (int w = 0; w < kWriters; ++w)
     threads.emplace_back([&, w] {
       Client c = connect();

@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-#include "abi/hub_rig.hpp"
+#include "support/fact.hpp"
 
 namespace weir::test {
 namespace {
@@ -12,8 +12,8 @@ namespace {
 using How = PendingCalls::How;
 
 struct PendingTest : testing::Test {
-  std::atomic<std::uint64_t> expired{0};
-  PendingCalls calls{[this](std::uint64_t token) { expired = token; }};
+  Fact<std::uint64_t> expired;
+  PendingCalls calls{[this](std::uint64_t token) { expired.set(token); }};
 };
 
 TEST_F(PendingTest, AnAnswerArrivesOnceAndARepeatIsLate) {
@@ -46,10 +46,12 @@ TEST_F(PendingTest, TheDeadlineComesEvenIfALaterOneWasSetFirst) {
   calls.add(60'000, [&](How, std::int32_t, std::string_view) { ++slow; });
   const auto token =
       calls.add(5, [&](How how, std::int32_t, std::string_view) { fast += how == How::deadline ? 1 : 100; });
-  EXPECT_TRUE(wait_until([&] { return expired == token; }));
+  EXPECT_TRUE(expired.wait_for(token));
   EXPECT_EQ(fast, 1);
   EXPECT_EQ(slow, 0);
   EXPECT_FALSE(calls.answer(token, 0, ""));
+  calls.close();  // tells the other one, while what it writes to is still there
+  EXPECT_EQ(slow, 1);
 }
 
 TEST_F(PendingTest, CloseTellsAllAndTakesNoMore) {

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <thread>
+#include <vector>
 
-#include "abi/hub_rig.hpp"
+#include "support/fact.hpp"
 #include "weir/abi/host.h"
 
 namespace weir::test {
@@ -15,12 +17,12 @@ namespace {
 struct StrandTest : testing::Test {
   // Runs `call` on the strand and waits for it.
   void on_strand(const std::function<void()>& call) {
-    std::atomic<bool> done{false};
+    Fact<bool> done;
     strand.post_always("test", [&] {
       call();
-      done = true;
+      done.set(true);
     });
-    ASSERT_TRUE(wait_until([&] { return done.load(); }));
+    ASSERT_TRUE(done.wait_for(true));
   }
   Strand strand{"strand-test"};
 };
@@ -51,38 +53,41 @@ TEST_F(StrandTest, KnowsItsOwnThread) {
 
 TEST_F(StrandTest, TimersFireInTheOrderOfTheirTime) {
   std::vector<int> order;
-  std::atomic<bool> last{false};
+  Fact<bool> last;
   on_strand([&] {
     strand.timer_start(20, 0, [&] {
       order.push_back(2);
-      last = true;
+      last.set(true);
     });
     strand.timer_start(5, 0, [&] { order.push_back(1); });
     strand.timer_start(0, 0, [&] { order.push_back(0); });
   });
-  ASSERT_TRUE(wait_until([&] { return last.load(); }));
+  ASSERT_TRUE(last.wait_for(true));
   on_strand([&] { EXPECT_EQ(order, (std::vector<int>{0, 1, 2})); });
 }
 
 TEST_F(StrandTest, ATimerMayCancelItselfAndOthers) {
-  std::atomic<int> fired{0}, others{0};
+  Fact<int> fired;
+  std::atomic<int> others{0};
   std::uint64_t self = 0, other = 0;
   on_strand([&] {
     other = strand.timer_start(1, 1, [&] { ++others; });
     self = strand.timer_start(0, 1, [&] {
-      if (++fired == 3) {
+      fired.add(1);
+      if (fired.get() == 3) {
         strand.timer_cancel(self);
         strand.timer_cancel(other);
         strand.timer_cancel(987654);  // unknown: ignored
       }
     });
   });
-  ASSERT_TRUE(wait_until([&] { return fired >= 3; }));
+  ASSERT_TRUE(fired.wait([](int times) { return times >= 3; }));
+  on_strand([] {});  // the third is over
   const int seen = others;
-  std::atomic<bool> later{false};
-  on_strand([&] { strand.timer_start(10, 0, [&] { later = true; }); });
-  ASSERT_TRUE(wait_until([&] { return later.load(); }));
-  EXPECT_EQ(fired, 3);
+  Fact<bool> later;
+  on_strand([&] { strand.timer_start(10, 0, [&] { later.set(true); }); });
+  ASSERT_TRUE(later.wait_for(true));
+  EXPECT_EQ(fired.get(), 3);
   EXPECT_EQ(others, seen);
 }
 
@@ -90,7 +95,7 @@ TEST_F(StrandTest, AWatchSeesDataAndTheEnd) {
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
   std::string got;
-  std::atomic<bool> finished{false};
+  Fact<bool> finished;
   std::uint64_t id = 0;
   on_strand([&] {
     id = strand.watch_fd(ends[0], WEIR_WATCH_READ, [&](std::uint32_t events) {
@@ -100,13 +105,13 @@ TEST_F(StrandTest, AWatchSeesDataAndTheEnd) {
       if (n > 0) got.append(buffer, static_cast<std::size_t>(n));
       if (n != 0) return;
       strand.unwatch_fd(id);
-      finished = true;
+      finished.set(true);
     });
   });
   EXPECT_NE(id, 0u);
   ASSERT_EQ(::write(ends[1], "hello", 5), 5);
   ::close(ends[1]);
-  ASSERT_TRUE(wait_until([&] { return finished.load(); }));
+  ASSERT_TRUE(finished.wait_for(true));
   EXPECT_EQ(got, "hello");
   ::close(ends[0]);
 }
@@ -114,17 +119,18 @@ TEST_F(StrandTest, AWatchSeesDataAndTheEnd) {
 TEST_F(StrandTest, OneDescriptorCanHaveTwoWatches) {
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
-  std::atomic<int> first{0}, second{0};
+  Fact<int> first, second;
   std::uint64_t a = 0, b = 0;
   on_strand([&] {
-    a = strand.watch_fd(ends[1], WEIR_WATCH_WRITE, [&](std::uint32_t) { ++first; });
-    b = strand.watch_fd(ends[1], WEIR_WATCH_WRITE, [&](std::uint32_t) { ++second; });
+    a = strand.watch_fd(ends[1], WEIR_WATCH_WRITE, [&](std::uint32_t) { first.add(1); });
+    b = strand.watch_fd(ends[1], WEIR_WATCH_WRITE, [&](std::uint32_t) { second.add(1); });
   });
   EXPECT_TRUE(a != 0 && b != 0 && a != b);
-  EXPECT_TRUE(wait_until([&] { return first > 0 && second > 0; }));
+  EXPECT_TRUE(first.wait([](int times) { return times > 0; }));
+  EXPECT_TRUE(second.wait([](int times) { return times > 0; }));
   on_strand([&] { strand.unwatch_fd(a); });
-  const int seen = second;
-  EXPECT_TRUE(wait_until([&] { return second > seen; }));
+  const int seen = second.get();
+  EXPECT_TRUE(second.wait([seen](int times) { return times > seen; }));
   on_strand([&] { strand.unwatch_fd(b); });
   ::close(ends[0]);
   ::close(ends[1]);
@@ -140,30 +146,35 @@ TEST_F(StrandTest, WhatCantBeWatchedGivesZero) {
 }
 
 TEST_F(StrandTest, PostsBeyondTheLimitAreRefusedButNotTheHubs) {
-  std::atomic<bool> go{false}, blocked{false};
+  Fact<bool> go, blocked;
   strand.post("test", [&] {
-    blocked = true;
-    wait_until([&] { return go.load(); });
+    blocked.set(true);
+    go.wait_for(true);
   });
-  ASSERT_TRUE(wait_until([&] { return blocked.load(); }));
+  ASSERT_TRUE(blocked.wait_for(true));
   for (std::size_t i = 0; i < Strand::kPostedMax; ++i) ASSERT_EQ(strand.post("test", [] {}), Strand::Posted::yes);
   EXPECT_EQ(strand.post("test", [] {}), Strand::Posted::full);
   EXPECT_EQ(strand.post_always("test", [] {}), Strand::Posted::yes);
-  go = true;
+  go.set(true);
   on_strand([] {});
 }
 
 TEST_F(StrandTest, ACallbackThatTakesTooLongIsCounted) {
   EXPECT_EQ(strand.slow_callbacks(), 0u);
-  std::atomic<bool> go{false}, inside{false};
+  Fact<bool> go, inside, late;
   strand.post("test callback", [&] {
-    inside = true;
-    wait_until([&] { return go.load(); });
+    inside.set(true);
+    go.wait_for(true);
   });
-  ASSERT_TRUE(wait_until([&] { return inside && strand.busy_ms() > Strand::kSlowMs; }));
+  ASSERT_TRUE(inside.wait_for(true));
+  Strand watch{"watch"};  // another strand's timer says when the time is over
+  watch.post("test", [&] { watch.timer_start(Strand::kSlowMs + 1, 0, [&] { late.set(true); }); });
+  EXPECT_TRUE(late.wait_for(true));
+  EXPECT_GT(strand.busy_ms(), Strand::kSlowMs);
   EXPECT_STREQ(strand.busy_with(), "test callback");
-  go = true;
-  EXPECT_TRUE(wait_until([&] { return strand.slow_callbacks() == 1; }));
+  go.set(true);
+  on_strand([] {});
+  EXPECT_EQ(strand.slow_callbacks(), 1u);
 }
 
 TEST_F(StrandTest, AfterCloseNothingRuns) {
