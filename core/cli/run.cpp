@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <thread>
@@ -43,20 +44,27 @@ std::unique_ptr<Setup> load(const RunOptions& options, bool for_check) {
 }
 
 // Each connection takes a descriptor, and the usual soft limit is 1024 for the sake of programs that use select().
-void raise_descriptor_limit(const Limits& limits) {
-  constexpr rlim_t kReserve = 256;  // shards, plugins, files, connections that are being refused
+// Where even the hard one has no room for limits.connections, that is lowered to what there is room for: a client too
+// many is then answered 503, instead of waiting for a descriptor. Worth a warning only to those who asked for more.
+void fit_to_descriptors(Limits& limits) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
   if (files.rlim_cur < files.rlim_max) {
     const rlimit raised{files.rlim_max, files.rlim_max};
     if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) files = raised;
   }
-  const rlim_t needed = static_cast<rlim_t>(limits.connections) + kReserve;
-  if (files.rlim_cur < needed)
-    log::warn("hub", "this process may have " + std::to_string(files.rlim_cur) +
-                         " open files, but limits.connections is " + std::to_string(limits.connections) +
-                         "; raise the limit (ulimit -n, LimitNOFILE=) to " + std::to_string(needed) +
-                         " or lower limits.connections");
+  // For shards, plugins, files, connections that are being refused.
+  const rlim_t reserve = std::min<rlim_t>(256, files.rlim_cur / 2);
+  const auto wanted = static_cast<rlim_t>(limits.connections);
+  const rlim_t room = files.rlim_cur - reserve;
+  if (room >= wanted) return;
+  const bool asked = limits.connections != Limits{}.connections;
+  log::write(asked ? log::Level::warn : log::Level::info, "hub",
+             "at most " + std::to_string(room) + " connections instead of limits.connections, " +
+                 std::to_string(wanted) + ": this process may have " + std::to_string(files.rlim_cur) +
+                 " open files; for more raise that limit (ulimit -n, LimitNOFILE=) to " +
+                 std::to_string(wanted + reserve));
+  limits.connections = static_cast<std::int64_t>(std::max<rlim_t>(room, 1));
 }
 
 // Without running what ends a program otherwise: a plugin that did not stop may still use what would be torn down.
@@ -125,7 +133,7 @@ int run(const RunOptions& options) {
     std::fprintf(stderr, "%s: %s\n", options.manifest.c_str(), ok.error().message.c_str());
     return kCannotLoad;
   }
-  raise_descriptor_limit(setup->manifest.limits);
+  fit_to_descriptors(setup->manifest.limits);
   auto hub = std::make_unique<Hub>(std::move(setup));
   if (auto ok = hub->start(); !ok) {
     std::fprintf(stderr, "%s\n", ok.error().message.c_str());
