@@ -14,19 +14,13 @@
 
 #include "base/ids.hpp"
 #include "base/limits.hpp"
+#include "base/string_map.hpp"
 #include "routing/mail.hpp"
 #include "routing/memory_log.hpp"
 #include "routing/routes.hpp"
 #include "routing/rule_chain.hpp"
 
 namespace weir {
-
-struct StringHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
-};
-template <class T>
-using StringMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
 
 struct ChannelCounters {
   std::uint64_t published = 0;  // got a place

@@ -83,10 +83,12 @@ struct Connection {
 
   std::vector<std::unique_ptr<Subscription>> subscriptions;
   std::unordered_map<std::uint64_t, Attachment*> attachments;  // by their channel's Feed::id; owned by Subscribers
-  std::vector<Attachment*> waiting;  // those that read from history and wait for room in the outbox
+  std::vector<Attachment*> waiting;  // those that wait for room in the outbox: read from history, or lag
   std::vector<Attachment*>
       queued;                  // those that wait until fewer of this connection's attachments hold chunks of history
   std::uint32_t fetching = 0;  // attachments that hold a chunk or have asked for one
+  std::uint32_t lagging = 0;   // attachments with a Lag
+  std::size_t lag_bytes = 0;   // what those keep
   std::uint64_t delivered = 0, received = 0;
   void* user = nullptr;  // of whoever owns the port
 };

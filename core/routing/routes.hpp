@@ -15,7 +15,7 @@
 
 namespace weir {
 
-enum class OverflowPolicy : std::uint8_t { catch_up, disconnect };
+enum class OverflowPolicy : std::uint8_t { catch_up, disconnect, drop_oldest, drop_newest, latest };
 
 struct AccessRule {
   bool nobody = false;

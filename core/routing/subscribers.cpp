@@ -7,37 +7,6 @@
 #include "protocol/server_frame.hpp"
 
 namespace weir {
-namespace {
-// How much of history lies in an outbox at a time: enough to keep a fast socket busy, little enough that live channels
-// of the same connection find room beside it, also where outbox_bytes is small. How many of a connection's attachments
-// may hold a chunk at a time: a thousand subscriptions must not pin a thousand chunks.
-constexpr std::uint32_t kFetchingMax = 4;
-std::size_t read_ahead(const Limits& limits) {
-  return std::min<std::size_t>(256 * 1024, static_cast<std::size_t>(limits.outbox_bytes) / 4);
-}
-}  // namespace
-
-// One channel as this shard's connections follow it.
-struct Feed {
-  struct Live {
-    Attachment* attachment;
-    Connection* connection;
-    const Filter* filter;  // the only grant's; null: everything. Several grants: see Attachment::grants
-    bool several;
-  };
-  std::uint64_t id = 0;
-  std::string channel;
-  const ChannelRoute* route = nullptr;
-  std::string epoch;
-  SequenceId last = 0;  // the newest event that came by
-  // The owner is known to send us the channel's events. Not so when a feed comes to be by what the owner told about
-  // channels that match a pattern: a Detach of ours may have crossed that. A Read settles it, because it asks for the
-  // events as well.
-  bool sure = false;
-  std::vector<Live> live;
-  std::vector<Attachment*> attachments;
-};
-
 // The answer to one subscribe frame, put together from the answers of the channels' shards.
 struct SubscribeGroup {
   ConnectionId connection_id = 0;
@@ -64,13 +33,14 @@ Subscribers::Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, 
       routes_(std::move(routes)),
       limits_(limits),
       clock_(clock),
-      port_(port) {}
+      port_(port),
+      delivery_(shard, limits, port) {}
 Subscribers::~Subscribers() = default;
 
 Feed& Subscribers::feed(std::string_view channel) {
   if (const auto found = feeds_.find(channel); found != feeds_.end()) return *found->second;
   auto made = std::make_unique<Feed>();
-  made->id = next_id_++;
+  made->id = delivery_.next_id();
   made->channel = channel;
   made->route = routes_->find(channel);
   WEIR_ASSERT(made->route != nullptr);  // whoever asks has looked before
@@ -85,7 +55,7 @@ Attachment* Subscribers::find(Connection& connection, const Feed& feed) const {
 Attachment& Subscribers::attachment(Connection& connection, Feed& feed) {
   if (Attachment* a = find(connection, feed)) return *a;
   auto made = std::make_unique<Attachment>();
-  made->id = next_id_++;
+  made->id = delivery_.next_id();
   made->connection = &connection;
   made->feed = &feed;
   made->feed_index = static_cast<std::uint32_t>(feed.attachments.size());
@@ -94,33 +64,22 @@ Attachment& Subscribers::attachment(Connection& connection, Feed& feed) {
   return *attachments_.emplace(made->id, std::move(made)).first->second;
 }
 
-void Subscribers::refresh(Attachment& a) {
-  if (a.state != Attachment::State::live) return;
-  Feed::Live& live = a.feed->live[a.live_index];
-  live.several = a.grants.size() > 1;
-  live.filter = a.grants[0].filter.get();
-}
-
 void Subscribers::grant(Attachment& a, const Subscription& subscription, FilterPtr filter) {
   std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; });
   a.grants.push_back({&subscription, std::move(filter)});
-  refresh(a);
+  delivery_.refresh(a);
 }
 
 void Subscribers::revoke(Attachment& a, const Subscription& subscription) {
   std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; });
   if (a.grants.empty()) return remove(a);
-  refresh(a);
+  delivery_.refresh(a);
 }
 
 void Subscribers::remove(Attachment& a) {
-  not_live(a);
-  forget_chunk(a);
-  Connection& c = *a.connection;
+  delivery_.forget(a);
   Feed& f = *a.feed;
-  c.attachments.erase(f.id);
-  if (a.waits) std::erase(c.waiting, &a);
-  if (a.queues) std::erase(c.queued, &a);
+  a.connection->attachments.erase(f.id);
   f.attachments[a.feed_index] = f.attachments.back();
   f.attachments[a.feed_index]->feed_index = a.feed_index;
   f.attachments.pop_back();
@@ -133,18 +92,6 @@ void Subscribers::drop_feed_if_unused(Feed& f) {
   const std::string channel = f.channel;
   feeds_.erase(channel);
   port_.to_owner(channel, letter(mail::Detach{shard_, channel}));
-}
-
-// A replay is what came before every subscription that wants it; what one of them is owed live is none.
-Subscribers::Wanted Subscribers::wants(const Attachment& a, const EventView& event) {
-  const SequenceId id = event.event().sequence_id();
-  Wanted wanted = Wanted::no;
-  for (const Grant& g : a.grants) {
-    if (id <= g.from || (id <= g.head && wanted != Wanted::no) || (g.filter && !g.filter->matches(event))) continue;
-    if (id > g.head) return Wanted::live;
-    wanted = Wanted::replay;
-  }
-  return wanted;
 }
 
 std::optional<FilterPtr> Subscribers::allowed(const Connection& connection, const ChannelRoute& route,
@@ -219,7 +166,7 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
     s.since = clock_.unix_ms();
     if (has_wildcard(name)) {
       s.pattern = *Pattern::parse_wildcard(name);
-      s.watch = next_id_++;
+      s.watch = delivery_.next_id();
       group->pattern = name;
       group->missing = shard_count_;
       if (filter) group->filter_text = filter->text();
@@ -238,12 +185,11 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
     if (auto earlier = cancel_request(a)) cancelled.push_back(std::move(earlier));
     FilterPtr both = Filter::both(mandatory[i], filter);
     grant(a, s, both);
-    if (a.state == Attachment::State::live) a.at = a.feed->last;
-    not_live(a);
+    delivery_.pause(a);
     a.state = Attachment::State::asked;
-    forget_chunk(a);
+    delivery_.forget_chunk(a);
     a.group = group;
-    a.request = next_id_++;
+    a.request = delivery_.next_id();
     port_.to_owner(name, letter(mail::Attach{shard_, a.id, a.request, name, replay, std::move(both)}));
   }
   for (const auto& earlier : cancelled) finish(earlier);
@@ -257,17 +203,6 @@ Result<void> Subscribers::unsubscribe(Connection& connection, const std::string&
       return {};
     }
   return fail(Errc::not_found, "no subscription to " + json::quoted(channel));
-}
-
-void Subscribers::forget_chunk(Attachment& a) {
-  a.chunk.clear();
-  a.chunk_next = 0;
-  a.chunked = false;
-  a.chunk_gap.reset();
-  a.gap_for = nullptr;
-  a.picked_for = nullptr;
-  a.read = 0;
-  fetched(a);
 }
 
 // The subscribe frame that this attachment is part of will not hear of it any more.
@@ -306,7 +241,7 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
     if (a->picked_for == &subscription) {
       auto gap = std::exchange(a->chunk_gap, std::nullopt);  // another one's, and still to be said
       const Subscription* whose = a->gap_for;
-      forget_chunk(*a);
+      delivery_.forget_chunk(*a);
       a->chunk_gap = std::move(gap);
       a->gap_for = whose;
     }
@@ -314,7 +249,7 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
     if (last_grant || !asked) continue;
     // Others still want it: it goes on from where it was.
     a->state = Attachment::State::held;
-    if (a->holds == 0) go_on(*a);
+    if (a->holds == 0) delivery_.go_on(*a);
   }
   std::erase_if(connection.subscriptions, [&](const auto& s) { return s.get() == &subscription; });
   --subscriptions_;
@@ -338,8 +273,8 @@ void Subscribers::closed(Connection& connection) {
 // Takes over what the channel's shard said about one attachment.
 void Subscribers::apply(Attachment& a, const Subscription& subscription, mail::Attached& answer) {
   Feed& f = *a.feed;
-  new_life(f, answer.epoch);
-  advance(f, answer.head);
+  delivery_.new_life(f, answer.epoch);
+  delivery_.advance(f, answer.head);
   const bool earlier_grants = a.grants.size() > 1 && a.placed;
   a.chunk_gap = std::move(answer.gap);
   a.gap_for = a.chunk_gap ? &subscription : nullptr;
@@ -352,16 +287,8 @@ void Subscribers::apply(Attachment& a, const Subscription& subscription, mail::A
       g.from = std::max(g.from, a.at);
   }
   a.at = earlier_grants ? std::min(a.at, answer.start) : answer.start;
-  if (!answer.picked.empty()) pick(a, subscription, std::move(answer.picked));
+  if (!answer.picked.empty()) delivery_.pick(a, subscription, std::move(answer.picked));
   a.placed = true;
-}
-
-void Subscribers::pick(Attachment& a, const Subscription& subscription, std::vector<EventPtr> events) {
-  a.chunk = std::move(events);
-  a.chunk_next = 0;
-  a.chunked = true;
-  a.chunk_upto = 0;
-  a.picked_for = &subscription;
 }
 
 // Nothing of it is sent before the frame that asked for it is answered; several frames may hold the same attachment.
@@ -439,7 +366,7 @@ void Subscribers::finish(const std::shared_ptr<SubscribeGroup>& group) {
   for (const auto& answer : group->answers)
     if (const auto found = attachments_.find(answer.attachment);
         found != attachments_.end() && --found->second->holds == 0 && found->second->state == Attachment::State::held)
-      go_on(*found->second);
+      delivery_.go_on(*found->second);
 }
 
 void Subscribers::watched(mail::Watched w) {
@@ -470,28 +397,27 @@ void Subscribers::watched(mail::Watched w) {
     group->replayed += answer.replayed;
     if (a.state == Attachment::State::asked &&
         a.group) {  // an exact subscribe is on its way; it starts both, and must not start too late for this one
-      new_life(f, answer.epoch);
-      advance(f, answer.head);
+      delivery_.new_life(f, answer.epoch);
+      delivery_.advance(f, answer.head);
       a.at = by_other_patterns ? std::min(a.at, answer.start) : answer.start;
       a.placed = true;
       for (Grant& g : a.grants)
         if (mine(g)) g.from = answer.start, g.head = answer.head;
-      if (!answer.picked.empty()) pick(a, *entry.subscription, std::move(answer.picked));
+      if (!answer.picked.empty()) delivery_.pick(a, *entry.subscription, std::move(answer.picked));
       hold(a, *group, {});
       continue;
     }
-    if (a.state == Attachment::State::live) a.at = f.last;
-    not_live(a);
+    delivery_.pause(a);
     if (!mine_alone && answer.replayed == 0) {  // nothing new to replay: go on where it is
-      new_life(f, answer.epoch);
-      advance(f, answer.head);
+      delivery_.new_life(f, answer.epoch);
+      delivery_.advance(f, answer.head);
       for (Grant& g : a.grants)
         if (mine(g)) g.from = answer.start, g.head = answer.head;
     } else {
       auto gap =
           std::exchange(a.chunk_gap, std::nullopt);  // of an exact subscribe that has not begun; it is still to be said
       const Subscription* whose = a.gap_for;
-      forget_chunk(a);
+      delivery_.forget_chunk(a);
       apply(a, *entry.subscription, answer);
       if (gap && !a.chunk_gap) a.chunk_gap = std::move(gap), a.gap_for = whose;
     }
@@ -507,7 +433,7 @@ void Subscribers::watched(mail::Watched w) {
 void Subscribers::opened(const mail::ChannelOpened& o) {
   if (routes_->find(o.channel) == nullptr) return;
   Feed& f = feed(o.channel);
-  new_life(f, o.epoch);
+  delivery_.new_life(f, o.epoch);
   for (const auto& [pattern, ids] : watch_ids_) {
     if (ids.empty() || !watches_.at(ids[0]).subscription->pattern->matches(o.channel)) continue;
     for (const std::uint64_t id : ids) {
@@ -521,8 +447,7 @@ void Subscribers::opened(const mail::ChannelOpened& o) {
         // An exact subscribe made the channel; whatever becomes of that one, this one begins with the first event.
         if (a.state == Attachment::State::asked && !a.placed) a.placed = true, a.at = 0;
         if (!entry.group) continue;
-        if (a.state == Attachment::State::live) a.at = f.last;
-        not_live(a);
+        delivery_.pause(a);
         hold(a, *entry.group, {});
         continue;
       }
@@ -530,139 +455,15 @@ void Subscribers::opened(const mail::ChannelOpened& o) {
       if (entry.group)
         hold(a, *entry.group, {});
       else
-        go_on(a);
+        delivery_.go_on(a);
     }
   }
   drop_feed_if_unused(f);
 }
 
-// The channel is known to have come as far as `head`, other than by the events themselves. Whoever was live has missed
-// what lies between, unless it all came by; it reads that from history.
-void Subscribers::advance(Feed& f, SequenceId head) {
-  if (head <= f.last) return;
-  const SequenceId last = std::exchange(f.last, head);
-  while (!f.live.empty()) {
-    Attachment& a = *f.live.back().attachment;
-    not_live(a);
-    a.at = last;
-    go_on(a);
-  }
-}
-
 void Subscribers::behind(const mail::Behind& b) {
   const auto found = feeds_.find(b.channel);
-  if (found != feeds_.end() && found->second->epoch == b.epoch) advance(*found->second, b.head);
-}
-
-void Subscribers::go_live(Attachment& a) {
-  a.state = Attachment::State::live;
-  a.chunk = {};
-  a.chunked = false;
-  a.live_index = static_cast<std::uint32_t>(a.feed->live.size());
-  a.feed->live.push_back({&a, a.connection, a.grants[0].filter.get(), a.grants.size() > 1});
-}
-
-void Subscribers::not_live(Attachment& a) {
-  if (a.state != Attachment::State::live) return;
-  auto& live = a.feed->live;
-  live[a.live_index] = live.back();
-  live[a.live_index].attachment->live_index = a.live_index;
-  live.pop_back();
-  a.state = Attachment::State::reading;
-}
-
-void Subscribers::wait(Attachment& a) {
-  if (a.waits) return;
-  a.waits = true;
-  a.connection->waiting.push_back(&a);
-}
-
-void Subscribers::fetched(Attachment& a) {
-  if (!a.fetches) return;
-  a.fetches = false;
-  Connection& c = *a.connection;
-  --c.fetching;
-  while (c.fetching < kFetchingMax && !c.queued.empty()) {
-    Attachment& next = *c.queued.front();
-    c.queued.erase(c.queued.begin());
-    next.queues = false;
-    if (next.state == Attachment::State::reading) go_on(next);
-  }
-}
-
-void Subscribers::go_on(Attachment& a) {
-  Connection& c = *a.connection;
-  Feed& f = *a.feed;
-  a.state = Attachment::State::reading;
-  if (a.read != 0 || c.closing) return;
-  if (a.chunk_gap) {
-    const Gap gap = *std::exchange(a.chunk_gap, std::nullopt);
-    if (gap.from != 0 && gap.from <= a.at + 1)
-      a.at = std::max(a.at, gap.to);  // said once, whatever becomes of the chunk
-    say_gap(c, f.channel, gap);
-  }
-  while (a.chunk_next < a.chunk.size()) {
-    if (c.outbox.bytes() >= read_ahead(limits_)) return wait(a);
-    const EventPtr& event = a.chunk[a.chunk_next++];
-    const SequenceId id = event->sequence_id();
-    const Wanted wanted = a.picked_for != nullptr ? Wanted::replay : wants(a, EventView(*event));
-    if (wanted != Wanted::no) {
-      port_.send(c, wanted == Wanted::replay ? FramePtr(new Frame(event->replay_frame())) : FramePtr(new Frame(event)));
-      ++c.delivered;
-      ++counters_.delivered;
-    }
-    a.at = std::max(a.at, std::min(id, a.chunk_upto));
-  }
-  if (a.chunked) {
-    a.chunked = false;
-    a.at = std::max(a.at, a.chunk_upto);
-    a.picked_for = nullptr;
-    a.chunk.clear();
-    a.chunk_next = 0;
-  }
-  if (a.at >= f.last && f.sure) {
-    go_live(a);
-    return fetched(a);
-  }
-  if (c.outbox.bytes() >= read_ahead(limits_)) {
-    fetched(a);
-    return wait(a);
-  }
-  if (!c.queued.empty()) fetched(a);  // others get their turn after each chunk
-  if (!a.fetches) {
-    if (c.fetching >= kFetchingMax) {
-      if (!a.queues) c.queued.push_back(&a);
-      a.queues = true;
-      return;
-    }
-    a.fetches = true;
-    ++c.fetching;
-  }
-  a.read = next_id_++;
-  port_.to_owner(f.channel, letter(mail::Read{shard_, a.id, a.read, f.channel, {f.epoch, a.at}}));
-}
-
-// The channel began anew at its owner; what we knew of its numbers is void for all who follow it.
-void Subscribers::new_life(Feed& f, const std::string& epoch) {
-  if (f.epoch == epoch) return;
-  for (Attachment* a : f.attachments) {
-    // Whoever was still owed something of the life before will not get it: that is said.
-    if (f.epoch.empty() || !a->placed || a->state == Attachment::State::live || a->at >= f.last || a->chunk_gap)
-      continue;
-    a->chunk_gap = Gap{0, 0, 0, "epoch_changed"};
-    a->gap_for = nullptr;
-  }
-  f.epoch = epoch;
-  f.last = 0;  // also when nothing was known yet: what came by then may have been of an earlier life, and an answer
-               // says how far this one is
-  std::vector<Attachment*> were_live;
-  for (const Feed::Live& live : f.live) were_live.push_back(live.attachment);
-  for (Attachment* a : were_live) not_live(*a);
-  for (Attachment* a : f.attachments) {
-    a->at = 0;
-    for (Grant& g : a->grants) g.from = g.head = 0;
-  }
-  for (Attachment* a : were_live) go_on(*a);
+  if (found != feeds_.end() && found->second->epoch == b.epoch) delivery_.advance(*found->second, b.head);
 }
 
 void Subscribers::chunk(mail::Chunk m) {
@@ -671,12 +472,11 @@ void Subscribers::chunk(mail::Chunk m) {
   Attachment& a = *found->second;
   if (a.read == 0 || a.read != m.read) return;
   a.read = 0;
-  Feed& f = *a.feed;
   if (m.error) {
     // A pattern attaches anew when the channel is opened again; a subscription by name has to be asked for again, and
     // is told so.
     Connection& c = *a.connection;
-    const std::string channel = f.channel;
+    const std::string channel = a.feed->channel;
     std::vector<const Subscription*> by_pattern;
     bool by_name = false;
     for (const Grant& g : a.grants) {
@@ -688,86 +488,24 @@ void Subscribers::chunk(mail::Chunk m) {
     if (by_name) port_.send(c, text_frame(server_frame::error({}, *m.error)));
     if (by_name) (void)unsubscribe(c, channel);
     // What it was still owed went with the channel.
-    if (!by_pattern.empty()) say_gap(c, channel, Gap{0, 0, 0, "epoch_changed"});
+    if (!by_pattern.empty()) delivery_.say_gap(c, channel, Gap{0, 0, 0, "epoch_changed"});
     for (const Subscription* s : by_pattern)
       if (const auto still = attachments_.find(m.attachment); still != attachments_.end()) revoke(*still->second, *s);
     return;
   }
-  f.sure = true;
-  new_life(f, m.epoch);
-  advance(f, m.head);
-  a.chunk = std::move(m.events);
-  a.chunk_next = 0;
-  a.chunk_upto = m.upto;
-  a.chunked = true;
-  a.chunk_gap = std::move(m.gap);
-  a.gap_for = nullptr;
-  if (a.state == Attachment::State::reading) go_on(a);
-}
-
-void Subscribers::drained(Connection& connection) {
-  // Taken off the list first: go_on() puts those back that have to wait again, behind the others, so that all get their
-  // turn.
-  std::vector<Attachment*> turn;
-  turn.swap(connection.waiting);
-  for (Attachment* a : turn) a->waits = false;
-  for (Attachment* a : turn)
-    if (a->state == Attachment::State::reading) go_on(*a);
+  delivery_.chunk(a, m);
 }
 
 void Subscribers::deliver(const EventPtr& event) {
   const auto found = feeds_.find(event->channel());
-  if (found == feeds_.end()) return;
-  Feed& f = *found->second;
-  f.last = event->sequence_id();
-  if (f.live.empty()) {
-    return;
-  }
-  const FramePtr frame(new Frame(event));
-  const EventView view(*event);
-  const std::size_t outbox_max = static_cast<std::size_t>(limits_.outbox_bytes);
-  for (std::size_t i = 0; i < f.live.size();) {
-    const Feed::Live live = f.live[i];
-    if (live.several ? wants(*live.attachment, view) == Wanted::no
-                     : live.filter != nullptr && !live.filter->matches(view)) {
-      ++i;
-      continue;
-    }
-    Connection& c = *live.connection;
-    if (c.outbox.bytes() + frame->bytes().size() > outbox_max && !c.outbox.empty()) c.port.flush_early();
-    if (c.outbox.bytes() + frame->bytes().size() > outbox_max && !c.outbox.empty()) {
-      Attachment& a = *live.attachment;
-      ++counters_.overflows;
-      not_live(a);  // moves another one to place i
-      a.at = event->sequence_id() - 1;
-      if (f.route->overflow == OverflowPolicy::disconnect) {
-        ++counters_.disconnected_slow;
-        // What waits in the outbox is dropped now. Anything sent behind it would hide the hole: the client would come
-        // back with a position beyond events that it never got.
-        c.closing = true;
-        c.port.close(CloseCode::too_slow, "the reader was too slow for channel " + f.channel);
-      } else {
-        wait(a);
-      }
-      continue;
-    }
-    port_.send(c, frame);
-    ++c.delivered;
-    ++counters_.delivered;
-    ++i;
-  }
-}
-
-void Subscribers::say_gap(Connection& connection, std::string_view channel, const Gap& gap) {
-  ++counters_.gaps;
-  port_.send(connection, text_frame(server_frame::gap(channel, gap)));
+  if (found != feeds_.end()) delivery_.deliver(*found->second, event);
 }
 
 void Subscribers::gap(const mail::GapNotice& g) {
   const auto found = feeds_.find(g.channel);
   if (found == feeds_.end()) return;
   for (const Attachment* a : found->second->attachments)
-    if (a->state != Attachment::State::asked) say_gap(*a->connection, g.channel, g.gap);
+    if (a->state != Attachment::State::asked) delivery_.say_gap(*a->connection, g.channel, g.gap);
 }
 
 void Subscribers::reauthorize(Connection& connection) {
@@ -788,7 +526,7 @@ void Subscribers::reauthorize(Connection& connection) {
       else
         lost.push_back(g.subscription->text);
     }
-    refresh(a);
+    delivery_.refresh(a);
     for (const Subscription* s : not_any_more) {
       const bool last = a.grants.size() == 1;
       revoke(a, *s);
@@ -816,7 +554,7 @@ std::string Subscribers::describe(const Connection& connection) {
     for (const Grant& g : a->grants) {
       Summary& s = summaries[g.subscription];
       ++s.channels;
-      s.at = a->state == Attachment::State::live ? a->feed->last : a->at;
+      s.at = Delivery::reached(*a);
       s.behind += a->feed->last - std::min(a->feed->last, s.at);
       s.epoch = a->feed->epoch;
       s.filter = g.filter;

@@ -1,0 +1,324 @@
+#include "routing/delivery.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/server_frame.hpp"
+
+namespace weir {
+namespace {
+// How many of a connection's attachments may hold a chunk at a time: a thousand subscriptions must not pin a thousand.
+constexpr std::uint32_t kFetchingMax = 4;
+// Where only the newest counts, a reader that has fallen this far behind is better served by skipping than by queueing.
+constexpr std::size_t kFreshBytes = 64 * 1024;
+
+bool keeps_fresh(OverflowPolicy policy) {
+  return policy == OverflowPolicy::drop_oldest || policy == OverflowPolicy::latest;
+}
+}  // namespace
+
+// How much of history lies in an outbox at a time: enough to keep a fast socket busy, little enough that live channels
+// of the same connection find room beside it, also where outbox_bytes is small.
+std::size_t Delivery::read_ahead() const {
+  return std::min<std::size_t>(256 * 1024, outbox_max(OverflowPolicy::catch_up) / 4);
+}
+
+std::size_t Delivery::outbox_max(OverflowPolicy policy) const {
+  const auto max = static_cast<std::size_t>(limits_.outbox_bytes);
+  return keeps_fresh(policy) ? std::min(max, kFreshBytes) : max;
+}
+
+// What all lagging attachments of a connection keep is bounded together.
+std::size_t Delivery::lag_room(const Attachment& a) const {
+  const std::size_t max = static_cast<std::size_t>(limits_.outbox_bytes) / 4;
+  const std::size_t others = a.connection->lag_bytes - (a.lag ? a.lag->bytes() : 0);
+  return max - std::min(max, others);
+}
+
+SequenceId Delivery::reached(const Attachment& a) {
+  if (a.state != Attachment::State::live) return a.at;
+  return a.lag ? a.lag->first() - 1 : a.feed->last;
+}
+
+void Delivery::push(Connection& c, FramePtr frame) {
+  port_.send(c, std::move(frame));
+  ++c.delivered;
+  ++counters_.delivered;
+}
+
+void Delivery::say_gap(Connection& connection, std::string_view channel, const Gap& gap) {
+  ++counters_.gaps;
+  port_.send(connection, text_frame(server_frame::gap(channel, gap)));
+}
+
+// ---------------------------------------------------------------- live
+
+void Delivery::deliver(Feed& f, const EventPtr& event) {
+  f.last = event->sequence_id();
+  if (f.live.empty()) return;
+  const FramePtr frame(new Frame(event));
+  const std::size_t size = frame->bytes().size(), max = outbox_max(f.route->overflow);
+  f.live.each_wanting(EventView(*event, doc_), [&](Attachment& a, Connection& c) {
+    if (c.lagging != 0 && a.lag) return overflow(a, event);
+    if (c.outbox.bytes() + size > max && !c.outbox.empty()) {
+      c.port.flush_early();
+      if (c.outbox.bytes() + size > max && !c.outbox.empty()) return overflow(a, event);
+    }
+    push(c, frame);
+  });
+}
+
+// There is no room for an event that the attachment wants.
+void Delivery::overflow(Attachment& a, const EventPtr& event) {
+  Connection& c = *a.connection;
+  if (!a.lag) ++counters_.overflows;
+  switch (a.feed->route->overflow) {
+    case OverflowPolicy::catch_up:
+      pause(a);
+      a.at = event->sequence_id() - 1;
+      return wait(a);
+    case OverflowPolicy::disconnect:
+      ++counters_.disconnected_slow;
+      pause(a);
+      a.at = event->sequence_id() - 1;
+      // What waits in the outbox is dropped now. Anything sent behind it would hide the hole: the client would come
+      // back with a position beyond events that it never got.
+      c.closing = true;
+      return c.port.close(CloseCode::too_slow, "the reader was too slow for channel " + a.feed->channel);
+    case OverflowPolicy::drop_oldest:
+    case OverflowPolicy::drop_newest:
+    case OverflowPolicy::latest:
+      break;
+  }
+  const std::size_t room = lag_room(a), before = a.lag ? a.lag->bytes() : 0;
+  if (a.lag) {
+    a.lag->add(event, room);
+  } else {
+    a.lag = std::make_unique<Lag>(a.feed->route->overflow, event, room);
+    ++c.lagging;
+    wait(a);
+  }
+  c.lag_bytes += a.lag->bytes() - before;
+}
+
+// Says and delivers what a lagging attachment is owed, while there is room.
+void Delivery::catch_up_lag(Attachment& a) {
+  Connection& c = *a.connection;
+  const std::string_view reason = a.feed->route->overflow == OverflowPolicy::latest ? "conflated" : "overflow";
+  const std::size_t max = std::min(read_ahead(), outbox_max(a.feed->route->overflow));
+  while (!a.lag->empty()) {
+    if (c.outbox.bytes() >= max) return wait(a);
+    const std::size_t before = a.lag->bytes();
+    const Lag::Item item = *a.lag->next();
+    c.lag_bytes -= before - a.lag->bytes();
+    if (item.before.count != 0) {
+      counters_.missed += item.before.count;
+      say_gap(c, a.feed->channel, {item.before.from, item.before.to, item.before.count, std::string(reason)});
+    }
+    if (item.event) push(c, FramePtr(new Frame(item.event)));
+  }
+  end_lag(a);
+}
+
+void Delivery::end_lag(Attachment& a) {
+  if (!a.lag) return;
+  a.connection->lag_bytes -= a.lag->bytes();
+  --a.connection->lagging;
+  a.lag.reset();
+}
+
+void Delivery::go_live(Attachment& a) {
+  a.state = Attachment::State::live;
+  a.chunk = {};
+  a.chunked = false;
+  a.feed->live.put(a);
+}
+
+void Delivery::pause(Attachment& a) {
+  if (a.state != Attachment::State::live) return;
+  a.at = reached(a);  // what it was owed while it lagged is read from history, as far as that still has it
+  end_lag(a);
+  a.feed->live.remove(a);
+  a.state = Attachment::State::reading;
+}
+
+void Delivery::refresh(Attachment& a) {
+  if (a.state == Attachment::State::live) a.feed->live.put(a);
+}
+
+// Whoever was live has missed what lies between, unless it all came by; it reads that from history.
+void Delivery::advance(Feed& f, SequenceId head) {
+  if (head <= f.last) return;
+  std::vector<Attachment*> missed;
+  for (Attachment* a : f.attachments)
+    if (a->state == Attachment::State::live) missed.push_back(a);
+  for (Attachment* a : missed) pause(*a);
+  f.last = head;
+  for (Attachment* a : missed) go_on(*a);
+}
+
+void Delivery::new_life(Feed& f, const std::string& epoch) {
+  if (f.epoch == epoch) return;
+  std::vector<Attachment*> were_live;
+  for (Attachment* a : f.attachments) {
+    if (a->state == Attachment::State::live) {
+      were_live.push_back(a);
+      if (a->lag) {
+        const Lag::Hole hole = a->lag->all();
+        counters_.missed += hole.count;
+        say_gap(*a->connection, f.channel, {hole.from, hole.to, hole.count, "overflow"});
+      }
+    } else if (!f.epoch.empty() && a->placed && a->at < f.last && !a->chunk_gap) {
+      // Whoever was still owed something of the life before will not get it: that is said.
+      a->chunk_gap = Gap{0, 0, 0, "epoch_changed"};
+      a->gap_for = nullptr;
+    }
+  }
+  for (Attachment* a : were_live) pause(*a);
+  f.epoch = epoch;
+  f.last = 0;  // also when nothing was known yet: what came by then may have been of an earlier life, and an answer
+               // says how far this one is
+  for (Attachment* a : f.attachments) {
+    a->at = 0;
+    for (Grant& g : a->grants) g.from = g.head = 0;
+  }
+  for (Attachment* a : were_live) go_on(*a);
+}
+
+// ---------------------------------------------------------------- from history
+
+// A replay is what came before every subscription that wants it; what one of them is owed live is none.
+Delivery::Wanted Delivery::wants(const Attachment& a, const EventView& event) {
+  const SequenceId id = event.event().sequence_id();
+  Wanted wanted = Wanted::no;
+  for (const Grant& g : a.grants) {
+    if (id <= g.from || (id <= g.head && wanted != Wanted::no) || (g.filter && !g.filter->matches(event))) continue;
+    if (id > g.head) return Wanted::live;
+    wanted = Wanted::replay;
+  }
+  return wanted;
+}
+
+void Delivery::wait(Attachment& a) {
+  if (a.waits) return;
+  a.waits = true;
+  a.connection->waiting.push_back(&a);
+}
+
+void Delivery::fetched(Attachment& a) {
+  if (!a.fetches) return;
+  a.fetches = false;
+  Connection& c = *a.connection;
+  --c.fetching;
+  while (c.fetching < kFetchingMax && !c.queued.empty()) {
+    Attachment& next = *c.queued.front();
+    c.queued.erase(c.queued.begin());
+    next.queues = false;
+    if (next.state == Attachment::State::reading) go_on(next);
+  }
+}
+
+void Delivery::pick(Attachment& a, const Subscription& subscription, std::vector<EventPtr> events) {
+  a.chunk = std::move(events);
+  a.chunk_next = 0;
+  a.chunked = true;
+  a.chunk_upto = 0;
+  a.picked_for = &subscription;
+}
+
+void Delivery::forget_chunk(Attachment& a) {
+  a.chunk.clear();
+  a.chunk_next = 0;
+  a.chunked = false;
+  a.chunk_gap.reset();
+  a.gap_for = nullptr;
+  a.picked_for = nullptr;
+  a.read = 0;
+  fetched(a);
+}
+
+void Delivery::go_on(Attachment& a) {
+  Connection& c = *a.connection;
+  Feed& f = *a.feed;
+  a.state = Attachment::State::reading;
+  if (a.read != 0 || c.closing) return;
+  if (a.chunk_gap) {
+    const Gap gap = *std::exchange(a.chunk_gap, std::nullopt);
+    if (gap.from != 0 && gap.from <= a.at + 1)
+      a.at = std::max(a.at, gap.to);  // said once, whatever becomes of the chunk
+    say_gap(c, f.channel, gap);
+  }
+  while (a.chunk_next < a.chunk.size()) {
+    if (c.outbox.bytes() >= read_ahead()) return wait(a);
+    const EventPtr& event = a.chunk[a.chunk_next++];
+    const SequenceId id = event->sequence_id();
+    const Wanted wanted = a.picked_for != nullptr ? Wanted::replay : wants(a, EventView(*event, doc_));
+    if (wanted != Wanted::no)
+      push(c, wanted == Wanted::replay ? FramePtr(new Frame(event->replay_frame())) : FramePtr(new Frame(event)));
+    a.at = std::max(a.at, std::min(id, a.chunk_upto));
+  }
+  if (a.chunked) {
+    a.chunked = false;
+    a.at = std::max(a.at, a.chunk_upto);
+    a.picked_for = nullptr;
+    a.chunk.clear();
+    a.chunk_next = 0;
+  }
+  if (a.at >= f.last && f.sure) {
+    go_live(a);
+    return fetched(a);
+  }
+  if (c.outbox.bytes() >= read_ahead()) {
+    fetched(a);
+    return wait(a);
+  }
+  if (!c.queued.empty()) fetched(a);  // others get their turn after each chunk
+  if (!a.fetches) {
+    if (c.fetching >= kFetchingMax) {
+      if (!a.queues) c.queued.push_back(&a);
+      a.queues = true;
+      return;
+    }
+    a.fetches = true;
+    ++c.fetching;
+  }
+  a.read = next_id();
+  port_.to_owner(f.channel, letter(mail::Read{shard_, a.id, a.read, f.channel, {f.epoch, a.at}}));
+}
+
+void Delivery::chunk(Attachment& a, mail::Chunk& m) {
+  Feed& f = *a.feed;
+  f.sure = true;
+  new_life(f, m.epoch);
+  advance(f, m.head);
+  a.chunk = std::move(m.events);
+  a.chunk_next = 0;
+  a.chunk_upto = m.upto;
+  a.chunked = true;
+  a.chunk_gap = std::move(m.gap);
+  a.gap_for = nullptr;
+  if (a.state == Attachment::State::reading) go_on(a);
+}
+
+void Delivery::drained(Connection& connection) {
+  // Taken off the list first: those that have to wait again are put back behind the others, so that all get their turn.
+  std::vector<Attachment*> turn;
+  turn.swap(connection.waiting);
+  for (Attachment* a : turn) a->waits = false;
+  for (Attachment* a : turn) {
+    if (a->state == Attachment::State::reading)
+      go_on(*a);
+    else if (a->lag)
+      catch_up_lag(*a);
+  }
+}
+
+void Delivery::forget(Attachment& a) {
+  pause(a);
+  forget_chunk(a);
+  Connection& c = *a.connection;
+  if (a.waits) std::erase(c.waiting, &a);
+  if (a.queues) std::erase(c.queued, &a);
+}
+
+}  // namespace weir
