@@ -154,7 +154,12 @@ class Builder {
       entry.history.age_ms = ms_of(*history, "age").value_or(entry.history.age_ms);
       entry.history.bytes = bytes_of(*history, "bytes").value_or(entry.history.bytes);
     }
-    entry.overflow = choice(node, "overflow", {{"catch-up", Overflow::catch_up}, {"disconnect", Overflow::disconnect}},
+    entry.overflow = choice(node, "overflow",
+                            {{"catch-up", Overflow::catch_up},
+                             {"disconnect", Overflow::disconnect},
+                             {"drop-oldest", Overflow::drop_oldest},
+                             {"drop-newest", Overflow::drop_newest},
+                             {"latest", Overflow::latest}},
                             Overflow::catch_up);
     entry.subscribe = access(node, "subscribe");
     entry.publish = access(node, "publish");

@@ -19,20 +19,25 @@ bool keeps_fresh(OverflowPolicy policy) {
 
 // How much of history lies in an outbox at a time: enough to keep a fast socket busy, little enough that live channels
 // of the same connection find room beside it, also where outbox_bytes is small.
-std::size_t Delivery::read_ahead() const {
-  return std::min<std::size_t>(256 * 1024, outbox_max(OverflowPolicy::catch_up) / 4);
+std::size_t Delivery::read_ahead() const { return std::min<std::size_t>(256 * 1024, outbox_max() / 4); }
+
+// As much as limits.outbox_bytes, and of what is left of limits.outboxes_bytes a quarter: whoever needs much gets less
+// and less of it, and there is some left for those who need little. An empty outbox always takes one frame.
+std::size_t Delivery::outbox_max() const {
+  const std::size_t left = frames_max_ - std::min(frames_max_, Frame::alive());
+  return std::min(static_cast<std::size_t>(limits_.outbox_bytes), left / 4);
 }
 
 std::size_t Delivery::outbox_max(OverflowPolicy policy) const {
-  const auto max = static_cast<std::size_t>(limits_.outbox_bytes);
-  return keeps_fresh(policy) ? std::min(max, kFreshBytes) : max;
+  return keeps_fresh(policy) ? std::min(outbox_max(), kFreshBytes) : outbox_max();
 }
 
-// What all lagging attachments of a connection keep is bounded together.
-std::size_t Delivery::lag_room(const Attachment& a) const {
+// What all lagging attachments of a connection keep is bounded together. One event, however large, is kept where no
+// other one is: else a large event could never be the newest.
+std::size_t Delivery::lag_room(const Attachment& a, std::size_t event) const {
   const std::size_t max = static_cast<std::size_t>(limits_.outbox_bytes) / 4;
   const std::size_t others = a.connection->lag_bytes - (a.lag ? a.lag->bytes() : 0);
-  return max - std::min(max, others);
+  return others == 0 ? std::max(max, event) : max - std::min(max, others);
 }
 
 SequenceId Delivery::reached(const Attachment& a) {
@@ -90,7 +95,7 @@ void Delivery::overflow(Attachment& a, const EventPtr& event) {
     case OverflowPolicy::latest:
       break;
   }
-  const std::size_t room = lag_room(a), before = a.lag ? a.lag->bytes() : 0;
+  const std::size_t room = lag_room(a, event->memory()), before = a.lag ? a.lag->bytes() : 0;
   if (a.lag) {
     a.lag->add(event, room);
   } else {
@@ -107,7 +112,7 @@ void Delivery::catch_up_lag(Attachment& a) {
   const std::string_view reason = a.feed->route->overflow == OverflowPolicy::latest ? "conflated" : "overflow";
   const std::size_t max = std::min(read_ahead(), outbox_max(a.feed->route->overflow));
   while (!a.lag->empty()) {
-    if (c.outbox.bytes() >= max) return wait(a);
+    if (!c.outbox.empty() && c.outbox.bytes() >= max) return wait(a);
     const std::size_t before = a.lag->bytes();
     const Lag::Item item = *a.lag->next();
     c.lag_bytes -= before - a.lag->bytes();
@@ -143,7 +148,12 @@ void Delivery::pause(Attachment& a) {
 }
 
 void Delivery::refresh(Attachment& a) {
-  if (a.state == Attachment::State::live) a.feed->live.put(a);
+  if (a.state != Attachment::State::live) return;
+  if (!a.lag) return a.feed->live.put(a);
+  // What it is owed was kept for grants that are not the same any more, perhaps of an identity that may see less: it is
+  // read from history instead.
+  pause(a);
+  go_on(a);
 }
 
 // Whoever was live has missed what lies between, unless it all came by; it reads that from history.
@@ -249,7 +259,7 @@ void Delivery::go_on(Attachment& a) {
     say_gap(c, f.channel, gap);
   }
   while (a.chunk_next < a.chunk.size()) {
-    if (c.outbox.bytes() >= read_ahead()) return wait(a);
+    if (!c.outbox.empty() && c.outbox.bytes() >= read_ahead()) return wait(a);
     const EventPtr& event = a.chunk[a.chunk_next++];
     const SequenceId id = event->sequence_id();
     const Wanted wanted = a.picked_for != nullptr ? Wanted::replay : wants(a, EventView(*event, doc_));
@@ -268,7 +278,7 @@ void Delivery::go_on(Attachment& a) {
     go_live(a);
     return fetched(a);
   }
-  if (c.outbox.bytes() >= read_ahead()) {
+  if (!c.outbox.empty() && c.outbox.bytes() >= read_ahead()) {
     fetched(a);
     return wait(a);
   }

@@ -30,7 +30,11 @@ class Delivery {
     virtual void to_all_owners(const std::function<Mail()>& mail) = 0;
     virtual void send(Connection& connection, FramePtr frame) = 0;  // into the outbox, to be flushed
   };
-  Delivery(ShardId shard, const Limits& limits, Port& port) : shard_(shard), limits_(limits), port_(port) {}
+  Delivery(ShardId shard, unsigned shard_count, const Limits& limits, Port& port)
+      : shard_(shard),
+        frames_max_(static_cast<std::size_t>(limits.outboxes_bytes) / shard_count),
+        limits_(limits),
+        port_(port) {}
 
   // An event of the channel has come by.
   void deliver(Feed& feed, const EventPtr& event);
@@ -55,6 +59,8 @@ class Delivery {
   void forget(Attachment& a);
   void say_gap(Connection& connection, std::string_view channel, const Gap& gap);
 
+  // How much a connection's outbox may hold right now.
+  std::size_t outbox_max() const;
   // Everything up to there has been delivered or told.
   static SequenceId reached(const Attachment& a);
   std::uint64_t next_id() { return next_id_++; }  // for whatever needs one on this shard
@@ -72,9 +78,10 @@ class Delivery {
   void fetched(Attachment& a);  // it holds no chunk any more; another one may ask
   std::size_t outbox_max(OverflowPolicy policy) const;
   std::size_t read_ahead() const;
-  std::size_t lag_room(const Attachment& a) const;
+  std::size_t lag_room(const Attachment& a, std::size_t event) const;
 
   const ShardId shard_;
+  const std::size_t frames_max_;  // bytes
   const Limits& limits_;
   Port& port_;
   json::Doc doc_;  // reused for each event

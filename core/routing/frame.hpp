@@ -14,13 +14,17 @@ namespace weir {
 
 class Frame : public boost::intrusive_ref_counter<Frame, boost::thread_unsafe_counter> {
  public:
-  explicit Frame(EventPtr event) : event_(std::move(event)), bytes_(event_->frame()) {}
-  explicit Frame(std::string own) : own_(std::move(own)), bytes_(own_) {}
+  explicit Frame(EventPtr event) : event_(std::move(event)), bytes_(event_->frame()) { alive_ += bytes_.size(); }
+  explicit Frame(std::string own) : own_(std::move(own)), bytes_(own_) { alive_ += bytes_.size(); }
+  ~Frame() { alive_ -= bytes_.size(); }
   Frame(const Frame&) = delete;
   Frame& operator=(const Frame&) = delete;
   std::string_view bytes() const { return bytes_; }
+  // What all frames of this thread hold, each counted once however many outboxes share it: limits.outboxes_bytes.
+  static std::size_t alive() { return alive_; }
 
  private:
+  static inline thread_local std::size_t alive_ = 0;
   EventPtr event_;
   std::string own_;
   std::string_view bytes_;

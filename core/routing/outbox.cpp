@@ -4,14 +4,74 @@
 
 namespace weir {
 namespace {
-// A burst may have grown the list; an idle connection gives the memory back.
-constexpr std::size_t kKeepFrames = 16;
-}  // namespace
+constexpr std::size_t kSpareMax = 4096;  // 1 MiB for each thread
+}
+
+struct Outbox::Spare {
+  Block* first = nullptr;
+  std::size_t count = 0;
+  ~Spare() {
+    while (first != nullptr) delete std::exchange(first, first->next);
+  }
+};
+
+Outbox::Spare& Outbox::spare() {
+  static thread_local Spare spare;
+  return spare;
+}
+
+Outbox::~Outbox() {
+  while (!empty()) pop();
+}
+
+void Outbox::append_block() {
+  Spare& s = spare();
+  Block* block;
+  if (s.first != nullptr) {
+    block = std::exchange(s.first, s.first->next);
+    --s.count;
+    block->next = nullptr;
+  } else {
+    block = new Block;
+  }
+  if (tail_ == nullptr)
+    head_ = block;
+  else
+    tail_->next = block;
+  tail_ = block;
+  tail_at_ = 0;
+}
+
+void Outbox::pop() {
+  head_->frames[head_at_++].reset();
+  --frames_;
+  if (head_at_ != kBlockFrames && frames_ != 0) return;
+  Block* const used = head_;
+  head_ = used->next;
+  head_at_ = 0;
+  if (head_ == nullptr) {
+    tail_ = nullptr;
+    tail_at_ = kBlockFrames;
+  }
+  Spare& s = spare();
+  if (s.count == kSpareMax) {
+    delete used;
+    return;
+  }
+  used->next = s.first;
+  s.first = used;
+  ++s.count;
+}
 
 std::size_t Outbox::gather(std::span<iovec> parts) const {
-  const std::size_t count = std::min(parts.size(), frames());
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::string_view bytes = frames_[head_ + i]->bytes();
+  const std::size_t count = std::min(parts.size(), frames_);
+  const Block* block = head_;
+  for (std::size_t i = 0, at = head_at_; i < count; ++i, ++at) {
+    if (at == kBlockFrames) {
+      block = block->next;
+      at = 0;
+    }
+    const std::string_view bytes = block->frames[at]->bytes();
     parts[i] = {const_cast<char*>(bytes.data()), bytes.size()};
   }
   if (count != 0) {
@@ -24,27 +84,21 @@ std::size_t Outbox::gather(std::span<iovec> parts) const {
 void Outbox::sent(std::size_t size) {
   bytes_ -= size;
   size += offset_;
-  while (head_ != frames_.size() && size >= frames_[head_]->bytes().size()) {
-    size -= frames_[head_]->bytes().size();
-    frames_[head_++].reset();
+  while (frames_ != 0 && size >= head_->frames[head_at_]->bytes().size()) {
+    size -= head_->frames[head_at_]->bytes().size();
+    pop();
   }
   offset_ = size;
-  if (head_ == frames_.size()) {
-    head_ = 0;
-    if (frames_.capacity() > kKeepFrames)
-      std::vector<FramePtr>().swap(frames_);
-    else
-      frames_.clear();
-  } else if (head_ > 1024 && head_ * 2 > frames_.size()) {
-    frames_.erase(frames_.begin(), frames_.begin() + static_cast<std::ptrdiff_t>(head_));
-    head_ = 0;
-  }
 }
 
 void Outbox::drop_unsent() {
-  const std::size_t keep = offset_ != 0 ? head_ + 1 : head_;
-  frames_.resize(keep);
-  bytes_ = offset_ != 0 ? frames_[head_]->bytes().size() - offset_ : 0;
+  FramePtr half;
+  if (offset_ != 0) half = head_->frames[head_at_];
+  while (frames_ != 0) pop();
+  bytes_ = 0;
+  if (!half) return;
+  bytes_ -= offset_;  // push() adds the whole frame
+  push(std::move(half));
 }
 
 }  // namespace weir

@@ -1,12 +1,16 @@
 // What one connection is owed, in order: frames shared with others, none of them copied. Knows no socket: whoever owns
 // the socket gathers what waits into one write and says how much of it left. Its size in bytes is what overflow
-// policies look at; it does not refuse anything itself. Threads: [shard].
+// policies look at; it does not refuse anything itself. An empty one takes no memory beside itself: the places of
+// frames come in blocks that the outboxes of one thread hand on to each other, so pushing and sending allocate nothing
+// once there are enough. Threads: [shard].
 #pragma once
 #include <sys/uio.h>
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
-#include <vector>
+#include <utility>
 
 #include "routing/frame.hpp"
 
@@ -14,13 +18,20 @@ namespace weir {
 
 class Outbox {
  public:
+  Outbox() = default;
+  ~Outbox();
+  Outbox(const Outbox&) = delete;
+  Outbox& operator=(const Outbox&) = delete;
+
   void push(FramePtr frame) {
+    if (tail_at_ == kBlockFrames) append_block();
     bytes_ += frame->bytes().size();
-    frames_.push_back(std::move(frame));
+    tail_->frames[tail_at_++] = std::move(frame);
+    ++frames_;
   }
-  bool empty() const { return head_ == frames_.size(); }
+  bool empty() const { return frames_ == 0; }
   std::size_t bytes() const { return bytes_; }  // not yet sent
-  std::size_t frames() const { return frames_.size() - head_; }
+  std::size_t frames() const { return frames_; }
 
   // Points `parts` at what waits, oldest first; returns how many parts are used. Valid until the next call of anything.
   std::size_t gather(std::span<iovec> parts) const;
@@ -30,9 +41,21 @@ class Outbox {
   void drop_unsent();
 
  private:
-  std::vector<FramePtr> frames_;  // [head_, end) waits
-  std::size_t head_ = 0;
-  std::size_t offset_ = 0;  // bytes of frames_[head_] that have left already
+  static constexpr std::uint32_t kBlockFrames = 31;  // with the link: four cache lines
+  struct Block {
+    std::array<FramePtr, kBlockFrames> frames;
+    Block* next = nullptr;
+  };
+  struct Spare;  // the thread's blocks that nobody uses
+  static Spare& spare();
+  void append_block();
+  void pop();  // the oldest frame
+
+  Block* head_ = nullptr;
+  Block* tail_ = nullptr;
+  std::uint32_t head_at_ = 0, tail_at_ = kBlockFrames;  // the oldest frame; where the next one goes
+  std::size_t frames_ = 0;
+  std::size_t offset_ = 0;  // bytes of the oldest frame that have left already
   std::size_t bytes_ = 0;
 };
 

@@ -217,7 +217,7 @@ void Shard::refuse_frame(Connection& c, const Error& error, CloseCode code) {
 // A client that asks more than it reads, or faster than channels answer, is not read from until that has settled.
 void Shard::pace(Connection& c) {
   const bool go_on = c.in_flight < static_cast<std::uint32_t>(limits_.requests_in_flight) &&
-                     c.outbox.bytes() < static_cast<std::size_t>(limits_.outbox_bytes);
+                     (c.outbox.empty() || c.outbox.bytes() < subscribers_.outbox_max());
   if (go_on == c.reading || c.closing) return;
   c.reading = go_on;
   c.port.read(go_on);

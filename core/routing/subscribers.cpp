@@ -34,7 +34,7 @@ Subscribers::Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, 
       limits_(limits),
       clock_(clock),
       port_(port),
-      delivery_(shard, limits, port) {}
+      delivery_(shard, shard_count, limits, port) {}
 Subscribers::~Subscribers() = default;
 
 Feed& Subscribers::feed(std::string_view channel) {

@@ -44,6 +44,7 @@ class Subscribers {
   void gap(const mail::GapNotice& g);
   void behind(const mail::Behind& b);
 
+  std::size_t outbox_max() const { return delivery_.outbox_max(); }  // how much a connection's may hold right now
   const SubscriberCounters& counters() const { return delivery_.counters(); }
   std::size_t attachments() const { return attachments_.size(); }
   std::size_t subscriptions() const { return subscriptions_; }

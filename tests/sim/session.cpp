@@ -300,6 +300,7 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
   }
   o.fresh = false;
   o.last = id;
+  o.received.insert(id);
   if (replay && id > o.replay_high)
     fail(where + " was published after the subscription stood at " + std::to_string(o.replay_high));
   if (!replay && id <= o.replay_low)
@@ -311,7 +312,10 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
   const bool picked = replay && covering > 1 && std::any_of(wishes.begin(), wishes.end(), [&](const auto& w) {
                         return w->acked && w->replay.kind == ReplayRequest::Kind::last && wanted(*w, channel, r);
                       });
-  if (in_gap(o, epoch, id) && !picked) fail(where + " comes after a gap said that it does not");
+  const bool asked_again = std::any_of(o.returning.begin(), o.returning.end(),
+                                       [&](const auto& g) { return g.first <= id && id <= g.second; });
+  if (in_gap(o, epoch, id) && !picked && !(replay && asked_again))
+    fail(where + " comes after a gap said that it does not");
 
   for (const auto& wish : wishes) {
     if (!wish->acked || !wish->covers(channel)) continue;
@@ -351,6 +355,7 @@ void Session::on_gap(json::Value data) {
     if (from != 0 || to != 0 || count != 3) fail("a source's gap was changed: " + std::string(data.raw()));
     return;
   }
+  if (reason == "overflow" || reason == "conflated") return on_loss(channel, reason, from, to, count);
   Order& o = order(channel);
   for (const auto& wish : wishes) {
     if (!wish->covers(channel)) continue;
@@ -368,6 +373,48 @@ void Session::on_gap(json::Value data) {
     o.epoch = life->epoch;
   }
   o.gaps.emplace_back(from, to);
+}
+
+// What a policy that loses events lost: exactly those that were wanted, and none of them comes, neither before nor
+// later.
+void Session::on_loss(const std::string& channel, const std::string& reason, SequenceId from, SequenceId to,
+                      std::uint64_t count) {
+  Order& o = order(channel);
+  const std::string where = "the gap " + std::to_string(from) + " to " + std::to_string(to) + " of " + channel;
+  const bool conflates = channel.starts_with("latest/");
+  if (!conflates && !channel.starts_with("oldest/") && !channel.starts_with("newest/"))
+    fail(where + " on a channel that loses nothing");
+  if ((reason == "conflated") != conflates && reason != "overflow") fail(where + " has the reason " + reason);
+  if (o.epoch.empty()) {  // nothing came yet, so this is of the life that was acknowledged
+    const Life* life = truth_.current(channel);
+    if (life != nullptr) o.epoch = life->epoch;
+  }
+  const Life* life = truth_.find(channel, o.epoch);
+  if (life == nullptr || from == 0 || to < from || to > life->head()) fail(where + " makes no sense");
+  std::uint64_t wanted_by_somebody = 0;
+  const Wish* only = nullptr;
+  bool several = false;
+  for (const auto& wish : wishes) {
+    if (!wish->acked || !wish->covers(channel)) continue;
+    several = several || only != nullptr || wish->replaces;
+    only = wish.get();
+  }
+  for (SequenceId id = from; id <= to; ++id) {
+    const bool is_wanted = std::any_of(wishes.begin(), wishes.end(),
+                                       [&](const auto& w) { return w->acked && wanted(*w, channel, life->at(id)); });
+    wanted_by_somebody += is_wanted ? 1 : 0;
+    if (is_wanted && o.received.contains(id)) fail(where + " names event " + std::to_string(id) + ", which has come");
+  }
+  if (!several && only != nullptr) {
+    if (count != wanted_by_somebody)
+      fail(where + " counts " + std::to_string(count) + " events, but " + std::to_string(wanted_by_somebody) +
+           " were wanted");
+    if (!wanted(*only, channel, life->at(from)) || !wanted(*only, channel, life->at(to)))
+      fail(where + " does not begin and end with what was wanted");
+  }
+  losses_seen += count;
+  o.gaps.emplace_back(from, to);
+  o.losses.emplace_back(from, to);
 }
 
 void Session::on_ack(std::uint64_t id, const Asked& asked, json::Value data) {
@@ -498,6 +545,7 @@ void Session::subscribed(Wish& wish, json::Value data) {
   o.replay_high = by_itself ? head : std::max(o.replay_high, head);
   if (wish.replay.kind != ReplayRequest::Kind::none) {
     o.fresh = true;
+    o.returning = o.losses;
     if (by_itself)
       o.out_of_line.clear();
     else
@@ -540,6 +588,7 @@ void Session::subscribed_pattern(Wish& wish, json::Value data) {
     o.replay_high = by_itself ? high : std::max(o.replay_high, high);
     if (wish.replay.kind == ReplayRequest::Kind::none) continue;
     o.fresh = true;
+    o.returning = o.losses;
     if (!by_itself) o.extra += 2;
   }
   const std::uint64_t said = number_of(data, "channels");

@@ -62,7 +62,7 @@ class Session final : public ConnectionPort {
   bool gone = false, reading = true, stalled = false, by_bytes = false;
   bool authenticated = true, leaving = false;
   std::vector<std::unique_ptr<Wish>> wishes;
-  std::uint64_t events_seen = 0, gaps_seen = 0, replays_seen = 0;
+  std::uint64_t events_seen = 0, gaps_seen = 0, replays_seen = 0, losses_seen = 0;
 
  private:
   struct Waiting {  // a frame between outbox and client
@@ -83,14 +83,18 @@ class Session final : public ConnectionPort {
     int extra = 0;      // the same, once more: several subscriptions to one channel
     SequenceId replay_low = 0, replay_high = 0;
     std::vector<std::pair<SequenceId, SequenceId>> gaps;
+    std::vector<std::pair<SequenceId, SequenceId>> losses, returning;  // by policy; before a replay was asked for
     // Replays that came while several subscriptions overlapped: "last" of one may stand before the stretch of another.
     std::set<SequenceId> out_of_line;
+    std::set<SequenceId> received;
   };
 
   [[noreturn]] void fail(const std::string& what) const;
   Waiting judge(std::string_view frame, std::size_t before);
   Waiting on_event(json::Value v, std::size_t before);
   void on_gap(json::Value data);
+  void on_loss(const std::string& channel, const std::string& reason, SequenceId from, SequenceId to,
+               std::uint64_t count);
   void on_ack(std::uint64_t id, const Asked& asked, json::Value data);
   void on_error(std::uint64_t id, const Asked& asked, json::Value data);
   void subscribed(Wish& wish, json::Value data);

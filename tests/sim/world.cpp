@@ -51,6 +51,7 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
   shard_count_ = static_cast<unsigned>(1 + below(4));
   limits_.outbox_bytes = static_cast<std::int64_t>(600 + below(8000));
   limits_.history_bytes = static_cast<std::int64_t>(chance(50) ? 6000 + below(30000) : 1 << 24);
+  limits_.outboxes_bytes = static_cast<std::int64_t>(chance(50) ? 10'000 + below(200'000) : 1 << 28);
   limits_.requests_in_flight = static_cast<std::int64_t>(2 + below(12));
   limits_.dedupe_ids = static_cast<std::int64_t>(below(6));
   limits_.subscriptions_per_connection = static_cast<std::int64_t>(3 + below(8));
@@ -68,11 +69,17 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
   routes.back().subscribe.where_json = "{\"data.owner\":\"{identity.subject}\"}";
   routes.push_back(route("aged/{name}", 50, 1 << 20));
   routes.back().history.age_max_ms = static_cast<std::int64_t>(200 + below(4000));
+  routes.push_back(route("oldest/{name}", 3 + below(20), 1 << 20));
+  routes.back().overflow = OverflowPolicy::drop_oldest;
+  routes.push_back(route("newest/{name}", 3 + below(20), 1 << 20));
+  routes.back().overflow = OverflowPolicy::drop_newest;
+  routes.push_back(route("latest/{name}", 3 + below(20), 1 << 20));
+  routes.back().overflow = OverflowPolicy::latest;
   routes.push_back(route("none/{name}", 0, 1 << 20));
   routes.push_back(route("nobody/{name}", 5, 1 << 20));
   routes.back().subscribe.nobody = true;
   routes_ = std::make_shared<const Routes>(std::move(routes));
-  for (const char* group : {"open", "slow", "secret", "mine", "aged", "none", "nobody"})
+  for (const char* group : {"open", "slow", "secret", "mine", "aged", "oldest", "newest", "latest", "none", "nobody"})
     for (const char* name : {"a", "b", "c"}) names_.push_back(std::string(group) + "/" + name);
 
   open_endpoint_.auth = {"sim"};
@@ -364,7 +371,8 @@ void World::one_step() {
   look();
   std::erase_if(sessions_, [&](const auto& s) {
     if (!s->gone) return false;
-    totals_.events += s->events_seen, totals_.gaps += s->gaps_seen, totals_.replays += s->replays_seen;
+    totals_.events += s->events_seen, totals_.gaps += s->gaps_seen, totals_.replays += s->replays_seen,
+        totals_.losses += s->losses_seen;
     return true;
   });
 }
@@ -406,7 +414,8 @@ void World::finish() {
   settle();
   for (const auto& s : sessions_) {
     end(*s);
-    totals_.events += s->events_seen, totals_.gaps += s->gaps_seen, totals_.replays += s->replays_seen;
+    totals_.events += s->events_seen, totals_.gaps += s->gaps_seen, totals_.replays += s->replays_seen,
+        totals_.losses += s->losses_seen;
   }
   sessions_.clear();
   settle();

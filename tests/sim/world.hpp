@@ -16,7 +16,8 @@
 namespace weir::sim {
 
 struct Totals {
-  std::uint64_t events = 0, replays = 0, gaps = 0, published = 0, overflows = 0, slow_closed = 0, sessions = 0;
+  std::uint64_t events = 0, replays = 0, gaps = 0, published = 0, overflows = 0, slow_closed = 0, sessions = 0,
+                losses = 0;
 };
 
 class World {

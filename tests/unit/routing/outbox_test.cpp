@@ -45,6 +45,48 @@ TEST(OutboxTest, DroppingKeepsTheFrameThatIsHalfSent) {
   EXPECT_TRUE(outbox.empty());
 }
 
+// More frames than one block holds, in every combination of pushing and sending.
+TEST(OutboxTest, AnyNumberOfFramesLeavesInOrderInPiecesOfAnySize) {
+  for (const std::size_t piece : {1U, 3U, 7U, 100U, 1000U}) {
+    Outbox outbox;
+    std::string pushed, left;
+    std::size_t next = 0;
+    for (int round = 0; round < 50; ++round) {
+      for (int i = 0; i < round; ++i, ++next) {
+        const std::string text = "<" + std::to_string(next) + ">";
+        pushed += text;
+        outbox.push(FramePtr(new Frame(text)));
+      }
+      for (int i = 0; i < 5 && !outbox.empty(); ++i) {
+        std::string first = waiting(outbox);
+        if (first.size() > piece) first.resize(piece);
+        left += first;
+        outbox.sent(first.size());
+      }
+      ASSERT_EQ(outbox.bytes(), pushed.size() - left.size());
+    }
+    while (!outbox.empty()) {
+      const std::string first = waiting(outbox);
+      left += first;
+      outbox.sent(first.size());
+    }
+    EXPECT_EQ(left, pushed);
+  }
+}
+
+TEST(OutboxTest, WhatFramesHoldIsCountedOnceHoweverManyShareThem) {
+  const std::size_t before = Frame::alive();
+  {
+    Outbox a, b;
+    const FramePtr frame(new Frame(std::string(100, 'x')));
+    for (int i = 0; i < 40; ++i) a.push(frame), b.push(frame);
+    EXPECT_EQ(Frame::alive(), before + 100);
+    b.push(FramePtr(new Frame(std::string(5, 'y'))));
+    EXPECT_EQ(Frame::alive(), before + 105);
+  }
+  EXPECT_EQ(Frame::alive(), before);
+}
+
 TEST(EventFrameTest, LiveAndReplayAreWholeFramesAtEverySizeOfHeader) {
   for (const std::size_t edge : {std::size_t{126}, std::size_t{65536}})
     for (std::size_t pad = edge > 400 ? edge - 300 : 0; pad < edge + 20; ++pad) {

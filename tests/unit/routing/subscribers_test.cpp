@@ -223,8 +223,8 @@ TEST(SubscribersTest, AThousandReplaysHoldFewChunksAndAllArrive) {
   EXPECT_EQ(c.connection->fetching, 0U);
 }
 
-// Regression: the gap of a subscription by name was never said when a pattern that had asked for "last" ended before the
-// frame was answered.
+// Regression: the gap of a subscription by name was never said when a pattern that had asked for "last" ended before
+// the frame was answered.
 TEST(SubscribersTest, EndingAPatternTakesNoGapFromASubscriptionByName) {
   ChannelRoute short_history = route("open/{n}");
   short_history.history.events_max = 3;
