@@ -1,6 +1,9 @@
 #include "routing/subscribers.hpp"
 
+#include <algorithm>
+#include <cstdio>
 #include <map>
+#include <memory>
 
 #include "hub.hpp"
 
@@ -282,6 +285,153 @@ TEST(SubscribersTest, ARefusedSubscribeSaysNoGap) {
   EXPECT_EQ(at(frames[0], "data.code"), "limit_exceeded");
   hub.publish(channel, "11");
   EXPECT_EQ(data(hub.read_all(c)), Texts{"11"});
+}
+
+// What a client got and was told, in order: "3" an event, "4-6x2 overflow" a gap.
+Texts story(const std::vector<std::string>& frames) {
+  Texts out;
+  for (const std::string& f : frames) {
+    if (at(f, "type") == "event") out.push_back(at(f, "sequenceId"));
+    if (at(f, "type") == "gap")
+      out.push_back(at(f, "data.from") + "-" + at(f, "data.to") + "x" + at(f, "data.count") + " " +
+                    at(f, "data.reason"));
+  }
+  return out;
+}
+
+// A channel with that policy and a client that has read nothing of its 40 events; outboxes hold twenty of them.
+struct SlowReader {
+  explicit SlowReader(OverflowPolicy policy, std::string_view more = {}, std::size_t keys = 4) {
+    ChannelRoute r = route("open/{n}");
+    r.overflow = policy;
+    Limits limits;
+    limits.outbox_bytes = 6000;
+    hub = std::make_unique<Hub>(std::vector<ChannelRoute>{r}, 1, limits);
+    client = &hub->connect();
+    EXPECT_EQ(at(client->ask(subscribe("open/a", more)), "type"), "ack");
+    for (std::size_t i = 1; i <= 40; ++i) publish(i, keys);
+  }
+  void publish(std::size_t i, std::size_t keys = 4) const {
+    Draft d;
+    d.event = "e";
+    d.key = "k" + std::to_string(i % keys);
+    d.data = "{\"n\":" + std::to_string(i) + ",\"pad\":\"" + std::string(60, 'x') + "\"}";
+    hub->shard().publish("open/a", std::move(d), {});
+  }
+  std::unique_ptr<Hub> hub;
+  Client* client = nullptr;
+};
+
+// Everything from 1 to `last` is there exactly once, as an event or inside a gap whose count fits.
+void expect_accounted_for(const Texts& story, std::size_t last) {
+  std::size_t next = 1;
+  for (const std::string& one : story) {
+    std::size_t from = 0, to = 0, count = 1;
+    if (std::sscanf(one.c_str(), "%zu-%zux%zu", &from, &to, &count) != 3) to = from = std::stoul(one);
+    EXPECT_EQ(from, next) << one;
+    EXPECT_EQ(to - from + 1, count) << one;
+    next = to + 1;
+  }
+  EXPECT_EQ(next, last + 1);
+}
+
+TEST(OverflowTest, DropNewestSaysTheStretchThatWasMissedAndGoesOn) {
+  SlowReader slow(OverflowPolicy::drop_newest);
+  Texts got = story(slow.hub->read_all(*slow.client));
+  ASSERT_GT(got.size(), 5U);
+  EXPECT_TRUE(got.back().ends_with("-40x" + std::to_string(40 - got.size() + 1) + " overflow")) << got.back();
+  slow.publish(41);
+  for (const std::string& one : story(slow.hub->read_all(*slow.client))) got.push_back(one);
+  EXPECT_EQ(got.back(), "41");
+  expect_accounted_for(got, 41);
+}
+
+TEST(OverflowTest, DropOldestKeepsTheNewestAndSaysWhatWentBeforeThem) {
+  SlowReader slow(OverflowPolicy::drop_oldest);
+  const Texts got = story(slow.hub->read_all(*slow.client));
+  EXPECT_EQ(got.back(), "40");
+  EXPECT_EQ(std::count_if(got.begin(), got.end(), [](const auto& one) { return one.ends_with(" overflow"); }), 1);
+  expect_accounted_for(got, 40);
+  EXPECT_EQ(slow.hub->shard().subscribers().counters().overflows, 1U);
+  EXPECT_GT(slow.hub->shard().subscribers().counters().missed, 0U);
+}
+
+TEST(OverflowTest, LatestKeepsTheNewestOfEachKey) {
+  SlowReader slow(OverflowPolicy::latest, {}, 2);
+  const Texts got = story(slow.hub->read_all(*slow.client));
+  ASSERT_GT(got.size(), 3U);
+  EXPECT_EQ(Texts(got.end() - 2, got.end()), (Texts{"39", "40"}));
+  EXPECT_TRUE(got.at(got.size() - 3).ends_with(" conflated")) << got.at(got.size() - 3);
+  expect_accounted_for(got, 40);
+}
+
+TEST(OverflowTest, AGapCountsOnlyWhatTheFilterWants) {
+  SlowReader slow(OverflowPolicy::drop_newest, R"(,"filter":{"key":["k0","k1","k2"]})");
+  const Texts got = story(slow.hub->read_all(*slow.client));
+  const std::size_t events = got.size() - 1;  // three of four are wanted: 30 of the 40
+  EXPECT_TRUE(got.back().ends_with("-40x" + std::to_string(30 - events) + " overflow")) << got.back();
+}
+
+// A lagging subscriber whose identity changes must not get what was kept for the one it was.
+TEST(OverflowTest, ANewFilterEndsWhatWasKeptForTheOldOne) {
+  SlowReader slow(OverflowPolicy::drop_oldest);
+  slow.client->say(subscribe("open/a", R"(,"filter":{"key":"k3"})"));
+  const auto frames = slow.hub->read_all(*slow.client);
+  bool acknowledged = false;
+  for (const std::string& f : frames) {
+    acknowledged = acknowledged || at(f, "type") == "ack";
+    if (acknowledged && at(f, "type") == "event") {
+      EXPECT_EQ(at(f, "key"), "k3");
+    }
+  }
+  EXPECT_TRUE(acknowledged);
+  EXPECT_EQ(slow.client->connection->lagging, 0U);
+  EXPECT_EQ(slow.client->connection->lag_bytes, 0U);
+}
+
+TEST(OverflowTest, UnsubscribingAndClosingWhileItLagsLeavesNothing) {
+  for (const bool close : {false, true}) {
+    SlowReader slow(OverflowPolicy::drop_oldest);
+    EXPECT_EQ(slow.client->connection->lagging, 1U);
+    if (close) {
+      slow.hub->shard().closed(*slow.client->connection);
+    } else {
+      slow.client->say(unsubscribe("open/a"));
+      EXPECT_EQ(slow.client->connection->lagging, 0U);
+      EXPECT_EQ(slow.client->connection->lag_bytes, 0U);
+      EXPECT_TRUE(slow.client->connection->waiting.empty());
+    }
+    EXPECT_EQ(slow.hub->shard().subscribers().attachments(), 0U);
+    slow.publish(41);
+  }
+}
+
+TEST(OverflowTest, DisconnectClosesAndSendsNothingBehindTheHole) {
+  SlowReader slow(OverflowPolicy::disconnect);
+  EXPECT_EQ(slow.client->closed_with, CloseCode::too_slow);
+  EXPECT_EQ(slow.hub->shard().subscribers().counters().disconnected_slow, 1U);
+}
+
+// All outboxes together are bounded by what their frames hold; a reader that keeps up is not the one who pays.
+TEST(OverflowTest, OutboxesShrinkAsTheirCommonRoomRunsOutAndNobodyStarves) {
+  Limits limits;
+  limits.outboxes_bytes = 40'000;
+  Hub hub({route("{group}/{n}")}, 1, limits);
+  std::vector<Client*> stalled;
+  for (int i = 0; i < 10; ++i) {
+    stalled.push_back(&hub.connect());
+    stalled.back()->ask(subscribe("s/" + std::to_string(i)));
+  }
+  Client& reader = hub.connect();
+  reader.ask(subscribe("r/1"));
+  const std::string large = json::quoted(std::string(400, 'x'));
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < 10; ++i) hub.publish("s/" + std::to_string(i), large);
+    hub.publish("r/1", std::to_string(round));
+    EXPECT_EQ(data(reader.take()), Texts{std::to_string(round)});
+  }
+  EXPECT_LT(Frame::alive(), 40'000U + 1000);
+  for (Client* c : stalled) EXPECT_EQ(data(hub.read_all(*c)).size(), 100U);  // catch-up: all of it comes
 }
 
 }  // namespace
