@@ -67,7 +67,8 @@ TEST(OverridesTest, WrongKeysAndValuesAreProblemsOfSet) {
             "--set: limits: unknown key \"frame_byte\"; did you mean \"frame_bytes\"?");
   EXPECT_EQ(problem_with("threads", "many"), "--set: threads: expected an integer, got a string \"many\"");
   EXPECT_EQ(problem_with("channel.0.overflow", "fast"),
-            "--set: channel \"a.b/{x}\": overflow is \"fast\"; expected one of \"catch-up\", \"disconnect\"");
+            "--set: channel \"a.b/{x}\": overflow is \"fast\"; expected one of \"catch-up\", \"disconnect\", "
+            "\"drop-oldest\", \"drop-newest\", \"latest\"");
 }
 
 }  // namespace
