@@ -90,3 +90,42 @@ test('one slow reader does not hold up the others', async (t) => {
   await publish(hub, 10_000);
   for (let n = 1; n <= 10_000; n++) assert.equal((await quick.events(1))[0].sequenceId, n);
 });
+
+// Every policy that loses events: what arrives and what the gaps say, together, is everything that was published.
+for (const policy of ['drop-oldest', 'drop-newest', 'latest']) {
+  test(`${policy}: what was lost is told exactly, to a reader that paused, while another one gets everything`, async (t) => {
+    const hub = await startHub(t, manifest(`overflow = "${policy}"\nhistory = { count = 10 }`));
+    const slow = await hub.connect();
+    const quick = await hub.connect();
+    await slow.ask({ type: 'subscribe', channel: 'c' });
+    await quick.ask({ type: 'subscribe', channel: 'c' });
+    slow.socket.pause();
+    const count = 10_000;
+    const writer = await hub.connect();
+    for (let n = 1; n <= count; n++) {
+      writer.send({ type: 'publish', channel: 'c', event: 'e', key: `k${n % 5}`, data: { n, pad: 'x'.repeat(1000) } });
+      // The quick one stays close behind the writer: it is not slow, so it must lose nothing.
+      if (n % 10 === 0) assert.equal((await quick.events(10)).at(-1).sequenceId, n);
+    }
+    slow.socket.resume();
+    let next = 1, lost = 0, last;
+    while (next <= count) {
+      const frame = await slow.take((f) => f.type === 'event' || f.type === 'gap', `event ${next}`, 60_000);
+      if (frame.type === 'gap') {
+        assert.equal(frame.data.reason, policy === 'latest' ? 'conflated' : 'overflow');
+        assert.equal(frame.data.from, next);
+        assert.equal(frame.data.count, frame.data.to - frame.data.from + 1);
+        lost += frame.data.count;
+        next = frame.data.to + 1;
+      } else {
+        assert.equal(frame.sequenceId, next++);
+        last = frame.sequenceId;
+      }
+    }
+    assert.ok(lost > 0);
+    if (policy !== 'drop-newest') assert.equal(last, count);
+    const [after] = await Promise.all([slow.events(1), writer.ask({ type: 'publish', channel: 'c', event: 'e', data: 1 })]);
+    assert.equal(after[0].sequenceId, count + 1);
+    assert.deepEqual(quick.pending('gap'), []);
+  });
+}
