@@ -105,6 +105,7 @@ class Builder {
     entry.auth_by =
         choice(node, "auth_by", {{"handshake", AuthBy::handshake}, {"frame", AuthBy::frame}}, AuthBy::handshake);
     entry.origins = texts_of(node, "origins");
+    entry.tick_ms = ms_of(node, "tick").value_or(entry.tick_ms);
     if (const auto* beat = member(node, "heartbeat", Kind::object))
       heartbeat(*beat, "endpoint " + in_quotes(entry.path) + ": heartbeat", entry.heartbeat);
     out_.endpoints.push_back(std::move(entry));

@@ -38,6 +38,7 @@ struct EndpointEntry {
   std::vector<std::string> auth;  // plugin instances, asked in order; empty: everybody may come
   AuthBy auth_by = AuthBy::handshake;
   Heartbeat heartbeat;
+  std::int64_t tick_ms = 0;          // 0: none
   std::vector<std::string> origins;  // allowed Origin headers, "*" for all; empty: the default of docs/manifest.md
   tree::Place place;
 };

@@ -42,6 +42,7 @@ struct EndpointRule {
   std::int64_t heartbeat_interval_ms = 30'000, heartbeat_timeout_ms = 90'000;
   PingStyle ping_style = PingStyle::frame;
   CloseCode idle_close = CloseCode::going_away;
+  std::int64_t tick_ms = 0;  // outboxes are flushed at most once in that time; 0: whenever the loop has nothing else
   std::vector<std::string> origins;
 };
 

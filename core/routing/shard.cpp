@@ -172,7 +172,7 @@ Connection* Shard::find(ConnectionId id) {
 void Shard::closed(Connection& c) {
   unschedule(c);
   subscribers_.closed(c);
-  if (c.dirty) std::erase(dirty_, &c);
+  flushes_.remove(c);
   ++counters_.closed;
   connections_.erase(c.id);
   run_local();
@@ -188,9 +188,7 @@ void Shard::each_connection(const std::function<void(Connection&)>& f) {
 void Shard::send(Connection& c, FramePtr frame) {
   if (c.closing) return;
   c.outbox.push(std::move(frame));
-  if (c.dirty) return;
-  c.dirty = true;
-  dirty_.push_back(&c);
+  flushes_.add(c);
 }
 
 void Shard::say(Connection& c, std::string_view json) { send(c, text_frame(json)); }

@@ -13,6 +13,7 @@
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "routing/channels.hpp"
+#include "routing/flush_list.hpp"
 #include "routing/subscribers.hpp"
 
 namespace weir {
@@ -85,8 +86,10 @@ class Shard final : private Channels::Port, private Subscribers::Port {
     run_local();
     return more;
   }
-  // The connections that have something in their outbox since the last call.
-  std::vector<Connection*>& dirty() { return dirty_; }
+  // Moves the connections whose outbox is to be flushed now into `out`, which is empty.
+  void take_flushes(std::vector<Connection*>& out) { flushes_.take(flushes_.ticks() ? clock_.steady_ms() : 0, out); }
+  // When there will be some although nothing has happened: an endpoint's tick ends.
+  std::optional<SteadyMs> flushes_due() const { return flushes_.due(); }
 
   const Channels& channels() const { return channels_; }
   const Subscribers& subscribers() const { return subscribers_; }
@@ -122,7 +125,7 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   Subscribers subscribers_;
   std::unordered_map<ConnectionId, std::unique_ptr<Connection>> connections_;
   std::uint64_t next_connection_ = 1;
-  std::vector<Connection*> dirty_;
+  FlushList flushes_;
   std::deque<Mail> local_;
   bool in_local_ = false;
   json::Doc doc_;  // reused for each frame

@@ -157,6 +157,7 @@ class Builder {
       r.path = e.path;
       r.auth = e.auth;
       r.auth_by_frame = e.auth_by == AuthBy::frame;
+      r.tick_ms = e.tick_ms;
       r.heartbeat_interval_ms = e.heartbeat.interval_ms;
       r.heartbeat_timeout_ms = e.heartbeat.timeout_ms;
       r.ping_style = static_cast<PingStyle>(e.heartbeat.style);

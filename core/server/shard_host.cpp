@@ -11,7 +11,8 @@
 
 namespace weir {
 namespace {
-constexpr int kBehindRetryMs = 10;   // how soon a shard whose mailbox was full is looked at again
+constexpr int kBehindRetryMs = 10;  // how soon a shard whose mailbox was full is looked at again
+constexpr std::int64_t kTickMsMax = 1000;
 constexpr int kFlushRoundsMax = 16;  // replay refills outboxes while they are flushed; others must get their turn too
 // How much mail is read before other handlers of the loop run: cheap mail is bounded by its count, a delivery to
 // thousands of connections by time.
@@ -155,14 +156,12 @@ void ShardHost::authenticate(Connection& connection, std::string token, std::str
 void ShardHost::publish(std::string channel, Draft draft) { shard_->publish(channel, std::move(draft), {}); }
 
 void ShardHost::flush() {
-  for (int round = 0; !shard_->dirty().empty(); ++round) {
-    if (round == kFlushRoundsMax) return loop_.post([] {});
-    flushing_.swap(shard_->dirty());
-    for (Connection* c : flushing_) {
-      c->dirty = false;
-      static_cast<net::WsSocket&>(c->port).flush();
-    }
+  for (int round = 0;; ++round) {
+    shard_->take_flushes(flushing_);
+    if (flushing_.empty()) return;
+    for (Connection* c : flushing_) static_cast<net::WsSocket&>(c->port).flush();
     flushing_.clear();
+    if (round == kFlushRoundsMax) return loop_.post([] {});
   }
 }
 
@@ -182,6 +181,8 @@ std::optional<std::int64_t> ShardHost::after_burst() {
   gauges_.channels.store(shard_->channels().size(), std::memory_order_relaxed);
   std::optional<std::int64_t> wake;
   if (tick_at_ != 0) wake = std::max<std::int64_t>(0, tick_at_ - now);
+  if (const auto due = shard_->flushes_due())
+    wake = std::min<std::int64_t>(wake.value_or(kTickMsMax), std::max<std::int64_t>(0, *due - now));
   if (behind) wake = std::min<std::int64_t>(wake.value_or(kBehindRetryMs), kBehindRetryMs);
   return wake;
 }

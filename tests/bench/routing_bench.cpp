@@ -92,9 +92,8 @@ void FanOut(benchmark::State& state) {
   const std::string frame = R"({"type":"publish","channel":"c","event":"bench","data":)" + kData + "}";
   const auto send_all = [&shard] {
     std::vector<Connection*> dirty;
-    dirty.swap(shard.dirty());
+    shard.take_flushes(dirty);
     for (Connection* c : dirty) {
-      c->dirty = false;
       c->outbox.sent(c->outbox.bytes());
     }
   };

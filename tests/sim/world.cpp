@@ -131,8 +131,7 @@ void World::look() {
   for (const auto& h : hosts_) truth_.look(h->shard().channels());
   for (const auto& h : hosts_) {
     std::vector<Connection*> dirty;
-    dirty.swap(h->shard().dirty());
-    for (Connection* c : dirty) c->dirty = false;
+    h->shard().take_flushes(dirty);
   }
   for (const auto& s : sessions_) s->look();
 }
