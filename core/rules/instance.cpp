@@ -11,6 +11,7 @@ namespace weir::rules {
 namespace {
 
 constexpr int kManyMax = 16;
+constexpr std::size_t kProblemsMax = 32;  // of one check(); more of them help nobody
 constexpr const char* kLaterHooks[] = {"initial",      "reduce",     "snapshot",   "migrate",
                                        "on_subscribe", "on_publish", "on_request", "on_timer"};
 
@@ -204,13 +205,38 @@ int run_transform(lua_State* L) {
   return 0;
 }
 
+// Calls check(params): nothing, one text, or a list of texts, each of them a mistake.
+int run_check(lua_State* L) {
+  auto& s = state_of(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s.hook_reference);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s.params_reference);
+  lua_call(L, 1, 1);
+  const int said = lua_gettop(L);
+  if (lua_isnil(L, said)) return 0;
+  if (lua_type(L, said) == LUA_TSTRING) {
+    s.problems.emplace_back(lua_tostring(L, said));
+    return 0;
+  }
+  if (!lua_istable(L, said))
+    return luaL_error(L, "check returned a %s; return nothing, a text, or a list of texts", luaL_typename(L, said));
+  const auto count = static_cast<int>(std::min<std::size_t>(lua_objlen(L, said), kProblemsMax));
+  for (int i = 1; i <= count; ++i) {
+    lua_rawgeti(L, said, i);
+    if (lua_type(L, -1) != LUA_TSTRING)
+      return luaL_error(L, "check returned a list with a %s in it; each entry is a text", luaL_typename(L, -1));
+    s.problems.emplace_back(lua_tostring(L, -1));
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
 // --- Loading
 // ----------------------------------------------------------------------------------------------------------
 
 struct Describe {
   State* s;
   Description* description;
-  int *table, *filter, *transform, *run_filter, *run_transform;
+  int *table, *filter, *transform, *check, *run_filter, *run_transform, *run_check;
 };
 
 void take_hook(lua_State* L, State& s, int table, const char* name, int& reference, bool& there) {
@@ -267,6 +293,7 @@ int describe(lua_State* L) {
   }
   take_hook(L, s, table, "filter", *d.filter, d.description->filter);
   take_hook(L, s, table, "transform", *d.transform, d.description->transform);
+  take_hook(L, s, table, "check", *d.check, d.description->check);
   lua_pushnil(L);
   while (lua_next(L, table) != 0) {
     if (lua_isfunction(L, -1) && lua_type(L, -2) == LUA_TSTRING) {
@@ -285,6 +312,8 @@ int describe(lua_State* L) {
   *d.run_filter = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushcfunction(L, run_transform);
   *d.run_transform = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_pushcfunction(L, run_check);
+  *d.run_check = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }
 
@@ -319,6 +348,8 @@ Result<std::unique_ptr<Instance>> Instance::load(const InstanceSettings& setting
   const auto load_ops =
       settings.budget.ops *
       std::max<std::int64_t>(1, settings.load_ms / std::max<std::int64_t>(1, settings.budget.time_ms));
+  made->load_ops_ = load_ops;
+  made->load_ms_ = settings.load_ms;
   if (auto ran = s.run_top_level(instrumented, load_ops, settings.load_ms); !ran) return ran.error();
   made->rule_table_ = luaL_ref(s.L, LUA_REGISTRYINDEX);
   Describe d{&s,
@@ -326,8 +357,10 @@ Result<std::unique_ptr<Instance>> Instance::load(const InstanceSettings& setting
              &made->rule_table_,
              &made->filter_,
              &made->transform_,
+             &made->check_,
              &made->run_filter_,
-             &made->run_transform_};
+             &made->run_transform_,
+             &made->run_check_};
   s.meter.start(load_ops, settings.load_ms);  // the table may have a metatable that does things
   const bool described = lua_cpcall(s.L, describe, &d) == 0;
   s.meter.finish(0);
@@ -345,11 +378,25 @@ Result<void> Instance::set_params(const std::string& params_json) {
   auto& s = state_;
   if (auto parsed = s.decode_doc.parse(params_json); !parsed)
     return fail(Errc::bad_request, s.script + ": params: " + parsed.error().message);
+  // The operator's own params: a rule with a small budget takes them too, whatever loading has left of it.
+  s.meter.idle();
   Params params{&s};
   if (lua_cpcall(s.L, make_params, &params) == 0) return {};
   const std::string message = lua_isstring(s.L, -1) != 0 ? lua_tostring(s.L, -1) : "not enough memory";
   lua_settop(s.L, 0);
   return fail(Errc::bad_request, s.script + ": params: " + json::to_utf8(message));
+}
+
+Result<void> Instance::check_params() {
+  if (!description_.check) return {};
+  auto& s = state_;
+  s.hook_reference = check_;
+  s.problems.clear();
+  if (auto called = s.call(run_check_, load_ops_, load_ms_); !called) return called;
+  if (s.problems.empty()) return {};
+  std::string message;
+  for (const auto& problem : s.problems) message += (message.empty() ? "" : "\n") + s.script + ": " + problem;
+  return fail(Errc::bad_request, json::to_utf8(message));
 }
 
 Outcome Instance::run(int hook, int runner, const Draft& draft, SharedDoc& shared, ChannelContext& context) {

@@ -22,9 +22,9 @@ struct InstanceSettings {
   bool jit = false;
 };
 
-// What the returned table says besides its functions, as JSON texts; empty: not there.
+// Which functions the returned table has, and what it says besides as JSON texts; empty: not there.
 struct Description {
-  bool filter = false, transform = false;
+  bool filter = false, transform = false, check = false;
   std::string params, tests;
 };
 
@@ -38,6 +38,8 @@ class Instance {
 
   const Description& description() const { return description_; }
   Result<void> set_params(const std::string& params_json);
+  // Asks the script's `check` about the params that are set. Errors: bad_request - a line for each thing it said.
+  Result<void> check_params();
 
   // `shared` is the index of draft.data, ready or not; it must be marked not ready when the data changes.
   // drop: reason() is what the rule said, or empty. failed: reason() is the error.
@@ -56,7 +58,9 @@ class Instance {
   State state_;
   Description description_;
   Budget budget_;
-  int rule_table_ = -2, filter_ = -2, transform_ = -2, run_filter_ = -2, run_transform_ = -2;
+  std::int64_t load_ops_ = 0, load_ms_ = 0;
+  int rule_table_ = -2, filter_ = -2, transform_ = -2, check_ = -2;
+  int run_filter_ = -2, run_transform_ = -2, run_check_ = -2;
   bool usable_ = true;
 };
 

@@ -29,6 +29,12 @@ class Meter {
   // Ends the call; `unused` is what the counter still holds. Returns the operations of the whole call.
   std::int64_t finish(std::int64_t unused);
 
+  // Between calls: what comes until the next start() is not counted, and what tripped before is forgotten.
+  void idle() {
+    running_ = false;
+    tripped_ = Trip::none;
+  }
+
   Trip tripped() const { return tripped_; }
   bool running() const { return running_; }
   std::int64_t ops_max() const { return ops_max_; }

@@ -259,6 +259,67 @@ const char* Matcher::run(const char* s, const char* p) {
   return result;
 }
 
+// Walks over the pattern as run() would if everything matched, with a look at what run() complains about.
+const char* Matcher::look_over(const char* p) {
+  bool open[kCapturesMax] = {};
+  int levels = 0, nested = 1;
+  while (p < pattern_end_) {
+    if (*p == '(') {
+      if (levels == kCapturesMax) return "too many captures";
+      const bool place = p + 1 < pattern_end_ && p[1] == ')';
+      open[levels++] = !place;
+      ++nested;
+      p += place ? 2 : 1;
+      continue;
+    }
+    if (*p == ')') {
+      int i = levels - 1;
+      while (i >= 0 && !open[i]) --i;
+      if (i < 0) return "invalid pattern capture";
+      open[i] = false;
+      ++nested;
+      ++p;
+      continue;
+    }
+    if (*p == '%' && p + 1 < pattern_end_) {
+      if (p[1] == 'b') {
+        if (pattern_end_ - p < 4) return "unbalanced pattern";
+        p += 4;
+        continue;
+      }
+      if (p[1] == 'f') {
+        p += 2;
+        if (p >= pattern_end_ || *p != '[') return "missing '[' after '%f' in pattern";
+        p = item_end(p);
+        if (p == nullptr) return error_;
+        continue;
+      }
+      if (p[1] >= '0' && p[1] <= '9') {
+        const int i = p[1] - '1';
+        if (i < 0 || i >= levels || open[i]) return "invalid capture index";
+        p += 2;
+        continue;
+      }
+    }
+    p = item_end(p);
+    if (p == nullptr) return error_;
+    if (p < pattern_end_ && std::strchr("*+?-", *p) != nullptr && *p != '\0') {
+      ++nested;
+      ++p;
+    }
+  }
+  for (int i = 0; i < levels; ++i)
+    if (open[i]) return "unfinished capture";
+  return nested > kDepthMax ? "pattern too complex" : nullptr;
+}
+
+const char* Matcher::problem(std::string_view pattern) {
+  if (pattern.starts_with('^')) pattern.remove_prefix(1);
+  Meter unused;
+  Matcher matcher({}, pattern, unused);
+  return matcher.look_over(pattern.data());
+}
+
 const char* Matcher::match(const char* from) {
   level_ = 0;
   depth_ = 0;

@@ -27,6 +27,10 @@ class Matcher {
         pattern_(pattern.data()),
         pattern_end_(pattern_ + pattern.size()) {}
 
+  // What is wrong with a pattern, whatever it will be matched against; nullptr: nothing. The stock functions see a
+  // mistake only when a match gets that far.
+  static const char* problem(std::string_view pattern);
+
   // Where a match that begins exactly at `from` ends, nullptr if there is none. Look at failed() then: it is set when
   // the pattern is malformed or the budget used up.
   const char* match(const char* from);
@@ -40,6 +44,7 @@ class Matcher {
 
  private:
   static constexpr std::ptrdiff_t kOpen = -1;
+  const char* look_over(const char* p);
   const char* run(const char* s, const char* p);
   const char* start_capture(const char* s, const char* p, std::ptrdiff_t kind);
   const char* end_capture(const char* s, const char* p);

@@ -49,6 +49,7 @@ std::string run_test(rules::Instance& instance, const RuleSettings& settings, co
   auto params = rules::check_params(settings.script, declared, test.contains("params") ? test["params"].dump() : "{}");
   if (!params) return params.error().message;
   if (auto set = instance.set_params(*params); !set) return set.error().message;
+  if (auto checked = instance.check_params(); !checked) return checked.error().message;
   auto draft = rules::draft_from_json(test[hook]);
   if (!draft) return draft.error().message;
   rules::SharedDoc shared;
@@ -103,6 +104,8 @@ Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings s
   auto params = rules::check_params(settings.script, description.params, settings.params_json);
   if (!params) return params.error();
   made->params_ = std::move(*params);
+  if (auto set = (*instance)->set_params(made->params_); !set) return set.error();
+  if (auto checked = (*instance)->check_params(); !checked) return checked.error();
   if (!description.tests.empty()) {
     const auto tests = Json::parse(description.tests, nullptr, false);
     if (!tests.is_array() && !tests.empty())

@@ -33,7 +33,8 @@ struct RuleSettings {
 class RuleProgram {
  public:
   // Errors: bad_request - "script:line: message": the file can't be read, does not compile, does not return a rule,
-  //         has hooks that this version does not run, params that do not fit, or a self-test that fails.
+  //         has hooks that this version does not run, params that do not fit, or a self-test that fails. Mistakes in
+  //         params are told all at once, each on a line of its own.
   static Result<std::shared_ptr<const RuleProgram>> load(RuleSettings settings, const Limits& limits);
   // The same with the text at hand; settings.path is not looked at.
   static Result<std::shared_ptr<const RuleProgram>> from_text(RuleSettings settings, std::string_view text,

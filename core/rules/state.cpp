@@ -157,10 +157,17 @@ std::string take_error(lua_State* L) {
     const char* p = lua_tolstring(L, -1, &size);
     text.assign(p, size < 1000 ? size : 1000);
   } else {
-    text = std::string("the error value is a ") + luaL_typename(L, -1) + "; use error(\"text\")";
+    text = lua_isnil(L, -1) ? std::string("error() was given no text; use error(\"text\")")
+                            : std::string("the error value is a ") + luaL_typename(L, -1) + "; use error(\"text\")";
   }
   lua_pop(L, 1);
   return json::to_utf8(text);
+}
+
+// An error without a place (a value that is no text, error(text, 0), no memory) says at least which script it was.
+std::string placed(std::string message, const std::string& script) {
+  if (!message.starts_with(script + ":") && !message.starts_with("...")) message.insert(0, script + ": ");
+  return message;
 }
 
 }  // namespace
@@ -219,7 +226,7 @@ Result<void> State::run_top_level(const std::string& instrumented, std::int64_t 
   stack_base = static_cast<const char*>(__builtin_frame_address(0));
   if (lua_cpcall(L, load_chunk, &load) != 0) {
     meter.finish(0);
-    auto message = take_error(L);
+    auto message = placed(take_error(L), script);
     if (meter.tripped() != Trip::none) message = script + ": " + budget_text(*this) + " while it was compiled";
     return fail(Errc::bad_request, std::move(message));
   }
@@ -235,7 +242,7 @@ Result<void> State::run_top_level(const std::string& instrumented, std::int64_t 
     if (message.empty() || message.back() != ' ') message = script + ": ";
     message += budget_text(*this) + " while it was loaded";
   }
-  return fail(Errc::bad_request, std::move(message));
+  return fail(Errc::bad_request, placed(std::move(message), script));
 }
 
 Result<void> State::call(int function_reference, std::int64_t ops, std::int64_t time_ms) {
@@ -250,9 +257,7 @@ Result<void> State::call(int function_reference, std::int64_t ops, std::int64_t 
   if (status == 0 && meter.tripped() == Trip::none) return {};
   auto message = status != 0 ? take_error(L) : std::string();
   if (meter.tripped() == Trip::none) {
-    // Without a place: found in what the hook returned, or thrown by error(text, 0).
-    if (!message.starts_with(script) && !message.starts_with("...")) message.insert(0, script + ": ");
-    return fail(Errc::bad_request, std::move(message));
+    return fail(Errc::bad_request, placed(std::move(message), script));
   }
   // raise_budget() leaves "script:line: "; memory errors and swallowed ones have no place.
   if (message.empty() || message.back() != ' ') message = script + ": ";

@@ -100,7 +100,8 @@ struct State {
   bool patched = false;   // `patch` holds the event's fields; its data only if `data_changed`
   bool data_changed = false;
   Draft patch;
-  std::vector<Draft> results;  // of hub.many
+  std::vector<Draft> results;         // of hub.many
+  std::vector<std::string> problems;  // what `check` said about the params
 
   // What call() runs.
   int hook_reference = -2;

@@ -107,14 +107,22 @@ class Builder {
       settings.params_json = r.params_json;
       settings.on_error = static_cast<RuleOnError>(r.on_error);
       settings.jit = r.jit;
-      settings.ops = r.ops;
-      settings.time_ms = r.time_ms;
-      settings.bytes = r.bytes;
+      if (whole_) {  // else they may be out of range, which has been told
+        settings.ops = r.ops;
+        settings.time_ms = r.time_ms;
+        settings.bytes = r.bytes;
+      }
       auto program = RuleProgram::load(settings, m.limits);
-      if (!program)
-        problem(r.place, "rule " + program.error().message);
-      else
+      if (program) {
         setup_->programs.push_back(*program);
+        continue;
+      }
+      // Mistakes in params come together, each on a line that begins with the script.
+      const std::string& all = program.error().message;
+      for (std::size_t from = 0, to = 0; from < all.size(); from = to + 1) {
+        to = std::min(all.find("\n" + r.script + ": ", from), all.size());
+        problem(r.place, "rule " + all.substr(from, to - from));
+      }
     }
   }
 

@@ -6,8 +6,8 @@
 -- Cost:     about a microsecond.
 local rule = {
   params = {
-    events = { type = "object", default = {}, description = "old event name = new event name" },
-    fields = { type = "object", default = {}, description = "old path = new path, both below data" },
+    events = { type = "object", of = "string", default = {}, description = "old event name = new event name" },
+    fields = { type = "object", of = "string", default = {}, description = "old path = new path, both below data" },
   },
 }
 
@@ -16,7 +16,6 @@ local prepared_for, moves
 local function steps_of(path)
   local steps = {}
   for step in path:gmatch("[^.]+") do steps[#steps + 1] = step end
-  if steps[1] ~= "data" or #steps < 2 then error("params.fields: '" .. path .. "' must be a path below data, such as data.name", 0) end
   return steps
 end
 
@@ -60,6 +59,24 @@ function rule.transform(ev, ctx)
     end
   end
   return ev
+end
+
+function rule.check(params)
+  local mistakes, order = {}, {}
+  for from in pairs(params.fields) do order[#order + 1] = from end
+  table.sort(order)
+  for _, from in ipairs(order) do
+    for _, path in ipairs{ from, params.fields[from] } do
+      local steps = steps_of(path)
+      if steps[1] ~= "data" or #steps < 2 then
+        mistakes[#mistakes + 1] = "params.fields." .. from .. ": '" .. path .. "' must be a path below data, such as data.name"
+      end
+    end
+  end
+  for from, to in pairs(params.events) do
+    if to == "" then mistakes[#mistakes + 1] = "params.events." .. from .. " is empty; an event has a name" end
+  end
+  return mistakes
 end
 
 rule.tests = {

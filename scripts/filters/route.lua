@@ -9,27 +9,22 @@
 -- Cost:     about a microsecond, and one more publication for each match.
 local rule = {
   params = {
-    rules = { type = "array", required = true, description = "what goes where: {{when = {field = ..., equals = ...}, channel = ...}}" },
+    rules = { type = "array", of = "object", required = true, description = "what goes where: {{when = {field = ..., equals = ...}, channel = ...}}" },
     keep = { type = "boolean", default = true, description = "whether routed events also go on in their own channel" },
   },
 }
 
 local prepared_for, routes
 
-local known = { field = true, equals = true, one_of = true, prefix = true, exists = true }
+local entry_keys = { when = "table", channel = "string", event = "string" }
+local when_keys = { field = "string", equals = "any", one_of = "table", prefix = "string", exists = "boolean" }
 
 local function prepare(params)
   routes = {}
   for i, entry in ipairs(params.rules) do
-    local where = "params.rules[" .. i .. "]"
-    if type(entry.channel) ~= "string" then error(where .. ".channel is missing", 0) end
     local when = entry.when
     local route = { channel = entry.channel, event = entry.event }
     if when then
-      if type(when.field) ~= "string" then error(where .. ".when.field is missing", 0) end
-      for key in pairs(when) do
-        if not known[key] then error(where .. ".when." .. key .. " is unknown; there are field, equals, one_of, prefix and exists", 0) end
-      end
       route.when = when
       route.steps = {}
       for step in when.field:gmatch("[^.]+") do route.steps[#route.steps + 1] = step end
@@ -70,6 +65,34 @@ function rule.filter(ev, ctx)
     end
   end
   return ctx.params.keep or not routed, "routed"
+end
+
+-- What is wrong with the keys of a table: unknown, or of another type.
+local function look_over(node, where, keys, all, mistakes)
+  local order = {}
+  for key in pairs(node) do order[#order + 1] = tostring(key) end
+  table.sort(order)
+  for _, key in ipairs(order) do
+    local wanted, place = keys[key], where .. "." .. key
+    if not wanted then mistakes[#mistakes + 1] = place .. " is unknown; there are " .. all
+    elseif wanted ~= "any" and type(node[key]) ~= wanted then
+      mistakes[#mistakes + 1] = place .. " is a " .. type(node[key]) .. "; expected a " .. (wanted == "table" and "list or table" or wanted)
+    end
+  end
+end
+
+function rule.check(params)
+  local mistakes = {}
+  for i, entry in ipairs(params.rules) do
+    local where = "params.rules[" .. i .. "]"
+    look_over(entry, where, entry_keys, "when, channel and event", mistakes)
+    if entry.channel == nil then mistakes[#mistakes + 1] = where .. ".channel is missing" end
+    if type(entry.when) == "table" then
+      look_over(entry.when, where .. ".when", when_keys, "field, equals, one_of, prefix and exists", mistakes)
+      if entry.when.field == nil then mistakes[#mistakes + 1] = where .. ".when.field is missing" end
+    end
+  end
+  return mistakes
 end
 
 return rule

@@ -23,7 +23,6 @@ end
 
 function rule.filter(ev, ctx)
   local every = ctx.params.every
-  if every < 1 then error("params.every is " .. every .. "; expected 1 or more", 0) end
   local by = ctx.params.by
   if not by then
     local count = (ctx.count or 0) % every
@@ -34,6 +33,10 @@ function rule.filter(ev, ctx)
   if value == nil then return true end
   if type(value) == "table" then value = hub.json.encode(value) end
   return tonumber(hub.hash(tostring(value)):sub(1, 8), 16) % every == 0, "sampled out"
+end
+
+function rule.check(params)
+  if params.every < 1 then return "params.every is " .. params.every .. "; expected 1 or more" end
 end
 
 return rule

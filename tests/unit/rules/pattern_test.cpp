@@ -103,11 +103,46 @@ TEST(PatternTest, AgreesWithTheStockMatcherOnRandomPatterns) {
     ASSERT_EQ(mine, theirs) << "pattern \"" << pattern << "\" in \"" << subject << "\"";
     matched += mine.text != "nil|" && !mine.error ? 1 : 0;
     errors += mine.error ? 1 : 0;
+    // What problem() calls well-formed never fails, whatever the subject.
+    if (mine.error) {
+      ASSERT_NE(rules::Matcher::problem(pattern), nullptr) << "pattern \"" << pattern << '"';
+    }
   }
   lua_close(L);
   EXPECT_GT(matched, 5000);
   EXPECT_GT(errors, 1000);
   EXPECT_LT(skipped, 100);
+}
+
+TEST(PatternTest, AMistakeIsSeenBeforeAnythingIsMatched) {
+  const std::pair<const char*, const char*> kMalformed[] = {
+      {"%", "malformed pattern (ends with '%')"},
+      {"abc%", "malformed pattern (ends with '%')"},
+      {"[a", "malformed pattern (missing ']')"},
+      {"[]", "malformed pattern (missing ']')"},
+      {"[%", "malformed pattern (missing ']')"},
+      {"x(a", "unfinished capture"},
+      {"a)", "invalid pattern capture"},
+      {"%b(", "unbalanced pattern"},
+      {"%fa", "missing '[' after '%f' in pattern"},
+      {"%f[a", "malformed pattern (missing ']')"},
+      {"%1", "invalid capture index"},
+      {"(a%1)", "invalid capture index"},
+      {"(a)%2", "invalid capture index"},
+  };
+  for (const auto& [pattern, problem] : kMalformed) {
+    ASSERT_NE(rules::Matcher::problem(pattern), nullptr) << pattern;
+    EXPECT_STREQ(rules::Matcher::problem(pattern), problem) << pattern;
+  }
+  for (const char* pattern :
+       {"", "^", "$", "a$b", "^%d+$", "[]x]", "[^]]", "[%]]", "(a)%1", "()", "((a)b)", "%b()", "%f[%w]a*-", "*"})
+    EXPECT_EQ(rules::Matcher::problem(pattern), nullptr) << pattern;
+  std::string many;
+  for (int i = 0; i < rules::Matcher::kCapturesMax + 1; ++i) many += "()";
+  EXPECT_STREQ(rules::Matcher::problem(many), "too many captures");
+  std::string deep;
+  for (int i = 0; i < rules::Matcher::kDepthMax; ++i) deep += "a?";
+  EXPECT_STREQ(rules::Matcher::problem(deep), "pattern too complex");
 }
 
 TEST(PatternTest, GsubGmatchAndFindAgreeWithTheStockOnes) {

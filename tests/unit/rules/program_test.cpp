@@ -34,11 +34,15 @@ TEST(ProgramTest, WhatDoesNotLoadSaysWhyAndWhere) {
        "test.lua:1: assignment to the undeclared global 'helper'; write `local function helper`"},
       {"return { filter = function() end, params = 7 }", "test.lua: `params` must be a table, not a number"},
       {"return { filter = function() end, params = { a = { type = 'text' } } }",
-       "test.lua: rule.params.a.type is \"text\"; expected string, number, integer, boolean, array or object"},
+       "test.lua: rule.params.a.type is \"text\"; expected string, pattern, number, integer, boolean, array or object"},
       {"return { filter = function() end, params = { a = { default = 1, typ = 'x' } } }",
-       "test.lua: rule.params.a has an unknown key `typ`; there are type, default, required, enum and description"},
+       "test.lua: rule.params.a has an unknown key `typ`; there are type, of, default, required, enum and description"},
       {"return { filter = function() end, params = { a = { type = 'string', default = 1 } } }",
        "test.lua: the default of params.a is 1; expected a string"},
+      {"return { filter = function() end, check = 1 }", "test.lua: `check` must be a function, not a number"},
+      {"error({})", "test.lua: the error value is a table; use error(\"text\")"},
+      {"error()", "test.lua: error() was given no text; use error(\"text\")"},
+      {"error('no good', 0)", "test.lua: no good"},
   };
   for (const auto& [text, message] : kErrors) EXPECT_EQ(load_error(text), message) << text;
 }
@@ -101,6 +105,69 @@ TEST(ParamsTest, AreCheckedAndFilledIn) {
             "r.lua: unknown params.something; this rule has: count, level, list, must");
   EXPECT_EQ(check("[]"), "r.lua: params must be an object");
   EXPECT_EQ(*rules::check_params("r.lua", "", R"({"free":1})"), R"({"free":1})");
+}
+
+// `params = {a = 1, b = 2}` named `a` only.
+TEST(ParamsTest, AllMistakesAreNamedAtOnce) {
+  const char* kDeclared = R"({"level":{"type":"string"},"count":{"type":"integer"},"must":{"required":true}})";
+  const auto checked = rules::check_params("r.lua", kDeclared, R"({"level":1,"lvel":2,"count":"x","other":3})");
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().message,
+            "r.lua: params.count is \"x\"; expected an integer\n"
+            "r.lua: params.level is 1; expected a string\n"
+            "r.lua: params.must is missing\n"
+            "r.lua: unknown params.lvel; did you mean `level`?\n"
+            "r.lua: unknown params.other; this rule has: count, level, must");
+}
+
+// patterns = ["%"] and events = { a = 1 } passed `weir check`.
+TEST(ParamsTest, ElementsHaveATypeAndPatternsAreTried) {
+  const char* kDeclared =
+      R"({"one":{"type":"pattern"},"list":{"type":"array","of":"pattern"},"map":{"type":"object","of":"string"}})";
+  const auto check = [&](const char* given) {
+    const auto checked = rules::check_params("r.lua", kDeclared, given);
+    return checked ? *checked : checked.error().message;
+  };
+  EXPECT_EQ(check(R"({"one":"%d+","list":["a","[b"],"map":{"a":"x"}})"),
+            "r.lua: params.list[2] is \"[b\": malformed pattern (missing ']')");
+  EXPECT_EQ(check(R"({"one":"%"})"), "r.lua: params.one is \"%\": malformed pattern (ends with '%')");
+  EXPECT_EQ(check(R"({"list":["a",7],"map":{"a":"x","b":1}})"),
+            "r.lua: params.list[2] is 7; expected a pattern\nr.lua: params.map.b is 1; expected a string");
+  EXPECT_EQ(check(R"({"one":"%d+","list":[],"map":{}})"), R"({"list":[],"map":{},"one":"%d+"})");
+}
+
+TEST(ParamsTest, AScriptChecksWhatItsDeclarationCannotSay) {
+  const auto rule = [](const char* check) {
+    return "return { params = { n = { type = 'integer', default = 3 } }, filter = function() return true end,\n"
+           "check = function(params) " +
+           std::string(check) + " end }";
+  };
+  const auto error = [&](const char* check, const char* params = "{}") {
+    RuleSettings settings;
+    settings.params_json = params;
+    return load_error(rule(check), settings);
+  };
+  EXPECT_EQ(error("if params.n < 1 then return 'params.n is ' .. params.n end"), "loaded");
+  EXPECT_EQ(error("if params.n < 1 then return 'params.n is ' .. params.n end", R"({"n":0})"),
+            "test.lua: params.n is 0");
+  EXPECT_EQ(error("return { 'one', 'two' }"), "test.lua: one\ntest.lua: two");
+  EXPECT_EQ(error("return {}"), "loaded");
+  EXPECT_EQ(error("error('no')"), "test.lua:2: no");
+  EXPECT_EQ(error("return 7"), "test.lua: check returned a number; return nothing, a text, or a list of texts");
+  EXPECT_EQ(error("return { 7 }"), "test.lua: check returned a list with a number in it; each entry is a text");
+  EXPECT_EQ(error("while true do end").find("test.lua:2: operations budget exceeded"), 0U);
+  EXPECT_EQ(error("return 'not asked'", R"({"n":"x"})"), "test.lua: params.n is \"x\"; expected an integer");
+}
+
+// `ops = 3` made an empty message, "test.lua: params: ", and hid the mistake in the params beside it.
+TEST(ParamsTest, ASmallBudgetHidesNoMistakeInParams) {
+  const std::string text =
+      "return { params = { a = { type = 'string', default = 'x' } }, filter = function() return true end }";
+  RuleSettings settings;
+  settings.ops = 3;
+  EXPECT_EQ(load_error(text, settings), "loaded");
+  settings.params_json = R"({"b":1})";
+  EXPECT_EQ(load_error(text, settings), "test.lua: unknown params.b; did you mean `a`?");
 }
 
 TEST(InstrumentTest, StaysOnTheLineAndKnowsWhatIsText) {
