@@ -113,6 +113,12 @@ class RuleEngine::Slot final : public rules::Host {
     }
     return outcome;
   }
+  // The channel has been stopped because of the error that apply() just came to. From now on health says so.
+  void stopped(const std::string& channel) {
+    const std::lock_guard lock(mutex_);
+    ++shown_stopped_;
+    if (stopped_.size() < RuleStatus::kStoppedShown) stopped_.push_back({channel, shown_reason_});
+  }
   const std::string& why() const { return why_; }
   RuleOnError on_error() const { return program_->settings().on_error; }
   void forget(rules::ChannelContext& context) {
@@ -127,6 +133,8 @@ class RuleEngine::Slot final : public rules::Host {
       out.quarantined = shown_quarantined_;
       out.reason = shown_reason_;
       out.quarantined_since = shown_since_;
+      out.channels_stopped = shown_stopped_;
+      out.stopped = stopped_;
     }
     out.events = events_.get();
     out.kept = kept_.get();
@@ -244,6 +252,8 @@ class RuleEngine::Slot final : public rules::Host {
   bool shown_quarantined_ = false;
   std::string shown_reason_;
   UnixMs shown_since_ = 0;
+  std::uint64_t shown_stopped_ = 0;
+  std::vector<StoppedChannel> stopped_;
 };
 
 class RuleEngine::Chain final : public RuleChain {
@@ -320,9 +330,11 @@ class RuleEngine::Chain final : public RuleChain {
     if (last.failed && slot.on_error() == RuleOnError::stop_channel &&
         engine_.stopped.size() < static_cast<std::size_t>(engine_.limits.channels)) {
       last.reason = "channel stopped by a " + last.reason;
-      if (engine_.stopped.emplace(channel_, last.reason).second)
-        log::error("rules", "a channel is stopped until the rules are loaded anew",
+      if (engine_.stopped.emplace(channel_, last.reason).second) {
+        slot.stopped(channel_);
+        log::error("rules", "a channel is stopped until the hub is started again",
                    {{"channel", channel_}, {"reason", last.reason}});
+      }
     }
     return false;
   }

@@ -25,13 +25,22 @@ class RuleOutput {
   virtual void publish(std::string channel, Draft draft) = 0;
 };
 
+// A channel that a failing rule with on_error = stop-channel ended.
+struct StoppedChannel {
+  std::string channel;
+  std::string error;
+};
+
 // One rule on one shard, for /stats and /health.
 struct RuleStatus {
+  static constexpr std::size_t kStoppedShown = 16;
   std::string script;
   bool quarantined = false;
   std::string reason;  // the last error; empty: there was none
   UnixMs quarantined_since = 0;
-  std::uint64_t events = 0;  // hook runs started: one for each event that reached the rule
+  std::uint64_t channels_stopped = 0;
+  std::vector<StoppedChannel> stopped;  // the first kStoppedShown of them
+  std::uint64_t events = 0;             // hook runs started: one for each event that reached the rule
   std::uint64_t kept = 0;
   std::uint64_t dropped = 0;  // because the rule said so
   std::uint64_t errors = 0;   // including budget_stops

@@ -18,7 +18,7 @@ namespace weir {
 enum class RuleOnError : std::uint8_t {
   drop,          // it is dropped
   pass,          // it goes on as it was before this rule
-  stop_channel,  // it and all later events of its channel are dropped, until the rules are loaded anew
+  stop_channel,  // it and all later events of its channel are dropped, until the hub is started again
 };
 
 struct RuleSettings {

@@ -376,21 +376,38 @@ std::string HttpApi::health(int& status) const {
   for (std::size_t i = 0; i < programs.size(); ++i) {
     bool quarantined = false;
     std::string why;
+    std::uint64_t stopped = 0;
+    std::vector<StoppedChannel> shown;
     for (const auto& shard : hub_.shards()) {
-      const auto list = shard->rules().status();
-      if (i < list.size() && list[i].quarantined) {
+      auto list = shard->rules().status();
+      if (i >= list.size()) continue;
+      if (list[i].quarantined) {
         quarantined = true;
         why = list[i].reason;
       }
+      stopped += list[i].channels_stopped;
+      for (auto& one : list[i].stopped)
+        if (shown.size() < RuleStatus::kStoppedShown) shown.push_back(std::move(one));
     }
     const std::string& script = programs[i]->settings().script;
-    if (!rules.empty()) rules += ',';
-    rules += "{\"script\":" + json::quoted(script) + ",\"state\":\"" + (quarantined ? "quarantined" : "ok") +
-             "\",\"reason\":" + json::quoted(why) + "}";
-    if (quarantined) {
-      degraded = true;
-      reason("rule " + script + " is quarantined: " + why);
+    if (quarantined) reason("rule " + script + " is quarantined: " + why);
+    for (const auto& [channel, error] : shown) {
+      reason("channel " + channel + " is stopped by rule " + script + ": " + error +
+             "; mend it and start the hub again");
+      (why += why.empty() ? "" : "; ") += "channel " + channel + " is stopped: " + error;
     }
+    if (stopped > shown.size()) {
+      const std::string more = std::to_string(stopped - shown.size()) + " more channels are stopped";
+      reason("rule " + script + ": " + more);
+      why += "; " + more;
+    }
+    degraded = degraded || quarantined || stopped != 0;
+    if (!rules.empty()) rules += ',';
+    rules += "{\"script\":" + json::quoted(script) + ",\"state\":\"" +
+             (stopped != 0  ? "stopped"
+              : quarantined ? "quarantined"
+                            : "ok") +
+             "\",\"reason\":" + json::quoted(why) + "}";
   }
   std::uint64_t connections = 0, subscriptions = 0, channels = 0;
   for (const auto& shard : hub_.shards()) {

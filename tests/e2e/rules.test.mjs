@@ -1,7 +1,9 @@
 // Lua on the way of an event, through the whole hub.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
-import { startHub } from './support.mjs';
+import { folder, startHub, weir, write } from './support.mjs';
 
 const channel = (rules) => `[[endpoint]]\npath = "/ws"\n[[channel]]\npattern = "c/{name}"\nrules = ${rules}\n[[channel]]\npattern = "**"\n`;
 
@@ -69,6 +71,59 @@ test('a rule that fails over and over is quarantined, and health says which', as
   assert.ok(health.json.reasons.some((r) => JSON.stringify(r).includes('bad.lua')), health.text);
   assert.ok(health.json.rules.some((r) => r.script.includes('bad.lua') && r.reason), health.text);
   assert.equal((await hub.publish('free', { event: 'e', data: 1 })).json.sequenceId, 1);
+});
+
+// After one error all events of the channel were dropped, and /health went on to say "ok".
+test('a channel that on_error stopped is in /health, with script, channel and error; a mended script and a start bring it back', async (t) => {
+  const manifest = channel('[{ script = "rules/strict.lua", on_error = "stop-channel" }]');
+  const hub = await startHub(t, manifest, {
+    files: { 'rules/strict.lua': 'return { filter = function(ev) return ev.data.a.b == 1 end }\n' },
+  });
+  const good = { event: 'e', data: { a: { b: 1 } } };
+  assert.equal((await hub.publish('c/x', good)).json.sequenceId, 1);
+  assert.equal((await hub.get('/health')).json.status, 'ok');
+  await hub.publish('c/x', { event: 'e', data: {} });
+  const dropped = await hub.publish('c/x', good);
+  assert.match(dropped.text, /channel stopped by a rule error: rules\/strict\.lua:1: /);
+  assert.equal((await hub.publish('c/y', good)).json.sequenceId, 1);
+  const health = await hub.get('/health');
+  assert.equal(health.status, 200);
+  assert.equal(health.json.status, 'degraded', health.text);
+  assert.equal(health.json.reasons.length, 1, health.text);
+  assert.match(health.json.reasons[0], /^channel c\/x is stopped by rule rules\/strict\.lua: rules\/strict\.lua:1: attempt to index .*; mend it and start the hub again$/);
+  assert.equal(health.json.rules[0].state, 'stopped', health.text);
+  assert.match(health.json.rules[0].reason, /^channel c\/x is stopped: rules\/strict\.lua:1: /);
+  await hub.stop();
+
+  fs.writeFileSync(path.join(hub.folder, 'rules/strict.lua'), 'return { filter = function(ev) return ev.data.a ~= nil end }\n');
+  const again = await startHub(t, manifest, { folder: hub.folder });
+  assert.equal((await again.publish('c/x', { event: 'e', data: {} })).json.dropped, true);
+  assert.equal((await again.publish('c/x', good)).json.sequenceId, 1);
+  assert.equal((await again.get('/health')).json.status, 'ok');
+});
+
+// `ops = 3` added an empty `rule filters/severity.lua: params: ` and hid the mistake in the params; of several only the
+// first was named; malformed patterns and names that are no text passed.
+test('weir check names every mistake in the params of rules, with its place, and nothing else', async (t) => {
+  const dir = folder(t);
+  const rules = `[
+  { script = "filters/severity.lua", ops = 3, params = { a = 1, b = 2 } },
+  { script = "filters/redact.lua", params = { patterns = ["ok", "%"] } },
+  { script = "filters/rename.lua", params = { events = { a = 1 } } },
+  { script = "rules/thrown.lua" },
+]`;
+  write(dir, { 'hub.toml': channel(rules), 'rules/thrown.lua': 'error({})\n' });
+  const { code, stdout, stderr } = await weir(['check', path.join(dir, 'hub.toml')]);
+  assert.equal(code, 2);
+  const told = (stdout + stderr).split('\n').filter((l) => l.includes('rule ')).map((l) => l.replace(/^.*hub\.toml:(\d+)[:0-9]*\s*/, '$1 '));
+  assert.deepEqual(told, [
+    '6 rule filters/severity.lua: unknown params.a; this rule has: at_least, field',
+    '6 rule filters/severity.lua: unknown params.b; this rule has: at_least, field',
+    '7 rule filters/redact.lua: params.patterns[2] is "%": malformed pattern (ends with \'%\')',
+    '8 rule filters/rename.lua: params.events.a is 1; expected a string',
+    '9 rule rules/thrown.lua: the error value is a table; use error("text")',
+  ], stdout + stderr);
+  assert.match(stdout + stderr, /ops/);
 });
 
 test('hub.publish sends to another channel', async (t) => {

@@ -149,6 +149,31 @@ TEST(OnErrorTest, DropPassAndStopChannel) {
   EXPECT_TRUE(stop.engine->open(rules, "agents/8", {})->run(draft, more).keep);
 }
 
+// A stopped channel dropped all of its events, and /health said that all was well.
+TEST(OnErrorTest, AStoppedChannelIsInTheStatus) {
+  RuleSettings settings;
+  settings.on_error = RuleOnError::stop_channel;
+  Bench bench(filter("if ev.event == 'bad' then error('no good') end return true"), settings);
+  const auto status = [&] { return bench.engine->status().at(0); };
+  EXPECT_EQ(status().channels_stopped, 0U);
+  bench.run("{}", "bad");
+  bench.run("{}", "bad");
+  ASSERT_EQ(status().stopped.size(), 1U);
+  EXPECT_EQ(status().stopped[0].channel, "agents/7");
+  EXPECT_EQ(status().stopped[0].error, "test.lua:1: no good");
+  // As many channels as there may be can stop; the first of them are named, the rest counted.
+  const std::size_t rules[] = {0};
+  std::vector<Draft> more;
+  for (int i = 0; i < 40; ++i) {
+    Draft draft;
+    draft.event = "bad";
+    draft.data = "{}";
+    EXPECT_TRUE(bench.engine->open(rules, "c/" + std::to_string(i), {})->run(draft, more).failed);
+  }
+  EXPECT_EQ(status().channels_stopped, 41U);
+  EXPECT_EQ(status().stopped.size(), RuleStatus::kStoppedShown);
+}
+
 TEST(QuarantineTest, ManyErrorsInARowThenOneTryEveryHalfMinute) {
   Limits limits;
   limits.rule_errors_in_a_row = 3;
