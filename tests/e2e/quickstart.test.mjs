@@ -53,6 +53,34 @@ test('the quickstart runs as it is: healthy, its own log followed, secrets hidde
   assert.equal((await hub.stop()).code, 0);
 });
 
+// PASSWORD=hunter2 and its like arrived as they were; a line of JSON lost all that stood behind the password.
+test('the quickstart hides secrets however they are written, and keeps the rest of the line', async (t) => {
+  const { dir, hub } = await quickstart(t);
+  const client = await hub.connect();
+  await client.ask({ type: 'subscribe', channel: 'logs/weir.log' });
+  const lines = [
+    ['PASSWORD=hunter2 a', 'PASSWORD=[hidden] a'],
+    ['SECRET=zzz b', 'SECRET=[hidden] b'],
+    ['TOKEN=abc c', 'TOKEN=[hidden] c'],
+    ['API-KEY: abc d', 'API-KEY: [hidden] d'],
+    ['mysql://user:pass@host e', 'mysql://user:[hidden]@host e'],
+    ['pwd=abc f', 'pwd=[hidden] f'],
+    ['passphrase: x', 'passphrase: [hidden]'],
+    ['passwd="a b c" g', 'passwd="[hidden]" g'],
+    ['Authorization: Bearer abc h', 'Authorization: Bearer [hidden] h'],
+    ['{"password":"hunter2","level":"info"}', '{"password":"[hidden]","level":"info"}'],
+    ['password changed for user bob', 'password changed for user bob'],
+  ];
+  fs.appendFileSync(path.join(dir, 'log/weir.log'), lines.map(([line]) => `${line}\n`).join(''));
+  for (const [, line] of lines) {
+    const event = await client.take((f) => f.type === 'event' && f.data.line === line, line);
+    if (line.startsWith('{')) {
+      assert.equal(event.data.level, 'info');
+      assert.deepEqual(event.data.fields, { password: '[hidden]', level: 'info' });
+    }
+  }
+});
+
 test('the page shows the quickstart live: state, channels with rates, rows, text filter', async (t) => {
   const { dir, hub } = await quickstart(t);
   const page = await openPage(t, hub.url);
