@@ -15,6 +15,6 @@ int run(const RunOptions& options);
 int check(const RunOptions& options, bool limits);
 int rules_test(const std::vector<std::string>& scripts);
 int plugin_new(const std::string& kind, const std::string& name, const std::string& folder);
-int plugin_check(const std::string& library, const std::string& config);
+int plugin_check(const std::string& library, const std::string& config, bool verbose);
 
 }  // namespace weir::cli

@@ -56,6 +56,8 @@ int main(int argc, char** argv) {
       plugin->add_subcommand("check", "Load a plugin as a hub would, and try what it does under stress");
   plugin_check->add_option("library", library, "libweir-NAME.so")->required();
   plugin_check->add_option("--config", config, "the config to try it with, as JSON");
+  bool verbose = false;
+  plugin_check->add_flag("--verbose", verbose, "Each check on a line of its own, and what the plugin logs");
 
   try {
     app.parse(argc, argv);
@@ -67,7 +69,7 @@ int main(int argc, char** argv) {
     if (*check_command) return weir::cli::check(check, limits);
     if (*rules_test) return weir::cli::rules_test(scripts);
     if (*plugin_new) return weir::cli::plugin_new(kind, name, folder);
-    if (*plugin_check) return weir::cli::plugin_check(library, config);
+    if (*plugin_check) return weir::cli::plugin_check(library, config, verbose);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "weir: %s\n", e.what());
   }

@@ -1,6 +1,8 @@
 // `weir plugin new` and `weir plugin check`.
+#include <algorithm>
 #include <cstdio>
 
+#include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "plugin_host/checker.hpp"
 #include "plugin_host/scaffold.hpp"
@@ -19,13 +21,12 @@ int plugin_new(const std::string& kind, const std::string& name, const std::stri
   return 0;
 }
 
-int plugin_check(const std::string& library, const std::string& config) {
-  bool all = true;
-  for (const Finding& f : check_plugin(library, config.empty() ? std::nullopt : std::optional(config))) {
-    std::printf("%s %s%s%s\n", f.ok ? "ok  " : "FAIL", f.name.c_str(), f.detail.empty() ? "" : ": ", f.detail.c_str());
-    all = all && f.ok;
-  }
-  return all ? 0 : 2;
+int plugin_check(const std::string& library, const std::string& config, bool verbose) {
+  // The instances come and go twenty times, which the log would tell each time; what they do wrong it still tells.
+  if (!verbose) log::set_level(log::Level::warn);
+  const auto findings = check_plugin(library, config.empty() ? std::nullopt : std::optional(config));
+  std::fputs(check_report(library, findings, verbose).c_str(), stdout);
+  return std::all_of(findings.begin(), findings.end(), [](const Finding& f) { return f.ok; }) ? 0 : 2;
 }
 
 }  // namespace weir::cli

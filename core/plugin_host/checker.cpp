@@ -71,7 +71,9 @@ class Checker {
   std::vector<Finding> findings;
 
   void run(const std::string& path, const std::optional<std::string>& given) {
+    group_ = "file";
     if (!check_file(path)) return;
+    group_ = "library";
     const auto library = Library::load(path);
     if (!add("loads", library,
              library ? "ABI " + std::to_string((*library)->info().abi_major) + "." +
@@ -93,7 +95,7 @@ class Checker {
     } else {
       const auto defaults = default_config(info.config_schema);
       if (!defaults) {
-        add("config", true, "running it was not tried: " + defaults.error().message + "; give one with --config");
+        not_tried("running it", defaults.error().message + "; give one with --config");
         return;
       }
       config = *defaults;
@@ -108,8 +110,11 @@ class Checker {
   template <class Good>
   bool add(std::string name, const Good& good, std::string detail) {
     const bool ok = static_cast<bool>(good);
-    findings.push_back({ok, std::move(name), std::move(detail)});
+    findings.push_back({ok, group_, std::move(name), std::move(detail)});
     return ok;
+  }
+  void not_tried(std::string name, std::string why) {
+    findings.push_back({true, group_, std::move(name), std::move(why), false});
   }
 
   bool check_file(const std::string& path) {
@@ -154,9 +159,10 @@ class Checker {
 
   template <class Make>
   void run_kind(const std::string& kind, const std::shared_ptr<const Library>&, const std::string&, Make&& make) {
+    group_ = kind;
     {
       const auto made = make();
-      if (!add(kind + ": create and destroy", made, made ? "without start()" : made.error().message)) return;
+      if (!add("create and destroy", made, made ? "without start()" : made.error().message)) return;
       (*made)->stop();
     }
     std::uint64_t misbehaved = 0, late = 0;
@@ -168,10 +174,10 @@ class Checker {
       else
         failed = one_round(**made, misbehaved, late, round);
     }
-    if (!add(kind + ": start and stop 20 times", failed.empty(), failed.empty() ? "all in time" : failed)) return;
-    add(kind + ": quiet after stop", late == 0,
+    if (!add("start and stop 20 times", failed.empty(), failed.empty() ? "all in time" : failed)) return;
+    add("quiet after stop", late == 0,
         late == 0 ? "it called nothing" : std::to_string(late) + " calls after stop(); join all threads there");
-    add(kind + ": no misbehaviour", misbehaved == 0,
+    add("no misbehaviour", misbehaved == 0,
         misbehaved == 0 ? "none" : std::to_string(misbehaved) + " rules broken; the log says which");
   }
 
@@ -202,10 +208,10 @@ class Checker {
     const auto made = SourceInstance::create("check", library, config, sink);
     if (!made) return;  // reported already
     (*made)->start();
-    const char* name = "source: waits while the hub is full";
+    group_ = "source";
+    const char* name = "waits while the hub is full";
     if (!within(kFirstEventMs, [&] { return sink.refused > 0; })) {
-      add(name, true,
-          "not tried: it emitted " + std::to_string(sink.taken.load()) + " events in 1.5 s, which is not enough");
+      not_tried(name, "it emitted " + std::to_string(sink.taken.load()) + " events in 1.5 s, which is not enough");
       return;
     }
     (*made)->pause();
@@ -217,12 +223,13 @@ class Checker {
     const std::uint64_t taken = sink.taken;
     (*made)->resume();
     const bool went_on = within(kGoOnMs, [&] { return sink.taken > taken; });
-    add("source: goes on after resume", went_on,
+    add("goes on after resume", went_on,
         went_on ? "it offered again what was refused" : "nothing came within 3 s after resume()");
     (*made)->stop();
   }
 
   CountingSink sink_;
+  std::string group_;
 };
 
 }  // namespace
@@ -231,6 +238,43 @@ std::vector<Finding> check_plugin(const std::string& path, const std::optional<s
   Checker checker;
   checker.run(path, config_json);
   return std::move(checker.findings);
+}
+
+std::string check_report(std::string_view path, const std::vector<Finding>& findings, bool verbose) {
+  const auto line = [](std::string_view verdict, std::string_view group, const std::string& text) {
+    std::string out(verdict);
+    out.resize(11, ' ');
+    out += group;
+    if (group.size() < 9) out.append(9 - group.size(), ' ');
+    return out + text + '\n';
+  };
+  std::string out, groups_told;
+  std::size_t failed = 0, tried = 0;
+  for (const Finding& f : findings) {
+    failed += f.ok ? 0 : 1;
+    tried += f.tried ? 1 : 0;
+    if (verbose) {
+      out += line(!f.ok ? "FAIL" : f.tried ? "ok" : "not tried", f.group, f.name + ": " + f.detail);
+      continue;
+    }
+    // At the first of a group: all that is well in it, then one by one what is not.
+    if (groups_told.find(f.group + '\n') != std::string::npos) continue;
+    groups_told += f.group + '\n';
+    std::string well, rest;
+    for (const Finding& other : findings) {
+      if (other.group != f.group) continue;
+      if (!other.ok || !other.tried)
+        rest += line(other.ok ? "not tried" : "FAIL", f.group, other.name + ": " + other.detail);
+      else
+        well += (well.empty() ? "" : ", ") + other.name;
+    }
+    if (!well.empty()) out += line("ok", f.group, well);
+    out += rest;
+  }
+  out += std::string(path) + ": " + std::to_string(tried) + " checks, " +
+         (failed == 0 ? std::string("all passed") : std::to_string(failed) + " failed");
+  if (tried != findings.size()) out += ", " + std::to_string(findings.size() - tried) + " not tried";
+  return out + '\n';
 }
 
 }  // namespace weir

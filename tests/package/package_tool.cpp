@@ -13,12 +13,10 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (argc >= 3 && std::strcmp(argv[1], "check") == 0) {
+    const auto findings = weir::check_plugin(argv[2], argc > 3 ? std::optional<std::string>(argv[3]) : std::nullopt);
+    std::fputs(weir::check_report(argv[2], findings, true).c_str(), stdout);
     int failed = 0;
-    for (const auto& finding :
-         weir::check_plugin(argv[2], argc > 3 ? std::optional<std::string>(argv[3]) : std::nullopt)) {
-      std::printf("%s %s: %s\n", finding.ok ? "ok  " : "FAIL", finding.name.c_str(), finding.detail.c_str());
-      failed += finding.ok ? 0 : 1;
-    }
+    for (const auto& finding : findings) failed += finding.ok ? 0 : 1;
     return failed == 0 ? 0 : 1;
   }
   std::fprintf(stderr, "package_tool new KIND NAME FOLDER | check FILE.so [CONFIG]\n");

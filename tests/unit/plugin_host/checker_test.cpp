@@ -7,16 +7,16 @@
 namespace weir::test {
 namespace {
 
-// "name" of each finding that is not ok, in order.
+// "group: name" of each finding that is not ok, in order.
 std::string failures(const std::vector<Finding>& findings) {
   std::string out;
   for (const Finding& f : findings)
-    if (!f.ok) out += f.name + "; ";
+    if (!f.ok) out += f.group + ": " + f.name + "; ";
   return out;
 }
 const Finding* find(const std::vector<Finding>& findings, const std::string& name) {
   for (const Finding& f : findings)
-    if (f.name == name) return &f;
+    if (f.group + ": " + f.name == name) return &f;
   return nullptr;
 }
 
@@ -32,6 +32,7 @@ TEST(CheckerTest, AShippedSourcePassesAndIsFlooded) {
 TEST(CheckerTest, WithoutTheConfigThatItNeedsAPluginIsOnlyLookedAt) {
   const auto findings = check_plugin(shipped_path("api-key"), std::nullopt);
   EXPECT_EQ(failures(findings), "");
+  EXPECT_FALSE(findings.back().tried);
   EXPECT_NE(findings.back().detail.find("\"file\" is required and has no default; give one with --config"),
             std::string::npos);
 }
@@ -43,20 +44,44 @@ TEST(CheckerTest, AStartThatFailsIsAFinding) {
 
 TEST(CheckerTest, CallsAfterStopAreAFinding) {
   EXPECT_EQ(failures(check_plugin(plugin_path("misbehaving"), R"({"mode":"destroy: emits"})")),
-            "summary; source: quiet after stop; auth: quiet after stop; ");
+            "library: summary; source: quiet after stop; auth: quiet after stop; ");
 }
 
 TEST(CheckerTest, BrokenRulesAreAFinding) {
   EXPECT_EQ(failures(check_plugin(plugin_path("misbehaving"), R"({"mode":"emit: json"})")),
-            "summary; source: no misbehaviour; auth: no misbehaviour; ");
+            "library: summary; source: no misbehaviour; auth: no misbehaviour; ");
 }
 
 TEST(CheckerTest, APluginThatDoesNotLoadEndsTheCheck) {
   const auto wrong_version = check_plugin(plugin_path("refused-entry-major"), std::nullopt);
-  EXPECT_EQ(failures(wrong_version), "loads; ");
+  EXPECT_EQ(failures(wrong_version), "library: loads; ");
   const auto no_note = check_plugin(plugin_path("refused-no-note"), std::nullopt);
-  EXPECT_EQ(failures(no_note), "note; ");
-  EXPECT_EQ(failures(check_plugin("/nowhere.so", std::nullopt)), "file; ");
+  EXPECT_EQ(failures(no_note), "file: note; ");
+  EXPECT_EQ(failures(check_plugin("/nowhere.so", std::nullopt)), "file: file; ");
+}
+
+// A healthy plugin printed some forty lines, most of them "info check running".
+TEST(CheckerTest, TheReportIsALineForEachGroupAndOneForEachFailure) {
+  const std::vector<Finding> good = {{true, "file", "note", "ABI 1.0"},
+                                     {true, "file", "exports", "one"},
+                                     {true, "source", "start and stop 20 times", "all in time"}};
+  EXPECT_EQ(check_report("x.so", good, false),
+            "ok         file     note, exports\n"
+            "ok         source   start and stop 20 times\n"
+            "x.so: 3 checks, all passed\n");
+  EXPECT_EQ(check_report("x.so", good, true),
+            "ok         file     note: ABI 1.0\n"
+            "ok         file     exports: one\n"
+            "ok         source   start and stop 20 times: all in time\n"
+            "x.so: 3 checks, all passed\n");
+  const std::vector<Finding> bad = {{true, "file", "note", "ABI 1.0"},
+                                    {false, "file", "exports", "also x"},
+                                    {true, "library", "running it", "no config", false}};
+  EXPECT_EQ(check_report("x.so", bad, false),
+            "ok         file     note\n"
+            "FAIL       file     exports: also x\n"
+            "not tried  library  running it: no config\n"
+            "x.so: 2 checks, 1 failed, 1 not tried\n");
 }
 
 TEST(SchemaCheckTest, TheSubsetIsAccepted) {
