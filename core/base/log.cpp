@@ -13,6 +13,7 @@
 #include "base/clock.hpp"
 #include "base/json.hpp"
 #include "base/log_file.hpp"
+#include "base/secrets.hpp"
 
 namespace weir::log {
 namespace {
@@ -88,24 +89,28 @@ std::string line_of(Level level, std::string_view component, std::string_view me
            "\",\"component\":";
     json::append_string(line, component);
     line += ",\"message\":";
-    json::append_string(line, message);
+    json::append_string(line, secrets::masked(std::string(message)));
     for (const Field& f : fields) {
       line += ',';
       json::append_string(line, f.key);
       line += ':';
-      json::append_string(line, f.value);
+      if (f.bare)
+        line += f.value;
+      else
+        json::append_string(line, secrets::masked(f.value));
     }
     if (held_back != 0) line += ",\"repeated\":" + repeats_text;
     return line += '}';
   }
   line = iso8601(system_clock().unix_ms()) + " " + std::string(name) + " " + std::string(component) + " " +
-         one_line(message);
+         one_line(secrets::masked(std::string(message)));
   for (const Field& f : fields) {
     ((line += ' ') += f.key) += '=';
-    if (plain(f.value))
-      line += f.value;
+    const std::string value = f.bare ? f.value : secrets::masked(f.value);
+    if (plain(value))
+      line += value;
     else
-      json::append_string(line, f.value);
+      json::append_string(line, value);
   }
   if (held_back != 0) line += " repeated=" + repeats_text;
   return line;

@@ -1,5 +1,6 @@
 // The hub's own log: `time level component message key=value`, or one JSON object a line. No payloads, no tokens.
-// A message that repeats within ten seconds is counted instead of written again.
+// A message that repeats within ten seconds is counted instead of written again. What the manifest has from the
+// environment is masked (base/secrets.hpp).
 // A file that can't be written, on a full disk say, holds up nothing: that is told once on standard error and by
 // trouble(), and its lines are missing there until it can be written again.
 // Threads: [any].
@@ -18,11 +19,14 @@ enum class Level : std::uint8_t { trace, debug, info, warn, error, off };
 struct Field {
   std::string_view key;
   std::string value;
+  bool bare = false;  // a number, true or false: not quoted in JSON
   Field(std::string_view k, std::string_view v) : key(k), value(v) {}
   Field(std::string_view k, const std::string& v) : key(k), value(v) {}
   Field(std::string_view k, const char* v) : key(k), value(v) {}
+  Field(std::string_view k, bool v) : key(k), value(v ? "true" : "false"), bare(true) {}
   template <class T>
-  requires std::is_arithmetic_v<T> Field(std::string_view k, T v) : key(k), value(std::to_string(v)) {}
+  requires std::is_arithmetic_v<T> Field(std::string_view k, T v)
+      : key(k), value(std::to_string(v)), bare(std::is_integral_v<T> || v - v == 0) {}  // JSON has no inf and no nan
 };
 
 struct Settings {

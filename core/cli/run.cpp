@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/log.hpp"
+#include "base/secrets.hpp"
 #include "cli/commands.hpp"
 #include "server/hub.hpp"
 
@@ -130,13 +131,13 @@ int run(const RunOptions& options) {
   if (!options.log_level.empty()) settings.level = first.level;
   if (!options.log_format.empty()) settings.json = options.log_format == "json";
   if (auto ok = log::set_up(settings); !ok) {
-    std::fprintf(stderr, "%s: %s\n", options.manifest.c_str(), ok.error().message.c_str());
+    std::fprintf(stderr, "%s: %s\n", options.manifest.c_str(), secrets::masked(ok.error().message).c_str());
     return kCannotLoad;
   }
   fit_to_descriptors(setup->manifest.limits);
   auto hub = std::make_unique<Hub>(std::move(setup));
   if (auto ok = hub->start(); !ok) {
-    std::fprintf(stderr, "%s\n", ok.error().message.c_str());
+    std::fprintf(stderr, "%s\n", secrets::masked(ok.error().message).c_str());
     hub.reset();
     leave(ok.error().code == Errc::bad_request ? kCannotLoad : 1);  // a plugin may hang in create()
   }

@@ -14,7 +14,8 @@ bool is_name(std::string_view text) {
 }
 
 // The text with its variables in place; nothing when something is wrong with it, which is then reported.
-std::optional<std::string> expanded(const Node& node, const Environment& environment, std::vector<Problem>& problems) {
+std::optional<std::string> expanded(const Node& node, const Environment& environment, std::vector<Problem>& problems,
+                                    const Seen& seen) {
   const std::string_view text = node.string;
   std::string out;
   bool good = true;
@@ -43,7 +44,9 @@ std::optional<std::string> expanded(const Node& node, const Environment& environ
                            " in ${...} is no name of an environment variable; write $${ where the text ${ is meant"});
       good = false;
     } else if (auto value = environment(name)) {
-      out += json::to_utf8(*value);
+      const std::string utf8 = json::to_utf8(*value);
+      if (seen) seen(node, utf8, name);
+      out += utf8;
     } else if (dash != std::string_view::npos) {
       out += inside.substr(dash + 2);
     } else {
@@ -65,14 +68,14 @@ Environment process_environment() {
   };
 }
 
-void expand_environment(Node& node, const Environment& environment, std::vector<Problem>& problems) {
+void expand_environment(Node& node, const Environment& environment, std::vector<Problem>& problems, const Seen& seen) {
   if (node.is(Node::Kind::string) && node.string.find("${") != std::string::npos) {
     const std::string written = node.string;
-    if (auto text = expanded(node, environment, problems)) node.string = std::move(*text);
+    if (auto text = expanded(node, environment, problems, seen)) node.string = std::move(*text);
     node.as_written = written;
   }
-  for (Node& element : node.elements) expand_environment(element, environment, problems);
-  for (auto& member : node.members) expand_environment(member.value, environment, problems);
+  for (Node& element : node.elements) expand_environment(element, environment, problems, seen);
+  for (auto& member : node.members) expand_environment(member.value, environment, problems, seen);
 }
 
 }  // namespace weir::tree

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "base/assert.hpp"
+#include "base/secrets.hpp"
 #include "manifest/build.hpp"
 #include "manifest/manifest.hpp"
 #include "manifest/overrides.hpp"
@@ -64,7 +65,11 @@ LoadResult parse_manifest(const std::string& name, std::string_view text, const 
   if (root) {
     manifest::apply_overrides(*root, options.set, found.problems);
     const auto before = found.problems.size();
-    tree::expand_environment(*root, tree::process_environment(), found.problems);
+    const tree::Node* listen = root->find("listen");  // an address is no secret, and the log has it
+    tree::expand_environment(*root, tree::process_environment(), found.problems,
+                             [listen](const tree::Node& node, std::string_view value, std::string_view variable) {
+                               if (&node != listen) secrets::know(value, "${" + std::string(variable) + "}");
+                             });
     const std::vector<tree::Problem> unset(found.problems.begin() + static_cast<std::ptrdiff_t>(before),
                                            found.problems.end());
     structure().check(*root, "", found.problems);

@@ -26,9 +26,12 @@ std::optional<Node> read_json(const std::string& name, std::string_view text, st
 // The value of an environment variable; nothing when it is not set.
 using Environment = std::function<std::optional<std::string>(const std::string&)>;
 Environment process_environment();
+// Is told each value that was put in, its variable, and where.
+using Seen = std::function<void(const Node& node, std::string_view value, std::string_view name)>;
 
 // Replaces ${NAME} and ${NAME:-default} in every string below `node` (an empty value counts as set); $${ stands for ${.
 // Keys stay as they are. A variable that is not set and has no default is a problem that names it.
-void expand_environment(Node& node, const Environment& environment, std::vector<Problem>& problems);
+void expand_environment(Node& node, const Environment& environment, std::vector<Problem>& problems,
+                        const Seen& seen = {});
 
 }  // namespace weir::tree

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/json.hpp"
+#include "base/secrets.hpp"
 
 namespace weir::tree {
 namespace {
@@ -87,7 +88,7 @@ std::string Problem::text() const {
   std::string out = place.file;
   if (place.line != 0) (((out += ':') += std::to_string(place.line)) += ':') += std::to_string(place.column);
   if (!out.empty()) out += ": ";
-  return out += message;
+  return out += secrets::masked(message);
 }
 
 const Node* Node::find(std::string_view key) const {

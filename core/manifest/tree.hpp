@@ -20,7 +20,7 @@ struct Place {
 struct Problem {
   Place place;
   std::string message;
-  std::string text() const;  // "hub.toml:14:3: message"
+  std::string text() const;  // "hub.toml:14:3: message", without what came from the environment (base/secrets.hpp)
 };
 
 // No tree is deeper; the readers say so. It keeps everything that walks a tree by recursion safe.

@@ -7,6 +7,7 @@
 
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "base/secrets.hpp"
 #include "protocol/client_frame.hpp"
 #include "protocol/server_frame.hpp"
 #include "server/client.hpp"
@@ -352,7 +353,8 @@ void HttpApi::publish(ShardHost& shard, std::string_view channel_in_path, net::E
 std::string HttpApi::health(int& status) const {
   std::string plugins, rules, reasons;
   bool degraded = false, failing = hub_.draining();
-  const auto reason = [&](const std::string& text) { (reasons += reasons.empty() ? "" : ",") += json::quoted(text); };
+  const auto quoted = [](const std::string& text) { return json::quoted(secrets::masked(text)); };
+  const auto reason = [&](const std::string& text) { (reasons += reasons.empty() ? "" : ",") += quoted(text); };
   if (failing) reason("draining");
   if (const std::string trouble = log::trouble(); !trouble.empty()) {
     degraded = true;
@@ -362,9 +364,8 @@ std::string HttpApi::health(int& status) const {
     const InstanceStatus s = view.instance->status();
     if (!plugins.empty()) plugins += ',';
     plugins += "{\"name\":" + json::quoted(view.plugin->entry->name) +
-               ",\"library\":" + json::quoted(view.plugin->entry->library) + ",\"state\":\"" +
-               std::string(to_word(s.state)) + "\",\"reason\":" + json::quoted(s.reason) + ",\"since\":\"" +
-               iso8601(s.since) + "\"}";
+               ",\"library\":" + quoted(view.plugin->entry->library) + ",\"state\":\"" + std::string(to_word(s.state)) +
+               "\",\"reason\":" + quoted(s.reason) + ",\"since\":\"" + iso8601(s.since) + "\"}";
     if (s.state == InstanceState::degraded || s.state == InstanceState::retrying || s.state == InstanceState::failed ||
         s.state == InstanceState::stopped) {
       degraded = true;
@@ -403,11 +404,11 @@ std::string HttpApi::health(int& status) const {
     }
     degraded = degraded || quarantined || stopped != 0;
     if (!rules.empty()) rules += ',';
-    rules += "{\"script\":" + json::quoted(script) + ",\"state\":\"" +
+    rules += "{\"script\":" + quoted(script) + ",\"state\":\"" +
              (stopped != 0  ? "stopped"
               : quarantined ? "quarantined"
                             : "ok") +
-             "\",\"reason\":" + json::quoted(why) + "}";
+             "\",\"reason\":" + quoted(why) + "}";
   }
   std::uint64_t connections = 0, subscriptions = 0, channels = 0;
   for (const auto& shard : hub_.shards()) {

@@ -193,6 +193,39 @@ test('the environment fills ${NAME} and ${NAME:-default} in strings', async (t) 
   await hub.connect();
 });
 
+// Symptom: a secret of the environment stood in what `weir check` and `weir run` print.
+test('what comes from the environment is printed by neither check nor run, whatever is wrong', async (t) => {
+  const dir = folder(t);
+  const env = { SEC: 'topsecretvalue' };
+  const wrong = [
+    '[[channel]]\npattern = "c"\nrules = [{ script = "filters/severity.lua", params = { at_least = "${SEC}" } }]\n',
+    '[[channel]]\npattern = "${SEC} bad"\nhistroy = 5\noverflow = "x"\n',
+    '[[plugin]]\nname = "a"\nlibrary = "${SEC}"\n',
+    '[[plugin]]\nname = "a"\nlibrary = "api-key"\nconfig = { file = "${SEC}.json" }\n',
+    '[[channel]]\npattern = "c"\nrules = ["${SEC}.lua"]\n',
+    '[[endpoint]]\npath = "/${SEC} x"\n',
+    '[log]\nfile = "/dev/null/${SEC}"\n',
+  ];
+  for (const text of wrong) {
+    write(dir, { 'hub.toml': `listen = "127.0.0.1:0"\n${text}` });
+    for (const command of text.startsWith('[log]') ? ['run'] : ['check', 'run']) {
+      const { code, stdout, stderr } = await weir([command, path.join(dir, 'hub.toml')], { env });
+      const said = stdout + stderr;
+      assert.equal(code, 2, said);
+      assert.ok(!said.includes('topsecretvalue'), `${command}: ${said}`);
+      assert.ok(said.includes('${SEC}'), `${command}: ${said}`);
+    }
+  }
+});
+
+test('numbers in a JSON log are numbers', async (t) => {
+  const hub = await startHub(t, smallest, { args: ['--log-format', 'json'] });
+  await hub.stop();
+  const ready = hub.log.trim().split('\n').map((line) => JSON.parse(line)).find((line) => line.message === 'ready');
+  assert.equal(ready.channels, 1, hub.log);
+  assert.equal(ready.address, hub.address);
+});
+
 test('standard output has the ready line and nothing else', async (t) => {
   const hub = await startHub(t, smallest);
   await hub.connect();

@@ -201,6 +201,28 @@ TEST(ManifestTest, ASecretFromTheEnvironmentStaysOutOfMessages) {
     EXPECT_EQ(only_problem(kSmallest + line).find("hunter2"), std::string::npos) << line;
 }
 
+// Symptom: the value of a variable stood in every message about its channel, its script and its path.
+TEST(ManifestTest, NoMessageHasWhatCameFromTheEnvironment) {
+  setenv("WEIR_TEST_SECRET", "top{secret value", 1);
+  for (const char* text : {"[[channel]]\npattern = \"${WEIR_TEST_SECRET} bad\"\nhistory = 5",
+                           "[[endpoint]]\npath = \"/${WEIR_TEST_SECRET} x\"",
+                           "[[plugin]]\nname = \"a\"\nlibrary = \"${WEIR_TEST_SECRET}\"",
+                           "[[channel]]\npattern = \"x\"\nrules = [\"${WEIR_TEST_SECRET}.lua\"]",
+                           "[[channel]]\npattern = \"x\"\nfrom = [{ plugin = \"${WEIR_TEST_SECRET}\" }]"}) {
+    const auto result = toml(text);
+    EXPECT_FALSE(result.problems.empty()) << text;
+    const std::string said = joined(result.problems) + joined(result.warnings);
+    EXPECT_EQ(said.find("secret value"), std::string::npos) << said;
+    EXPECT_NE(said.find("${WEIR_TEST_SECRET}"), std::string::npos) << said;
+  }
+}
+
+TEST(ManifestTest, TheAddressFromTheEnvironmentIsNoSecret) {
+  setenv("WEIR_TEST_LISTEN", "127.9.9.9:8080", 1);
+  good("listen = \"${WEIR_TEST_LISTEN}\"\n" + kSmallest);
+  EXPECT_EQ((tree::Problem{{}, "at 127.9.9.9:8080"}.text()), "at 127.9.9.9:8080");
+}
+
 TEST(ListenTest, AddressesOfBothFamiliesAndLocalhost) {
   EXPECT_EQ(good("listen = \"[::1]:0\"\n" + kSmallest).listen_host, "::1");
   EXPECT_EQ(good("listen = \"localhost:65535\"\n" + kSmallest).listen_host, "127.0.0.1");

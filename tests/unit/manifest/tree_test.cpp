@@ -161,6 +161,23 @@ TEST(EnvironmentTest, VariablesDefaultsAndEscapes) {
   EXPECT_EQ(expand("{identity.instances}"), "{identity.instances}");
 }
 
+TEST(EnvironmentTest, ValuesAreToldAndDefaultsAreNot) {
+  Node node;
+  node.kind = Node::Kind::string;
+  node.string = "${HOST} ${MISSING:-plain}";
+  std::vector<Problem> problems;
+  std::string told;
+  expand_environment(
+      node,
+      [](const std::string& name) { return name == "HOST" ? std::optional<std::string>("example") : std::nullopt; },
+      problems,
+      [&](const Node& where, std::string_view value, std::string_view name) {
+        EXPECT_EQ(&where, &node);
+        ((told += name) += '=') += value;
+      });
+  EXPECT_EQ(told, "HOST=example");
+}
+
 TEST(EnvironmentTest, WhatIsNotSetOrNotWellFormedIsNamed) {
   std::string problem;
   expand("${MISSING}", &problem);
