@@ -164,6 +164,7 @@ class Builder {
                             Overflow::catch_up);
     entry.subscribe = access(node, "subscribe");
     entry.publish = access(node, "publish");
+    check_templates(entry.subscribe.where, what + ": subscribe.where", findings_);
     out_.channels.push_back(std::move(entry));
   }
   static Access access(const Node& node, std::string_view key) {
@@ -172,6 +173,8 @@ class Builder {
     if (const auto* found = member(node, key, Kind::object)) {
       out.scope = text_of(*found, "scope");
       if (const auto* where = member(*found, "where", Kind::object); where != nullptr && !where->members.empty())
+        out.where = *where;
+      }
         out.where_json = where->to_json();
     }
     return out;

@@ -18,6 +18,9 @@ Manifest build(const tree::Node& root, const std::string& file, const LoadOption
 // What needs the whole: names that refer to each other, what may stand open to the world, channels that can't match.
 void cross_check(const Manifest& manifest, const tree::Node& root, Findings& findings);
 
+// The "{identity.NAME}" of a mandatory filter: those that are misspelt or name nothing.
+void check_templates(const tree::Node& where, const std::string& what, Findings& findings);
+
 // "" for the current folder's files becomes ".".
 std::string folder_of(const std::string& file);
 

@@ -74,7 +74,8 @@ struct Access {
   bool nobody = false;  // `subscribe = false`
   std::string scope;    // empty: no scope needed
   std::string
-      where_json;  // subscribe only: a filter that the client can't widen; may hold "{identity.name}"; empty: none
+      where_json;    // subscribe only: a filter that the client can't widen; may hold "{identity.name}"; empty: none
+  tree::Node where;  // the same, with its places in the file
 };
 
 struct ChannelEntry {

@@ -223,6 +223,36 @@ TEST(ManifestTest, TheAddressFromTheEnvironmentIsNoSecret) {
   EXPECT_EQ((tree::Problem{{}, "at 127.9.9.9:8080"}.text()), "at 127.9.9.9:8080");
 }
 
+std::string where(const std::string& filter) {
+  return only_problem("[[channel]]\npattern = \"c\"\nsubscribe = { where = { \"data.a\" = " + filter + " } }");
+}
+
+// Symptom: a template with a slip of the pen was plain text, and under $ne the filter let everything pass.
+TEST(WhereTest, TemplatesThatStandForNothingAreNamed) {
+  const std::string at = "hub.toml:3:36: channel \"c\": subscribe.where: ";
+  EXPECT_EQ(where("\"{identit.foo}\""),
+            at + R"("{identit.foo}" stands for nothing in a filter; did you mean "{identity.foo}"?)");
+  EXPECT_EQ(where("\"{identity.}\""),
+            at + R"("{identity.}" names no attribute; write which, such as "{identity.subject}")");
+  EXPECT_EQ(where("\"{identity}\""),
+            at + R"("{identity}" names no attribute; write which, such as "{identity.subject}")");
+  EXPECT_EQ(where("\"{tenant}\""),
+            at + R"("{tenant}" stands for nothing in a filter; did you mean "{identity.tenant}"?)");
+  EXPECT_EQ(
+      where("\"{user.tenant}\""),
+      at +
+          R"("{user.tenant}" stands for nothing in a filter; only "{identity.NAME}" does, for an attribute of the identity)");
+  EXPECT_EQ(where("\"{identity.a\""), at + R"("{identity.a" lacks its })");
+  EXPECT_NE(where("{ \"$ne\" = \"x-{Identity.a}\" }").find("did you mean \"{identity.a}\"?"), std::string::npos);
+}
+
+TEST(WhereTest, TemplatesThatAreRightAndTextThatIsNoneAreTaken) {
+  for (const char* text :
+       {"{identity.a}", "{identity.a}/{identity.b.c}", "x", "{", "}", "{}", "{ a }", "{\\\"a\\\":1}"})
+    good("[[channel]]\npattern = \"c\"\nsubscribe = { where = { \"data.a\" = [\"" + std::string(text) +
+         "\"] } }\n[[endpoint]]\npath = \"/ws\"");
+}
+
 TEST(ListenTest, AddressesOfBothFamiliesAndLocalhost) {
   EXPECT_EQ(good("listen = \"[::1]:0\"\n" + kSmallest).listen_host, "::1");
   EXPECT_EQ(good("listen = \"localhost:65535\"\n" + kSmallest).listen_host, "127.0.0.1");
