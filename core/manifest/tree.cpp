@@ -118,24 +118,42 @@ Node& Node::set(std::string_view key, Node value) {
   return members.emplace_back(Member{std::string(key), at, std::move(value)}).value;
 }
 
-const Node& Node::nearest(std::string_view json_pointer) const {
-  const Node* here = this;
+namespace {
+// Walks down a JSON pointer as far as it leads; `place` is then where the last step stands.
+const Node* walk(const Node* here, std::string_view json_pointer, const Place*& place) {
   while (!json_pointer.empty() && json_pointer.front() == '/') {
     json_pointer.remove_prefix(1);
     const auto end = std::min(json_pointer.find('/'), json_pointer.size());
     const std::string step = unescaped_step(json_pointer.substr(0, end));
     json_pointer.remove_prefix(end);
-    const Node* next = here->find(step);
-    if (here->kind == Kind::array) {
+    const Node* next = nullptr;
+    const Place* at = nullptr;
+    if (here->kind == Node::Kind::object)
+      for (const Node::Member& member : here->members)
+        if (next == nullptr && member.key == step) next = &member.value, at = &member.key_place;
+    if (here->kind == Node::Kind::array) {
       std::size_t index = 0;
       const auto [rest, ec] = std::from_chars(step.data(), step.data() + step.size(), index);
       if (ec == std::errc{} && rest == step.data() + step.size() && index < here->elements.size())
-        next = &here->elements[index];
+        next = &here->elements[index], at = &next->place;
     }
     if (next == nullptr) break;
     here = next;
+    place = at;
   }
-  return *here;
+  return here;
+}
+}  // namespace
+
+const Node& Node::nearest(std::string_view json_pointer) const {
+  const Place* unused = nullptr;
+  return *walk(this, json_pointer, unused);
+}
+
+const Place& Node::place_of(std::string_view json_pointer) const {
+  const Place* at = &place;
+  walk(this, json_pointer, at);
+  return *at;
 }
 
 std::string Node::to_json() const {

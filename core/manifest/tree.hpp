@@ -46,6 +46,8 @@ struct Node {
   Node& set(std::string_view key, Node value);  // adds or replaces a member
   // The node at a JSON pointer ("/files/0"), or the deepest one on the way there.
   const Node& nearest(std::string_view json_pointer) const;
+  // Where that stands: its key, if it is a member of an object, else the value itself.
+  const Place& place_of(std::string_view json_pointer) const;
   std::string to_json() const;
 };
 struct Node::Member {

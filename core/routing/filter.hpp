@@ -55,6 +55,8 @@ class Filter {
   static Result<FilterPtr> parse(json::Value filter, const Bounds& bounds);
   static Result<FilterPtr> parse(json::Value filter) { return parse(filter, Bounds()); }
   static Result<FilterPtr> parse(std::string_view text);
+  // Everything that is wrong with it, each as parse() would say it, for whoever mends it by hand; at most 100.
+  static std::vector<Error> mistakes(json::Value filter, const Bounds& bounds);
   // The one that matches nothing.
   static FilterPtr nothing();
   // Both must hold; either may be null.

@@ -29,7 +29,8 @@ std::string_view kind_name(json::Kind kind) {
 
 class FilterParser {
  public:
-  explicit FilterParser(const Filter::Bounds& bounds) : bounds_(bounds) {}
+  // `all`: goes on behind a mistake and collects every one there, up to kMistakesMax.
+  explicit FilterParser(const Filter::Bounds& bounds, std::vector<Error>* all = nullptr) : bounds_(bounds), all_(all) {}
   Result<Filter::Term> filter(json::Value value, const std::string& at, std::size_t level) {
     if (!value.is(json::Kind::object))
       return wrong(at, "a filter is an object, not " + std::string(kind_name(value.kind())));
@@ -37,13 +38,13 @@ class FilterParser {
     Filter::Term all;
     std::optional<Error> error;
     value.each_member([&](json::Value key_value, json::Value operand) {
-      if (error) return;
+      if (done(error)) return;
       const std::string key = key_value.string();
       const std::string here = at + "/" + escape_pointer(key);
       auto term = key.starts_with('$') ? combination(key, operand, here, level) : condition(key, operand, here);
       if (term)
         all.terms.push_back(std::move(*term));
-      else
+      else if (!error)
         error = term.error();
     });
     if (error) return *error;
@@ -51,11 +52,13 @@ class FilterParser {
   }
 
  private:
-  static Error wrong(const std::string& at, const std::string& why) {
+  Error wrong(const std::string& at, const std::string& why) {
     Error e = fail(Errc::bad_filter, "filter at \"" + at + "\": " + why);
     e.pointer = at;
+    if (all_ != nullptr && all_->size() < kMistakesMax) all_->push_back(e);
     return e;
   }
+  bool done(const std::optional<Error>& error) const { return error && all_ == nullptr; }
 
   Result<Filter::Term> combination(const std::string& key, json::Value operand, const std::string& at,
                                    std::size_t level) {
@@ -71,11 +74,15 @@ class FilterParser {
     if (!operand.is(json::Kind::array) || operand.count() == 0)
       return wrong(at, key + " takes a list of at least one filter");
     term.kind = key == "$and" ? Filter::Kind::all : Filter::Kind::any;
-    for (std::uint32_t i = 0; i < operand.count(); ++i) {
+    std::optional<Error> error;
+    for (std::uint32_t i = 0; i < operand.count() && !done(error); ++i) {
       auto inner = filter(operand.at(i), at + "/" + std::to_string(i), level + 1);
-      if (!inner) return inner.error();
-      term.terms.push_back(std::move(*inner));
+      if (inner)
+        term.terms.push_back(std::move(*inner));
+      else if (!error)
+        error = inner.error();
     }
+    if (error) return *error;
     return term;
   }
 
@@ -113,7 +120,7 @@ class FilterParser {
       if (operand.count() == 0) return wrong(at, "an object without operators; objects can't be compared");
       std::optional<Error> error;
       operand.each_member([&](json::Value name, json::Value value) {
-        if (error) return;
+        if (done(error)) return;
         if (c.tests.size() >= bounds_.conditions) {
           error = wrong(at, too_many());
           return;
@@ -121,7 +128,7 @@ class FilterParser {
         auto t = test(name.string(), value, at + "/" + escape_pointer(name.string()), globs);
         if (t)
           c.tests.push_back(std::move(*t));
-        else
+        else if (!error)
           error = t.error();
       });
       if (error) return *error;
@@ -160,9 +167,6 @@ class FilterParser {
     if (op == Op::exists && !value.is(json::Kind::boolean)) return wrong(at, "$exists takes true or false");
     if ((op == Op::prefix || op == Op::glob) && !value.is(json::Kind::string))
       return wrong(at, name + " takes a string");
-    if ((op == Op::gt || op == Op::gte || op == Op::lt || op == Op::lte) && !value.is(json::Kind::string) &&
-        !value.is(json::Kind::number))
-      return wrong(at, name + " takes a number or a string");
     return Filter::Test{op, {Filter::operand(value)}};
   }
 
@@ -172,9 +176,13 @@ class FilterParser {
                            " are allowed");
     Filter::Test t{op, {}};
     std::optional<Error> error;
+    std::size_t place = 0;
     value.each_element([&](json::Value e) {
+      const std::size_t here = place++;
+      if (done(error)) return;
       if (e.is(json::Kind::array) || e.is(json::Kind::object))
-        error = wrong(at, "the list holds " + std::string(kind_name(e.kind())) + "; only scalars can be compared");
+        error = wrong(at + "/" + std::to_string(here),
+                      "the list holds " + std::string(kind_name(e.kind())) + "; only scalars can be compared");
       else
         t.operands.push_back(with_globs(Filter::operand(e), globs));
     });
@@ -207,7 +215,9 @@ class FilterParser {
 
   std::string too_many() const { return "more than " + std::to_string(bounds_.conditions) + " conditions"; }
 
+  static constexpr std::size_t kMistakesMax = 100;
   const Filter::Bounds bounds_;
+  std::vector<Error>* const all_;
   std::size_t conditions_ = 0;
 };
 
@@ -222,6 +232,13 @@ Result<FilterPtr> Filter::parse(json::Value value, const Bounds& bounds) {
   made->term_ = std::move(*term);
   made->text_ = value.raw();
   return FilterPtr(std::move(made));
+}
+
+std::vector<Error> Filter::mistakes(json::Value value, const Bounds& bounds) {
+  std::vector<Error> all;
+  auto term = FilterParser(bounds, &all).filter(value, "", 1);
+  if (!term && all.empty()) all.push_back(term.error());
+  return all;
 }
 
 Result<FilterPtr> Filter::parse(std::string_view text) {

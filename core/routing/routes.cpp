@@ -168,4 +168,16 @@ Result<FilterPtr> mandatory_filter(const AccessRule& rule, const Identity& ident
   return Filter::parse(doc.root(), Filter::kTrusted);
 }
 
+std::vector<Error> where_mistakes(const AccessRule& rule) {
+  if (rule.where_json.empty()) return {};
+  json::Doc where, attributes, shape;
+  if (auto ok = where.parse(rule.where_json); !ok) return {ok.error()};
+  const Identity nobody;
+  if (auto ok = attributes.parse(nobody.attributes_json); !ok) return {ok.error()};
+  Filler filler(attributes.root(), nobody);
+  const std::string filled = filler.fill(where.root(), false, false);
+  if (auto ok = shape.parse(filled); !ok) return {ok.error()};
+  return Filter::mistakes(shape.root(), Filter::kTrusted);
+}
+
 }  // namespace weir

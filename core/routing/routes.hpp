@@ -56,5 +56,7 @@ Result<void> check_access(const AccessRule& rule, const Identity& identity, std:
                           std::string_view channel);
 // The filter that subscribing brings with it; null when there is none. A missing attribute matches nothing.
 Result<FilterPtr> mandatory_filter(const AccessRule& rule, const Identity& identity);
+// All that is wrong with the rule's `where`, whoever asks; the pointers lead into it.
+std::vector<Error> where_mistakes(const AccessRule& rule);
 
 }  // namespace weir

@@ -140,8 +140,9 @@ class Builder {
           *pattern, c.rules, {}, {}, static_cast<OverflowPolicy>(c.overflow), access(c.subscribe), access(c.publish)};
       route.history = {static_cast<std::size_t>(c.history.count), c.history.age_ms,
                        static_cast<std::size_t>(c.history.bytes)};
-      if (auto filter = mandatory_filter(route.subscribe, Identity{}); !filter)
-        problem(c.place, "channel \"" + c.pattern + "\": subscribe.where: " + filter.error().message);
+      for (const Error& mistake : where_mistakes(route.subscribe))
+        problem(c.subscribe.where.place_of(mistake.pointer),
+                "channel \"" + c.pattern + "\": subscribe.where: " + mistake.message);
       for (const FromEntry& f : c.from) {
         route.sources.push_back(f.plugin);
         for (std::size_t i = 0; i < setup_->plugins.size(); ++i) {

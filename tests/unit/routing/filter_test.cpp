@@ -82,9 +82,51 @@ TEST(FilterTest, ARefusalPointsAtTheSpot) {
   EXPECT_EQ(pointer(R"({"data.x":{"$foo":1}})"), "/data.x/$foo");
   EXPECT_EQ(pointer(R"({"$and":[{},{"$nope":1}]})"), "/$and/1/$nope");
   EXPECT_EQ(pointer(R"({"da/ta":1})"), "/da~1ta");
-  EXPECT_EQ(pointer(R"({"data.x":{"$in":[{}]}})"), "/data.x/$in");
+  EXPECT_EQ(pointer(R"({"data.x":{"$in":[1,{},[]]}})"), "/data.x/$in/1");
+  EXPECT_EQ(pointer(R"({"data.n1":[[1]]})"), "/data.n1/0");
   EXPECT_EQ(pointer(R"({"data.x":{}})"), "/data.x");
   EXPECT_EQ(pointer(R"({"data..x":1})"), "/data..x");
+}
+
+// Symptom: {"$gt":false} was refused, although only objects and arrays are no operands.
+TEST(FilterTest, AnOrderWithOtherScalarsIsNeverTrueAndNoMistake) {
+  for (const char* op : {"$gt", "$gte", "$lt", "$lte"})
+    for (const char* operand : {"false", "true", "null"})
+      for (const char* found : {"false", "true", "null", "0", "\"a\"", "[null,1]"})
+        EXPECT_FALSE(
+            holds("{\"data.t\":{\"" + std::string(op) + "\":" + operand + "}}", "{\"t\":" + std::string(found) + "}"))
+            << op << operand << found;
+  EXPECT_EQ(pointer(R"({"data.t":{"$gt":[1]}})"), "/data.t/$gt");
+}
+
+TEST(FilterTest, TheOneThatMatchesNothingIsAFilterThatTheHubAccepts) {
+  const auto again = Filter::parse(Filter::nothing()->text());
+  ASSERT_TRUE(again) << Filter::nothing()->text();
+  Draft d;
+  d.event = "e";
+  d.data = "{}";
+  const Event event("c", "k", 1, d);
+  EXPECT_FALSE((*again)->matches(EventView(event)));
+  EXPECT_FALSE(Filter::nothing()->matches(EventView(event)));
+}
+
+TEST(FilterTest, AllMistakesAreFoundInOneGo) {
+  const auto pointers = [](std::string_view text) {
+    json::Doc doc;
+    EXPECT_TRUE(doc.parse(text));
+    std::string out;
+    for (const Error& e : Filter::mistakes(doc.root(), Filter::kTrusted)) out += e.pointer + " ";
+    return out;
+  };
+  EXPECT_EQ(pointers(R"({"x":1,"data.a":{"$foo":1,"$in":[{},[]]},"$or":[{"y":1},{"data":1},{"$not":5}],"data.b":{}})"),
+            "/x /data.a/$foo /data.a/$in/0 /data.a/$in/1 /$or/0/y /$or/2/$not /data.b ");
+  EXPECT_EQ(pointers(R"({"data.a":1})"), "");
+  EXPECT_EQ(pointers("[]"), " ");
+  std::string many = "{";
+  for (int i = 0; i < 1000; ++i) many += (i == 0 ? "\"k" : ",\"k") + std::to_string(i) + "\":1";
+  json::Doc doc;
+  ASSERT_TRUE(doc.parse(many + "}"));
+  EXPECT_EQ(Filter::mistakes(doc.root(), Filter::kTrusted).size(), 100U);
 }
 
 TEST(FilterTest, TheBoundsAreExact) {
