@@ -11,6 +11,25 @@ std::string in_quotes(std::string_view text) { return json::quoted(text.substr(0
 
 bool allowed_in_name(unsigned char c) { return c > 0x20 && c != 0x7F && c != '*' && c != '{' && c != '}'; }
 
+// The bytes of a control character or a space beyond ASCII at the beginning of `text`; 0 when it begins otherwise.
+// What Unicode calls White_Space or Cc, but a zero-width joiner, say, belongs to words of some languages.
+std::size_t wide_blank(std::string_view text) {
+  const auto byte = [text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  if (byte(0) < 0xC2 || byte(0) > 0xE3) return 0;
+  if (byte(0) == 0xC2) return byte(1) >= 0x80 && byte(1) <= 0xA0 ? 2 : 0;  // U+0080..U+00A0
+  if (byte(0) == 0xE2 && byte(1) == 0x80)                                  // U+2000..U+200A, U+2028, U+2029, U+202F
+    return (byte(2) >= 0x80 && byte(2) <= 0x8A) || byte(2) == 0xA8 || byte(2) == 0xA9 || byte(2) == 0xAF ? 3 : 0;
+  for (const char* blank : {"\xE1\x9A\x80", "\xE2\x81\x9F", "\xE3\x80\x80"})  // U+1680, U+205F, U+3000
+    if (text.starts_with(blank)) return 3;
+  return 0;
+}
+
+bool has_wide_blank(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (static_cast<unsigned char>(text[i]) >= 0xC2 && wide_blank(text.substr(i)) != 0) return true;
+  return false;
+}
+
 bool is_variable_name(std::string_view name) {
   if (name.empty() || (name[0] >= '0' && name[0] <= '9')) return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
@@ -33,6 +52,7 @@ Result<void> check_channel_name(std::string_view name) {
   if (name.front() == '/' || name.back() == '/' || name.find("//") != std::string_view::npos)
     return wrong("has an empty segment; write it without a leading, trailing or double '/'");
   if (!json::valid_utf8(name)) return wrong("is not UTF-8");
+  if (has_wide_blank(name)) return wrong("holds a space or a control character of Unicode; those can't be in a name");
   return {};
 }
 
@@ -93,6 +113,7 @@ Result<Pattern> Pattern::parse(std::string_view text, char separator, bool subje
       for (const char c : part)
         if (!allowed_in_name(static_cast<unsigned char>(c)) && c != '{' && c != '}' && c != '*')
           return wrong("a space or a control character");
+    if (!subject && has_wide_blank(part)) return wrong("a space or a control character of Unicode");
     auto segment = parse_segment(part, p.names_);
     if (!segment) return wrong(segment.error().message);
     p.segments_.push_back(std::move(*segment));
@@ -190,12 +211,16 @@ Result<std::string> Pattern::expand(const Variables& variables) const {
           std::find_if(variables.begin(), variables.end(), [&](const auto& v) { return v.first == variable; });
       if (found == variables.end() || found->second.empty())
         return fail(Errc::bad_request, "pattern " + in_quotes(text_) + ": nothing for {" + variable + "}");
-      for (const char c : json::to_utf8(found->second)) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (allowed_in_name(byte) && c != '/')
-          name += c;
+      const std::string value = json::to_utf8(found->second);
+      std::size_t blank = 0;  // bytes left of a character that can't stand in a name
+      for (std::size_t at = 0; at < value.size(); ++at) {
+        const auto byte = static_cast<unsigned char>(value[at]);
+        if (blank == 0) blank = wide_blank(std::string_view(value).substr(at));
+        if (blank == 0 && allowed_in_name(byte) && value[at] != '/')
+          name += value[at];
         else
           ((name += '%') += kHex[byte >> 4]) += kHex[byte & 15];
+        if (blank != 0) --blank;
       }
       name += segment.literals[i + 1];
     }

@@ -16,7 +16,8 @@ namespace weir {
 
 inline constexpr std::size_t kChannelNameBytesMax = 255;
 
-// 1 to 255 bytes of UTF-8 without control characters, spaces, '*', '{' and '}'; segments divided by '/', none empty.
+// 1 to 255 bytes of UTF-8 without control characters, spaces (both as Unicode has them), '*', '{' and '}'; segments
+// divided by '/', none empty.
 // Errors: bad_request - with the name and what is wrong with it.
 Result<void> check_channel_name(std::string_view name);
 // Whether it is a pattern of subscribe: '*' and '**' only.

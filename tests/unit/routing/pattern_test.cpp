@@ -17,6 +17,22 @@ TEST(ChannelNameTest, TheRulesHoldToTheByte) {
     EXPECT_FALSE(check_channel_name(bad)) << bad;
 }
 
+// Symptom: "a\u0085b" and "a\u00a0b" were names, which look like "ab" and "a b" wherever they are shown.
+TEST(ChannelNameTest, ControlCharactersAndSpacesOfUnicodeAreRefused) {
+  for (const char* bad :
+       {"a\xC2\x80", "a\xC2\x85z", "a\xC2\x9F", "a\xC2\xA0z", "a\xE1\x9A\x80z", "a\xE2\x80\x80", "\xE2\x80\x8Az",
+        "a\xE2\x80\xA8", "a\xE2\x80\xA9", "a\xE2\x80\xAF", "a\xE2\x81\x9Fz", "a\xE3\x80\x80z"}) {
+    EXPECT_FALSE(check_channel_name(bad)) << bad;
+    EXPECT_FALSE(Pattern::parse(bad)) << bad;
+    EXPECT_TRUE(Pattern::parse_subject(bad, '.')) << bad;  // a source's own terms
+    const std::string name = p("a/{x}").expand({{"x", bad}}).value();
+    EXPECT_TRUE(check_channel_name(name)) << name;
+  }
+  EXPECT_EQ(p("{x}").expand({{"x", "\xC2\xA0\xC3\xA9"}}).value(), "%C2%A0\xC3\xA9");
+  for (const char* good : {"a\xC2\xA1", "\xC3\xA0", "\xE2\x80\x8B", "\xE2\x80\x93", "\xE3\x81\x82", "\xEF\xBB\xBF"})
+    EXPECT_TRUE(check_channel_name(good)) << good;
+}
+
 TEST(PatternTest, VariablesStandForPartOfOneSegment) {
   EXPECT_TRUE(p("agents/{id}").matches("agents/7"));
   EXPECT_FALSE(p("agents/{id}").matches("agents/7/x"));
