@@ -33,7 +33,6 @@ std::unique_ptr<Setup> load(const RunOptions& options, bool for_check) {
   if (!options.listen.empty()) load.set.emplace_back("listen", "\"" + options.listen + "\"");
   SetupResult result = set_up(options.manifest, load);
   problems.insert(problems.end(), result.problems.begin(), result.problems.end());
-  if (for_check && result.setup) try_plugins(*result.setup, problems);
   for (const auto& w : result.warnings) std::fprintf(stderr, "warning: %s\n", w.text().c_str());
   for (const auto& p : problems) std::fprintf(stderr, "%s\n", p.text().c_str());
   if (!problems.empty()) {

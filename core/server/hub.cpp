@@ -92,8 +92,7 @@ Result<void> Hub::make_plugins() {
     const LoadedPlugin& p = setup_->plugins[i];
     std::string pointer;
     const auto refused = [&](const Error& e) {
-      const tree::Problem problem{p.entry->config.nearest(pointer).place,
-                                  "plugin \"" + p.entry->name + "\": " + e.message};
+      const tree::Problem problem{p.entry->config.nearest(pointer).place, e.message};  // it names the plugin
       return fail(Errc::bad_request, problem.text());
     };
     if (!p.is_auth || (p.is_source && !asked(p.entry->name))) {  // one that can be both is what the manifest uses it as

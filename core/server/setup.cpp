@@ -20,12 +20,22 @@ std::string beside_program(const char* what) {
 
 AccessRule access(const Access& a) { return {a.nobody, a.scope, a.where_json}; }
 
+class NoSink final : public SourceSink {
+ public:
+  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t, std::uint32_t*) override {
+    return WEIR_E_CLOSED;
+  }
+  void gap(SourceInstance&, std::string_view, std::uint64_t, std::string_view) override {}
+};
+
 class Builder {
  public:
-  // `whole`: the manifest has no problem so far. Otherwise it is only looked at for more of them, and what can't be
-  // understood is passed over, because its problem has been told already.
-  Builder(Manifest manifest, bool whole) : setup_(std::make_unique<Setup>()), whole_(whole) {
+  // `told`: the problems of the manifest so far. If there are any, it is only looked at for more of them, and what
+  // can't be understood is passed over, because its problem has been told already.
+  Builder(Manifest manifest, const std::vector<tree::Problem>& told, bool for_check)
+      : setup_(std::make_unique<Setup>()), told_(told), whole_(told.empty()), for_check_(for_check) {
     setup_->manifest = std::move(manifest);
+    if (for_check_) try_plugins();
     if (!whole_) setup_->manifest.limits = Limits{};
   }
 
@@ -165,6 +175,30 @@ class Builder {
       EndpointRule r;
       r.path = e.path;
       r.auth = e.auth;
+  // Makes and destroys an instance of every plugin, so that a config that only the plugin can judge is judged.
+  void try_plugins() {
+    NoSink sink;
+    for (const LoadedPlugin& p : setup_->plugins) {
+      std::string pointer;
+      const auto report = [&](const Error& e) {
+        const tree::Place& place = p.entry->config.nearest(pointer).place;
+        const bool known = std::any_of(told_.begin(), told_.end(), [&](const tree::Problem& t) {
+          return place.line != 0 && t.place.line == place.line && t.place.column == place.column;
+        });
+        if (!known) problem(place, e.message);  // else it follows from that
+      };
+      if (p.is_source) {
+        auto made = SourceInstance::create(p.entry->name, p.library, p.config_json, sink, {}, &pointer);
+        if (!made) report(made.error());
+      } else if (p.is_auth) {
+        auto made = AuthInstance::create(
+            p.entry->name, p.library, p.config_json, [](const std::string&, std::string_view, std::string_view) {},
+            &pointer);
+        if (!made) report(made.error());
+      }
+    }
+  }
+
       r.auth_by_frame = e.auth_by == AuthBy::frame;
       r.tick_ms = e.tick_ms;
       r.heartbeat_interval_ms = e.heartbeat.interval_ms;
@@ -177,16 +211,9 @@ class Builder {
   }
 
   std::unique_ptr<Setup> setup_;
-  const bool whole_;
+  const std::vector<tree::Problem>& told_;
+  const bool whole_, for_check_;
   std::vector<tree::Problem> problems_;
-};
-
-class NoSink final : public SourceSink {
- public:
-  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t, std::uint32_t*) override {
-    return WEIR_E_CLOSED;
-  }
-  void gap(SourceInstance&, std::string_view, std::uint64_t, std::string_view) override {}
 };
 
 }  // namespace
@@ -198,34 +225,15 @@ SetupResult set_up(const std::string& manifest_file, const LoadOptions& options)
   LoadResult loaded = load_manifest(manifest_file, options);
   SetupResult result;
   if (loaded.manifest)
-    result = Builder(std::move(*loaded.manifest), true).run();
+    result = Builder(std::move(*loaded.manifest), loaded.problems, options.for_check).run();
   else if (loaded.draft)
-    result = Builder(std::move(*loaded.draft), false).run();
+    result = Builder(std::move(*loaded.draft), loaded.problems, options.for_check).run();
   result.problems.insert(result.problems.begin(), loaded.problems.begin(), loaded.problems.end());
   std::stable_sort(result.problems.begin(), result.problems.end(), [](const auto& a, const auto& b) {
     return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
   });
   result.warnings = std::move(loaded.warnings);
   return result;
-}
-
-void try_plugins(const Setup& setup, std::vector<tree::Problem>& problems) {
-  NoSink sink;
-  for (const LoadedPlugin& p : setup.plugins) {
-    std::string pointer;
-    const auto report = [&](const Error& e) {
-      problems.push_back({p.entry->config.nearest(pointer).place, "plugin \"" + p.entry->name + "\": " + e.message});
-    };
-    if (p.is_source) {
-      auto made = SourceInstance::create(p.entry->name, p.library, p.config_json, sink, {}, &pointer);
-      if (!made) report(made.error());
-    } else if (p.is_auth) {
-      auto made = AuthInstance::create(
-          p.entry->name, p.library, p.config_json, [](const std::string&, std::string_view, std::string_view) {},
-          &pointer);
-      if (!made) report(made.error());
-    }
-  }
 }
 
 }  // namespace weir

@@ -41,14 +41,12 @@ struct SetupResult {
   std::vector<tree::Problem> problems, warnings;
 };
 
+// With options.for_check an instance of every plugin is made and destroyed as well, as only a plugin can judge all of
+// its config and the files that it names. (A hub makes them anyway.)
 SetupResult set_up(const std::string& manifest_file, const LoadOptions& options);
 
 // Where the hub's own plugins and scripts are, seen from the running program: ../lib/weir and ../share/weir/scripts.
 std::string own_plugin_folder();
 std::string own_scripts_folder();
-
-// Makes and destroys an instance of every plugin, so that a config that only the plugin can judge is judged. For `weir
-// check`.
-void try_plugins(const Setup& setup, std::vector<tree::Problem>& problems);
 
 }  // namespace weir

@@ -218,6 +218,20 @@ test('what comes from the environment is printed by neither check nor run, whate
   }
 });
 
+// Symptom: check said ok where run ended with 2.
+test('check finds a key file that is missing or wrong, with its place', async (t) => {
+  const dir = folder(t);
+  const manifest = `listen = "127.0.0.1:0"\n[[plugin]]\nname = "keys"\nlibrary = "api-key"\nconfig = { file = "keys.json" }\n${smallest.replace('\n[[channel', '\nauth = ["keys"]\n[[channel')}`;
+  for (const keys of [null, '{"keys":[{"id":"x"}]}']) {
+    write(dir, { 'hub.toml': manifest, ...(keys ? { 'keys.json': keys } : {}) });
+    for (const command of ['check', 'run']) {
+      const { code, stdout, stderr } = await weir([command, path.join(dir, 'hub.toml')]);
+      assert.equal(code, 2, stdout + stderr);
+      assert.match(stderr, /hub\.toml:5:19: plugin "keys" .*keys\.json/);
+    }
+  }
+});
+
 test('numbers in a JSON log are numbers', async (t) => {
   const hub = await startHub(t, smallest, { args: ['--log-format', 'json'] });
   await hub.stop();

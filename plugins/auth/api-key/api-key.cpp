@@ -1,5 +1,6 @@
-// An auth provider with a file of hashed API keys. The file is read again when it changes; keys that left or changed
-// are revoked on live connections; a file that can't be read leaves the keys as they were and says so in the state.
+// An auth provider with a file of hashed API keys. The file is read when the instance is made, so that `weir check`
+// finds what is wrong in it, and again when it changes; keys that left or changed are revoked on live connections; a
+// file that can't be read then leaves the keys as they were and says so in the state.
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,6 +75,8 @@ class ApiKeys final : public AuthProvider {
         connections_max_(config.integer_or("connections_max", 0)) {
     if (connections_max_ < 0)
       throw config.required("connections_max").wrong("0 (no limit) or more", std::to_string(connections_max_));
+    signature_ = look_at(file_);  // first: a change while it is read is seen as one
+    ring_ = std::make_unique<KeyRing>(read());
   }
   ~ApiKeys() override {
     watch_.end();
@@ -81,11 +84,10 @@ class ApiKeys final : public AuthProvider {
   }
 
   void start() override {
-    signature_ = look_at(file_);
-    ring_ = std::make_unique<KeyRing>(read());
     watch_folder();
     poll_.start(host_, kPollMs, kPollMs, [this] { check(); });
     running();
+    check();
   }
 
   void stop() override {
@@ -96,7 +98,6 @@ class ApiKeys final : public AuthProvider {
   void authenticate(const AuthRequest& request, Answer answer) override {
     const auto [key, certain] = credential(request);
     if (!key) return answer.no_credential();
-    if (ring_ == nullptr) return answer.unavailable("the API keys are not loaded");
     const Entry* entry = key->size() <= kKeyBytesMax ? ring_->find(*key) : nullptr;
     if (entry == nullptr && !certain) return answer.no_credential();
     if (entry == nullptr) return answer.unauthorized("the API key is not valid");

@@ -98,17 +98,27 @@ TEST_F(ApiKeyTest, ADisabledKeyAndAnExpiredOneAreRefused) {
   EXPECT_EQ(auth.answer(header(old.key)).json, R"({"message":"the API key has expired"})");
 }
 
-TEST_F(ApiKeyTest, WithoutItsFileItDoesNotStart) {
-  AuthRig auth(hub, weir_plugin_entry, config());
-  EXPECT_EQ(auth.start(), WEIR_E_CONFIG);
-  EXPECT_NE(std::string(auth.error().message).find(path), std::string::npos) << auth.error().message;
-}
-
-TEST_F(ApiKeyTest, CreateOnlyLooksAtTheConfig) {
-  const AuthRig good(hub, weir_plugin_entry, config());
-  EXPECT_EQ(good.status(), WEIR_OK);
+// Symptom: `weir check` found a manifest right whose hub could not start, because the file was read at the start only.
+TEST_F(ApiKeyTest, WithoutAFileThatIsRightItIsNotMade) {
+  const AuthRig gone(hub, weir_plugin_entry, config());
+  EXPECT_EQ(gone.status(), WEIR_E_CONFIG);
+  EXPECT_NE(std::string(gone.error().message).find(path), std::string::npos) << gone.error().message;
+  write(R"({"id":"x"})");
+  const AuthRig broken(hub, weir_plugin_entry, config());
+  EXPECT_EQ(broken.status(), WEIR_E_CONFIG);
+  EXPECT_NE(std::string(broken.error().message).find("hash"), std::string::npos) << broken.error().message;
   const AuthRig none(hub, weir_plugin_entry, "{}");
   EXPECT_EQ(none.status(), WEIR_E_CONFIG);
+}
+
+TEST_F(ApiKeyTest, AChangeBetweenCheckAndStartCounts) {
+  write("");
+  AuthRig auth(hub, weir_plugin_entry, config());
+  ASSERT_EQ(auth.status(), WEIR_OK);
+  const NewKey key = make_key("ci");
+  write_by_rename("{\"keys\":[" + key.entry_json + "]}");
+  ASSERT_EQ(auth.start(), WEIR_OK);
+  EXPECT_EQ(auth.answer(header(key.key)).status, WEIR_OK);
 }
 
 TEST_F(ApiKeyTest, AChangedFileIsReadAgainAndLostKeysAreRevoked) {

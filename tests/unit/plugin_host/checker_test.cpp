@@ -37,9 +37,14 @@ TEST(CheckerTest, WithoutTheConfigThatItNeedsAPluginIsOnlyLookedAt) {
             std::string::npos);
 }
 
-TEST(CheckerTest, AStartThatFailsIsAFinding) {
+TEST(CheckerTest, AnInstanceThatCantBeMadeIsAFinding) {
   const auto findings = check_plugin(shipped_path("api-key"), R"({"file":"/nowhere/keys.json"})");
-  EXPECT_EQ(failures(findings), "auth: start and stop 20 times; ");
+  EXPECT_EQ(failures(findings), "auth: create and destroy; ");
+}
+
+TEST(CheckerTest, AStartThatFailsIsAFinding) {
+  const auto findings = check_plugin(plugin_path("misbehaving"), R"({"mode":"start: fails"})");
+  EXPECT_EQ(failures(findings), "summary; source: start and stop 20 times; auth: start and stop 20 times; ");
 }
 
 TEST(CheckerTest, CallsAfterStopAreAFinding) {

@@ -17,8 +17,8 @@ typedef struct weir_source_v1 {
   uint32_t struct_size;
   uint32_t flags; /* 0 */
   /* Makes an instance from its config, an object that the hub has checked against the schema and filled with its
-   * defaults. Only parses: opens nothing, connects to nothing (`weir check` calls it too). `host` lives as long as the
-   * process. */
+   * defaults. Parses, and may read files that the config names, so that `weir check`, which calls it too, finds what is
+   * wrong in them; keeps nothing open, connects to nothing. `host` lives as long as the process. */
   weir_status (*create)(const weir_host* host, weir_str config_json, void** instance, weir_error* error);
   /* Begins to work and returns at once; connecting goes on in the background and is told by host->state().
    * Who never calls that counts as running once start() returned WEIR_OK. */
