@@ -94,7 +94,14 @@ class Builder {
 
   void plugin(const Node& node) {
     out_.plugins.push_back({text_of(node, "name"), text_of(node, "library"), {}, node.place});
-    if (const Node* config = member(node, "config", Kind::object)) out_.plugins.back().config = *config;
+    PluginEntry& entry = out_.plugins.back();
+    if (entry.library.find('/') != std::string::npos && fs::path(entry.library).is_relative())
+      entry.library = (fs::path(out_.folder) / entry.library).lexically_normal().string();
+    if (entry.library.find('/') == std::string::npos && text_of(node, "library").find('/') != std::string::npos)
+      entry.library.insert(0, "./");  // still a path
+    if (const Node* config = member(node, "config", Kind::object)) entry.config = *config;
+    // One that is not written stands where its plugin does, for messages about what it lacks.
+    if (entry.config.place.line == 0 && entry.config.place.file != "--set") entry.config.place = node.place;
   }
 
   void endpoint(const Node& node) {
@@ -172,10 +179,10 @@ class Builder {
     out.nobody = !flag_of(node, key, true);
     if (const auto* found = member(node, key, Kind::object)) {
       out.scope = text_of(*found, "scope");
-      if (const auto* where = member(*found, "where", Kind::object); where != nullptr && !where->members.empty())
+      if (const auto* where = member(*found, "where", Kind::object); where != nullptr && !where->members.empty()) {
+        out.where_json = where->to_json();
         out.where = *where;
       }
-        out.where_json = where->to_json();
     }
     return out;
   }

@@ -19,7 +19,7 @@ namespace weir {
 
 struct PluginEntry {
   std::string name;     // the instance's name
-  std::string library;  // "log-tail" for libweir-log-tail.so
+  std::string library;  // "log-tail" for libweir-log-tail.so, or the path of a file
   tree::Node config;    // an object, not yet checked against the plugin's schema; knows its place in the file
   tree::Place place;
 };

@@ -35,7 +35,6 @@ class Builder {
   Builder(Manifest manifest, const std::vector<tree::Problem>& told, bool for_check)
       : setup_(std::make_unique<Setup>()), told_(told), whole_(told.empty()), for_check_(for_check) {
     setup_->manifest = std::move(manifest);
-    if (for_check_) try_plugins();
     if (!whole_) setup_->manifest.limits = Limits{};
   }
 
@@ -45,6 +44,7 @@ class Builder {
     load_rules();
     build_routes();
     build_endpoints();
+    if (for_check_) try_plugins();
     SetupResult result;
     result.problems = std::move(problems_);
     if (whole_ && result.problems.empty()) result.setup = std::move(setup_);
@@ -175,6 +175,17 @@ class Builder {
       EndpointRule r;
       r.path = e.path;
       r.auth = e.auth;
+      r.auth_by_frame = e.auth_by == AuthBy::frame;
+      r.tick_ms = e.tick_ms;
+      r.heartbeat_interval_ms = e.heartbeat.interval_ms;
+      r.heartbeat_timeout_ms = e.heartbeat.timeout_ms;
+      r.ping_style = static_cast<PingStyle>(e.heartbeat.style);
+      r.idle_close = static_cast<CloseCode>(e.heartbeat.close_code);
+      r.origins = e.origins;
+      setup_->endpoints.push_back(std::move(r));
+    }
+  }
+
   // Makes and destroys an instance of every plugin, so that a config that only the plugin can judge is judged.
   void try_plugins() {
     NoSink sink;
@@ -196,17 +207,6 @@ class Builder {
             &pointer);
         if (!made) report(made.error());
       }
-    }
-  }
-
-      r.auth_by_frame = e.auth_by == AuthBy::frame;
-      r.tick_ms = e.tick_ms;
-      r.heartbeat_interval_ms = e.heartbeat.interval_ms;
-      r.heartbeat_timeout_ms = e.heartbeat.timeout_ms;
-      r.ping_style = static_cast<PingStyle>(e.heartbeat.style);
-      r.idle_close = static_cast<CloseCode>(e.heartbeat.close_code);
-      r.origins = e.origins;
-      setup_->endpoints.push_back(std::move(r));
     }
   }
 

@@ -253,6 +253,28 @@ TEST(WhereTest, TemplatesThatAreRightAndTextThatIsNoneAreTaken) {
          "\"] } }\n[[endpoint]]\npath = \"/ws\"");
 }
 
+TEST(LibraryTest, AValueWithASlashIsAPathFromTheManifestsFolder) {
+  TempFolder folder;
+  const auto library = [&](const std::string& text) {
+    return good(load_manifest(
+                    folder.write("hub.toml", "[[plugin]]\nname = \"a\"\nlibrary = \"" + text + "\"\n" + kSmallest), {}))
+        .plugins.at(0)
+        .library;
+  };
+  EXPECT_EQ(library("lib/libweir-a.so"), folder / "lib/libweir-a.so");
+  EXPECT_EQ(library("./libweir-a.so"), folder / "libweir-a.so");
+  EXPECT_EQ(library("/opt/x y/libweir-a.so"), "/opt/x y/libweir-a.so");
+  EXPECT_EQ(library("log-tail"), "log-tail");
+  EXPECT_EQ(good("[[plugin]]\nname = \"a\"\nlibrary = \"./b.so\"\n" + kSmallest).plugins.at(0).library, "./b.so");
+}
+
+TEST(LimitsTest, ANumberBelowIsToldTheWholeRange) {
+  EXPECT_EQ(only_problem(kSmallest + "[limits]\nframe_bytes = -1"),
+            "hub.toml:6:15: limits.frame_bytes is -1; expected 1KiB..64MiB");
+  EXPECT_EQ(only_problem(kSmallest + "history = { bytes = -1 }"),
+            "hub.toml:5:21: channel \"**\": history.bytes is -1; expected 0B..1TiB");
+}
+
 TEST(ListenTest, AddressesOfBothFamiliesAndLocalhost) {
   EXPECT_EQ(good("listen = \"[::1]:0\"\n" + kSmallest).listen_host, "::1");
   EXPECT_EQ(good("listen = \"localhost:65535\"\n" + kSmallest).listen_host, "127.0.0.1");
