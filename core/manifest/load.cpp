@@ -102,6 +102,10 @@ LoadResult load_manifest(const std::string& file, const LoadOptions& options) {
     return unreadable("there is no such file; say the path of a manifest, such as hub.toml");
   if (std::filesystem::is_directory(status))
     return unreadable("this is a folder; say the path of a manifest in it, such as " + file + "/hub.toml");
+  // To open a pipe that nobody writes into would wait for ever; one that the shell has opened already is all right.
+  const bool handed_over = file == "/dev/stdin" || file.starts_with("/dev/fd/") || file.starts_with("/proc/self/fd/");
+  if (!std::filesystem::is_regular_file(status) && !handed_over)
+    return unreadable("this is no file but a pipe, a socket or a device; say the path of a manifest, or /dev/stdin");
   std::ifstream in(file, std::ios::binary);
   if (!in) return unreadable("the file can't be opened; may this user read it?");
   std::string text(tree::kTextBytesMax + 1,

@@ -96,6 +96,7 @@ std::optional<Node> read_json(const std::string& name, std::string_view text, st
     problems.push_back({{name, 0, 0}, "larger than 4 MiB; that can't be a manifest"});
     return std::nullopt;
   }
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // the mark that some editors begin a file with
   Lines lines(name, text);
   json::Doc doc;
   if (const auto parsed = doc.parse(text, kDepthMax); !parsed) {

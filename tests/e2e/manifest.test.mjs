@@ -1,9 +1,10 @@
 // A manifest that cannot be loaded: every mistake is named, the exit status is 2, and nothing crashes.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { folder, smallest, startHub, weir, write } from './support.mjs';
+import { folder, smallest, startHub, weir, weirBin, write } from './support.mjs';
 
 const tenMistakes = `listen = "127.0.0.1:0"
 threds = 2
@@ -230,6 +231,17 @@ test('check finds a key file that is missing or wrong, with its place', async (t
       assert.match(stderr, /hub\.toml:5:19: plugin "keys" .*keys\.json/);
     }
   }
+});
+
+test('a manifest may come from standard input, but a pipe that nobody writes into is refused at once', async (t) => {
+  const dir = folder(t);
+  write(dir, { 'hub.toml': `listen = "127.0.0.1:0"\n${smallest}` });
+  execFileSync('mkfifo', [path.join(dir, 'pipe.toml')]);
+  const pipe = await weir(['check', path.join(dir, 'pipe.toml')]);
+  assert.equal(pipe.code, 2);
+  assert.match(pipe.stderr, /pipe\.toml: this is no file/);
+  const out = execFileSync('/bin/sh', ['-c', `cat "$0" | "$1" check /dev/stdin`, path.join(dir, 'hub.toml'), weirBin]);
+  assert.match(out.toString(), /ok/);
 });
 
 test('numbers in a JSON log are numbers', async (t) => {

@@ -1,5 +1,7 @@
 #include "manifest/manifest.hpp"
 
+#include <sys/stat.h>
+
 #include "unit/manifest/support.hpp"
 
 namespace weir {
@@ -273,6 +275,24 @@ TEST(LimitsTest, ANumberBelowIsToldTheWholeRange) {
             "hub.toml:6:15: limits.frame_bytes is -1; expected 1KiB..64MiB");
   EXPECT_EQ(only_problem(kSmallest + "history = { bytes = -1 }"),
             "hub.toml:5:21: channel \"**\": history.bytes is -1; expected 0B..1TiB");
+}
+
+TEST(ManifestTest, AByteOrderMarkIsNoMistake) {
+  const std::string mark = "\xEF\xBB\xBF";
+  good(json(mark + R"({"endpoint":[{"path":"/ws"}],"channel":[{"pattern":"**"}]})"));
+  good(toml(mark + kSmallest));
+  EXPECT_EQ(only_problem(json(mark + R"({"channel":[{"pattern":"**","histroy":1}],"endpoint":[{"path":"/ws"}]})"))
+                .substr(0, 14),
+            "hub.json:1:29:");
+}
+
+// Symptom: `weir check` of a pipe that nobody writes into waited for ever.
+TEST(ManifestTest, WhatIsNoFileIsNotOpened) {
+  TempFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe.toml").c_str(), 0600), 0);
+  EXPECT_NE(only_problem(load_manifest(folder / "pipe.toml", {})).find("this is no file but a pipe"),
+            std::string::npos);
+  EXPECT_NE(only_problem(load_manifest("/dev/null", {})).find("this is no file but"), std::string::npos);
 }
 
 TEST(ListenTest, AddressesOfBothFamiliesAndLocalhost) {
