@@ -1,6 +1,7 @@
 // `weir plugin new` and `weir plugin check`.
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "base/log.hpp"
 #include "cli/commands.hpp"
@@ -8,6 +9,33 @@
 #include "plugin_host/scaffold.hpp"
 
 namespace weir::cli {
+
+namespace {
+
+// As one word of a shell's command line.
+std::string shell_word(const std::string& text) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("/._-+:,@").find(c) != std::string_view::npos;
+  };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+// The words with which cmake finds the SDK that belongs to this very program: where it was built, or installed. Nothing
+// when that is where cmake looks anyway, or when there is no SDK beside it.
+std::string prefix_option(const std::filesystem::path& program) {
+  namespace fs = std::filesystem;
+  const fs::path prefix = program.parent_path().parent_path();
+  if (prefix == "/usr" || prefix == "/usr/local") return {};
+  std::error_code ec;
+  if (!fs::exists(prefix / "lib/cmake/weir-plugin-sdk/weir-plugin-sdk-config.cmake", ec)) return {};
+  return " -DCMAKE_PREFIX_PATH=" + shell_word(prefix.string());
+}
+
+}  // namespace
 
 int plugin_new(const std::string& kind, const std::string& name, const std::string& folder) {
   const std::string where = folder.empty() ? name : folder;
@@ -17,7 +45,13 @@ int plugin_new(const std::string& kind, const std::string& name, const std::stri
     return 1;
   }
   for (const std::string& file : *made) std::printf("wrote %s\n", file.c_str());
-  std::printf("\n%s/README.md says how to build and try it.\n", where.c_str());
+  std::error_code ec;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", ec);
+  std::printf(
+      "\nBuild and try it with:\n\n  cd %s\n  cmake -B build%s && cmake --build build\n  ctest --test-dir build\n"
+      "  %s plugin check build/libweir-%s.so%s\n\n%s/README.md has a manifest that runs it.\n",
+      shell_word(where).c_str(), prefix_option(program).c_str(), ec ? "weir" : shell_word(program.string()).c_str(),
+      name.c_str(), kind == "auth" ? " --config '{\"word\":\"sesame seeds\"}'" : "", where.c_str());
   return 0;
 }
 

@@ -1,4 +1,7 @@
 set(work ${BUILD}/package-test/${KIND}-${VERSION})
+if(TREE)
+  set(work ${work}-tree)
+endif()
 file(REMOVE_RECURSE ${work})
 file(MAKE_DIRECTORY ${work})
 
@@ -11,10 +14,15 @@ function(run)
   endif()
 endfunction()
 
-run(${CMAKE_COMMAND} --install ${BUILD} --component plugin-sdk --prefix ${work}/sdk)
+if(TREE)
+  set(prefix ${BUILD})
+else()
+  set(prefix ${work}/sdk)
+  run(${CMAKE_COMMAND} --install ${BUILD} --component plugin-sdk --prefix ${prefix})
+endif()
 run(${TOOL} new ${KIND} my-plugin ${work}/my-plugin)
 set(flags "-Wall -Wextra -Wshadow -Werror")
-set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -S ${work}/my-plugin -B ${work}/build -DCMAKE_PREFIX_PATH=${work}/sdk -DCMAKE_C_COMPILER=${C}
+set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -S ${work}/my-plugin -B ${work}/build -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_C_COMPILER=${C}
   -DCMAKE_CXX_COMPILER=${CXX} "-DCMAKE_C_FLAGS=${flags}" "-DCMAKE_CXX_FLAGS=${flags} -Wconversion" -DCMAKE_BUILD_TYPE=Debug
   -DCMAKE_FIND_PACKAGE_NO_PACKAGE_REGISTRY=ON)
 
