@@ -93,12 +93,14 @@ void Authenticator::next(const std::shared_ptr<Inquiry>& inquiry) {
 
 Result<std::unique_ptr<Registry::Place>> Registry::enter(const std::string& address) {
   const std::lock_guard lock(mutex_);
-  const auto found = by_address_.find(address);
-  const std::int64_t mine = found == by_address_.end() ? 0 : found->second;
-  if (limits_.connections_per_address != 0 && mine >= limits_.connections_per_address)
-    return fail(Errc::limit_exceeded,
-                "your address has " + std::to_string(mine) + " connections already (limits.connections_per_address)");
-  ++by_address_[address];
+  const std::int64_t most = limits_.connections_per_address;
+  std::int64_t& plain = by_address_[address].plain;
+  if (most != 0 && plain >= most + kPlainExtra)
+    return fail(Errc::limit_exceeded, "your address has " + std::to_string(plain) +
+                                          " connections already that are no WebSockets (limits.connections_per_address"
+                                          " and " +
+                                          std::to_string(kPlainExtra) + " more)");
+  ++plain;
   return std::make_unique<Place>(*this, address);
 }
 
@@ -106,22 +108,34 @@ Registry::Place::~Place() {
   const std::lock_guard lock(registry_.mutex_);
   give_back_key();
   if (client_) --registry_.clients_;
-  if (const auto it = registry_.by_address_.find(address_); --it->second == 0) registry_.by_address_.erase(it);
+  const auto it = registry_.by_address_.find(address_);
+  --(client_ ? it->second.clients : it->second.plain);
+  if (it->second.clients == 0 && it->second.plain == 0) registry_.by_address_.erase(it);
 }
 
 Result<void> Registry::Place::become_client() {
   const std::lock_guard lock(registry_.mutex_);
+  OfAddress& mine = registry_.by_address_.find(address_)->second;
+  const std::int64_t most = registry_.limits_.connections_per_address;
+  if (most != 0 && mine.clients >= most)
+    return fail(Errc::limit_exceeded, "your address has " + std::to_string(mine.clients) +
+                                          " connections already (limits.connections_per_address)");
   if (registry_.clients_ >= static_cast<std::size_t>(registry_.limits_.connections))
     return fail(Errc::unavailable, "the hub has " + std::to_string(registry_.limits_.connections) +
                                        " connections already (limits.connections)");
   client_ = true;
+  --mine.plain;
+  ++mine.clients;
   ++registry_.clients_;
   return {};
 }
 
 void Registry::Place::no_client() {
   const std::lock_guard lock(registry_.mutex_);
+  OfAddress& mine = registry_.by_address_.find(address_)->second;
   client_ = false;
+  ++mine.plain;
+  --mine.clients;
   --registry_.clients_;
 }
 
@@ -138,9 +152,9 @@ Result<void> Registry::Place::take(const Identity& identity) {
   const auto it = registry_.by_key_.find(key);
   const std::int64_t open = it == registry_.by_key_.end() ? 0 : it->second;
   if (identity.connections_max != 0 && open >= identity.connections_max)
-    return fail(Errc::limit_exceeded, json::quoted(identity.subject) + " has " + std::to_string(open) +
-                                          " connections already; at most " + std::to_string(identity.connections_max) +
-                                          " are allowed");
+    return fail(Errc::limit_exceeded, "connections_max: at most " + std::to_string(identity.connections_max) +
+                                          " connections are allowed, and " + json::quoted(identity.subject) + " has " +
+                                          std::to_string(open) + " already");
   give_back_key();
   key_ = key;
   ++registry_.by_key_[key_];

@@ -37,15 +37,20 @@ class Authenticator {
 };
 
 // Counts connections: all of them by address, WebSocket clients also in total and by the identity's key.
+// limits.connections_per_address is for the WebSockets, so that whoever has as many as they may still can ask for
+// /health. As many sockets again and kPlainExtra may be something else, or nothing yet: an address that only opens
+// sockets has its bound too.
 class Registry {
  public:
+  static constexpr std::int64_t kPlainExtra = 16;
   explicit Registry(const Limits& limits) : limits_(limits) {}
   // A place that is given back when it is destroyed.
   class Place final : public net::Admission {
    public:
     Place(Registry& registry, std::string address) : registry_(registry), address_(std::move(address)) {}
     ~Place() override;
-    // Counts as a client from now on. Errors: unavailable - the hub is full.
+    // Counts as a client from now on. Errors: unavailable - the hub is full; limit_exceeded - this address has as many
+    // clients as it may.
     Result<void> become_client();
     void no_client();
     // Also counts by this identity from now on. Errors: limit_exceeded - it has as many connections as it may.
@@ -59,7 +64,7 @@ class Registry {
     bool client_ = false;
     std::string key_;
   };
-  // A connection, whatever it will be. Errors: limit_exceeded - this address has as many as it may.
+  // A connection, whatever it will be. Errors: limit_exceeded - this address has too many that are no clients.
   Result<std::unique_ptr<Place>> enter(const std::string& address);
   std::size_t clients() const;
 
@@ -67,7 +72,11 @@ class Registry {
   const Limits& limits_;
   mutable std::mutex mutex_;
   std::size_t clients_ = 0;  // guarded by mutex_, like the rest
-  std::map<std::string, std::int64_t, std::less<>> by_address_, by_key_;
+  struct OfAddress {
+    std::int64_t plain = 0, clients = 0;
+  };
+  std::map<std::string, OfAddress, std::less<>> by_address_;
+  std::map<std::string, std::int64_t, std::less<>> by_key_;
 };
 
 // The name=value pairs of a query, percent-decoded; of equal names the last.

@@ -216,14 +216,29 @@ TEST_F(HttpTest, AnAddressIsCountedFromItsFirstSocketOn) {
   {
     Client client = connect();
     client.next();
-    RawSocket silent(port()), another(port());
-    ASSERT_TRUE(wait_until([&] {
+    std::vector<std::unique_ptr<RawSocket>> silent;
+    for (int i = 0; i < 3 + 15; ++i) silent.push_back(std::make_unique<RawSocket>(port()));
+    ASSERT_TRUE(wait_until([&] {  // one more each time, as the request below may have taken the place of one
+      silent.push_back(std::make_unique<RawSocket>(port()));
       const std::string answer = raw("GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
       return answer.find("HTTP/1.1 429") != std::string::npos &&
              answer.find("connections_per_address") != std::string::npos;
     }));
   }
   EXPECT_TRUE(wait_until([&] { return http("GET", "/ready").status == 200; }));
+// Symptom: with as many WebSockets as an address may have, its /health was answered 429 as well.
+TEST_F(HttpTest, HealthIsAnsweredToAnAddressWithAllItsWebSockets) {
+  begin("[limits]\nconnections_per_address = 2\n");
+  {
+    Client a = connect(), b = connect();
+    EXPECT_EQ(http("GET", "/health").status, 200);
+    EXPECT_EQ(http("GET", "/ready").status, 200);
+    EXPECT_EQ(http("POST", "/api/v1/channels/agents/7/events", R"({"event":"x"})").status, 200);
+    EXPECT_EQ(RawSocket(port()).upgrade().substr(0, 12), "HTTP/1.1 429");
+  }
+  EXPECT_TRUE(wait_until([&] { return static_cast<bool>(try_connect("/ws")); }));
+}
+
 }
 
 }  // namespace
