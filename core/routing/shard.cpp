@@ -358,7 +358,8 @@ void Shard::authenticated(ConnectionId connection, const std::string& id, Result
   if (!identity) {
     say_error(*c, id, identity.error());
     if (!c->authenticated && identity.error().code != Errc::unavailable && identity.error().code != Errc::timeout)
-      close(*c, CloseCode::unauthorized, identity.error().message, 1000, 5000);
+      close(*c, identity.error().code == Errc::limit_exceeded ? CloseCode::limit : CloseCode::unauthorized,
+            identity.error().message, 1000, 5000);
   } else {
     c->identity = std::move(*identity);
     c->authenticated = true;

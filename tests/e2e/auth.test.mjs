@@ -150,6 +150,18 @@ test('more connections than connections_max of a key are 429, and one that left 
   }
 });
 
+test('with auth_by = "frame" a key at its connections_max is told so and closed with 4429, not asked for a new key', async (t) => {
+  const one = makeKey('one', { connections_max: 1 });
+  const hub = await start(t, '[[endpoint]]\npath = "/later"\nauth = ["keys"]\nauth_by = "frame"\n', [one]);
+  await hub.connect(bearer(one));
+  const second = await hub.connect({ path: '/later' });
+  const answer = await second.ask({ type: 'auth', token: one.key });
+  assert.equal(answer.data.code, 'limit_exceeded');
+  const closed = await deadline(second.closed, 'the close');
+  assert.equal(closed.code, 4429);
+  assert.match(closed.reason, /connections_max/);
+});
+
 test('a key that is taken out of the file is revoked on live connections, and others stay', async (t) => {
   const hub = await start(t);
   const gone = await hub.connect(bearer(reader));

@@ -217,6 +217,20 @@ TEST(ShardAuthTest, AWrongTokenCloses4401ButAProviderThatIsAwayDoesNot) {
   EXPECT_EQ(c.closed_with, CloseCode::unauthorized);
 }
 
+// Symptom: a key that had as many connections as it may was closed with 4401, so its client asked for a new key.
+TEST(ShardAuthTest, AKeyAtItsLimitCloses4429WithTheLimitInTheReason) {
+  Hub hub({route("open/{n}")});
+  Client& c = hub.connect(std::nullopt, 0, by_frame());
+  c.say(R"({"type":"auth","id":1,"token":"t"})");
+  hub.shard().authenticated(c.connection->id, "1", fail(Errc::limit_exceeded, "connections_max: at most 1"));
+  const auto said = c.take();
+  ASSERT_EQ(said.size(), 2U);
+  EXPECT_EQ(at(said[0], "data.code"), "limit_exceeded");
+  EXPECT_EQ(at(said[1], "data.code"), "4429");
+  EXPECT_EQ(at(said[1], "data.reason"), "connections_max: at most 1");
+  EXPECT_EQ(c.closed_with, CloseCode::limit);
+}
+
 TEST(ShardAuthTest, AnEndpointWithoutAuthSaysThatItKnowsNone) {
   Hub hub({route("open/{n}")});
   Client& c = hub.connect();
