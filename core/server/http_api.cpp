@@ -144,7 +144,6 @@ HttpApi::HttpApi(Hub& hub) : hub_(hub) {
 
 void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
   const net::Request& r = exchange->request();
-  if (hub_.draining()) return answer(exchange, fail(Errc::draining, "the hub is shutting down"));
   for (const EndpointRule& endpoint : hub_.setup().endpoints)
     if (endpoint.path == r.path) return upgrade(shard, endpoint, std::move(exchange));
   if (r.path.starts_with(kPublishPrefix) && r.path.ends_with(kPublishSuffix) &&
@@ -154,7 +153,8 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
           {405,
            "application/json",
            "{\"error\":" + server_frame::error_data(fail(Errc::bad_request, "publish by POST")) + "}",
-           {{"allow", "POST"}}});
+           {{"allow", "POST, OPTIONS"}}});
+    if (hub_.draining()) return answer(exchange, fail(Errc::draining, "the hub is shutting down"));
     const auto channel = std::string_view(r.path).substr(kPublishPrefix.size(),
                                                          r.path.size() - kPublishPrefix.size() - kPublishSuffix.size());
     return publish(shard, channel, std::move(exchange));
@@ -241,6 +241,7 @@ void HttpApi::admin(net::ExchangePtr exchange, std::function<void()> allowed) {
 
 void HttpApi::upgrade(ShardHost& shard, const EndpointRule& endpoint, net::ExchangePtr exchange) {
   const net::Request& r = exchange->request();
+  if (hub_.draining()) return answer(exchange, fail(Errc::draining, "the hub is shutting down"));
   if (!r.upgrade)
     return exchange->respond(
         {426,

@@ -226,7 +226,6 @@ bool Hub::drain(const std::function<bool()>& hurry) {
   ready_ = false;
   log::info("hub", "draining",
             {{"connections", registry_.clients()}, {"timeout_ms", setup_->manifest.drain_timeout_ms}});
-  shards_[0]->loop().post([this] { listener_->stop(); });
   const auto left = [end](std::int64_t least) {
     return std::clamp<std::int64_t>(end - system_clock().steady_ms(), least, kStopMs);
   };
@@ -267,6 +266,8 @@ bool Hub::drain(const std::function<bool()>& hurry) {
     nap();
   }
   while ((registry_.clients() != 0 || !sources.done()) && !late()) nap();
+  // Until here plain HTTP was answered, so that whoever asks /ready sees it fail before the port is gone.
+  shards_[0]->loop().post([this] { listener_->stop(); });
   const std::size_t remain = registry_.clients();
   for (const auto& instance : authenticator_.instances()) providers.begin(*instance, left(kAuthStopMs));
   const bool stopped = sources.wait(), providers_stopped = providers.wait();

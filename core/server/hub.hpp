@@ -1,8 +1,7 @@
 // The hub: shards on their threads, plugins, the listener, and the order in which they start and end.
 //   start: plugins are made, shards run, the listener opens, sources start
-//   drain: readiness fails, nothing more is accepted; sources stop while connections leave at drain.rate, then auth
-//   providers
-//          stop, all within drain.timeout and half a second
+//   drain: readiness fails, upgrades and publications are answered 503; sources stop while connections leave at
+//          drain.rate; then the listener closes and auth providers stop, all within drain.timeout and half a second
 // Threads: [main]; what says otherwise may be called from there.
 #pragma once
 #include <atomic>

@@ -1,7 +1,7 @@
 // Ending politely: SIGTERM says `closing`, closes each connection with 1001 and ends with status 0.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { deadline, smallest, startHub } from './support.mjs';
+import { deadline, refusal, smallest, startHub } from './support.mjs';
 
 test('SIGTERM: every client is told, gets 1001, and the hub ends with status 0', async (t) => {
   const hub = await startHub(t, `[drain]\nrate = 1000\ntimeout = "10s"\n${smallest}`);
@@ -58,16 +58,38 @@ test('connections leave at drain.rate per second, and a second SIGTERM ends at o
   await deadline(hub.ended, 'the end', 5_000);
 });
 
-test('while it drains the hub is not ready and takes no new connections', async (t) => {
-  const hub = await startHub(t, `[drain]\nrate = 1\ntimeout = "60s"\n${smallest}`);
-  const clients = [];
-  for (let n = 0; n < 10; n++) clients.push(await hub.connect());
+// Symptom: new connections were refused from the signal on, so a load balancer never saw /ready fail.
+test('while it drains the hub answers: not ready, no new connections, nothing published', async (t) => {
+  const hub = await startHub(t, `[drain]\ntimeout = "60s"\n${smallest}`);
+  const stays = await hub.connect();
+  stays.socket.pause();  // it does not answer the close frame, and so stays until drain.timeout
   hub.child.kill('SIGTERM');
-  await clients[0].take((f) => f.type === 'closing', 'closing');
-  // The port may be closed already; if it answers, it answers 503.
-  const answer = await hub.get('/ready').catch(() => null);
-  if (answer) assert.equal(answer.status, 503);
-  await assert.rejects(hub.connect());
+  const until = Date.now() + 10_000;
+  let ready;
+  do ready = await hub.get('/ready');
+  while (ready.status === 200 && Date.now() < until);
+  assert.equal(ready.status, 503);
+  assert.deepEqual(ready.json, { ready: false });
+  const health = await hub.get('/health');
+  assert.equal(health.status, 503);
+  assert.deepEqual(health.json.reasons, ['draining']);
+  const refused = await refusal(t, hub, {});
+  assert.equal(refused.status, 503);
+  assert.equal(refused.body.error.code, 'draining');
+  assert.ok(Number(refused.headers['retry-after']) > 0);
+  const publish = await hub.publish('c', { event: 'e', data: 1 });
+  assert.equal(publish.status, 503);
+  assert.equal(publish.json.error.code, 'draining');
+  assert.ok(Number(publish.headers.get('retry-after')) > 0);
   hub.child.kill('SIGTERM');
   await deadline(hub.ended, 'the end', 5_000);
+});
+
+test('when the connections have left the port is closed and the hub ends', async (t) => {
+  const hub = await startHub(t, `[drain]\ntimeout = "60s"\n${smallest}`);
+  const client = await hub.connect();
+  const ended = hub.stop();
+  assert.equal((await deadline(client.closed, 'the close')).code, 1001);
+  assert.deepEqual(await ended, { code: 0, signal: null });
+  await assert.rejects(hub.get('/ready'));
 });

@@ -1,3 +1,4 @@
+#include <atomic>
 #include <future>
 
 #include "integration/hub_fixture.hpp"
@@ -98,6 +99,31 @@ TEST_F(DrainTest, PluginsThatDoNotStopTakeNoTimeFromTheClients) {
   EXPECT_EQ(c.end().code, 1001);
   EXPECT_FALSE(clean.get());
   EXPECT_TRUE(hub().left_behind());
+}
+
+// Symptom: from the signal on the port was closed, so nobody could see /ready fail first.
+TEST_F(DrainTest, PlainHttpIsAnsweredUntilTheConnectionsHaveLeft) {
+  start("[drain]\ntimeout = \"60s\"\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n");
+  RawSocket deaf(port());  // does not answer the close frame, so it stays until it is cut off
+  ASSERT_NE(deaf.upgrade().find(" 101 "), std::string::npos);
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["connections"] == 1; }));
+  std::atomic<bool> hurry{false};
+  auto clean = std::async(std::launch::async, [&] { return hub().drain([&] { return hurry.load(); }); });
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/ready").status == 503; }));
+  const HttpAnswer health = http("GET", "/health");
+  EXPECT_EQ(health.status, 503);
+  EXPECT_EQ(health.json()["reasons"][0], "draining");
+  EXPECT_EQ(http("GET", "/stats").status, 200);
+  const HttpAnswer publish = http("POST", "/api/v1/channels/c/events", R"({"event":"e"})");
+  EXPECT_EQ(publish.status, 503);
+  EXPECT_EQ(publish.json()["error"]["code"], "draining");
+  EXPECT_NE(publish.head.find("retry-after: "), std::string::npos) << publish.head;
+  const std::string upgrade = RawSocket(port()).upgrade();
+  EXPECT_NE(upgrade.find(" 503 "), std::string::npos) << upgrade;
+  EXPECT_NE(upgrade.find("retry-after: "), std::string::npos) << upgrade;
+  hurry = true;
+  clean.get();
+  EXPECT_TRUE(wait_until([&] { return http("GET", "/ready").status == 0; }));  // the port is closed then
 }
 
 // Symptom: a client whose upgrade was under way when the hub began to drain came in and was never told to go.
