@@ -75,6 +75,8 @@ class Exchange {
   virtual Loop& loop() = 0;
   // What the connection was let in with. To be taken before upgrade(), by what it becomes.
   virtual std::unique_ptr<Admission>& admission() = 0;
+  // For the answer, whatever it will be.
+  virtual void add_header(std::string name, std::string value) = 0;
   virtual void respond(Response response) = 0;
   // subprotocol: echoed in the handshake when not empty.
   virtual void upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol) = 0;

@@ -25,6 +25,8 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+bool is_http(std::string_view scheme) { return beast::iequals(scheme, "http") || beast::iequals(scheme, "https"); }
+
 std::string error_body(Errc code, std::string_view message) {
   return "{\"error\":{\"code\":\"" + std::string(to_word(code)) + "\",\"message\":" + json::quoted(message) + "}}";
 }
@@ -40,6 +42,9 @@ class HttpExchange final : public Exchange {
       respond({500, "application/json", error_body(Errc::internal, "the request was not answered"), {}});
   }
   const Request& request() const override { return request_; }
+  void add_header(std::string name, std::string value) override {
+    more_.emplace_back(std::move(name), std::move(value));
+  }
   Loop& loop() override;
   std::unique_ptr<Admission>& admission() override;
   void respond(Response response) override;
@@ -49,6 +54,7 @@ class HttpExchange final : public Exchange {
   bool stopping() const;  // then nobody is there to write an answer
   std::shared_ptr<HttpConnection> connection_;
   Request request_;
+  Headers more_;
 };
 
 struct Shared {  // what all connections of a listener have in common; outlives it as long as one of them lives
@@ -108,6 +114,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     response->keep_alive(keep_alive_);
     response->body() = std::move(r.body);
     response->prepare_payload();
+    if (r.status == 204) response->erase(http::field::content_length);  // RFC 9110 section 8.6
     if (head_) response->body().clear();
     deadline(shared_->limits.handshake_ms);
     http::async_write(socket_, *response, [self = shared_from_this(), response](error_code ec, std::size_t) {
@@ -144,15 +151,49 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   // A body that is too large by its own account has been refused here already, before it is sent.
   void on_head(error_code ec) {
-    if (ec || parser_->is_done()) return on_read(ec);
+    if (ec) return on_read(ec);
     const auto& head = parser_->get();
-    if (head.version() < 11 || !beast::iequals(head[http::field::expect], "100-continue")) return read_body();
+    version_ = 11;
+    head_ = false;
+    if (!well_formed(head)) return;
+    if (parser_->is_done()) return on_read(ec);
+    if (head.version() < 11 || head.count(http::field::expect) == 0) return read_body();
     asio::async_write(socket_, asio::buffer(kContinue), [self = shared_from_this()](error_code failed, std::size_t) {
       if (failed)
         self->on_read(failed);
       else
         self->read_body();
     });
+  }
+
+  // What Beast lets pass although it leaves open whose the bytes behind it are, or which hub is meant. Answers, and
+  // false, if there is anything.
+  bool well_formed(const http::request_header<>& head) {
+    const auto hosts = head.count(http::field::host);
+    if (hosts > 1 || (hosts == 0 && head.version() >= 11)) {  // RFC 9112 section 3.2
+      refuse(400, Errc::bad_request,
+             hosts == 0 ? "the header host is missing" : "the header host stands there more than once");
+      return false;
+    }
+    const auto codings = head.count(http::field::transfer_encoding);
+    if (codings != 0 && head.version() < 11) {  // RFC 9112 section 6.1
+      refuse(400, Errc::bad_request, "transfer-encoding is not for HTTP/1.0");
+      return false;
+    }
+    if (codings > 1 || (codings == 1 && !beast::iequals(head[http::field::transfer_encoding], "chunked"))) {
+      refuse(501, Errc::bad_request, "this hub knows no transfer-encoding but chunked");
+      return false;
+    }
+    if (codings != 0 && head.count(http::field::content_length) != 0) {
+      refuse(400, Errc::bad_request, "transfer-encoding and content-length exclude each other");
+      return false;
+    }
+    if (head.version() >= 11 && head.count(http::field::expect) != 0 &&
+        !beast::iequals(head[http::field::expect], "100-continue")) {  // RFC 9110 section 10.1.1
+      refuse(417, Errc::bad_request, "this hub meets no expectation but 100-continue");
+      return false;
+    }
+    return true;
   }
 
   void read_body() {
@@ -181,13 +222,25 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     head_ = message_.method() == http::verb::head;
     Request request;
     request.method = std::string(message_.method_string());
-    const std::string_view target(message_.target().data(), message_.target().size());
+    std::string_view target(message_.target().data(), message_.target().size());
+    std::string_view authority;
+    if (const auto scheme = target.find("://"); scheme != std::string_view::npos && is_http(target.substr(0, scheme))) {
+      // The absolute form, which proxies use; its host is then the one that counts (RFC 9112 section 3.2.2).
+      target.remove_prefix(scheme + 3);
+      const auto end = std::min(target.find_first_of("/?"), target.size());
+      authority = target.substr(0, end);
+      target.remove_prefix(end);
+      if (authority.empty()) return refuse(400, Errc::bad_request, "the target names no host");
+    }
     const auto mark = target.find('?');
     request.path = target.substr(0, mark);
+    if (request.path.empty()) request.path = "/";
     if (mark != std::string_view::npos) request.query = target.substr(mark + 1);
     for (const auto& field : message_)
       request.headers.emplace_back(lower({field.name_string().data(), field.name_string().size()}),
-                                   std::string(field.value()));
+                                   field.name() == http::field::host && !authority.empty()
+                                       ? std::string(authority)
+                                       : std::string(field.value()));
     request.body = std::move(message_.body());
     message_.body().clear();
     request.peer = peer_;
@@ -236,6 +289,8 @@ bool HttpExchange::stopping() const { return connection_->stopping(); }
 Loop& HttpExchange::loop() { return connection_->loop(); }
 std::unique_ptr<Admission>& HttpExchange::admission() { return connection_->admission(); }
 void HttpExchange::respond(Response response) {
+  response.headers.insert(response.headers.end(), std::make_move_iterator(more_.begin()),
+                          std::make_move_iterator(more_.end()));
   if (const auto c = std::exchange(connection_, nullptr)) c->write(std::move(response));
 }
 void HttpExchange::upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol) {

@@ -239,6 +239,50 @@ TEST_F(HttpTest, HealthIsAnsweredToAnAddressWithAllItsWebSockets) {
   EXPECT_TRUE(wait_until([&] { return static_cast<bool>(try_connect("/ws")); }));
 }
 
+// Symptom: a proxy that asks with a whole URL got 404.
+TEST_F(HttpTest, ATargetInAbsoluteFormIsTheSameAndItsHostCounts) {
+  begin();
+  const auto get = [&](const std::string& target, const std::string& host) {
+    return raw("GET " + target + " HTTP/1.1\r\nhost: " + host + "\r\nconnection: close\r\n\r\n").substr(0, 12);
+  };
+  EXPECT_EQ(get("http://127.0.0.1:1/health?x=1", "127.0.0.1"), "HTTP/1.1 200");
+  EXPECT_EQ(get("HTTP://127.0.0.1", "127.0.0.1"), "HTTP/1.1 200");
+  EXPECT_EQ(get("http://127.0.0.1?x", "127.0.0.1"), "HTTP/1.1 200");
+  EXPECT_EQ(get("http://evil.example/stats", "127.0.0.1"), "HTTP/1.1 403");
+  EXPECT_EQ(get("http://127.0.0.1/stats", "evil.example"), "HTTP/1.1 200");
+  EXPECT_EQ(get("http:///health", "127.0.0.1"), "HTTP/1.1 400");
+  EXPECT_EQ(get("ftp://127.0.0.1/health", "127.0.0.1"), "HTTP/1.1 404");
+}
+
+// Symptom: what follows such a head was read as a request of its own, or as a body, depending on who looks.
+TEST_F(HttpTest, AHeadThatCanBeReadInTwoWaysIsRefusedAndTheConnectionEnds) {
+  begin();
+  const std::string post = "POST /api/v1/channels/agents/7/events HTTP/1.1\r\n", host = "host: 127.0.0.1\r\n";
+  const std::string next = "GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
+  const std::string chunked = "d\r\n{\"event\":\"x\"}\r\n0\r\n\r\n";
+  const auto status = [&](const std::string& bytes) {
+    const std::string answer = raw(bytes + next);
+    EXPECT_EQ(answer.find("HTTP/1.1", 1), std::string::npos) << "two answers:\n" << answer;
+    EXPECT_NE(answer.find("Connection: close"), std::string::npos) << answer;
+    return answer.substr(9, 3);
+  };
+  EXPECT_EQ(status(post + host + "transfer-encoding: gzip, chunked\r\n\r\n" + chunked), "501");
+  EXPECT_EQ(status(post + host + "transfer-encoding: chunked, gzip\r\n\r\n" + chunked), "501");
+  EXPECT_EQ(status(post + host + "transfer-encoding: identity\r\n\r\n"), "501");
+  EXPECT_EQ(status(post + host + "transfer-encoding: chunked\r\ntransfer-encoding: gzip\r\n\r\n" + chunked), "400");
+  EXPECT_EQ(status(post + host + "transfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n" + chunked), "400");
+  EXPECT_EQ(status(post + host + "content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n" + chunked), "400");
+  EXPECT_EQ(status("GET /health HTTP/1.0\r\n" + host + "transfer-encoding: chunked\r\n\r\n" + chunked), "400");
+  EXPECT_EQ(status("GET /health HTTP/1.1\r\n\r\n"), "400");
+  EXPECT_EQ(status("GET /nowhere HTTP/1.1\r\n\r\n"), "400");
+  EXPECT_EQ(status("GET /health HTTP/1.1\r\n" + host + host + "\r\n"), "400");
+  EXPECT_EQ(status(post + host + "expect: foo\r\ncontent-length: 13\r\n\r\n"), "417");
+  EXPECT_EQ(status("GET /ready HTTP/1.1\r\n" + host + "expect: foo\r\n\r\n"), "417");
+  EXPECT_NE(raw(post + host + "connection: close\r\ntransfer-encoding: Chunked\r\n\r\n" + chunked).find(" 200 "),
+            std::string::npos);
+  EXPECT_NE(raw("GET /ready HTTP/1.0\r\n\r\n").find(" 200 "), std::string::npos);
+}
+
 }
 
 }  // namespace
