@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::string_view kPublishPrefix = "/api/v1/channels/", kPublishSuffix = "/events";
 constexpr std::string_view kSubprotocol = "weir.v1";
+constexpr const char* kPreflightSeconds = "600";  // how long a browser need not ask again
 constexpr std::size_t kSubscriptionsShown = 1000, kSubscriptionsShownMax = 100'000;
 
 void answer(const net::ExchangePtr& exchange, const Error& e, net::Headers headers = {}) {
@@ -148,6 +149,11 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
     if (endpoint.path == r.path) return upgrade(shard, endpoint, std::move(exchange));
   if (r.path.starts_with(kPublishPrefix) && r.path.ends_with(kPublishSuffix) &&
       r.path.size() > kPublishPrefix.size() + kPublishSuffix.size()) {
+    if (const std::string origin(r.header("origin")); !origin.empty()) {
+      exchange->add_header("vary", "origin");
+      if (page_may_publish(r)) exchange->add_header("access-control-allow-origin", origin);
+    }
+    if (r.method == "OPTIONS" && !r.header("access-control-request-method").empty()) return preflight(exchange);
     if (r.method != "POST")
       return exchange->respond(
           {405,
@@ -198,21 +204,46 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
 
 // Whether browsers may be let ask from where they are. `by_own_name`: a request that names another host is refused even
 // without an Origin header, because a browser sends none for what a page of the "same host" reads.
-bool HttpApi::may_ask(const net::ExchangePtr& exchange, bool by_own_name) const {
+bool HttpApi::may_ask(const net::ExchangePtr& exchange, bool by_own_name, bool to_publish) const {
   const auto& m = hub_.setup().manifest;
   if (by_own_name && !own_host(exchange->request(), m)) {
     answer(exchange, unknown_host(exchange->request()));
     return false;
   }
-  if (origin_allowed(exchange->request(), {}, !m.api_auth.empty(), m)) return true;
+  if (to_publish ? page_may_publish(exchange->request())
+                 : origin_allowed(exchange->request(), {}, !m.api_auth.empty(), m))
+    return true;
   answer(exchange, fail(Errc::forbidden,
                         "pages of " + std::string(exchange->request().header("origin")) + " may not use this hub"));
   return false;
 }
 
+// Besides the pages that may by themselves, those that an endpoint names: they could publish there as well. Where
+// nobody is asked who they are, only the endpoints count that ask nobody either.
+bool HttpApi::page_may_publish(const net::Request& r) const {
+  const auto& m = hub_.setup().manifest;
+  if (origin_allowed(r, {}, !m.api_auth.empty(), m)) return true;
+  const auto& endpoints = hub_.setup().endpoints;
+  return std::any_of(endpoints.begin(), endpoints.end(), [&](const EndpointRule& e) {
+    return !e.origins.empty() && (e.auth.empty() || !m.api_auth.empty()) &&
+           origin_allowed(r, e.origins, !e.auth.empty(), m);
+  });
+}
+
+// A browser asks before it sends a page's JSON or key to another origin (Fetch standard, "CORS-preflight request").
+void HttpApi::preflight(const net::ExchangePtr& exchange) {
+  if (!may_ask(exchange, hub_.setup().manifest.api_auth.empty(), true)) return;
+  exchange->respond({204,
+                     "",
+                     "",
+                     {{"access-control-allow-methods", "POST"},
+                      {"access-control-allow-headers", "content-type, authorization, x-api-key"},
+                      {"access-control-max-age", kPreflightSeconds}}});
+}
+
 void HttpApi::identified(net::ExchangePtr exchange, Known known) {
   const auto& providers = hub_.setup().manifest.api_auth;
-  if (!may_ask(exchange, providers.empty())) return;
+  if (!may_ask(exchange, providers.empty(), true)) return;
   if (providers.empty()) return known(Identity{});
   hub_.authenticator().ask(
       providers, Authenticator::describe(exchange->request(), false), {},
@@ -227,7 +258,7 @@ void HttpApi::identified(net::ExchangePtr exchange, Known known) {
 }
 
 void HttpApi::admin(net::ExchangePtr exchange, std::function<void()> allowed) {
-  if (!may_ask(exchange, true)) return;
+  if (!may_ask(exchange, true, false)) return;
   identified(exchange, [this, exchange, allowed = std::move(allowed)](const Identity& who) {
     const auto& m = hub_.setup().manifest;
     if (!m.api_auth.empty() && !who.has_scope(m.admin_scope))

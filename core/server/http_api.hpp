@@ -29,7 +29,9 @@ class HttpApi {
   void admin(net::ExchangePtr exchange, std::function<void()> allowed);
   std::string health(int& status) const;
   void stats(net::ExchangePtr exchange);
-  bool may_ask(const net::ExchangePtr& exchange, bool by_own_name) const;
+  bool may_ask(const net::ExchangePtr& exchange, bool by_own_name, bool to_publish) const;
+  bool page_may_publish(const net::Request& r) const;
+  void preflight(const net::ExchangePtr& exchange);
   void subscriptions(net::ExchangePtr exchange);
 
   Hub& hub_;

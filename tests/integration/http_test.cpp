@@ -226,6 +226,8 @@ TEST_F(HttpTest, AnAddressIsCountedFromItsFirstSocketOn) {
     }));
   }
   EXPECT_TRUE(wait_until([&] { return http("GET", "/ready").status == 200; }));
+}
+
 // Symptom: with as many WebSockets as an address may have, its /health was answered 429 as well.
 TEST_F(HttpTest, HealthIsAnsweredToAnAddressWithAllItsWebSockets) {
   begin("[limits]\nconnections_per_address = 2\n");
@@ -283,6 +285,50 @@ TEST_F(HttpTest, AHeadThatCanBeReadInTwoWaysIsRefusedAndTheConnectionEnds) {
   EXPECT_NE(raw("GET /ready HTTP/1.0\r\n\r\n").find(" 200 "), std::string::npos);
 }
 
+// Symptom: a page of an allowed origin could not publish: its browser asked first and got 405.
+TEST_F(HttpTest, APageThatMayPublishIsToldSoAndOthersAreNot) {
+  start("[[endpoint]]\npath = \"/ws\"\norigins = [\"https://app.example\"]\n[[channel]]\npattern = \"agents/{id}\"\n");
+  const std::string path = "/api/v1/channels/agents/7/events";
+  const auto from = [](const std::string& origin) { return "origin: " + origin + "\r\n"; };
+  const std::string asks = "access-control-request-method: POST\r\naccess-control-request-headers: content-type\r\n";
+  for (const char* origin : {"https://app.example", "http://localhost:5173"}) {
+    const std::string allowed = "access-control-allow-origin: " + std::string(origin) + "\r\n";
+    const HttpAnswer before = http("OPTIONS", path, {}, from(origin) + asks);
+    EXPECT_EQ(before.status, 204);
+    EXPECT_NE((before.head + "\r\n").find(allowed), std::string::npos) << before.head;
+    EXPECT_NE(before.head.find("vary: origin"), std::string::npos) << before.head;
+    EXPECT_NE(before.head.find("access-control-allow-methods: POST"), std::string::npos) << before.head;
+    EXPECT_NE(before.head.find("access-control-allow-headers: content-type, authorization, x-api-key"),
+              std::string::npos)
+        << before.head;
+    EXPECT_NE(before.head.find("access-control-max-age: "), std::string::npos) << before.head;
+    EXPECT_EQ(before.head.find("Content-"), std::string::npos) << before.head;
+    const HttpAnswer done = http("POST", path, R"({"event":"x"})", from(origin));
+    EXPECT_EQ(done.status, 200);
+    EXPECT_NE((done.head + "\r\n").find(allowed), std::string::npos) << done.head;
+    const HttpAnswer wrong = http("POST", path, "nonsense", from(origin));
+    EXPECT_EQ(wrong.status, 400);
+    EXPECT_NE((wrong.head + "\r\n").find(allowed), std::string::npos) << wrong.head;
+  }
+  for (const char* origin : {"https://evil.example", "null"}) {
+    for (const HttpAnswer& refused :
+         {http("OPTIONS", path, {}, from(origin) + asks), http("POST", path, R"({"event":"x"})", from(origin))}) {
+      EXPECT_EQ(refused.status, 403);
+      EXPECT_EQ(refused.head.find("access-control"), std::string::npos) << refused.head;
+      EXPECT_NE(refused.head.find("vary: origin"), std::string::npos) << refused.head;
+    }
+  }
+  EXPECT_EQ(http("GET", "/stats", {}, from("https://app.example")).status, 403);  // publishing is all that is meant
+  EXPECT_EQ(http("OPTIONS", path).status, 405);
+}
+
+// An endpoint that asks who somebody is may let every page in; that says nothing of an API that asks nobody.
+TEST_F(HttpTest, TheOriginsOfAnEndpointWithAuthDoNotOpenAnApiWithout) {
+  start(
+      "[[plugin]]\nname = \"local\"\nlibrary = \"dev\"\n[api]\nauth = []\n[[endpoint]]\npath = \"/ws\"\nauth = "
+      "[\"local\"]\norigins = [\"*\"]\n[[channel]]\npattern = \"**\"\n");
+  EXPECT_EQ(http("POST", "/api/v1/channels/a/events", R"({"event":"x"})", "origin: https://evil.example\r\n").status,
+            403);
 }
 
 }  // namespace
