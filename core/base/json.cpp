@@ -1,14 +1,22 @@
 #include "base/json.hpp"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 
 namespace weir::json {
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+// Most bytes that are asked about are no space, and one comparison says so.
+bool is_space(char c) { return c <= ' ' && (c == ' ' || c == '\n' || c == '\t' || c == '\r'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 int hex_value(char c) {
@@ -65,18 +73,55 @@ constexpr std::array<bool, 256> kPlain = [] {
   return t;
 }();
 
+// The first byte from `p` on that is not plain; `end` when all are. Eight bytes at a time; never reads behind `end`.
+const char* skip_plain_by_8(const char* p, const char* end) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101U, kTops = kOnes << 7;
+  for (; end - p >= 8; p += 8) {
+    std::uint64_t bytes = 0;
+    std::memcpy(&bytes, p, sizeof bytes);
+    // A subtraction sets the top bit of the lowest byte that is below 0x20, or that XOR made 0. The borrow may mark
+    // others as well, but never one where there is none: which one it was, the loop below finds.
+    const std::uint64_t quote = bytes ^ kOnes * '"', slash = bytes ^ kOnes * '\\';
+    if (((bytes | (bytes - kOnes * 0x20) | (quote - kOnes) | (slash - kOnes)) & kTops) != 0) break;
+  }
+  while (p < end && kPlain[static_cast<unsigned char>(*p)]) ++p;
+  return p;
+}
+
+// The same, 16 bytes at a time where there is SSE2, which is on every x86-64. Most of a frame lies in strings.
+inline const char* skip_plain(const char* p, const char* end) {
+#ifdef __SSE2__
+  for (; end - p >= 16; p += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    // Signed, the bytes beyond ASCII are below 0x20, as the control characters are.
+    const __m128i special = _mm_or_si128(
+        _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)),
+        _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
+    if (const int mask = _mm_movemask_epi8(special); mask != 0)
+      return p + std::countr_zero(static_cast<unsigned>(mask));
+  }
+#endif
+  return skip_plain_by_8(p, end);
+}
+
 }  // namespace
 
 // Recursion is bounded by depth_max, at most Doc::kDepthMax levels of a small frame.
 class Parser {
  public:
   Parser(Doc& doc, int depth_max)
-      : doc_(doc), at_(doc.text_.data()), end_(at_ + doc.text_.size()), depth_max_(depth_max) {}
+      : doc_(doc),
+        nodes_(doc.nodes_.data()),
+        room_(static_cast<std::uint32_t>(doc.nodes_.size())),
+        at_(doc.text_.data()),
+        end_(at_ + doc.text_.size()),
+        depth_max_(depth_max) {}
 
   bool run() {
     skip_space();
     if (!value(0)) return false;
     skip_space();
+    doc_.size_ = size_;
     return at_ == end_ || wrong("the end of the text");
   }
   std::size_t offset() const { return static_cast<std::size_t>(at_ - doc_.text_.data()); }
@@ -106,14 +151,32 @@ class Parser {
   void skip_space() {
     while (at_ < end_ && is_space(*at_)) ++at_;
   }
-  std::uint32_t here() const { return static_cast<std::uint32_t>(at_ - doc_.text_.data()); }
-  std::uint32_t open(Kind kind) {
-    doc_.nodes_.push_back({here(), 0, 0, 0, kind, false});
-    return doc_.size() - 1;
+  std::uint32_t place(const char* at) const { return static_cast<std::uint32_t>(at - doc_.text_.data()); }
+  Node& add() {
+    if (size_ == room_) more_room();
+    return nodes_[size_++];
   }
-  bool close(std::uint32_t index) {
-    doc_.nodes_[index].end = here();
-    doc_.nodes_[index].next = doc_.size();
+  void more_room() {
+    doc_.nodes_.resize(std::max<std::size_t>(16, 2 * doc_.nodes_.size()));
+    nodes_ = doc_.nodes_.data();
+    room_ = static_cast<std::uint32_t>(doc_.nodes_.size());
+  }
+  // A value without others in it, from `begin` up to here.
+  bool leaf(const char* begin, Kind kind, bool escaped) {
+    Node& node = add();
+    node = {place(begin), place(at_), size_, 0, kind, escaped};
+    return true;
+  }
+  std::uint32_t open(Kind kind) {
+    Node& node = add();
+    node = {place(at_), 0, 0, 0, kind, false};
+    return size_ - 1;
+  }
+  bool close(std::uint32_t index, std::uint32_t count) {
+    Node& node = nodes_[index];
+    node.end = place(at_);
+    node.next = size_;
+    node.count = count;
     return true;
   }
 
@@ -139,9 +202,8 @@ class Parser {
   bool word(std::string_view text, Kind kind) {
     if (std::string_view(at_, static_cast<std::size_t>(end_ - at_)).substr(0, text.size()) != text)
       return wrong("a value");
-    const auto index = open(kind);
     at_ += text.size();
-    return close(index);
+    return leaf(at_ - text.size(), kind, false);
   }
   bool digits() {
     if (at_ == end_ || !is_digit(*at_)) return wrong("a digit");
@@ -150,7 +212,7 @@ class Parser {
   }
   bool number() {
     if (*at_ != '-' && !is_digit(*at_)) return wrong("a value");
-    const auto index = open(Kind::number);
+    const char* begin = at_;
     if (*at_ == '-') ++at_;
     if (at_ < end_ && *at_ == '0')
       ++at_;
@@ -165,29 +227,37 @@ class Parser {
       if (at_ < end_ && (*at_ == '+' || *at_ == '-')) ++at_;
       if (!digits()) return false;
     }
-    return close(index);
+    return leaf(begin, Kind::number, false);
   }
   bool string() {
-    const auto index = open(Kind::string);
+    const char* begin = at_;
+    at_ = skip_plain(at_ + 1, end_);
+    if (at_ == end_ || *at_ != '"') return rest_of_string(begin);
     ++at_;
-    for (;;) {
-      while (at_ < end_ && kPlain[static_cast<unsigned char>(*at_)]) ++at_;
+    return leaf(begin, Kind::string, false);
+  }
+  // Stands at something that is not plain. Apart from string(), so that the many plain ones stay short.
+  [[gnu::noinline]] bool rest_of_string(const char* begin) {
+    bool escaped = false;
+    for (;; at_ = skip_plain(at_, end_)) {
       if (at_ == end_) return wrong("the closing quote of a string");
       const auto c = static_cast<unsigned char>(*at_);
       if (c == '"') {
         ++at_;
-        return close(index);
+        return leaf(begin, Kind::string, escaped);
       }
       if (c == '\\') {
-        doc_.nodes_[index].escaped = true;
+        escaped = true;
         if (!escape()) return false;
       } else if (c < 0x20) {
         return wrong("an escaped control character");
       } else {
-        const auto length =
-            utf8_length(reinterpret_cast<const unsigned char*>(at_), reinterpret_cast<const unsigned char*>(end_));
-        if (length == 0) return wrong("UTF-8");
-        at_ += length;
+        do {  // text beyond ASCII comes in runs
+          const auto length =
+              utf8_length(reinterpret_cast<const unsigned char*>(at_), reinterpret_cast<const unsigned char*>(end_));
+          if (length == 0) return wrong("UTF-8");
+          at_ += length;
+        } while (at_ < end_ && static_cast<unsigned char>(*at_) >= 0x80);
       }
     }
   }
@@ -219,15 +289,14 @@ class Parser {
     skip_space();
     if (at_ < end_ && *at_ == ']') {
       ++at_;
-      return close(index);
+      return close(index, 0);
     }
-    for (;;) {
+    for (std::uint32_t count = 1;; ++count) {
       skip_space();
       if (!value(depth + 1)) return false;
-      ++doc_.nodes_[index].count;
       skip_space();
       if (at_ == end_ || (*at_ != ',' && *at_ != ']')) return wrong("',' or ']'");
-      if (*at_++ == ']') return close(index);
+      if (*at_++ == ']') return close(index, count);
     }
   }
   bool object(int depth) {
@@ -240,9 +309,9 @@ class Parser {
     skip_space();
     if (at_ < end_ && *at_ == '}') {
       ++at_;
-      return close(index);
+      return close(index, 0);
     }
-    for (;;) {
+    for (std::uint32_t count = 1;; ++count) {
       skip_space();
       if (at_ == end_ || *at_ != '"') return wrong("a member name in quotes");
       if (!string()) return false;
@@ -251,14 +320,15 @@ class Parser {
       ++at_;
       skip_space();
       if (!value(depth + 1)) return false;
-      ++doc_.nodes_[index].count;
       skip_space();
       if (at_ == end_ || (*at_ != ',' && *at_ != '}')) return wrong("',' or '}'");
-      if (*at_++ == '}') return close(index);
+      if (*at_++ == '}') return close(index, count);
     }
   }
 
   Doc& doc_;
+  Node* nodes_;  // of doc_
+  std::uint32_t size_ = 0, room_;
   const char* at_;
   const char* end_;
   int depth_max_;
@@ -268,7 +338,7 @@ class Parser {
 
 Result<void> Doc::parse(std::string_view text, int depth_max) {
   text_ = text;
-  nodes_.clear();
+  size_ = 0;
   stopped_at_ = 0;
   if (text.size() >= std::numeric_limits<std::uint32_t>::max())
     return fail(Errc::too_large, "JSON text of 4 GiB and more");
@@ -281,12 +351,16 @@ Result<void> Doc::parse(std::string_view text, int depth_max) {
 }
 
 Value Value::find(std::string_view key) const {
-  Value found;
-  if (!is(Kind::object)) return found;
-  each_member([&](Value name, Value value) {
-    if (name.string_equals(key)) found = value;
-  });
-  return found;
+  if (!is(Kind::object)) return {};
+  std::uint32_t found = 0;  // no member's value stands there
+  std::uint32_t i = index_ + 1;
+  for (std::uint32_t n = node().count; n != 0; --n) {
+    const Node& name = doc_->node(i);
+    // Most names differ in length already, and that takes no look at the text.
+    if ((name.escaped || name.end - name.begin == key.size() + 2) && Value(doc_, i).string_equals(key)) found = i + 1;
+    i = doc_->node(i + 1).next;
+  }
+  return found == 0 ? Value() : Value(doc_, found);
 }
 
 Value Value::at(std::uint32_t place) const {
@@ -294,12 +368,6 @@ Value Value::at(std::uint32_t place) const {
   std::uint32_t i = index_ + 1;
   while (place-- != 0) i = doc_->node(i).next;
   return Value(doc_, i);
-}
-
-std::optional<std::string_view> Value::plain_string() const {
-  if (node().escaped) return std::nullopt;
-  const auto text = raw();
-  return text.substr(1, text.size() - 2);
 }
 
 std::string Value::string() const {
@@ -347,11 +415,6 @@ std::string Value::string() const {
   return out;
 }
 
-bool Value::string_equals(std::string_view text) const {
-  if (const auto plain = plain_string()) return *plain == text;
-  return string() == text;
-}
-
 double Value::number() const {
   const auto text = raw();
   double value = 0;
@@ -370,6 +433,11 @@ std::optional<std::int64_t> Value::integer() const {
   return value;
 }
 
+bool needs_no_escape(std::string_view text) {
+  const char* end = text.data() + text.size();
+  return skip_plain(text.data(), end) == end;
+}
+
 void append_string(std::string& out, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
   const auto* p = reinterpret_cast<const unsigned char*>(text.data());
@@ -377,7 +445,8 @@ void append_string(std::string& out, std::string_view text) {
   out += '"';
   while (p < end) {
     const auto* run = p;
-    while (p < end && kPlain[*p]) ++p;
+    p = reinterpret_cast<const unsigned char*>(
+        skip_plain(reinterpret_cast<const char*>(p), reinterpret_cast<const char*>(end)));
     out.append(reinterpret_cast<const char*>(run), static_cast<std::size_t>(p - run));
     if (p == end) break;
     const unsigned char c = *p;

@@ -37,13 +37,14 @@ class Doc {
   std::size_t stopped_at() const { return stopped_at_; }  // the byte at which the last parse failed; 0 if it did not
   std::string_view text() const { return text_; }
   const Node& node(std::uint32_t index) const { return nodes_[index]; }
-  std::uint32_t size() const { return static_cast<std::uint32_t>(nodes_.size()); }
+  std::uint32_t size() const { return size_; }
 
  private:
   friend class Parser;
   std::string_view text_;
   std::size_t stopped_at_ = 0;
-  std::vector<Node> nodes_;
+  std::vector<Node> nodes_;  // the first size_ count; the rest is room for the next text
+  std::uint32_t size_ = 0;
 };
 
 // A place in a Doc; cheap to copy. An empty Value stands for "not there".
@@ -65,8 +66,14 @@ class Value {
 
   // For kind string: the text without quotes and escapes. No copy when there is no escape.
   std::string string() const;
-  std::optional<std::string_view> plain_string() const;  // the text, if it needs no unescaping
-  bool string_equals(std::string_view text) const;
+  std::optional<std::string_view> plain_string() const {  // the text, if it needs no unescaping
+    if (node().escaped) return std::nullopt;
+    return raw().substr(1, node().end - node().begin - 2);
+  }
+  bool string_equals(std::string_view text) const {
+    const auto plain = plain_string();
+    return plain ? *plain == text : string() == text;
+  }
   bool boolean() const { return raw().front() == 't'; }
   double number() const;                        // beyond double range: plus or minus infinity
   std::optional<std::int64_t> integer() const;  // when the number is written as an integer that fits
@@ -98,6 +105,8 @@ class Value {
 
 inline Value Doc::root() const { return Value(this, 0); }
 
+// Whether `text` stands in a JSON string as it is: ASCII without quotes, backslashes and control characters.
+bool needs_no_escape(std::string_view text);
 // Appends `text` (UTF-8) as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
 void append_string(std::string& out, std::string_view text);
 std::string quoted(std::string_view text);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <vector>
 
 namespace weir::json {
 namespace {
@@ -65,6 +66,90 @@ TEST(JsonTest, OnlyShortestFormsOfUtf8Count) {
     EXPECT_FALSE(valid_utf8(bad)) << bad;
     EXPECT_FALSE(valid("\"" + std::string(bad) + "\"")) << bad;
   }
+}
+
+// Strings are looked at 16 and 8 bytes at a time: what ends such a stretch is found wherever it stands, and nothing is
+// read behind the text (which AddressSanitizer sees: the text is all that its memory holds).
+class JsonStringTest : public ::testing::Test {
+ protected:
+  template <class F>
+  static void at_every_place(F&& f) {
+    for (std::size_t before = 0; before <= 40; ++before)
+      for (std::size_t behind = 0; behind <= 40; ++behind) f(std::string(before, 'x'), std::string(behind, 'y'));
+  }
+  bool parse(const std::string& text) {
+    memory_.assign(text.begin(), text.end());
+    memory_.shrink_to_fit();
+    return doc_.parse({memory_.data(), memory_.size()}).has_value();
+  }
+  std::vector<char> memory_;
+  Doc doc_;
+};
+
+TEST_F(JsonStringTest, WhatNeedsALookIsFoundAtEveryPlace) {
+  at_every_place([&](const std::string& x, const std::string& y) {
+    for (const char* good : {"\x7F", " ", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xC3\xA9\xC3\xA9"}) {
+      ASSERT_TRUE(parse("\"" + x + good + y + "\"")) << x << good << y;
+      ASSERT_EQ(doc_.root().plain_string(), x + good + y);
+    }
+    ASSERT_TRUE(parse("[\"" + x + "\\n" + y + "\",\"" + x + "\",\"\\u00e9" + y + "\"]"));
+    ASSERT_EQ(doc_.root().at(0).string(), x + "\n" + y);
+    ASSERT_FALSE(doc_.root().at(0).plain_string());
+    ASSERT_EQ(doc_.root().at(1).plain_string(), x);
+    ASSERT_EQ(doc_.root().at(2).string(), "\xC3\xA9" + y);
+    ASSERT_EQ(needs_no_escape(x + y), true);
+  });
+}
+
+TEST_F(JsonStringTest, WhatIsWrongIsNamedAtEveryPlace) {
+  at_every_place([&](const std::string& x, const std::string& y) {
+    for (const char* bad : {"\x01", "\x1F", "\n", "\xFF", "\x80", "\xC3", "\xED\xA0\x80", "\\x", "\\u12g4"}) {
+      ASSERT_FALSE(parse("\"" + x + bad + y + "\"")) << x << bad << y;
+      ASSERT_EQ(doc_.stopped_at(), 1 + x.size());
+    }
+    ASSERT_FALSE(parse("\"" + x + std::string(1, '\0') + y + "\""));
+    ASSERT_EQ(doc_.stopped_at(), 1 + x.size());
+    ASSERT_FALSE(parse("\"" + x + "\"" + y + "\""));
+    ASSERT_EQ(doc_.stopped_at(), 2 + x.size());
+    for (const char* open : {"", "\xC3", "\\", "\\u00e"}) ASSERT_FALSE(parse("\"" + x + open));
+    ASSERT_FALSE(parse("\"" + x + "\xE2\x82\xAC"));
+    ASSERT_EQ(doc_.stopped_at(), 4 + x.size());
+  });
+}
+
+TEST_F(JsonStringTest, WhatIsWrittenIsEscapedAtEveryPlace) {
+  at_every_place([&](const std::string& x, const std::string& y) {
+    const std::pair<const char*, const char*> pairs[] = {
+        {"\"", "\\\""},           {"\\", "\\\\"},   {"\n", "\\n"},           {"\x1F", "\\u001f"},
+        {"\xC3\xA9", "\xC3\xA9"}, {"\x7F", "\x7F"}, {"\xFF", "\xEF\xBF\xBD"}};
+    for (const auto& [raw, written] : pairs) {
+      ASSERT_EQ(json::quoted(x + raw + y), "\"" + x + written + y + "\"");
+      ASSERT_EQ(needs_no_escape(x + raw + y), *raw == '\x7F');
+    }
+  });
+}
+
+TEST(JsonTest, EveryValueKnowsWhatComesBehindItHoweverManyThereAre) {
+  Doc doc;
+  std::string text = "[";
+  for (int i = 0; i < 100; ++i) text += "{\"a\":[1,true,\"x\"],\"b\":{}},";
+  ASSERT_TRUE(doc.parse(text += "null]"));
+  ASSERT_EQ(doc.size(), 1U + 100 * 8 + 1);
+  EXPECT_EQ(doc.node(0).next, doc.size());
+  EXPECT_EQ(doc.node(0).count, 101U);
+  for (std::uint32_t i = 1; i < 801; i += 8) {
+    ASSERT_EQ(doc.node(i).next, i + 8);
+    ASSERT_EQ(doc.node(i).count, 2U);
+    ASSERT_EQ(doc.node(i + 1).next, i + 2) << "the name a";
+    ASSERT_EQ(doc.node(i + 2).next, i + 6);
+    ASSERT_EQ(doc.node(i + 2).count, 3U);
+    ASSERT_EQ(doc.node(i + 7).next, i + 8);
+    ASSERT_EQ(doc.node(i + 7).count, 0U);
+  }
+  ASSERT_FALSE(doc.parse("[1,2"));
+  ASSERT_TRUE(doc.parse("[3]")) << "a Doc is used again, also after a text that was refused";
+  EXPECT_EQ(doc.size(), 2U);
+  EXPECT_EQ(doc.root().at(0).integer(), 3);
 }
 
 TEST(JsonTest, OfTwoEqualKeysTheLastOneCountsAlsoWhenEscaped) {
