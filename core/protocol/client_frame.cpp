@@ -22,28 +22,88 @@ std::string_view kind_name(json::Value v) {
   return v ? kNames[static_cast<std::size_t>(v.kind())] : "missing";
 }
 
-// A member that must be a string, or may be absent when `optional`.
-Result<std::string> text_member(json::Value object, std::string_view name, bool optional, std::size_t bytes_max) {
-  const json::Value v = object.find(name);
-  if (!v && optional) return std::string();
-  if (!v.is(json::Kind::string))
-    return fail(Errc::bad_request,
-                "\"" + std::string(name) + "\" is " + std::string(kind_name(v)) + "; expected a string");
-  std::string text = v.string();
-  if (text.empty() && !optional) return fail(Errc::bad_request, "\"" + std::string(name) + "\" is empty");
-  if (text.size() > bytes_max)
-    return fail(Errc::bad_request, "\"" + std::string(name) + "\" has " + std::to_string(text.size()) +
-                                       " bytes; at most " + std::to_string(bytes_max) + " are allowed");
-  return text;
+// The members that mean something to us, those of a publish frame first.
+enum class Name : std::uint8_t {
+  type,
+  channel,
+  event,
+  data,
+  id,
+  key,
+  dedupe,
+  channels,
+  filter,
+  replay,
+  params,
+  token,
+  method,
+  message_id,
+  sequence_id
+};
+constexpr std::array<std::string_view, 15> kNames = {"type",   "channel", "event",    "data",      "id",
+                                                     "key",    "dedupe",  "channels", "filter",    "replay",
+                                                     "params", "token",   "method",   "messageId", "sequenceId"};
+
+// Where in the list the text stands, its size when it does not. Unrolled, because comparing with a text of known size
+// is a matter of a few instructions.
+template <const auto& list>
+std::size_t place_in(std::string_view text) {
+  return [text]<std::size_t... i>(std::index_sequence<i...>) {
+    std::size_t place = list.size();
+    (void)((text == list[i] && (place = i, true)) || ...);
+    return place;
+  }
+  (std::make_index_sequence<list.size()>());
 }
 
-Result<void> read_channels(json::Value frame, ClientFrame& into, bool plural_allowed) {
-  const json::Value one = frame.find("channel"), many = plural_allowed ? frame.find("channels") : json::Value();
-  if (one && many) return fail(Errc::bad_request, "both \"channel\" and \"channels\"; give one of them");
+template <const auto& list>
+std::size_t place_in(json::Value string) {
+  const auto plain = string.plain_string();
+  return plain ? place_in<list>(*plain) : place_in<list>(string.string());
+}
+
+// The members of a frame, found in one walk over it however many of them are asked for. Of two with one name the last
+// counts.
+class Members {
+ public:
+  explicit Members(json::Value object) {
+    object.each_member([this](json::Value name, json::Value value) { values_[place_in<kNames>(name)] = value; });
+  }
+  json::Value operator[](Name name) const { return values_[static_cast<std::size_t>(name)]; }
+
+ private:
+  std::array<json::Value, kNames.size() + 1> values_;  // the last one is for names that mean nothing
+};
+
+// A member that must be a string, or may be absent when `optional`.
+Result<void> read_text(const Members& members, Name name, bool optional, std::size_t bytes_max, std::string& into) {
+  const json::Value v = members[name];
+  if (!v && optional) return {};
+  const auto in_quotes = [name] { return "\"" + std::string(kNames[static_cast<std::size_t>(name)]) + "\""; };
+  if (!v.is(json::Kind::string))
+    return fail(Errc::bad_request, in_quotes() + " is " + std::string(kind_name(v)) + "; expected a string");
+  if (const auto plain = v.plain_string())
+    into = *plain;
+  else
+    into = v.string();
+  if (into.empty() && !optional) return fail(Errc::bad_request, in_quotes() + " is empty");
+  if (into.size() > bytes_max)
+    return fail(Errc::bad_request, in_quotes() + " has " + std::to_string(into.size()) + " bytes; at most " +
+                                       std::to_string(bytes_max) + " are allowed");
+  return {};
+}
+
+Result<void> read_channel(const Members& members, ClientFrame& into) {
+  return read_text(members, Name::channel, false, 4096, into.channel);
+}
+
+Result<void> read_channels(const Members& members, ClientFrame& into) {
+  const json::Value many = members[Name::channels];
+  if (members[Name::channel] && many)
+    return fail(Errc::bad_request, "both \"channel\" and \"channels\"; give one of them");
   if (!many) {
-    auto name = text_member(frame, "channel", false, 4096);
-    if (!name) return name.error();
-    into.channels.push_back(std::move(*name));
+    if (auto ok = read_channel(members, into); !ok) return ok;
+    into.channels.push_back(std::move(into.channel));
     return {};
   }
   into.many = true;
@@ -61,44 +121,44 @@ Result<void> read_channels(json::Value frame, ClientFrame& into, bool plural_all
   return {};
 }
 
-Result<void> read_body(json::Value frame, ClientFrame& into) {
+Result<void> read_publication(const Members& members, ClientFrame& into) {
+  if (auto ok = read_text(members, Name::event, false, kNameBytesMax, into.event); !ok) return ok;
+  if (auto ok = read_text(members, Name::key, true, kNameBytesMax, into.key); !ok) return ok;
+  if (auto ok = read_text(members, Name::dedupe, true, kNameBytesMax, into.dedupe); !ok) return ok;
+  if (const auto data = members[Name::data]) into.data = data.raw();
+  return {};
+}
+
+Result<void> read_body(const Members& members, ClientFrame& into) {
   using Type = ClientFrame::Type;
   switch (into.type) {
-    case Type::auth: {
-      auto token = text_member(frame, "token", false, kTokenBytesMax);
-      if (!token) return token.error();
-      into.token = std::move(*token);
-      return {};
-    }
+    case Type::auth:
+      return read_text(members, Name::token, false, kTokenBytesMax, into.token);
     case Type::subscribe: {
-      if (auto ok = read_channels(frame, into, true); !ok) return ok;
-      into.filter = frame.find("filter");
+      if (auto ok = read_channels(members, into); !ok) return ok;
+      into.filter = members[Name::filter];
       if (into.filter.is(json::Kind::null)) into.filter = {};
-      if (const auto v = frame.find("replay")) {
+      if (const auto v = members[Name::replay]) {
         auto replay = read_replay(v);
         if (!replay) return replay.error();
         into.replay = std::move(*replay);
       }
-      if (const auto v = frame.find("params"); v && !v.is(json::Kind::object) && !v.is(json::Kind::null))
+      if (const auto v = members[Name::params]; v && !v.is(json::Kind::object) && !v.is(json::Kind::null))
         return fail(Errc::bad_request, "\"params\" is " + std::string(kind_name(v)) + "; expected an object");
       return {};
     }
     case Type::unsubscribe:
-      return read_channels(frame, into, true);
+      return read_channels(members, into);
     case Type::publish: {
-      if (auto ok = read_channels(frame, into, false); !ok) return ok;
-      return read_publication(frame, into);
+      if (auto ok = read_channel(members, into); !ok) return ok;
+      return read_publication(members, into);
     }
-    case Type::request: {
-      auto method = text_member(frame, "method", false, kNameBytesMax);
-      if (!method) return method.error();
-      into.method = std::move(*method);
-      return {};
-    }
+    case Type::request:
+      return read_text(members, Name::method, false, kNameBytesMax, into.method);
     case Type::ack: {
-      const auto message = frame.find("messageId"), sequence = frame.find("sequenceId");
+      const auto message = members[Name::message_id], sequence = members[Name::sequence_id];
       if (message.is(json::Kind::string)) return {};
-      if (auto ok = read_channels(frame, into, false); !ok)
+      if (auto ok = read_channel(members, into); !ok)
         return fail(Errc::bad_request, "an ack names \"channel\" and \"sequenceId\", or \"messageId\"");
       if (!sequence.is(json::Kind::number) || !sequence.integer() || *sequence.integer() < 1)
         return fail(Errc::bad_request,
@@ -111,6 +171,42 @@ Result<void> read_body(json::Value frame, ClientFrame& into) {
       return {};
   }
   return {};
+}
+
+// Why it is no frame; nothing when `into` is one.
+std::optional<FrameRefusal> read_frame(std::string_view text, json::Doc& doc, int depth_max, ClientFrame& into) {
+  if (auto ok = doc.parse(text, depth_max); !ok) {
+    Error e = ok.error();
+    e.code = Errc::bad_frame;
+    return FrameRefusal{std::move(e), {}, CloseCode::policy};
+  }
+  const json::Value root = doc.root();
+  if (!root.is(json::Kind::object))
+    return FrameRefusal{
+        fail(Errc::bad_frame, "a frame is a JSON object, not " + std::string(kind_name(root))), {}, CloseCode::policy};
+  const Members members(root);
+  const json::Value id = members[Name::id];
+  const bool id_fits = !id || id.is(json::Kind::null) ||
+                       ((id.is(json::Kind::string) || (id.is(json::Kind::number) && id.integer())) &&
+                        id.raw().size() <= kIdBytesMax + 2);
+  if (id && id_fits && !id.is(json::Kind::null)) into.id = id.raw();
+  const auto refuse = [&](Error e) { return FrameRefusal{std::move(e), std::string(into.id), {}}; };
+  if (!id_fits)
+    return refuse(fail(Errc::bad_request, "\"id\" is " + std::string(kind_name(id)) +
+                                              "; expected a string of at most 128 bytes or an integer"));
+  const json::Value type = members[Name::type];
+  if (!type.is(json::Kind::string))
+    return refuse(
+        fail(Errc::bad_frame, "\"type\" is " + std::string(kind_name(type)) + "; every frame names its type"));
+  const std::size_t known = place_in<kTypes>(type);
+  if (known == kTypes.size())
+    return refuse(
+        fail(Errc::bad_frame,
+             "unknown type " + json::quoted(type.string().substr(0, 64)) +
+                 "; there are auth, subscribe, unsubscribe, publish, request, ack, subscriptions, ping, pong"));
+  into.type = static_cast<ClientFrame::Type>(known);
+  if (auto ok = read_body(members, into); !ok) return refuse(ok.error());
+  return std::nullopt;
 }
 
 }  // namespace
@@ -158,54 +254,12 @@ Result<ReplayRequest> read_replay(json::Value v) {
   }
 }
 
-Result<void> read_publication(json::Value object, ClientFrame& into) {
-  auto event = text_member(object, "event", false, kNameBytesMax);
-  if (!event) return event.error();
-  auto key = text_member(object, "key", true, kNameBytesMax);
-  if (!key) return key.error();
-  auto dedupe = text_member(object, "dedupe", true, kNameBytesMax);
-  if (!dedupe) return dedupe.error();
-  into.event = std::move(*event);
-  into.key = std::move(*key);
-  into.dedupe = std::move(*dedupe);
-  if (const auto data = object.find("data")) into.data = data.raw();
-  return {};
-}
+Result<void> read_publication(json::Value object, ClientFrame& into) { return read_publication(Members(object), into); }
 
 boost::system::result<ClientFrame, FrameRefusal> read_client_frame(std::string_view text, json::Doc& doc,
                                                                    int depth_max) {
-  if (auto ok = doc.parse(text, depth_max); !ok) {
-    Error e = ok.error();
-    e.code = Errc::bad_frame;
-    return FrameRefusal{std::move(e), {}, CloseCode::policy};
-  }
-  const json::Value root = doc.root();
-  if (!root.is(json::Kind::object))
-    return FrameRefusal{
-        fail(Errc::bad_frame, "a frame is a JSON object, not " + std::string(kind_name(root))), {}, CloseCode::policy};
-  ClientFrame frame;
-  const json::Value id = root.find("id");
-  const bool id_fits = !id || id.is(json::Kind::null) ||
-                       ((id.is(json::Kind::string) || (id.is(json::Kind::number) && id.integer())) &&
-                        id.raw().size() <= kIdBytesMax + 2);
-  if (id && id_fits && !id.is(json::Kind::null)) frame.id = id.raw();
-  const auto refuse = [&](Error e) { return FrameRefusal{std::move(e), std::string(frame.id), {}}; };
-  if (!id_fits)
-    return refuse(fail(Errc::bad_request, "\"id\" is " + std::string(kind_name(id)) +
-                                              "; expected a string of at most 128 bytes or an integer"));
-  const json::Value type = root.find("type");
-  if (!type.is(json::Kind::string))
-    return refuse(
-        fail(Errc::bad_frame, "\"type\" is " + std::string(kind_name(type)) + "; every frame names its type"));
-  std::size_t i = 0;
-  while (i < kTypes.size() && !type.string_equals(kTypes[i])) ++i;
-  if (i == kTypes.size())
-    return refuse(
-        fail(Errc::bad_frame,
-             "unknown type " + json::quoted(type.string().substr(0, 64)) +
-                 "; there are auth, subscribe, unsubscribe, publish, request, ack, subscriptions, ping, pong"));
-  frame.type = static_cast<ClientFrame::Type>(i);
-  if (auto ok = read_body(root, frame); !ok) return refuse(ok.error());
+  boost::system::result<ClientFrame, FrameRefusal> frame(boost::system::in_place_value);  // filled where it is
+  if (auto refusal = read_frame(text, doc, depth_max, *frame)) frame = std::move(*refusal);
   return frame;
 }
 

@@ -15,16 +15,17 @@ namespace weir {
 
 struct ClientFrame {
   enum class Type : std::uint8_t { auth, subscribe, unsubscribe, publish, request, ack, subscriptions, ping, pong };
+  ClientFrame() {}  // not defaulted: one for each frame, it would be filled with zeros before its members are made
   Type type = Type::ping;
   std::string_view id;                // JSON text of the client's id, a string or an integer; empty when it gave none
   std::string token;                  // auth
-  std::vector<std::string> channels;  // subscribe, unsubscribe; publish and ack: one
+  std::string channel;                // publish, ack
+  std::vector<std::string> channels;  // subscribe, unsubscribe
   bool many = false;                  // `channels` was used, not `channel`
   json::Value filter;                 // subscribe; may be empty
   ReplayRequest replay;               // subscribe
-  std::string event;                  // publish
+  std::string event, key, dedupe;     // publish
   std::string_view data = "null";     // publish: JSON text
-  std::string event_id, key, dedupe;  // publish
   std::string method;                 // request
 };
 

@@ -303,7 +303,7 @@ void Shard::act(Connection& c, const ClientFrame& frame) {
 }
 
 void Shard::act_publish(Connection& c, const ClientFrame& frame) {
-  const std::string& channel = frame.channels[0];
+  const std::string& channel = frame.channel;
   if (auto ok = check_channel_name(channel); !ok) return say_error(c, frame.id, ok.error());
   const ChannelRoute* route = settings_.routes->find(channel);
   if (route == nullptr)

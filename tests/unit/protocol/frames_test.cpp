@@ -69,6 +69,60 @@ TEST(ClientFrameTest, ReplayHasFourForms) {
     EXPECT_FALSE(replay(wrong)) << wrong;
 }
 
+TEST(ClientFrameTest, OfTwoMembersWithOneNameTheLastCountsAlsoWhenItsNameIsEscaped) {
+  const auto f = read(R"({"type":"ping","channel":"a","event":"x","data":1,"type":"publish","event":"e","key":"k",)"
+                      R"("\u0064ata":{"x":2},"ch\u0061nnel":"b","dedupe":"d","id":1,"id":2})");
+  ASSERT_TRUE(f);
+  EXPECT_EQ(f->type, ClientFrame::Type::publish);
+  EXPECT_EQ(f->channel, "b");
+  EXPECT_EQ(f->event, "e");
+  EXPECT_EQ(f->data, R"({"x":2})");
+  EXPECT_EQ(f->key, "k");
+  EXPECT_EQ(f->dedupe, "d");
+  EXPECT_EQ(f->id, "2");
+  EXPECT_FALSE(read(R"({"type":"publish","channel":"a","event":"e","\u0065vent":1})"));
+  EXPECT_FALSE(read(R"({"type":"publish","channel":"a","event":"e","key":null})"));
+  EXPECT_EQ(read(R"({"type":"p\u0069ng"})")->type, ClientFrame::Type::ping);
+}
+
+TEST(ClientFrameTest, WhatIsNearlyAKnownNameIsUnknown) {
+  const auto f =
+      read(R"({"type":"publish","channel":"a","event":"e","Data":1,"date":2,"dat":3,"data ":4,"":5,"keys":6,)"
+           R"("data\u0000":7,"channels":8,"ids":9,"x":{"data":10,"event":11}})");
+  ASSERT_TRUE(f);
+  EXPECT_EQ(f->data, "null");
+  EXPECT_EQ(f->event, "e");
+  EXPECT_EQ(f->key, "");
+  EXPECT_EQ(f->id, "");
+  EXPECT_TRUE(f->channels.empty());
+}
+
+TEST(ClientFrameTest, EveryMemberIsFoundWhateverElseIsThere) {
+  EXPECT_EQ(read(R"({"token":"t","type":"auth"})")->token, "t");
+  EXPECT_EQ(read(R"({"method":"m","type":"request"})")->method, "m");
+  const auto f =
+      read(R"({"params":{},"replay":3,"filter":{"event":"e"},"channels":["a","\u0062"],"type":"subscribe"})");
+  ASSERT_TRUE(f);
+  EXPECT_EQ(f->channels, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(f->many);
+  EXPECT_EQ(f->filter.raw(), R"({"event":"e"})");
+  EXPECT_EQ(f->replay.count, 3U);
+  const auto one = read(R"({"type":"unsubscribe","channel":"a"})");
+  ASSERT_TRUE(one);
+  EXPECT_EQ(one->channels, std::vector<std::string>{"a"});
+  EXPECT_FALSE(one->many);
+}
+
+TEST(ClientFrameTest, ARefusalNamesTheMemberAndTheValue) {
+  const auto why = [](std::string_view text) { return read(text).error().error.message; };
+  EXPECT_EQ(why(R"({"type":"publish","channel":"a"})"), "\"event\" is missing; expected a string");
+  EXPECT_EQ(why(R"({"type":"publish","channel":"a","event":{}})"), "\"event\" is an object; expected a string");
+  EXPECT_EQ(why(R"({"type":"publish","channel":"","event":"e"})"), "\"channel\" is empty");
+  EXPECT_EQ(why("{\"type\":\"publish\",\"channel\":\"a\",\"event\":\"e\",\"key\":\"" + std::string(256, 'k') + "\"}"),
+            "\"key\" has 256 bytes; at most 255 are allowed");
+  EXPECT_EQ(why(R"({"type":"ack","sequenceId":1})"), "an ack names \"channel\" and \"sequenceId\", or \"messageId\"");
+}
+
 TEST(ClientFrameTest, DataIsTakenByteForByte) {
   EXPECT_EQ(read(R"({"type":"publish","channel":"a","event":"e","data": { "x" : 1.0 } })")->data, R"({ "x" : 1.0 })");
 }
