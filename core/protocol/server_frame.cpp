@@ -4,9 +4,12 @@
 
 namespace weir::server_frame {
 namespace {
-// Opens a frame: {"type":"ack","id":7
-std::string open(std::string_view type, std::string_view id) {
-  std::string out = "{\"type\":\"";
+// Opens a frame: {"type":"ack","id":7, with room for so many bytes more. Answers to publications come as often as
+// events, and a text that grows step by step is allocated at each.
+std::string open(std::string_view type, std::string_view id, std::size_t room = 0) {
+  std::string out;
+  out.reserve(32 + type.size() + id.size() + room);
+  out += "{\"type\":\"";
   (out += type) += '"';
   if (!id.empty()) (out += ",\"id\":") += id;
   return out;
@@ -28,7 +31,7 @@ std::string connected(const Connected& c) {
 }
 
 std::string ack(std::string_view id, std::string_view data_json) {
-  std::string out = open("ack", id);
+  std::string out = open("ack", id, data_json.size());
   ((out += ",\"data\":") += data_json) += '}';
   return out;
 }
@@ -76,7 +79,9 @@ std::string_view ping() { return "{\"type\":\"ping\"}"; }
 std::string pong(std::string_view id) { return open("pong", id) += '}'; }
 
 std::string publish_result(std::string_view channel, const Position& at, bool duplicate) {
-  std::string out = "{\"channel\":";
+  std::string out;
+  out.reserve(96 + channel.size() + at.epoch.size());
+  out += "{\"channel\":";
   json::append_string(out, channel);
   out += ",\"epoch\":";
   json::append_string(out, at.epoch);

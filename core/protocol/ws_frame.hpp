@@ -24,8 +24,10 @@ inline std::size_t ws_header(char* out, unsigned opcode, std::size_t payload) {
 
 inline std::string ws_frame(unsigned opcode, std::string_view payload) {
   char header[kWsHeaderMax];
-  std::string out(header, ws_header(header, opcode, payload.size()));
-  return out += payload;
+  const std::size_t header_size = ws_header(header, opcode, payload.size());
+  std::string out;
+  out.reserve(header_size + payload.size());
+  return (out.append(header, header_size) += payload);
 }
 
 }  // namespace weir
