@@ -2,6 +2,7 @@
 // Two bases that never mix: `SteadyMs` for durations (never jumps), `UnixMs` for what people see.
 // Threads: [any].
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -22,6 +23,7 @@ Clock& system_clock();
 
 // "2026-02-10T12:00:00.000Z"; years 0000 to 9999, earlier and later ones are clamped.
 std::string iso8601(UnixMs t);
-void append_iso8601(std::string& out, UnixMs t);
+inline constexpr std::size_t kIso8601Bytes = 24;
+void write_iso8601(char* out, UnixMs t);  // exactly kIso8601Bytes
 
 }  // namespace weir

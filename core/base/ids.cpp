@@ -16,6 +16,13 @@ void fill_random(void* into, std::size_t size) {
     size -= static_cast<std::size_t>(n);
   }
 }
+
+constexpr std::string_view kBase32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";  // Crockford's
+constexpr std::array<char, 128> kBase32Next = [] {
+  std::array<char, 128> next{};
+  for (std::size_t i = 0; i + 1 < kBase32.size(); ++i) next[static_cast<unsigned char>(kBase32[i])] = kBase32[i + 1];
+  return next;
+}();
 }  // namespace
 
 std::uint64_t Random::next() {
@@ -39,28 +46,22 @@ std::string random_token(std::size_t bytes) {
   return out;
 }
 
-void IdMaker::append_event_id(std::string& out, UnixMs now) {
-  constexpr char kAlphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+std::string_view IdMaker::event_id(UnixMs now) {
   if (now > last_ms_) {
     last_ms_ = now;
-    high_ = random_.next() & 0x7FFF;  // the top bit stays free, so that counting up never overflows
-    low_ = random_.next();
-  } else if (++low_ == 0) {  // also when the clock went back: ids keep growing
-    ++high_;
+    const std::uint64_t high = random_.next() & 0x7FFF;  // the top bit stays free, so that counting up never overflows
+    const std::uint64_t low = random_.next();
+    auto time = static_cast<std::uint64_t>(now);
+    for (std::size_t i = 10; i-- > 0; time >>= 5) text_[i] = kBase32[time & 31];
+    // 80 bits as 16 characters: the upper 16 bits and the lower 64.
+    unsigned __int128 rest = (static_cast<unsigned __int128>(high) << 64) | low;
+    for (std::size_t i = 26; i-- > 10; rest >>= 5) text_[i] = kBase32[static_cast<unsigned>(rest) & 31];
+  } else {  // also when the clock went back: ids keep growing. Counted up in the text itself
+    std::size_t i = text_.size() - 1;
+    for (; text_[i] == 'Z'; --i) text_[i] = '0';
+    text_[i] = kBase32Next[static_cast<unsigned char>(text_[i])];
   }
-  char text[26];
-  auto time = static_cast<std::uint64_t>(last_ms_);
-  for (int i = 9; i >= 0; --i, time >>= 5) text[i] = kAlphabet[time & 31];
-  // 80 bits as 16 characters: the upper 16 bits and the lower 64.
-  unsigned __int128 rest = (static_cast<unsigned __int128>(high_ & 0xFFFF) << 64) | low_;
-  for (int i = 25; i >= 10; --i, rest >>= 5) text[i] = kAlphabet[static_cast<unsigned>(rest) & 31];
-  out.append(text, sizeof text);
-}
-
-std::string IdMaker::event_id(UnixMs now) {
-  std::string out;
-  append_event_id(out, now);
-  return out;
+  return {text_.data(), text_.size()};
 }
 
 std::string IdMaker::epoch() {

@@ -2,8 +2,10 @@
 // a run can be repeated from its seed.
 // Threads: one IdMaker belongs to one shard.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/clock.hpp"
 
@@ -27,18 +29,18 @@ std::string random_token(std::size_t bytes);
 
 class IdMaker {
  public:
-  explicit IdMaker(std::uint64_t seed) : random_(seed) {}
+  explicit IdMaker(std::uint64_t seed) : random_(seed) { text_.fill('0'); }
   // 26 characters, sortable by time (the ULID form: 48 bits of milliseconds, 80 of randomness, Crockford's base 32).
   // Within one millisecond the random part grows by one, so ids of one maker never repeat and sort as made.
-  void append_event_id(std::string& out, UnixMs now);
-  std::string event_id(UnixMs now);
+  // The text is this object's own, until the next call.
+  std::string_view event_id(UnixMs now);
   // Short text such as "k3f9a0c2"; distinct for each channel's life within a process, and between processes.
   std::string epoch();
 
  private:
   Random random_;
   UnixMs last_ms_ = -1;
-  std::uint64_t high_ = 0, low_ = 0;  // the 80 random bits: 16 and 64
+  std::array<char, 26> text_;  // the last one that was made
 };
 
 }  // namespace weir

@@ -1,80 +1,107 @@
 #include "routing/event.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "base/json.hpp"
 #include "protocol/ws_frame.hpp"
 
 namespace weir {
 namespace {
-// Room that is kept free in front of the text for the frame's header, whose size depends on the text's.
-constexpr std::size_t kHeaderMax = 10;
+// A text as it stands between the quotes of a JSON string. Few need escaping.
+class Quotable {
+ public:
+  explicit Quotable(std::string_view text) : raw_(text), inside_(text) {
+    if (json::needs_no_escape(text)) return;
+    json::append_string(escaped_, text);
+    inside_ = std::string_view(escaped_).substr(1, escaped_.size() - 2);
+  }
+  Quotable(const Quotable&) = delete;
+  Quotable& operator=(const Quotable&) = delete;
+  std::string_view raw() const { return raw_; }
+  std::string_view inside() const { return inside_; }
+  std::size_t size() const { return inside_.size(); }
+  std::size_t size_behind() const { return escaped_.empty() ? 0 : raw_.size(); }
+
+ private:
+  std::string_view raw_, inside_;
+  std::string escaped_;
+};
+
+constexpr std::string_view kChannel = "{\"type\":\"event\",\"channel\":\"", kName = "\",\"event\":\"",
+                           kId = "\",\"id\":\"", kKey = "\",\"key\":\"", kEpoch = "\",\"epoch\":\"",
+                           kNumber = "\",\"sequenceId\":", kTime = ",\"emittedAt\":\"",
+                           kReplay = "\",\"isReplay\":", kFalse = "false", kData = ",\"data\":";
 }  // namespace
 
-Event::Event(std::string_view channel, std::string_view epoch, SequenceId sequence_id, const Draft& draft)
+// The size is counted first, and then every byte is written once, where it stays.
+Event::Event(std::string_view channel, std::string_view epoch, SequenceId sequence_id, const Draft& draft,
+             std::string_view id)
     : sequence_id_(sequence_id), time_ms_(draft.time_ms) {
-  std::string& b = bytes_;
-  b.reserve(kHeaderMax + 180 + 2 * (channel.size() + draft.event.size() + draft.id.size() + draft.key.size()) +
-            epoch.size() + draft.data.size());
-  // The header's size is known before the text's only by its class, so the text is built behind the largest header and
-  // the header is put right in front of it; the few bytes before it are cut off.
-  b.assign(kHeaderMax, '\0');
-  b += "{\"type\":\"event\",\"channel\":";
-  json::append_string(b, channel);
-  b += ",\"event\":";
-  json::append_string(b, draft.event);
-  b += ",\"id\":";
-  json::append_string(b, draft.id);
-  if (!draft.key.empty()) {
-    b += ",\"key\":";
-    json::append_string(b, draft.key);
-  }
-  b += ",\"epoch\":\"";
-  b += epoch;
-  b += "\",\"sequenceId\":";
+  const Quotable channel_text(channel), name_text(draft.event), id_text(id), key_text(draft.key);
   char digits[20];
-  const auto [end, ec] = std::to_chars(digits, digits + sizeof digits, sequence_id);
-  b.append(digits, end);
-  b += ",\"emittedAt\":\"";
-  append_iso8601(b, time_ms_);
-  b += "\",\"isReplay\":";
-  std::size_t replay_at = b.size();
-  b += "false,\"data\":";
-  std::size_t data_at = b.size();
-  b += draft.data;
-  b += '}';
-  char header[kHeaderMax];
-  const std::size_t header_size = ws_header(header, 0x1, b.size() - kHeaderMax);
-  b.erase(0, kHeaderMax - header_size);
-  std::copy(header, header + header_size, b.begin());
-  const std::size_t shift = kHeaderMax - header_size;
-  header_size_ = static_cast<std::uint32_t>(header_size);
-  replay_at_ = static_cast<std::uint32_t>(replay_at - shift);
-  data_ = {static_cast<std::uint32_t>(data_at - shift), static_cast<std::uint32_t>(draft.data.size())};
-  frame_size_ = static_cast<std::uint32_t>(b.size());
-  channel_ = keep(channel);
-  name_ = keep(draft.event);
-  id_ = keep(draft.id);
-  key_ = keep(draft.key);
-}
+  const std::string_view number(digits, std::to_chars(digits, digits + sizeof digits, sequence_id).ptr);
+  const std::size_t text_size = kChannel.size() + channel_text.size() + kName.size() + name_text.size() + kId.size() +
+                                id_text.size() + (draft.key.empty() ? 0 : kKey.size() + key_text.size()) +
+                                kEpoch.size() + epoch.size() + kNumber.size() + number.size() + kTime.size() +
+                                kIso8601Bytes + kReplay.size() + kFalse.size() + kData.size() + draft.data.size() + 1;
+  char header[kWsHeaderMax];
+  header_size_ = static_cast<std::uint32_t>(ws_header(header, 0x1, text_size));
+  frame_size_ = static_cast<std::uint32_t>(header_size_ + text_size);
+  size_ = static_cast<std::uint32_t>(frame_size_ + channel_text.size_behind() + name_text.size_behind() +
+                                     id_text.size_behind() + key_text.size_behind());
+  bytes_ = std::make_unique_for_overwrite<char[]>(size_);
 
-Event::Span Event::keep(std::string_view text) {
-  const Span s{static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(text.size())};
-  bytes_ += text;
-  return s;
+  char* to = bytes_.get();
+  char* behind = to + frame_size_;
+  const auto span_at = [this](const char* begin, std::size_t size) {
+    return Span{static_cast<std::uint32_t>(begin - bytes_.get()), static_cast<std::uint32_t>(size)};
+  };
+  const auto put = [&](std::string_view text) { to = std::copy(text.begin(), text.end(), to); };
+  const auto put_name = [&](const Quotable& text) {
+    char* at = std::exchange(to, to + text.size());
+    std::copy(text.inside().begin(), text.inside().end(), at);
+    if (text.size_behind() != 0) at = std::exchange(behind, std::copy(text.raw().begin(), text.raw().end(), behind));
+    return span_at(at, text.raw().size());
+  };
+  put({header, header_size_});
+  put(kChannel);
+  channel_ = put_name(channel_text);
+  put(kName);
+  name_ = put_name(name_text);
+  put(kId);
+  id_ = put_name(id_text);
+  if (!draft.key.empty()) {
+    put(kKey);
+    key_ = put_name(key_text);
+  }
+  put(kEpoch);
+  put(epoch);
+  put(kNumber);
+  put(number);
+  put(kTime);
+  write_iso8601(to, time_ms_);
+  to += kIso8601Bytes;
+  put(kReplay);
+  replay_at_ = span_at(to, 0).begin;
+  put(kFalse);
+  put(kData);
+  data_ = span_at(to, draft.data.size());
+  put(draft.data);
+  *to = '}';
 }
 
 std::string Event::replay_frame() const {
   const std::string_view all = frame();
-  constexpr std::size_t kFalse = 5;
-  char header[kHeaderMax];
+  char header[kWsHeaderMax];
   const std::size_t header_size = ws_header(header, 0x1, all.size() - header_size_ - 1);
   std::string out;
   out.reserve(all.size());
   out.append(header, header_size);
   out += all.substr(header_size_, replay_at_ - header_size_);
   out += "true";
-  out += all.substr(replay_at_ + kFalse);
+  out += all.substr(replay_at_ + kFalse.size());
   return out;
 }
 

@@ -49,9 +49,9 @@ MemoryLog::~MemoryLog() {
 void MemoryLog::append(Draft draft, Ticket ticket) {
   const UnixMs now = clock_.unix_ms();
   if (draft.time_ms == 0) draft.time_ms = now;
-  if (draft.id.empty()) ids_.append_event_id(draft.id, now);
-  auto event = std::make_shared<const Event>(channel_, epoch_, ++head_, draft);
-  const SteadyMs since = clock_.steady_ms();
+  auto event = std::make_shared<const Event>(channel_, epoch_, ++head_, draft,
+                                             draft.id.empty() ? ids_.event_id(now) : std::string_view(draft.id));
+  const SteadyMs since = rule_.age_max_ms == 0 ? 0 : clock_.steady_ms();
   prune(since);
   const std::size_t size = event->memory();
   if (rule_.events_max != 0 && size <= rule_.bytes_max) {

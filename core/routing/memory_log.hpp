@@ -56,7 +56,7 @@ class MemoryLog final : public ChannelLog {
   friend class HistoryBudget;
   struct Kept {
     EventPtr event;
-    SteadyMs since;
+    SteadyMs since;  // 0 where nothing grows old
   };
   void drop_oldest();
 

@@ -19,11 +19,41 @@ TEST(Iso8601Test, TheEdgesOfTheCalendarAreKept) {
   EXPECT_EQ(iso8601(INT64_MIN), "0000-01-01T00:00:00.000Z");
 }
 
+TEST(Iso8601Test, TheSecondBeforeIsNotTakenForThisOne) {
+  constexpr UnixMs kNoon = 1'770'724'800'000;
+  const std::pair<UnixMs, const char*> steps[] = {
+      {kNoon, "2026-02-10T12:00:00.000Z"},       {kNoon + 7, "2026-02-10T12:00:00.007Z"},
+      {kNoon + 999, "2026-02-10T12:00:00.999Z"}, {kNoon + 1000, "2026-02-10T12:00:01.000Z"},
+      {kNoon - 1, "2026-02-10T11:59:59.999Z"},   {kNoon + 7, "2026-02-10T12:00:00.007Z"},
+      {0, "1970-01-01T00:00:00.000Z"},           {-1, "1969-12-31T23:59:59.999Z"},
+      {-1000, "1969-12-31T23:59:59.000Z"},       {-1001, "1969-12-31T23:59:58.999Z"},
+      {kNoon + 7, "2026-02-10T12:00:00.007Z"}};
+  for (const auto& [time, text] : steps) EXPECT_EQ(iso8601(time), text);
+}
+
+TEST(IdsTest, WithinAMillisecondAnIdIsTheOneBeforeAndOne) {
+  constexpr std::string_view kDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  IdMaker ids(1);
+  EXPECT_EQ(ids.event_id(1'790'000'000'000), "01M3250V00BK0VXTWDM5JRXV37");
+  std::string last(ids.event_id(1'790'000'000'000));
+  EXPECT_EQ(last, "01M3250V00BK0VXTWDM5JRXV38");
+  for (int i = 0; i < 100'000; ++i) {
+    const std::string id(ids.event_id(1'790'000'000'000 - i % 2));
+    for (std::size_t at = last.size(); at-- > 0;) {  // plus one, as on paper
+      const std::size_t digit = (kDigits.find(last[at]) + 1) % 32;
+      last[at] = kDigits[digit];
+      if (digit != 0) break;
+    }
+    ASSERT_EQ(id, last);
+  }
+  EXPECT_EQ(std::string(ids.event_id(1'790'000'000'001)).substr(0, 10), "01M3250V01");
+}
+
 TEST(IdsTest, EventIdsSortAsMadeAndNeverRepeatEvenWhenTheClockGoesBack) {
   IdMaker ids(7);
   std::string last;
   for (int i = 0; i < 20'000; ++i) {
-    const std::string id = ids.event_id(1'000'000 + (i % 100 == 99 ? -50 : i / 1000));
+    const std::string id(ids.event_id(1'000'000 + (i % 100 == 99 ? -50 : i / 1000)));
     ASSERT_EQ(id.size(), 26U);
     ASSERT_LT(last, id);
     last = id;

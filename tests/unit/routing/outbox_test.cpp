@@ -111,6 +111,36 @@ TEST(EventFrameTest, LiveAndReplayAreWholeFramesAtEverySizeOfHeader) {
     }
 }
 
+TEST(EventFrameTest, NamesAreEscapedInTheFrameAndSeenAsTheyAre) {
+  const std::string long_name = "caf\xC3\xA9 \"" + std::string(300, 'n') + "\"\n";
+  const std::string names[] = {"plain", "with \"quotes\"", "back\\slash", "line\nbreak", "caf\xC3\xA9", long_name, ""};
+  for (const std::string& a : names)
+    for (const std::string& b : names) {
+      Draft d;
+      d.event = a.empty() ? "e" : a;
+      d.id = b.empty() ? "i" : b;
+      d.key = b;
+      d.data = "[1]";
+      d.time_ms = 1'770'724'800'007;
+      const Event event(a + "c", "k3f9", 18'446'744'073'709'551'615U, d);
+      EXPECT_EQ(event.channel(), a + "c");
+      EXPECT_EQ(event.name(), d.event);
+      EXPECT_EQ(event.id(), d.id);
+      EXPECT_EQ(event.key(), d.key);
+      EXPECT_EQ(event.data(), "[1]");
+      const auto frame = testing::decode_ws(event.frame());
+      ASSERT_TRUE(frame && frame->size == event.frame().size());
+      std::string wanted = "{\"type\":\"event\",\"channel\":" + json::quoted(a + "c") +
+                           ",\"event\":" + json::quoted(d.event) + ",\"id\":" + json::quoted(d.id);
+      if (!b.empty()) wanted += ",\"key\":" + json::quoted(b);
+      wanted +=
+          ",\"epoch\":\"k3f9\",\"sequenceId\":18446744073709551615,\"emittedAt\":\"2026-02-10T12:00:00.007Z\","
+          "\"isReplay\":"
+          "false,\"data\":[1]}";
+      EXPECT_EQ(frame->payload, wanted);
+    }
+}
+
 TEST(WsHeaderTest, ThePayloadLengthTakesItsShortestForm) {
   for (const std::size_t size : std::initializer_list<std::size_t>{0, 125, 126, 65535, 65536}) {
     const std::string bytes = ws_frame(1, std::string(size, 'x'));
