@@ -51,8 +51,8 @@ class ChannelLog {
    public:
     virtual ~Sink() = default;
     // In the channel's order. `ticket` is empty when the event came from another hub.
-    virtual void committed(EventPtr event, Ticket ticket) = 0;
-    virtual void refused(Ticket ticket, Error error) = 0;
+    virtual void committed(EventPtr event, Ticket&& ticket) = 0;
+    virtual void refused(Ticket&& ticket, Error error) = 0;
   };
   struct Slice {
     std::vector<EventPtr> events;  // oldest first
@@ -61,7 +61,7 @@ class ChannelLog {
 
   virtual ~ChannelLog() = default;
   // Leads to exactly one committed() or refused(), now or later.
-  virtual void append(Draft draft, Ticket ticket) = 0;
+  virtual void append(Draft&& draft, Ticket&& ticket) = 0;
   virtual const std::string& epoch() const = 0;
   virtual SequenceId head() const = 0;   // of the newest committed event; 0: none yet
   virtual SequenceId first() const = 0;  // of the oldest one kept; head() + 1 when none is

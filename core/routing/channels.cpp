@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t kChunkEvents = 512;
 constexpr std::size_t kChunkBytes = 256 * 1024;
 
-void answer(Channels::Port& port, std::string_view channel, Ticket ticket, PublishOutcome outcome) {
+void answer(Channels::Port& port, std::string_view channel, Ticket&& ticket, PublishOutcome outcome) {
   if (ticket.waiter) ticket.waiter->published(channel, outcome);
   if (ticket.connection != 0)
     port.to_subscribers(ticket.shard, letter(mail::Published{ticket.connection, std::move(ticket.id),
@@ -31,14 +31,14 @@ class Channel final : public ChannelLog::Sink {
       rules_ = all.rules_->open(route.rules, name_, route.pattern.match(name_).value_or(Variables()));
   }
 
-  void publish(Draft draft, Ticket ticket) {
+  void publish(Draft&& draft, Ticket&& ticket) {
     if (!draft.dedupe.empty()) {
       forget_old_ids();
       if (const auto seen = dedupe_.find(draft.dedupe); seen != dedupe_.end())
         return answer(all_.port_, name_, std::move(ticket),
                       {.at = {log_->epoch(), seen->second.at}, .duplicate = true});
+      ticket.dedupe = draft.dedupe;
     }
-    ticket.dedupe = draft.dedupe;
     if (!rules_) return log_->append(std::move(draft), std::move(ticket));
     more_.clear();
     RuleVerdict verdict = rules_->run(draft, more_);
@@ -54,7 +54,7 @@ class Channel final : public ChannelLog::Sink {
 
   // The one place where an event becomes real: it is remembered, answered and sent out, in this order for every
   // channel.
-  void committed(EventPtr event, Ticket ticket) override {
+  void committed(EventPtr event, Ticket&& ticket) override {
     ++counters_.published;
     ++all_.counters_.published;
     used_at_ = ++all_.uses_;
@@ -70,10 +70,12 @@ class Channel final : public ChannelLog::Sink {
       }
       all_.port_.to_subscribers(i.shard, mail::Delivery{event});
     }
-    if (ticket.waiter || ticket.connection != 0)
+    if (ticket.waiter || !ticket.id.empty())
       answer(all_.port_, name_, std::move(ticket), {.at = {log_->epoch(), event->sequence_id()}});
+    else if (ticket.connection != 0)
+      all_.port_.to_subscribers(ticket.shard, mail::Settled{ticket.connection});
   }
-  void refused(Ticket ticket, Error error) override {
+  void refused(Ticket&& ticket, Error error) override {
     ++counters_.refused;
     ++all_.counters_.refused;
     answer(all_.port_, name_, std::move(ticket), {.error = std::move(error)});
@@ -155,8 +157,15 @@ Channels::Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count,
 
 Channels::~Channels() = default;
 
+Channel* Channels::find(std::string_view name) {
+  const auto found = channels_.find(name);
+  return found == channels_.end() ? nullptr : found->second.get();
+}
+
+const ChannelRoute& Channels::route(const Channel& channel) { return channel.route(); }
+
 Result<Channel*> Channels::open(std::string_view name) {
-  if (const auto found = channels_.find(name); found != channels_.end()) return found->second.get();
+  if (Channel* found = find(name)) return found;
   const ChannelRoute* route = routes_->find(name);
   if (route == nullptr)
     return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
@@ -199,7 +208,11 @@ void Channels::let_quiet_ones_go() {
   for (std::size_t i = 0; i < some; ++i) channels_.erase(channels_.find(quiet[i].second));
 }
 
-void Channels::publish(std::string_view name, Draft draft, Ticket ticket) {
+void Channels::publish(Channel& channel, Draft&& draft, Ticket&& ticket) {
+  channel.publish(std::move(draft), std::move(ticket));
+}
+
+void Channels::publish(std::string_view name, Draft&& draft, Ticket&& ticket) {
   auto channel = open(name);
   if (!channel) {
     ++counters_.refused;

@@ -36,14 +36,19 @@ class Channels {
   class Port {
    public:
     virtual ~Port() = default;
-    virtual void to_subscribers(ShardId to, Mail mail) = 0;
+    virtual void to_subscribers(ShardId to, Mail&& mail) = 0;
     virtual bool full(ShardId to) const = 0;  // its mailbox; events are not put on top of that
   };
   Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules, const Clock& clock,
            std::uint64_t seed, Port& port);
   ~Channels();
 
-  void publish(std::string_view channel, Draft draft, Ticket ticket);
+  // `channel` is a name that check_channel_name() takes; so is that of every open channel.
+  void publish(std::string_view channel, Draft&& draft, Ticket&& ticket);
+  // The channel if it is open, for the next call only: any other may let it go.
+  Channel* find(std::string_view name);
+  static const ChannelRoute& route(const Channel& channel);
+  static void publish(Channel& channel, Draft&& draft, Ticket&& ticket);
   void attach(mail::Attach request);
   void detach(const mail::Detach& request);
   void read(mail::Read request);

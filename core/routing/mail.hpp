@@ -90,6 +90,9 @@ struct ChannelOpened {  // a channel that somebody here watches for has come to 
 struct Delivery {
   EventPtr event;
 };
+struct Settled {  // a publication of that connection has its place, and nobody asked where
+  ConnectionId connection;
+};
 struct GapNotice {
   std::string channel;
   Gap gap;
@@ -109,9 +112,9 @@ struct Published {
 
 namespace weir {
 
-// Delivery is the one that comes by the million, so it lies inside; the others are boxed to keep a Mail small.
+// Delivery and Settled come by the million, so they lie inside; the others are boxed to keep a Mail small.
 using Mail =
-    std::variant<mail::Delivery, std::unique_ptr<mail::Publish>, std::unique_ptr<mail::Published>,
+    std::variant<mail::Delivery, mail::Settled, std::unique_ptr<mail::Publish>, std::unique_ptr<mail::Published>,
                  std::unique_ptr<mail::Attach>, std::unique_ptr<mail::Detach>, std::unique_ptr<mail::Read>,
                  std::unique_ptr<mail::Watch>, std::unique_ptr<mail::Unwatch>, std::unique_ptr<mail::SourceGap>,
                  std::unique_ptr<mail::Attached>, std::unique_ptr<mail::Chunk>, std::unique_ptr<mail::Watched>,

@@ -46,7 +46,7 @@ MemoryLog::~MemoryLog() {
   budget_.leave(id_);
 }
 
-void MemoryLog::append(Draft draft, Ticket ticket) {
+void MemoryLog::append(Draft&& draft, Ticket&& ticket) {
   const UnixMs now = clock_.unix_ms();
   if (draft.time_ms == 0) draft.time_ms = now;
   auto event = std::make_shared<const Event>(channel_, epoch_, ++head_, draft,

@@ -42,7 +42,7 @@ class MemoryLog final : public ChannelLog {
   MemoryLog(std::string channel, std::string epoch, const HistoryRule& rule, HistoryBudget& budget, Sink& sink,
             const Clock& clock, IdMaker& ids);
   ~MemoryLog() override;
-  void append(Draft draft, Ticket ticket) override;
+  void append(Draft&& draft, Ticket&& ticket) override;
   const std::string& epoch() const override { return epoch_; }
   SequenceId head() const override { return head_; }
   SequenceId first() const override { return head_ + 1 - kept_.size(); }

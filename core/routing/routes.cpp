@@ -139,9 +139,9 @@ const ChannelRoute* Routes::find(std::string_view channel) const {
 
 Result<void> check_access(const AccessRule& rule, const Identity& identity, std::string_view verb,
                           std::string_view channel) {
+  if (!rule.nobody && identity.has_scope(rule.scope)) return {};
   const std::string what = std::string(verb) + " " + json::quoted(channel);
   if (rule.nobody) return fail(Errc::forbidden, "nobody may " + what + " over the network");
-  if (identity.has_scope(rule.scope)) return {};
   if (identity.subject.empty())
     return fail(Errc::unauthorized, "to " + what + " takes the scope \"" + rule.scope + "\"; authenticate first");
   return fail(Errc::forbidden, "to " + what + " takes the scope \"" + rule.scope + "\", which " +

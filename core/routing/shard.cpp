@@ -11,6 +11,7 @@ namespace {
 constexpr SteadyMs kWheelMs = 50;          // a slot; due times are rounded up to it
 constexpr std::size_t kWheelSlots = 2048;  // 102 s; later due times are looked at once a round
 constexpr SteadyMs kPruneEveryMs = 5'000;
+constexpr std::size_t kKeepData = 16'384;  // room for a publication's data that is kept for the next one
 
 std::string identity_json(const Connection& c) {
   if (c.identity.subject.empty()) return "null";
@@ -42,11 +43,11 @@ Shard::~Shard() = default;
 
 // ---------------------------------------------------------------- mail
 
-void Shard::post(ShardId to, Mail mail) {
+void Shard::post(ShardId to, Mail&& mail) {
   if (to != settings_.id) return port_.mail(to, std::move(mail));
   local_.push_back(std::move(mail));
 }
-void Shard::to_subscribers(ShardId to, Mail mail) { post(to, std::move(mail)); }
+void Shard::to_subscribers(ShardId to, Mail&& mail) { post(to, std::move(mail)); }
 void Shard::to_owner(std::string_view channel, Mail mail) { post(owner(channel), std::move(mail)); }
 void Shard::to_all_owners(const std::function<Mail()>& mail) {
   for (ShardId to = 0; to < settings_.count; ++to) post(to, mail());
@@ -58,6 +59,12 @@ void Shard::run_local() {
   if (in_local_) return;
   in_local_ = true;
   while (!local_.empty()) {
+    if (auto* delivery = std::get_if<mail::Delivery>(&local_.front())) {  // by far the most
+      const EventPtr event = std::move(delivery->event);
+      local_.pop_front();
+      subscribers_.deliver(event);
+      continue;
+    }
     Mail mail = std::move(local_.front());
     local_.pop_front();
     handle(mail);
@@ -84,6 +91,9 @@ void Shard::handle(Mail& mail) {
       s.channels_.publish(m->channel, std::move(m->draft), std::move(m->ticket));
     }
     void operator()(std::unique_ptr<mail::Published>& m) { s.published(*m); }
+    void operator()(mail::Settled& m) {
+      if (Connection* c = s.find(m.connection)) s.settled(*c);
+    }
     void operator()(std::unique_ptr<mail::Attach>& m) { s.channels_.attach(std::move(*m)); }
     void operator()(std::unique_ptr<mail::Detach>& m) { s.channels_.detach(*m); }
     void operator()(std::unique_ptr<mail::Read>& m) { s.channels_.read(std::move(*m)); }
@@ -100,8 +110,7 @@ void Shard::handle(Mail& mail) {
   std::visit(Visitor{*this}, mail);
 }
 
-void Shard::publish(std::string_view channel, Draft draft, Ticket ticket) {
-  const ShardId to = owner(channel);
+void Shard::publish(ShardId to, Channel* open, std::string_view channel, Draft&& draft, Ticket&& ticket) {
   if (local_.size() >= static_cast<std::size_t>(limits_.mailbox_messages)) {  // rules that publish without end
     ++counters_.publications_refused;
     const PublishOutcome refused{.error = fail(Errc::rate_limited, "the hub has more to do than it can do at once")};
@@ -114,7 +123,10 @@ void Shard::publish(std::string_view channel, Draft draft, Ticket ticket) {
   if (to == settings_.id && !in_local_ && local_.empty()) {
     // The same as through the queue, without the detour: nothing is waiting before it.
     in_local_ = true;
-    channels_.publish(channel, std::move(draft), std::move(ticket));
+    if (open != nullptr)
+      Channels::publish(*open, std::move(draft), std::move(ticket));
+    else
+      channels_.publish(channel, std::move(draft), std::move(ticket));
     in_local_ = false;
   } else {
     post(to, letter(mail::Publish{std::string(channel), std::move(draft), std::move(ticket)}));
@@ -247,7 +259,7 @@ void Shard::receive(Connection& c, std::string_view text) {
   pace(c);
 }
 
-void Shard::act(Connection& c, const ClientFrame& frame) {
+void Shard::act(Connection& c, ClientFrame& frame) {
   using Type = ClientFrame::Type;
   if (!c.authenticated && frame.type != Type::auth && frame.type != Type::ping && frame.type != Type::pong)
     return say_error(c, frame.id,
@@ -260,7 +272,7 @@ void Shard::act(Connection& c, const ClientFrame& frame) {
         return say_error(c, frame.id, fail(Errc::bad_request, "an earlier auth has not been answered yet"));
       c.auth_pending = true;
       ++c.in_flight;
-      return port_.authenticate(c, frame.token, std::string(frame.id));
+      return port_.authenticate(c, std::move(frame.token), std::string(frame.id));
     case Type::subscribe: {
       FilterPtr filter;
       if (frame.filter) {
@@ -302,13 +314,19 @@ void Shard::act(Connection& c, const ClientFrame& frame) {
   }
 }
 
-void Shard::act_publish(Connection& c, const ClientFrame& frame) {
+void Shard::act_publish(Connection& c, ClientFrame& frame) {
   const std::string& channel = frame.channel;
-  if (auto ok = check_channel_name(channel); !ok) return say_error(c, frame.id, ok.error());
-  const ChannelRoute* route = settings_.routes->find(channel);
-  if (route == nullptr)
-    return say_error(c, frame.id,
-                     fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel)));
+  const ShardId to = owner(channel);
+  // What is open has a name that is one, and its entry of the manifest was found when it was opened.
+  Channel* open = to == settings_.id ? channels_.find(channel) : nullptr;
+  const ChannelRoute* route = open != nullptr ? &Channels::route(*open) : nullptr;
+  if (open == nullptr) {
+    if (auto ok = check_channel_name(channel); !ok) return say_error(c, frame.id, ok.error());
+    route = settings_.routes->find(channel);
+    if (route == nullptr)
+      return say_error(c, frame.id,
+                       fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel)));
+  }
   if (auto ok = check_access(route->publish, c.identity, "publish to", channel); !ok)
     return say_error(c, frame.id, ok.error());
   if (frame.data.size() > static_cast<std::size_t>(limits_.data_bytes))
@@ -316,24 +334,32 @@ void Shard::act_publish(Connection& c, const ClientFrame& frame) {
         c, frame.id,
         fail(Errc::too_large, "\"data\" has " + std::to_string(frame.data.size()) + " bytes; at most " +
                                   std::to_string(limits_.data_bytes) + " are allowed (limits.data_bytes)"));
-  if (port_.full(owner(channel))) {
+  if (port_.full(to)) {
     Error busy =
         fail(Errc::rate_limited, "the hub has more to do than it can do at once; publish this again in a moment");
     busy.retry_after_ms = 100;
     return say_error(c, frame.id, busy);
   }
   Draft draft;
-  draft.event = frame.event;
+  draft.event = std::move(frame.event);
+  draft.data = std::move(data_);
   draft.data = frame.data;
-  draft.key = frame.key;
+  draft.key = std::move(frame.key);
   // Ids are each publisher's own: another key's counter must not swallow this one's events.
   if (!frame.dedupe.empty()) draft.dedupe = c.identity.provider + '\n' + c.identity.key + '\n' + frame.dedupe;
   Ticket ticket;
   ticket.shard = settings_.id;
   ticket.connection = c.id;
-  ticket.id = frame.id;
+  if (!frame.id.empty()) ticket.id = frame.id;
   ++c.in_flight;
-  publish(channel, std::move(draft), std::move(ticket));
+  publish(to, open, channel, std::move(draft), std::move(ticket));
+  // An event is made of a copy, so mostly the draft's is still there.
+  if (draft.data.capacity() <= kKeepData) data_ = std::move(draft.data);
+}
+
+void Shard::settled(Connection& c) {
+  --c.in_flight;
+  if (!c.reading) pace(c);
 }
 
 void Shard::published(const mail::Published& p) {

@@ -70,10 +70,13 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   std::size_t connections() const { return connections_.size(); }
 
   // --- events and mail ---
-  void publish(std::string_view channel, Draft draft, Ticket ticket);  // to whichever shard owns the channel
-  void deliver(Mail mail);                                             // from another shard's mailbox
+  // To whichever shard owns the channel, whose name check_channel_name() takes.
+  void publish(std::string_view channel, Draft&& draft, Ticket&& ticket) {
+    publish(owner(channel), nullptr, channel, std::move(draft), std::move(ticket));
+  }
+  void deliver(Mail mail);  // from another shard's mailbox
   ShardId owner(std::string_view channel) const {
-    return static_cast<ShardId>(std::hash<std::string_view>()(channel) % settings_.count);
+    return settings_.count == 1 ? 0 : static_cast<ShardId>(std::hash<std::string_view>()(channel) % settings_.count);
   }
 
   // --- time and output ---
@@ -97,19 +100,22 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   const Settings& settings() const { return settings_; }
 
  private:
-  void to_subscribers(ShardId to, Mail mail) override;
+  void to_subscribers(ShardId to, Mail&& mail) override;
   bool full(ShardId to) const override { return to != settings_.id && port_.full(to); }
   void to_owner(std::string_view channel, Mail mail) override;
   void to_all_owners(const std::function<Mail()>& mail) override;
   void send(Connection& connection, FramePtr frame) override;
-  void post(ShardId to, Mail mail);
+  void post(ShardId to, Mail&& mail);
   void run_local();
   void handle(Mail& mail);
   void say(Connection& connection, std::string_view json);
   void say_error(Connection& connection, std::string_view id, const Error& error);
-  void act(Connection& connection, const ClientFrame& frame);
-  void act_publish(Connection& connection, const ClientFrame& frame);
+  void act(Connection& connection, ClientFrame& frame);
+  void act_publish(Connection& connection, ClientFrame& frame);
+  // `open`: the channel, where it is known to be open here.
+  void publish(ShardId to, Channel* open, std::string_view channel, Draft&& draft, Ticket&& ticket);
   void published(const mail::Published& p);
+  void settled(Connection& connection);
   void greet(Connection& connection);
   void pace(Connection& connection);  // stop or go on reading
   void schedule(Connection& connection);
@@ -128,7 +134,8 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   FlushList flushes_;
   std::deque<Mail> local_;
   bool in_local_ = false;
-  json::Doc doc_;  // reused for each frame
+  json::Doc doc_;     // reused for each frame
+  std::string data_;  // room for the data of the next publication
   // Heartbeats without a timer for each connection: a wheel of short slots, each connection in that of its next due
   // time.
   std::vector<std::vector<Connection*>> wheel_;

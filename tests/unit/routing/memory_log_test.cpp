@@ -9,8 +9,8 @@ namespace {
 
 class Committed final : public ChannelLog::Sink {
  public:
-  void committed(EventPtr event, Ticket) override { events.push_back(std::move(event)); }
-  void refused(Ticket, Error error) override { ADD_FAILURE() << error.message; }
+  void committed(EventPtr event, Ticket&&) override { events.push_back(std::move(event)); }
+  void refused(Ticket&&, Error error) override { ADD_FAILURE() << error.message; }
   std::vector<EventPtr> events;
 };
 

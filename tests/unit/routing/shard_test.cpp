@@ -347,6 +347,69 @@ TEST(ShardPublishTest, TakesTheScopeOfTheChannel) {
   EXPECT_EQ(at(nobody.ask(publication("open/x")), "type"), "ack");
 }
 
+TEST(ShardPublishTest, AnOpenChannelIsRefusedInTheSameWords) {
+  ChannelRoute scoped = route("scoped/{n}"), closed = route("closed/{n}");
+  scoped.publish.scope = "write";
+  closed.publish.nobody = true;
+  Hub hub({scoped, closed});
+  Client& nobody = hub.connect();
+  Client& reader = hub.connect(person("r", {"read"}));
+  std::vector<std::string> before, after;
+  for (auto* answers : {&before, &after}) {
+    for (Client* c : {&nobody, &reader})
+      for (const char* channel : {"scoped/x", "closed/x"}) answers->push_back(c->ask(publication(channel)));
+    hub.publish("scoped/x");
+    hub.publish("closed/x");
+  }
+  EXPECT_EQ(before, after);
+  EXPECT_EQ(at(before[0], "data.message"), "to publish to \"scoped/x\" takes the scope \"write\"; authenticate first");
+  EXPECT_EQ(at(before[3], "data.message"), "nobody may publish to \"closed/x\" over the network");
+}
+
+TEST(ShardPublishTest, WithoutAnIdNothingIsAnsweredAndNothingStaysInFlight) {
+  Limits limits;
+  limits.requests_in_flight = 2;
+  Hub hub({route("open/{n}")}, 2, limits);
+  Client& c = hub.connect(person("u"));
+  for (const ShardId owner : {0U, 1U}) {
+    const std::string channel = hub.name_on(owner, "open/");
+    const auto say = [&](const std::string& more) {
+      c.say(R"({"type":"publish","event":"e","data":1,"channel":")" + channel + "\"" + more + "}");
+    };
+    say("");
+    say(R"(,"dedupe":"d")");
+    EXPECT_EQ(c.reading, owner == 0) << "another shard has yet to say that it is done";
+    hub.run();
+    EXPECT_TRUE(c.reading);
+    say(R"(,"dedupe":"d")");
+    hub.run();
+    EXPECT_EQ(c.connection->in_flight, 0U);
+    EXPECT_TRUE(c.take().empty());
+    EXPECT_EQ(hub.shard(owner).channels().counters().published, 2U);
+  }
+}
+
+TEST(ShardPublishTest, DataStaysWhatItWasHoweverMuchComesBehind) {
+  Limits limits;
+  limits.outbox_bytes = limits.data_bytes = 1 << 20;
+  Hub hub({route("open/{n}")}, 2, limits);
+  Client& c = hub.connect();
+  Client& reader = hub.connect();
+  for (const ShardId owner : {0U, 1U}) {
+    const std::string channel = hub.name_on(owner, "open/");
+    std::vector<std::string> said;
+    for (const std::size_t size : {10U, 5'000U, 3U, 100'000U, 1U, 40U}) {
+      said.push_back(json::quoted(std::string(size, static_cast<char>('a' + said.size()))));
+      c.say(publication(channel, said.back()));
+    }
+    EXPECT_EQ(hub.read_all(c).size(), said.size());
+    reader.say(R"({"type":"subscribe","id":1,"replay":100,"channel":")" + channel + "\"}");
+    const auto frames = hub.read_all(reader);
+    ASSERT_EQ(frames.size(), 1 + said.size());
+    for (std::size_t i = 0; i < said.size(); ++i) EXPECT_EQ(json::quoted(at(frames[i + 1], "data")), said[i]);
+  }
+}
+
 TEST(ShardPublishTest, AChannelThatTheManifestDoesNotHaveIsNoSuchChannel) {
   Hub hub({route("open/{n}")});
   Client& c = hub.connect();
