@@ -8,8 +8,10 @@
 namespace weir {
 
 inline constexpr std::size_t kWsHeaderMax = 10;
+inline constexpr unsigned kWsCompressed = 0x40;  // RSV1, beside the opcode of a compressed message (RFC 7692 section 6)
 
 // Writes the header for a final frame of that opcode (1 text, 2 binary, 8 close, 9 ping, 10 pong); returns its size.
+// The opcode may have kWsCompressed with it.
 inline std::size_t ws_header(char* out, unsigned opcode, std::size_t payload) {
   out[0] = static_cast<char>(0x80 | opcode);
   if (payload < 126) {
@@ -28,6 +30,12 @@ inline std::string ws_frame(unsigned opcode, std::string_view payload) {
   std::string out;
   out.reserve(header_size + payload.size());
   return (out.append(header, header_size) += payload);
+}
+
+// What stands behind the header of a frame that was made here.
+inline std::string_view ws_payload(std::string_view frame) {
+  const unsigned size = static_cast<unsigned char>(frame[1]);
+  return frame.substr(size < 126 ? 2 : size == 126 ? 4 : 10);
 }
 
 }  // namespace weir

@@ -30,6 +30,9 @@ class ConnectionPort {
   // Gives what waits in the outbox to the socket now, if it takes any; calls nothing back. A burst within one turn must
   // not make a reader that keeps up look like a slow one.
   virtual void flush_early() {}
+  // What was agreed on at the handshake: 0 - the client takes no compressed messages; else it does, and keeps a window
+  // of 2^n bytes, n being 8 to 15. Looked at when the connection is opened.
+  virtual unsigned deflate_bits() const { return 0; }
 };
 
 enum class PingStyle : std::uint8_t { frame, json, client_json };
@@ -44,6 +47,8 @@ struct EndpointRule {
   CloseCode idle_close = CloseCode::going_away;
   std::int64_t tick_ms = 0;  // outboxes are flushed at most once in that time; 0: whenever the loop has nothing else
   std::vector<std::string> origins;
+  bool deflate = false;                 // compression is offered to clients
+  std::size_t deflate_threshold = 256;  // messages of fewer bytes are sent as they are
 };
 
 // What a client asked for: a channel, or a pattern that stands for many.
@@ -60,13 +65,14 @@ struct Attachment;
 
 struct Connection {
   Connection(ConnectionId id_, ConnectionPort& port_, const EndpointRule& endpoint_)
-      : id(id_), port(port_), endpoint(endpoint_) {}
+      : id(id_), port(port_), endpoint(endpoint_), deflate_bits(port_.deflate_bits()) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   const ConnectionId id;
   ConnectionPort& port;
   const EndpointRule& endpoint;
+  const unsigned deflate_bits;  // ConnectionPort::deflate_bits()
   Identity identity;
   bool authenticated = false;  // the endpoint asks for no auth, or it was given
   bool auth_pending = false;

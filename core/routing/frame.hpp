@@ -1,12 +1,13 @@
 // Bytes on their way out of one shard: a whole WebSocket frame (or what Beast writes itself), shared by the outboxes of
-// that shard. The count is a plain integer, because a Frame never leaves its shard; the event inside may be shared by
-// all. Threads: [shard].
+// that shard, with its compressed twin where somebody takes that. The count is a plain integer, because a Frame never
+// leaves its shard; the event inside may be shared by all. Threads: [shard].
 #pragma once
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 #include <string>
 #include <string_view>
 
+#include "protocol/deflate.hpp"
 #include "protocol/ws_frame.hpp"
 #include "routing/event.hpp"
 
@@ -20,14 +21,32 @@ class Frame : public boost::intrusive_ref_counter<Frame, boost::thread_unsafe_co
   Frame(const Frame&) = delete;
   Frame& operator=(const Frame&) = delete;
   std::string_view bytes() const { return bytes_; }
+  std::string_view payload() const { return ws_payload(bytes_); }
+
+  // The same text message compressed, made when it is asked for first and kept as long as this one; null where that
+  // would not be smaller.
+  const boost::intrusive_ptr<const Frame>& deflated(Deflater& deflater) const {
+    if (!deflate_tried()) deflate(deflater);
+    return twin_;
+  }
+  bool deflate_tried() const { return tried_; }
+
   // What all frames of this thread hold, each counted once however many outboxes share it: limits.outboxes_bytes.
   static std::size_t alive() { return alive_; }
 
  private:
+  void deflate(Deflater& deflater) const {
+    tried_ = true;
+    if (const std::string_view payload = deflater.deflate(this->payload()); !payload.empty())
+      twin_.reset(new Frame(ws_frame(0x1 | kWsCompressed, payload)));
+  }
+
   static inline thread_local std::size_t alive_ = 0;
   EventPtr event_;
   std::string own_;
   std::string_view bytes_;
+  mutable boost::intrusive_ptr<const Frame> twin_;
+  mutable bool tried_ = false;
 };
 
 using FramePtr = boost::intrusive_ptr<const Frame>;

@@ -12,6 +12,13 @@ constexpr SteadyMs kWheelMs = 50;          // a slot; due times are rounded up t
 constexpr std::size_t kWheelSlots = 2048;  // 102 s; later due times are looked at once a round
 constexpr SteadyMs kPruneEveryMs = 5'000;
 constexpr std::size_t kKeepData = 16'384;  // room for a publication's data that is kept for the next one
+// What is compressed for one connection alone (replays, reading on from history, answers) costs 10 to 40 ns for each
+// byte and is not shared with anybody. So it is bounded to a tenth of the thread or so; beyond that it is sent as it
+// is. Without a bound a hub that can't keep up would be kept from it for good: readers fall behind, and each event
+// would then be compressed for each of them.
+constexpr std::int64_t kAloneBytesPerMs = 4 * 1024;
+constexpr std::int64_t kAloneBytesMax = 1024 * 1024;
+constexpr unsigned kDeflateBitsMax = 15;
 
 std::string identity_json(const Connection& c) {
   if (c.identity.subject.empty()) return "null";
@@ -36,6 +43,7 @@ Shard::Shard(const Settings& settings, ShardPort& port)
       subscribers_(settings.id, settings.count, settings.routes, limits_, clock_, *this),
       wheel_(kWheelSlots),
       wheel_at_(clock_.steady_ms() / kWheelMs),
+      alone_bytes_(kAloneBytesMax),
       ages_(std::any_of(settings.routes->channels().begin(), settings.routes->channels().end(),
                         [](const ChannelRoute& r) { return r.history.age_max_ms != 0; })) {}
 
@@ -199,8 +207,36 @@ void Shard::each_connection(const std::function<void(Connection&)>& f) {
 
 void Shard::send(Connection& c, FramePtr frame) {
   if (c.closing) return;
+  if (c.deflate_bits != 0)
+    if (const Frame* twin = twin_for(c, *frame)) frame = twin;
   c.outbox.push(std::move(frame));
   flushes_.add(c);
+}
+
+// The frame compressed, where the connection is better off with that. Whoever sends one frame to several keeps it
+// meanwhile, so a frame that nobody else has is for this connection alone.
+const Frame* Shard::twin_for(const Connection& c, const Frame& frame) {
+  const std::size_t size = frame.payload().size();
+  if (size < c.endpoint.deflate_threshold) return nullptr;
+  // Compression reaches back over the whole message at most, and 32 KiB; the client may keep less than that.
+  if (c.deflate_bits < kDeflateBitsMax && size > std::size_t{1} << c.deflate_bits) return nullptr;
+  if (!frame.deflate_tried()) {
+    if (frame.use_count() == 1 && !may_deflate_alone(size)) return nullptr;
+    if (deflater_ == nullptr) deflater_ = std::make_unique<Deflater>(settings_.deflate_level);
+    ++counters_.deflated;
+  }
+  const Frame* twin = frame.deflated(*deflater_).get();
+  if (twin != nullptr) counters_.deflate_saved += frame.bytes().size() - twin->bytes().size();
+  return twin;
+}
+
+bool Shard::may_deflate_alone(std::size_t bytes) {
+  const SteadyMs now = clock_.steady_ms();
+  alone_bytes_ = std::min(kAloneBytesMax, alone_bytes_ + std::min<SteadyMs>(now - alone_at_, 1000) * kAloneBytesPerMs);
+  alone_at_ = now;
+  if (alone_bytes_ <= 0) return false;
+  alone_bytes_ -= static_cast<std::int64_t>(bytes);
+  return true;
 }
 
 void Shard::say(Connection& c, std::string_view json) { send(c, text_frame(json)); }

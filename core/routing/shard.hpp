@@ -33,6 +33,8 @@ class ShardPort {
 struct ConnectionCounters {
   std::uint64_t opened = 0, closed = 0, frames_in = 0, frames_refused = 0, pings = 0, idle_closed = 0,
                 publications_refused = 0;
+  std::uint64_t deflated = 0;       // messages compressed
+  std::uint64_t deflate_saved = 0;  // bytes that were not sent because of it
 };
 
 class Shard final : private Channels::Port, private Subscribers::Port {
@@ -45,6 +47,7 @@ class Shard final : private Channels::Port, private Subscribers::Port {
     RuleProvider* rules = nullptr;
     const Clock* clock;
     std::uint64_t seed;
+    int deflate_level = 1;  // 1..9; for all endpoints of the shard, as one event is compressed once
     std::string (*token)(std::size_t bytes) = &random_token;  // unguessable text, for session ids
   };
   Shard(const Settings& settings, ShardPort& port);
@@ -105,6 +108,8 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   void to_owner(std::string_view channel, Mail mail) override;
   void to_all_owners(const std::function<Mail()>& mail) override;
   void send(Connection& connection, FramePtr frame) override;
+  const Frame* twin_for(const Connection& connection, const Frame& frame);
+  bool may_deflate_alone(std::size_t bytes);
   void post(ShardId to, Mail&& mail);
   void run_local();
   void handle(Mail& mail);
@@ -139,8 +144,12 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   // Heartbeats without a timer for each connection: a wheel of short slots, each connection in that of its next due
   // time.
   std::vector<std::vector<Connection*>> wheel_;
-  SteadyMs wheel_at_ = 0;  // in slots since the clock began; those up to here are done
-  const bool ages_;        // some channel's history has an age limit
+  SteadyMs wheel_at_ = 0;               // in slots since the clock began; those up to here are done
+  std::unique_ptr<Deflater> deflater_;  // once somebody takes compressed messages
+  // How many bytes may be compressed for one connection alone, as of alone_at_.
+  std::int64_t alone_bytes_;
+  SteadyMs alone_at_ = 0;
+  const bool ages_;  // some channel's history has an age limit
   SteadyMs pruned_at_ = 0;
   ConnectionCounters counters_;
 };

@@ -10,6 +10,7 @@ namespace weir::testing {
 
 struct WsFrame {
   unsigned opcode = 0;
+  bool compressed = false;  // RSV1 (RFC 7692); the payload is as it was sent
   std::string_view payload;
   std::size_t size = 0;  // header and payload
 };
@@ -18,7 +19,7 @@ struct WsFrame {
 // form.
 inline std::optional<WsFrame> decode_ws(std::string_view bytes) {
   const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  if (bytes.size() < 2 || (at(0) & 0xF0) != 0x80 || (at(1) & 0x80) != 0) return std::nullopt;
+  if (bytes.size() < 2 || (at(0) & 0xB0) != 0x80 || (at(1) & 0x80) != 0) return std::nullopt;
   std::size_t header = 2;
   std::uint64_t length = at(1);
   if (length >= 126) {
@@ -30,7 +31,8 @@ inline std::optional<WsFrame> decode_ws(std::string_view bytes) {
     header += count;
   }
   if (bytes.size() - header < length) return std::nullopt;
-  return WsFrame{at(0) & 0x0FU, bytes.substr(header, length), header + static_cast<std::size_t>(length)};
+  return WsFrame{at(0) & 0x0FU, (at(0) & 0x40) != 0, bytes.substr(header, length),
+                 header + static_cast<std::size_t>(length)};
 }
 
 }  // namespace weir::testing

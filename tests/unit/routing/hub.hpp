@@ -49,7 +49,8 @@ inline Identity person(std::string subject, std::vector<std::string> scopes = {}
 
 class Client final : public ConnectionPort {
  public:
-  explicit Client(Shard& shard) : shard_(shard) {}
+  explicit Client(Shard& shard, unsigned deflate_bits = 0) : shard_(shard), deflate_bits_(deflate_bits) {}
+  unsigned deflate_bits() const override { return deflate_bits_; }
   void close(CloseCode code, std::string_view) override {
     if (!closed_with) closed_with = code;
   }
@@ -66,7 +67,12 @@ class Client final : public ConnectionPort {
     for (std::size_t i = 0; i < count; ++i) {
       const auto frame = decode_ws({static_cast<const char*>(parts[i].iov_base), parts[i].iov_len});
       EXPECT_TRUE(frame);
-      if (frame) frames.emplace_back(frame->payload);
+      if (!frame) continue;
+      EXPECT_TRUE(!frame->compressed || deflate_bits_ != 0);
+      compressed += frame->compressed ? 1 : 0;
+      const auto text = frame->compressed ? inflater_.inflate(frame->payload, 1U << 30) : frame->payload;
+      EXPECT_TRUE(text);
+      if (text) frames.emplace_back(*text);
     }
     connection->outbox.sent(connection->outbox.bytes());
     if (!closed_with && shard_.wants_drained(*connection)) shard_.drained(*connection);
@@ -87,9 +93,12 @@ class Client final : public ConnectionPort {
   std::optional<CloseCode> closed_with;
   bool reading = true;
   int pings = 0;
+  int compressed = 0;  // frames taken so far that were
 
  private:
   Shard& shard_;
+  const unsigned deflate_bits_;
+  Inflater inflater_;
 };
 
 class Hub {
@@ -111,9 +120,10 @@ class Hub {
 
   Shard& shard(ShardId id = 0) { return *shards_[id]; }
   // Connects; the greeting has been read.
-  Client& connect(std::optional<Identity> identity = Identity(), ShardId on = 0, const EndpointRule& endpoint = {}) {
+  Client& connect(std::optional<Identity> identity = Identity(), ShardId on = 0, const EndpointRule& endpoint = {},
+                  unsigned deflate_bits = 0) {
     endpoints_.push_back(endpoint);
-    clients_.push_back(std::make_unique<Client>(shard(on)));
+    clients_.push_back(std::make_unique<Client>(shard(on), deflate_bits));
     Client& c = *clients_.back();
     c.connection = &shard(on).open(c, endpoints_.back(), std::move(identity), "test");
     EXPECT_EQ(at(c.answer(), "type"), "connected");
