@@ -195,9 +195,18 @@ std::string Session::auth(const std::string& token) {
 Session::Waiting Session::judge(std::string_view bytes, std::size_t before) {
   const auto frame = testing::decode_ws(bytes);
   if (!frame || frame->size != bytes.size() || frame->opcode != 1) fail("an outbox frame is not one whole text frame");
-  if (auto ok = doc_.parse(frame->payload); !ok)
-    fail("a frame is not JSON: " + ok.error().message + ": " + std::string(frame->payload));
-  if (verbose_) std::fprintf(stderr, "      s%d < %s\n", number, std::string(frame->payload.substr(0, 200)).c_str());
+  std::string_view said = frame->payload;
+  if (frame->compressed) {
+    if (deflate_bits() == 0) fail("a compressed message for a client that takes none");
+    const auto inflated = inflater_.inflate(frame->payload, 1 << 20);
+    if (!inflated) fail("a compressed message does not inflate: " + inflated.error().message);
+    said = *inflated;
+    if (said.size() <= frame->payload.size()) fail("a message that did not get smaller was compressed");
+    if (deflate_bits() < 15 && said.size() > std::size_t{1} << deflate_bits()) fail("a window is too small for this");
+    ++compressed_seen;
+  }
+  if (auto ok = doc_.parse(said); !ok) fail("a frame is not JSON: " + ok.error().message + ": " + std::string(said));
+  if (verbose_) std::fprintf(stderr, "      s%d < %s\n", number, std::string(said.substr(0, 200)).c_str());
   const json::Value v = doc_.root();
   const std::string type = text(v, "type");
   if (type != "event" &&
@@ -218,12 +227,12 @@ Session::Waiting Session::judge(std::string_view bytes, std::size_t before) {
     const std::uint64_t id = number_of(v, "id");
     const json::Value data = v.find("data");
     if (id == 0) {
-      if (type != "error") fail("an answer without an id: " + std::string(frame->payload));
+      if (type != "error") fail("an answer without an id: " + std::string(said));
       return w;
     }
     const auto found = asked_.find(id);
     if (found == asked_.end())
-      fail("request " + std::to_string(id) + " is answered twice, or was never made: " + std::string(frame->payload));
+      fail("request " + std::to_string(id) + " is answered twice, or was never made: " + std::string(said));
     const Asked asked = std::move(found->second);
     asked_.erase(found);
     if (type == "ack")

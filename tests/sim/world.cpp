@@ -86,6 +86,8 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
   auth_endpoint_.auth = {"sim"};
   auth_endpoint_.auth_by_frame = true;
   auth_endpoint_.ping_style = PingStyle::json;
+  open_endpoint_.deflate_threshold = 180;
+  auth_endpoint_.deflate_threshold = 0;
   for (int i = 1; i <= 3; ++i) {
     User u;
     u.identity.subject = "u" + std::to_string(i);
@@ -371,7 +373,7 @@ void World::one_step() {
   std::erase_if(sessions_, [&](const auto& s) {
     if (!s->gone) return false;
     totals_.events += s->events_seen, totals_.gaps += s->gaps_seen, totals_.replays += s->replays_seen,
-        totals_.losses += s->losses_seen;
+        totals_.losses += s->losses_seen, totals_.compressed += s->compressed_seen;
     return true;
   });
 }
@@ -414,7 +416,7 @@ void World::finish() {
   for (const auto& s : sessions_) {
     end(*s);
     totals_.events += s->events_seen, totals_.gaps += s->gaps_seen, totals_.replays += s->replays_seen,
-        totals_.losses += s->losses_seen;
+        totals_.losses += s->losses_seen, totals_.compressed += s->compressed_seen;
   }
   sessions_.clear();
   settle();
