@@ -115,6 +115,13 @@ class Builder {
     entry.tick_ms = ms_of(node, "tick").value_or(entry.tick_ms);
     if (const auto* beat = member(node, "heartbeat", Kind::object))
       heartbeat(*beat, "endpoint " + in_quotes(entry.path) + ": heartbeat", entry.heartbeat);
+    entry.compression.on = flag_of(node, "compression", false);
+    if (const auto* compression = member(node, "compression", Kind::object)) {
+      entry.compression.on = true;
+      entry.compression.threshold = bytes_of(*compression, "threshold").value_or(entry.compression.threshold);
+      entry.compression.level = static_cast<int>(
+          std::clamp<std::int64_t>(whole_of(*compression, "level").value_or(entry.compression.level), 1, 9));
+    }
     out_.endpoints.push_back(std::move(entry));
   }
   void heartbeat(const Node& node, const std::string& what, Heartbeat& out) {

@@ -32,13 +32,21 @@ struct Heartbeat {
   std::uint16_t close_code = 1001;
 };
 
+// permessage-deflate; clients that do not offer it get everything as it is.
+struct Compression {
+  bool on = false;
+  std::int64_t threshold = 256;  // smaller messages are not compressed
+  int level = 1;                 // 1..9; the highest of all endpoints counts, since an event is compressed once
+};
+
 enum class AuthBy : std::uint8_t { handshake, frame };  // refused before the upgrade, or an `auth` frame may follow
 struct EndpointEntry {
   std::string path;               // "/ws"
   std::vector<std::string> auth;  // plugin instances, asked in order; empty: everybody may come
   AuthBy auth_by = AuthBy::handshake;
   Heartbeat heartbeat;
-  std::int64_t tick_ms = 0;          // 0: none
+  std::int64_t tick_ms = 0;  // 0: none
+  Compression compression;
   std::vector<std::string> origins;  // allowed Origin headers, "*" for all; empty: the default of docs/manifest.md
   tree::Place place;
 };

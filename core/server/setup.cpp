@@ -182,6 +182,8 @@ class Builder {
       r.ping_style = static_cast<PingStyle>(e.heartbeat.style);
       r.idle_close = static_cast<CloseCode>(e.heartbeat.close_code);
       r.origins = e.origins;
+      r.deflate = e.compression.on;
+      r.deflate_threshold = static_cast<std::size_t>(e.compression.threshold);
       setup_->endpoints.push_back(std::move(r));
     }
   }

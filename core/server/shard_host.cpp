@@ -52,6 +52,8 @@ ShardHost::ShardHost(ShardId id, unsigned count, const Setup& setup, std::uint64
   s.rules = rules_.get();
   s.clock = &system_clock();
   s.seed = seed;
+  for (const EndpointEntry& e : setup.manifest.endpoints)
+    if (e.compression.on) s.deflate_level = std::max(s.deflate_level, e.compression.level);
   shard_ = std::make_unique<Shard>(s, static_cast<ShardPort&>(*this));
 }
 

@@ -26,6 +26,7 @@ TEST(ManifestTest, TheSmallestManifestHasEveryDefault) {
   EXPECT_EQ(m.endpoints[0].heartbeat.interval_ms, 30'000);
   EXPECT_EQ(m.endpoints[0].heartbeat.timeout_ms, 90'000);
   EXPECT_EQ(m.endpoints[0].heartbeat.close_code, 1001);
+  EXPECT_FALSE(m.endpoints[0].compression.on);
   ASSERT_EQ(m.channels.size(), 1U);
   EXPECT_EQ(m.channels[0].history.count, 100000);
   EXPECT_EQ(m.channels[0].history.age_ms, 0);
@@ -63,6 +64,7 @@ auth      = ["keys"]
 auth_by   = "frame"
 dialect   = "native"
 heartbeat = { interval = "30s", timeout = "80s", style = "client-json", close_code = 4408 }
+compression = { threshold = "1KiB", level = 6 }
 origins   = ["https://a.example", "*"]
 [[channel]]
 pattern   = "instances/{instance}"
@@ -108,6 +110,9 @@ rule_ops = 5000
   EXPECT_EQ(endpoint.heartbeat.timeout_ms, 80'000);
   EXPECT_EQ(endpoint.heartbeat.style, HeartbeatStyle::client_json);
   EXPECT_EQ(endpoint.heartbeat.close_code, 4408);
+  EXPECT_TRUE(endpoint.compression.on);
+  EXPECT_EQ(endpoint.compression.threshold, 1024);
+  EXPECT_EQ(endpoint.compression.level, 6);
   EXPECT_EQ(endpoint.origins, (std::vector<std::string>{"https://a.example", "*"}));
   const ChannelEntry& channel = m.channels.at(0);
   EXPECT_EQ(channel.from.at(0).plugin, "bus");
@@ -374,6 +379,32 @@ TEST(EndpointTest, AHeartbeatTimesOutAfterItsInterval) {
       "hub.toml:3:42: endpoint \"/ws\": heartbeat.timeout is \"2s\"; expected longer than interval, which is \"2s\"");
   EXPECT_NE(only_problem(beat("close_code = 1006")).find("may not send"), std::string::npos);
   EXPECT_NE(only_problem(beat("close_code = 5000")).find("expected 1000..4999"), std::string::npos);
+}
+
+TEST(EndpointTest, CompressionIsOffUntilItIsAskedFor) {
+  const auto with = [](const std::string& text) { return toml("[[endpoint]]\npath = \"/ws\"\n" + text + "\n"); };
+  EXPECT_FALSE(good(with("")).endpoints[0].compression.on);
+  EXPECT_FALSE(good(with("compression = false")).endpoints[0].compression.on);
+  for (const char* on : {"compression = true", "compression = {}"}) {
+    const Compression c = good(with(on)).endpoints[0].compression;
+    EXPECT_TRUE(c.on);
+    EXPECT_EQ(c.threshold, 256);
+    EXPECT_EQ(c.level, 1);
+  }
+  EXPECT_EQ(good(with("compression = { threshold = 0 }")).endpoints[0].compression.threshold, 0);
+  EXPECT_EQ(good(with("compression = { threshold = \"64MiB\", level = 9 }")).endpoints[0].compression.threshold,
+            64 << 20);
+  EXPECT_EQ(only_problem(with("compression = { level = 0 }")),
+            "hub.toml:3:25: endpoint \"/ws\": compression.level is 0; expected 1..9");
+  EXPECT_EQ(only_problem(with("compression = { level = 10 }")),
+            "hub.toml:3:25: endpoint \"/ws\": compression.level is 10; expected 1..9");
+  EXPECT_NE(only_problem(with("compression = { threshold = -1 }")).find("compression.threshold is -1"),
+            std::string::npos);
+  EXPECT_NE(only_problem(with("compression = { threshold = \"1GiB\" }")).find("compression.threshold is \"1GiB\""),
+            std::string::npos);
+  EXPECT_NE(only_problem(with("compression = { threshhold = 1 }")).find("did you mean \"threshold\""),
+            std::string::npos);
+  EXPECT_NE(only_problem(with("compression = \"yes\"")).find("compression is \"yes\""), std::string::npos);
 }
 
 TEST(EndpointTest, OriginsAreSchemeAndHost) {
