@@ -78,8 +78,9 @@ class Exchange {
   // For the answer, whatever it will be.
   virtual void add_header(std::string name, std::string value) = 0;
   virtual void respond(Response response) = 0;
-  // subprotocol: echoed in the handshake when not empty.
-  virtual void upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol) = 0;
+  // subprotocol: echoed in the handshake when not empty. deflate: compressed messages are agreed on if the client
+  // offers them.
+  virtual void upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol, bool deflate) = 0;
 };
 using ExchangePtr = std::shared_ptr<Exchange>;
 

@@ -48,7 +48,7 @@ class HttpExchange final : public Exchange {
   Loop& loop() override;
   std::unique_ptr<Admission>& admission() override;
   void respond(Response response) override;
-  void upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol) override;
+  void upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol, bool deflate) override;
 
  private:
   bool stopping() const;  // then nobody is there to write an answer
@@ -123,11 +123,11 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     });
   }
 
-  void upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol) {
+  void upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol, bool deflate) {
     timer_.cancel();
     const auto rest = buffer_.data();
     start_websocket({std::move(socket_), std::move(message_),
-                     std::string(static_cast<const char*>(rest.data()), rest.size()), std::string(subprotocol),
+                     std::string(static_cast<const char*>(rest.data()), rest.size()), std::string(subprotocol), deflate,
                      std::move(handler), &loop_, &shared_->limits});
   }
 
@@ -293,8 +293,8 @@ void HttpExchange::respond(Response response) {
                           std::make_move_iterator(more_.end()));
   if (const auto c = std::exchange(connection_, nullptr)) c->write(std::move(response));
 }
-void HttpExchange::upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol) {
-  if (const auto c = std::exchange(connection_, nullptr)) c->upgrade(std::move(handler), subprotocol);
+void HttpExchange::upgrade(std::shared_ptr<WsHandler> handler, std::string_view subprotocol, bool deflate) {
+  if (const auto c = std::exchange(connection_, nullptr)) c->upgrade(std::move(handler), subprotocol, deflate);
 }
 
 class BeastListener final : public Listener {

@@ -2,8 +2,10 @@
 #pragma once
 #include <atomic>
 #include <boost/asio/io_context.hpp>
+#include <memory>
 
 #include "net/loop.hpp"
+#include "protocol/deflate.hpp"
 
 namespace weir::net {
 
@@ -14,6 +16,7 @@ struct Loop::Impl {
   };
   Context io{1};
   std::atomic<bool> stopped{false};
+  std::unique_ptr<Inflater> inflater;  // of all the loop's connections, once one of them needs it [shard]
 };
 
 }  // namespace weir::net

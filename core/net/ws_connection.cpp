@@ -3,8 +3,13 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <boost/asio/bind_allocator.hpp>
+#include <boost/asio/bind_executor.hpp>
 
 #include "base/json.hpp"
+#include "net/loop_impl.hpp"
+#include "protocol/deflate_marks.hpp"
+#include "protocol/deflate_offer.hpp"
 
 namespace weir::net {
 namespace {
@@ -25,7 +30,8 @@ class HeldWrite {
 // the same outbox as everything else, so control frames stand at frame boundaries and nothing interleaves. During the
 // handshake, when there is no outbox yet, writes go straight to the socket. A write into an outbox that is too full is
 // not finished before there is room again: Beast answers pings inside a single read, so that this is what stops it from
-// reading, and with it a peer that pings without reading the pongs.
+// reading, and with it a peer that pings without reading the pongs. On the way in it takes the marks of compressed
+// messages off, where those were agreed on, since Beast is not told of them (docs/decisions/0003).
 class OutboxStream {
  public:
   struct Hooks {
@@ -37,6 +43,8 @@ class OutboxStream {
       : socket_(std::move(socket)), early_(std::move(early)) {}
   executor_type get_executor() { return socket_.get_executor(); }
   tcp::socket& socket() { return socket_; }
+  void take_marks() { marks_ = std::make_unique<DeflateMarks>(); }  // before anything is read
+  DeflateMarks* marks() { return marks_.get(); }                    // null where nothing was agreed on
   void use(Outbox* outbox, std::size_t bytes_max, Hooks hooks) {
     outbox_ = outbox;
     bytes_max_ = bytes_max;
@@ -61,11 +69,25 @@ class OutboxStream {
           [this](auto done, const Buffers& b) {
             const std::size_t n = asio::buffer_copy(b, asio::buffer(early_));
             early_.erase(0, n);
+            if (marks_ != nullptr) take_marks_off(b, n);
             asio::post(get_executor(), beast::bind_front_handler(std::move(done), error_code{}, n));
           },
           handler, buffers);
     }
-    return socket_.async_read_some(buffers, std::forward<Handler>(handler));
+    if (marks_ == nullptr) return socket_.async_read_some(buffers, std::forward<Handler>(handler));
+    return asio::async_initiate<Handler, void(error_code, std::size_t)>(
+        [this](auto done, const Buffers& b) {
+          const auto executor = asio::get_associated_executor(done, get_executor());
+          const auto allocator = asio::get_associated_allocator(done);
+          socket_.async_read_some(
+              b,
+              asio::bind_executor(executor, asio::bind_allocator(allocator, [this, b, done = std::move(done)](
+                                                                                error_code ec, std::size_t n) mutable {
+                                    if (n != 0) take_marks_off(b, n);
+                                    std::move(done)(ec, n);
+                                  })));
+        },
+        handler, buffers);
   }
 
   template <class Buffers, class Handler>
@@ -103,13 +125,30 @@ class OutboxStream {
     std::size_t size_;
   };
 
+  template <class Buffers>
+  void take_marks_off(const Buffers& buffers, std::size_t size) {
+    for (const asio::mutable_buffer b : beast::buffers_range_ref(buffers)) {
+      const std::size_t n = std::min(size, b.size());
+      marks_->pass(static_cast<char*>(b.data()), n);
+      size -= n;
+    }
+  }
+
   tcp::socket socket_;
   std::string early_;
   Outbox* outbox_ = nullptr;
   std::size_t bytes_max_ = 0;
   Hooks hooks_;
   std::unique_ptr<HeldWrite> held_;
+  std::unique_ptr<DeflateMarks> marks_;
 };
+
+std::string offered_extensions(const http::fields& headers) {
+  std::string all;
+  const auto [begin, end] = headers.equal_range(http::field::sec_websocket_extensions);
+  for (auto header = begin; header != end; ++header) all.append(header->value()) += ',';
+  return all;
+}
 
 // Beast's last step. The close frame may still wait in the outbox, so the socket is shut down by WsConnection::end(),
 // once all that is owed has left or the time for it is over.
@@ -126,15 +165,23 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
  public:
   explicit WsConnection(WsStart&& start)
       : limits_(*start.limits),
+        loop_(*start.loop),
         handler_(std::move(start.handler)),
         request_(std::move(start.request)),
         ws_(OutboxStream(std::move(start.socket), std::move(start.early))) {
     ws_.set_option(
         websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
-    ws_.set_option(
-        websocket::stream_base::decorator([name = std::move(start.subprotocol)](websocket::response_type& r) {
+    std::string extensions;
+    if (auto terms = start.deflate ? accept_deflate(offered_extensions(request_)) : std::nullopt) {
+      extensions = std::move(terms->answer);
+      deflate_bits_ = terms->window_bits;
+      ws_.next_layer().take_marks();
+    }
+    ws_.set_option(websocket::stream_base::decorator(
+        [name = std::move(start.subprotocol), extensions = std::move(extensions)](websocket::response_type& r) {
           r.set(http::field::server, "weir");
           if (!name.empty()) r.set(http::field::sec_websocket_protocol, name);
+          if (!extensions.empty()) r.set(http::field::sec_websocket_extensions, extensions);
         }));
     ws_.read_message_max(static_cast<std::size_t>(limits_.frame_bytes));
     ws_.auto_fragment(false);
@@ -183,6 +230,8 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
       asio::post(ws_.get_executor(), [self = shared_from_this()] { self->read_next(); });
   }
 
+  unsigned deflate_bits() const override { return deflate_bits_; }
+
   void ping() override {
     if (outbox_ == nullptr || gone_) return;
     outbox_->push(FramePtr(new Frame(ws_frame(0x9, {}))));
@@ -206,6 +255,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
                          {[this] { wake(); },
                           [this] {
                             close_framed_ = true;
+                            forget_marks();
                             if (handler_) handler_->ending();
                           }});
     read_next();
@@ -228,9 +278,14 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     reading_ = false;
     if (gone_) return;  // ended while this was on its way
     if (ec) return leave();
+    using Message = DeflateMarks::Message;
     const std::string_view message(static_cast<const char*>(buffer_.data().data()), buffer_.size());
+    DeflateMarks* const marks = ws_.next_layer().marks();
+    const Message was = marks != nullptr ? marks->next() : Message::plain;
     if (!close_code_) {
-      if (ws_.got_text())
+      if (was != Message::plain)
+        compressed(message, was == Message::text);
+      else if (ws_.got_text())
         handler_->text(message);
       else
         handler_->binary(message);
@@ -238,6 +293,32 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     buffer_.consume(buffer_.size());
     if (buffer_.capacity() > 16 * 1024) buffer_.shrink_to_fit();
     read_next();
+  }
+
+  void compressed(std::string_view payload, bool text) {
+    auto& inflater = loop_.impl().inflater;
+    if (inflater == nullptr) inflater = std::make_unique<Inflater>();
+    const auto message = inflater->inflate(payload, static_cast<std::size_t>(limits_.frame_bytes));
+    if (!message)
+      refuse(message.error().code == Errc::too_large ? CloseCode::too_big : CloseCode::bad_data,
+             message.error().message);
+    else if (!text)
+      handler_->binary(*message);
+    else if (json::valid_utf8(*message))
+      handler_->text(*message);
+    else
+      refuse(CloseCode::bad_data, "the text is not valid UTF-8");
+  }
+
+  // What Beast would close for, had it seen it. As there, what is owed so far comes before the close frame.
+  void refuse(CloseCode code, std::string_view reason) {
+    handler_->ending();
+    close(code, reason);
+  }
+
+  // Messages are thrown away from here on, by Beast, who does not tell.
+  void forget_marks() {
+    if (DeflateMarks* const marks = ws_.next_layer().marks()) marks->forget();
   }
 
   // Gives the socket what it takes of the outbox; the rest follows when it is writable. False: the connection is
@@ -277,6 +358,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
 
   void start_close() {
     close_started_ = true;
+    forget_marks();
     websocket::close_reason reason(static_cast<websocket::close_code>(static_cast<std::uint16_t>(*close_code_)),
                                    close_reason_);
     ws_.async_close(reason, [self = shared_from_this()](error_code) {
@@ -354,15 +436,17 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
   }
 
   const Limits& limits_;
+  Loop& loop_;
   std::shared_ptr<WsConnection> anchor_;  // alive while open, also when nothing is being read or written
   std::shared_ptr<WsHandler> handler_;
   http::request<http::string_body> request_;
-  websocket::stream<OutboxStream> ws_;
+  websocket::stream<OutboxStream, false> ws_;  // false: without Beast's own compression
   beast::flat_buffer buffer_;
   Outbox* outbox_ = nullptr;
   std::unique_ptr<asio::steady_timer> timer_;
   std::optional<CloseCode> close_code_;
   std::string close_reason_;
+  unsigned deflate_bits_ = 0;
   bool open_ = false, opened_ = false, reading_ = false, paused_ = false, writing_ = false, flush_posted_ = false;
   bool close_started_ = false, close_framed_ = false, leaving_ = false, gone_ = false, lingers_ = true;
 };

@@ -10,6 +10,7 @@ struct WsStart {
   http::request<http::string_body> request;  // the handshake
   std::string early;                         // bytes that came behind it
   std::string subprotocol;
+  bool deflate;  // compressed messages are agreed on if the client offers them
   std::shared_ptr<WsHandler> handler;
   Loop* loop;
   const Limits* limits;

@@ -317,7 +317,7 @@ void HttpApi::upgrade(ShardHost& shard, const EndpointRule& endpoint, net::Excha
     std::unique_ptr<Registry::Place> taken(static_cast<Registry::Place*>(exchange->admission().release()));
     exchange->upgrade(std::make_shared<Client>(hub_, shard, endpoint, exchange->request(), std::move(identity),
                                                std::move(taken), asked),
-                      chosen);
+                      chosen, endpoint.deflate);
   };
   if (endpoint.auth.empty()) return go_on(Identity{});
   hub_.authenticator().ask(endpoint.auth, Authenticator::describe(r, false), {},
@@ -471,6 +471,7 @@ void HttpApi::stats(net::ExchangePtr exchange) {
         return "{\"shard\":" + n(host.id()) + ",\"connections\":" + n(s.connections()) + ",\"opened\":" + n(c.opened) +
                ",\"closed\":" + n(c.closed) + ",\"framesIn\":" + n(c.frames_in) +
                ",\"framesRefused\":" + n(c.frames_refused) + ",\"idleClosed\":" + n(c.idle_closed) +
+               ",\"deflated\":" + n(c.deflated) + ",\"deflateSavedBytes\":" + n(c.deflate_saved) +
                ",\"channels\":" + n(s.channels().size()) + ",\"historyBytes\":" + n(s.channels().history_bytes()) +
                ",\"published\":" + n(ch.published) + ",\"dropped\":" + n(ch.dropped) + ",\"failed\":" + n(ch.failed) +
                ",\"refused\":" + n(ch.refused) + ",\"delivered\":" + n(su.delivered) +

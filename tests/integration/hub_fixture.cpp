@@ -103,10 +103,11 @@ std::string RawSocket::read_until(std::string_view text, std::int64_t within_ms)
   }
 }
 
-std::string RawSocket::upgrade(std::string_view path) {
+std::string RawSocket::upgrade(std::string_view path, std::string_view headers) {
   say_all("GET " + std::string(path) +
           " HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-          "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+          "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+          std::string(headers) + "\r\n");
   return read_until("\r\n\r\n");
 }
 

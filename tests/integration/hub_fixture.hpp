@@ -50,8 +50,10 @@ class RawSocket {
   std::string read_all(std::int64_t within_ms = kPatienceMs) { return read_until({}, within_ms); }
   bool ended() const { return ended_; }  // the other side has closed
   // Asks to become a WebSocket; what comes back, up to the end of the head.
-  std::string upgrade(std::string_view path = "/ws");
-  static std::string frame(unsigned opcode, std::string_view payload);  // masked, final
+  // headers: further ones, each with its line end.
+  std::string upgrade(std::string_view path = "/ws", std::string_view headers = {});
+  // Masked, final. 0x40 beside the opcode: marked as compressed.
+  static std::string frame(unsigned opcode, std::string_view payload);
 
  private:
   int fd_;
