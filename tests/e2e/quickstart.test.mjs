@@ -4,12 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { folder, root, smallest, startHub } from './support.mjs';
-
-function browserPath() {
-  for (const one of ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']) if (fs.existsSync(one)) return one;
-  throw new Error('no Chromium here; ./dev test installs it');
-}
+import { browserPath, folder, root, smallest, startHub } from './support.mjs';
 
 async function openPage(t, url, options = {}) {
   const browser = await chromium.launch({

@@ -16,6 +16,11 @@ const DEADLINE_MS = 15_000;
 // The smallest manifest that the docs show.
 export const smallest = '[[endpoint]]\npath = "/ws"\n[[channel]]\npattern = "**"\n';
 
+export function browserPath() {
+  for (const one of ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']) if (fs.existsSync(one)) return one;
+  throw new Error('no Chromium here; ./dev test installs it');
+}
+
 export function deadline(promise, what, ms = DEADLINE_MS) {
   let timer;
   const late = new Promise((_, reject) => {

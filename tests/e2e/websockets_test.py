@@ -18,6 +18,9 @@ DEADLINE_S = 15
 SMALLEST = 'listen = "127.0.0.1:0"\n[[endpoint]]\npath = "/ws"\n[[channel]]\npattern = "**"\nhistory = { count = 20000 }\n'
 
 
+COMPRESSED = SMALLEST.replace('path = "/ws"', 'path = "/ws"\ncompression = true')
+
+
 class Hub:
     def __init__(self, manifest):
         self.folder = tempfile.TemporaryDirectory(prefix="weir-e2e-")
@@ -96,6 +99,33 @@ class PythonClientTest(unittest.IsolatedAsyncioTestCase):
                 text = "compressible " * 1000
                 hub.publish("c", {"event": "e", "data": text})
                 self.assertEqual((await take(socket, lambda f: f["type"] == "event"))["data"], text)
+
+    async def test_permessage_deflate_is_agreed_on_and_changes_nothing(self):
+        with Hub(COMPRESSED) as hub:
+            async with hub.connect() as socket, hub.connect(compression=None) as plain:
+                self.assertEqual([e.name for e in socket.extensions], ["permessage-deflate"])
+                self.assertEqual(plain.extensions, [])
+                for each in (socket, plain):
+                    await ask(each, {"type": "subscribe", "id": "s", "channel": "c"})
+                # This client compresses every message, however short.
+                async with hub.connect() as writer:
+                    for data in ["a" * n for n in range(0, 6000, 7)] + ["ä€😀" * n for n in range(300)] + ["words and words " * 20_000]:
+                        await writer.send(json.dumps({"type": "publish", "channel": "c", "event": "e", "data": data}))
+                        for each in (socket, plain):
+                            self.assertEqual((await take(each, lambda f: f["type"] == "event"))["data"], data)
+
+    async def test_permessage_deflate_with_small_windows(self):
+        from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+        with Hub(COMPRESSED) as hub:
+            for bits in range(9, 16):  # 8 is none for Python's own zlib
+                factory = ClientPerMessageDeflateFactory(server_max_window_bits=bits, client_max_window_bits=bits)
+                async with hub.connect(compression=None, extensions=[factory]) as socket:
+                    self.assertIn(f"remote_max_window_bits={bits}", repr(socket.extensions[0]))
+                    await ask(socket, {"type": "subscribe", "id": "s", "channel": "w"})
+                    for n in (1, 20, 40, 100, 1000, 20_000):
+                        text = "".join(f"word {i % 100}, " for i in range(n))
+                        hub.publish("w", {"event": "e", "data": text})
+                        self.assertEqual((await take(socket, lambda f: f["type"] == "event"))["data"], text)
 
     async def test_websocket_pings_are_answered(self):
         with Hub(SMALLEST) as hub:
