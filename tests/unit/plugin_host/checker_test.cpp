@@ -44,7 +44,7 @@ TEST(CheckerTest, AnInstanceThatCantBeMadeIsAFinding) {
 
 TEST(CheckerTest, AStartThatFailsIsAFinding) {
   const auto findings = check_plugin(plugin_path("misbehaving"), R"({"mode":"start: fails"})");
-  EXPECT_EQ(failures(findings), "summary; source: start and stop 20 times; auth: start and stop 20 times; ");
+  EXPECT_EQ(failures(findings), "library: summary; source: start and stop 20 times; auth: start and stop 20 times; ");
 }
 
 TEST(CheckerTest, CallsAfterStopAreAFinding) {
