@@ -11,16 +11,14 @@ namespace weir::net {
 namespace {
 // Measured: sending after 512 handlers instead of when none is ready costs twice the CPU where many connections publish
 // at once. The bound in time keeps a flood of handlers from delaying what is owed to readers. It counts the thread's
-// own CPU time: on a busy machine a burst of 1 ms by the clock on the wall was over after a few handlers. 500
-// publishers with 4 events under way each, to 500 channels of one reader each, one shard and the load generator on two
-// cores that others use as well:
-//   1 ms wall: 1.0 frames in a read, 13 us of CPU per delivery, p50 25 ms     4 ms CPU: 1.1, 13 us, 25 ms
-//   8 ms CPU:  2.6, 8.7 us, 17 ms                                            20 ms wall: 3.9, 7.3 us, 18 ms
-// Below its own round of work a hub sends nearly every frame alone and falls behind. With 8 ms the latency of one
-// publisher to a thousand readers was no worse than with 1 ms.
+// own CPU time: on a busy machine a burst of 1 ms by the clock on the wall was over after a few handlers. Where 500
+// publishers with 4 events under way each feed 500 channels of one reader each, a bound below the hub's own round of
+// work (2,000 events) sends nearly every frame alone: with 8 ms a read held 1.4 frames and a delivery cost 20 us of CPU,
+// with 20 ms 3.6 and 14 us; one publisher to a thousand readers is as quick with either. Asking for the time is a
+// system call, so that is done now and then only.
 constexpr int kBurstHandlersMax = 8192;
-constexpr std::int64_t kBurstCpuNsMax = 8'000'000;
-constexpr int kLookAtClockEvery = 4;
+constexpr std::int64_t kBurstCpuNsMax = 20'000'000;
+constexpr int kLookAtClockEvery = 64;
 
 std::int64_t thread_cpu_ns() {
   timespec t{};
