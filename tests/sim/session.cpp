@@ -334,7 +334,8 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
       for (SequenceId later = id + 1; later <= o.replay_high; ++later)
         if (life->at(later).name == r.name && wanted(*wish, channel, life->at(later)))
           fail(where + " is not the newest of its name");
-    if (replay && life->over && wish->pattern) continue;  // picked before that life ended; the next one counts
+    if (replay && life->over && (wish->pattern || picked))
+      continue;  // from before that life ended; the next one counts
     auto [at, made] = wish->cursors.try_emplace(channel, Cursor{epoch, 0, false});
     Cursor& c = at->second;
     if (c.epoch != epoch) {
@@ -394,32 +395,36 @@ void Session::on_loss(const std::string& channel, const std::string& reason, Seq
   if (!conflates && !channel.starts_with("oldest/") && !channel.starts_with("newest/"))
     fail(where + " on a channel that loses nothing");
   if ((reason == "conflated") != conflates && reason != "overflow") fail(where + " has the reason " + reason);
-  if (o.epoch.empty()) {  // nothing came yet, so this is of the life that was acknowledged
-    const Life* life = truth_.current(channel);
-    if (life != nullptr) o.epoch = life->epoch;
-  }
-  const Life* life = truth_.find(channel, o.epoch);
-  if (life == nullptr || from == 0 || to < from || to > life->head()) fail(where + " makes no sense");
-  std::uint64_t wanted_by_somebody = 0;
-  const Wish* only = nullptr;
-  bool several = false;
-  for (const auto& wish : wishes) {
-    if (!wish->acked || !wish->covers(channel)) continue;
-    several = several || only != nullptr || wish->replaces;
-    only = wish.get();
-  }
-  for (SequenceId id = from; id <= to; ++id) {
-    const bool is_wanted = std::any_of(wishes.begin(), wishes.end(),
-                                       [&](const auto& w) { return w->acked && wanted(*w, channel, life->at(id)); });
-    wanted_by_somebody += is_wanted ? 1 : 0;
-    if (is_wanted && o.received.contains(id)) fail(where + " names event " + std::to_string(id) + ", which has come");
-  }
-  if (!several && only != nullptr) {
+  // A gap does not say its life: it is the one that events came of last, or, where none has come of it yet, the next.
+  const auto wrong = [&](const Life* life, const std::set<SequenceId>& received) -> std::string {
+    if (life == nullptr || from == 0 || to < from || to > life->head()) return " makes no sense";
+    std::uint64_t wanted_by_somebody = 0;
+    const Wish* only = nullptr;
+    bool several = false;
+    for (const auto& wish : wishes) {
+      if (!wish->acked || !wish->covers(channel)) continue;
+      several = several || only != nullptr || wish->replaces;
+      only = wish.get();
+    }
+    for (SequenceId id = from; id <= to; ++id) {
+      const bool is_wanted = std::any_of(wishes.begin(), wishes.end(),
+                                         [&](const auto& w) { return w->acked && wanted(*w, channel, life->at(id)); });
+      wanted_by_somebody += is_wanted ? 1 : 0;
+      if (is_wanted && received.contains(id)) return " names event " + std::to_string(id) + ", which has come";
+    }
+    if (several || only == nullptr) return {};
     if (count != wanted_by_somebody)
-      fail(where + " counts " + std::to_string(count) + " events, but " + std::to_string(wanted_by_somebody) +
-           " were wanted");
+      return " counts " + std::to_string(count) + " events, but " + std::to_string(wanted_by_somebody) + " were wanted";
     if (!wanted(*only, channel, life->at(from)) || !wanted(*only, channel, life->at(to)))
-      fail(where + " does not begin and end with what was wanted");
+      return " does not begin and end with what was wanted";
+    return {};
+  };
+  const Life* life = truth_.find(channel, o.epoch);
+  if (const std::string why = wrong(life, o.received); !why.empty()) {
+    const Life* next = truth_.current(channel);
+    if (next == life || (life != nullptr && !life->over) || !wrong(next, {}).empty()) fail(where + why);
+    o = Order{};
+    o.epoch = next->epoch;
   }
   losses_seen += count;
   o.gaps.emplace_back(from, to);
