@@ -122,13 +122,21 @@ class Parser {
     if (!value(0)) return false;
     skip_space();
     doc_.size_ = size_;
-    return at_ == end_ || wrong("the end of the text");
+    if (at_ != end_) return wrong("the end of the text");
+    if (half_ == nullptr) return true;
+    doc_.whole_ = true;
+    at_ = half_;
+    return false;
   }
   std::size_t offset() const { return static_cast<std::size_t>(at_ - doc_.text_.data()); }
   Error error() const {
     if (too_deep_)
       return fail(Errc::too_large, "JSON nested deeper than " + std::to_string(depth_max_) + " levels at byte " +
                                        std::to_string(offset()));
+    if (doc_.whole_)
+      return fail(Errc::bad_frame, "at byte " + std::to_string(offset()) + ": " + std::string(at_, 6) +
+                                       " is half of a surrogate pair and stands for no character; was a text cut in "
+                                       "the middle of one?");
     std::string found = "the end of the text";
     if (at_ < end_) {
       found = "byte 0x";
@@ -275,8 +283,9 @@ class Parser {
       return true;
     }
     const int low = unit <= 0xDBFF && end_ - at_ >= 12 && at_[6] == '\\' && at_[7] == 'u' ? hex4(at_ + 8) : -1;
-    if (low < 0xDC00 || low > 0xDFFF) return wrong("a whole surrogate pair");
-    at_ += 12;
+    const bool pair = low >= 0xDC00 && low <= 0xDFFF;
+    if (!pair && half_ == nullptr) half_ = at_;
+    at_ += pair ? 12 : 6;
     return true;
   }
   bool array(int depth) {
@@ -334,12 +343,14 @@ class Parser {
   int depth_max_;
   bool too_deep_ = false;
   const char* expected_ = "a value";
+  const char* half_ = nullptr;  // where the first escape without its other half stands
 };
 
 Result<void> Doc::parse(std::string_view text, int depth_max) {
   text_ = text;
   size_ = 0;
   stopped_at_ = 0;
+  whole_ = false;
   if (text.size() >= std::numeric_limits<std::uint32_t>::max())
     return fail(Errc::too_large, "JSON text of 4 GiB and more");
   Parser parser(*this, depth_max);
@@ -347,6 +358,7 @@ Result<void> Doc::parse(std::string_view text, int depth_max) {
     stopped_at_ = parser.offset();
     return parser.error();
   }
+  whole_ = true;
   return {};
 }
 
@@ -400,11 +412,14 @@ std::string Value::string() const {
       case 'u': {
         auto c = static_cast<std::uint32_t>(hex4(text.data() + i + 1));
         i += 4;
-        if (c >= 0xD800 && c <= 0xDBFF) {
+        if (c >= 0xD800 && c <= 0xDBFF && text.substr(i + 1, 2) == "\\u") {
           const auto low = static_cast<std::uint32_t>(hex4(text.data() + i + 3));
-          c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-          i += 6;
+          if (low >= 0xDC00 && low <= 0xDFFF) {
+            c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
+            i += 6;
+          }
         }
+        if (c >= 0xD800 && c <= 0xDFFF) c = 0xFFFD;
         append_utf8(out, c);
         break;
       }

@@ -1,7 +1,7 @@
 // One pass over JSON text: checks it completely (RFC 8259, UTF-8, depth) and remembers where every value
 // stands, so that a reader pays only for the fields that it looks at and unchanged parts go on byte for byte.
-// Decided: lone surrogates in \u escapes and duplicate-free-ness are handled thus: a lone surrogate is an error,
-// of two equal keys the last one counts; a number may be beyond double range and is kept as its text.
+// Decided: half of a surrogate pair in \u escapes is an error, as nothing but JavaScript could hold it; of two equal
+// keys the last one counts; a number may be beyond double range and is kept as its text.
 // A Doc borrows the text: the text must outlive it. Reuse a Doc to reuse its memory.
 // Threads: a const Doc may be read by all.
 #pragma once
@@ -33,7 +33,10 @@ class Doc {
   // Errors: bad_frame - not JSON, with the byte offset and what was expected there.
   //         too_large - nested deeper than `depth_max`, or a text of 4 GiB and more.
   Result<void> parse(std::string_view text, int depth_max = kDepthMax);
-  Value root() const;                                     // only after a parse that succeeded
+  Value root() const;                                     // only when whole()
+  // Whether the last parse came to the end of a text that the grammar allows. True after one that failed, when all
+  // that is wrong is half of a surrogate pair: who has to answer can still read whom. string() has U+FFFD there.
+  bool whole() const { return whole_; }
   std::size_t stopped_at() const { return stopped_at_; }  // the byte at which the last parse failed; 0 if it did not
   std::string_view text() const { return text_; }
   const Node& node(std::uint32_t index) const { return nodes_[index]; }
@@ -43,6 +46,7 @@ class Doc {
   friend class Parser;
   std::string_view text_;
   std::size_t stopped_at_ = 0;
+  bool whole_ = false;
   std::vector<Node> nodes_;  // the first size_ count; the rest is room for the next text
   std::uint32_t size_ = 0;
 };

@@ -22,6 +22,11 @@ std::string_view kind_name(json::Value v) {
   return v ? kNames[static_cast<std::size_t>(v.kind())] : "missing";
 }
 
+// A number as it is written, anything else by its kind.
+std::string what_it_is(json::Value v) {
+  return std::string(v.is(json::Kind::number) ? v.raw().substr(0, 64) : kind_name(v));
+}
+
 // The members that mean something to us, those of a publish frame first.
 enum class Name : std::uint8_t {
   type,
@@ -107,9 +112,12 @@ Result<void> read_channels(const Members& members, ClientFrame& into) {
     return {};
   }
   into.many = true;
-  if (!many.is(json::Kind::array) || many.count() == 0 || many.count() > kChannelsMax)
+  const bool list = many.is(json::Kind::array);
+  if (!list || many.count() == 0 || many.count() > kChannelsMax)
     return fail(Errc::bad_request,
-                "\"channels\" is " + std::string(kind_name(many)) + "; expected a list of 1 to 1000 channel names");
+                "\"channels\" " +
+                    (list ? "has " + std::to_string(many.count()) + " names" : "is " + std::string(kind_name(many))) +
+                    "; expected a list of 1 to " + std::to_string(kChannelsMax) + " channel names");
   bool all_text = true;
   many.each_element([&](json::Value v) {
     if (v.is(json::Kind::string))
@@ -125,7 +133,9 @@ Result<void> read_publication(const Members& members, ClientFrame& into) {
   if (auto ok = read_text(members, Name::event, false, kNameBytesMax, into.event); !ok) return ok;
   if (auto ok = read_text(members, Name::key, true, kNameBytesMax, into.key); !ok) return ok;
   if (auto ok = read_text(members, Name::dedupe, true, kNameBytesMax, into.dedupe); !ok) return ok;
-  if (const auto data = members[Name::data]) into.data = data.raw();
+  const json::Value data = members[Name::data];
+  if (!data) return fail(Errc::bad_request, "\"data\" is missing; any JSON value will do, null too");
+  into.data = data.raw();
   return {};
 }
 
@@ -162,7 +172,7 @@ Result<void> read_body(const Members& members, ClientFrame& into) {
         return fail(Errc::bad_request, "an ack names \"channel\" and \"sequenceId\", or \"messageId\"");
       if (!sequence.is(json::Kind::number) || !sequence.integer() || *sequence.integer() < 1)
         return fail(Errc::bad_request,
-                    "\"sequenceId\" is " + std::string(kind_name(sequence)) + "; expected an integer from 1");
+                    "\"sequenceId\" is " + what_it_is(sequence) + "; expected an integer from 1 below 2^63");
       return {};
     }
     case Type::subscriptions:
@@ -173,10 +183,19 @@ Result<void> read_body(const Members& members, ClientFrame& into) {
   return {};
 }
 
+Error wrong_id(json::Value id) {
+  const std::string_view raw = id.raw();
+  if (id.is(json::Kind::string))
+    return fail(Errc::bad_request, "\"id\" has " + std::to_string(raw.size() - 2) + " bytes; at most " +
+                                       std::to_string(kIdBytesMax) + " are allowed");
+  return fail(Errc::bad_request, "\"id\" is " + what_it_is(id) + "; expected a string or an integer of 64 bits");
+}
+
 // Why it is no frame; nothing when `into` is one.
 std::optional<FrameRefusal> read_frame(std::string_view text, json::Doc& doc, int depth_max, ClientFrame& into) {
-  if (auto ok = doc.parse(text, depth_max); !ok) {
-    Error e = ok.error();
+  const auto parsed = doc.parse(text, depth_max);
+  if (!doc.whole()) {
+    Error e = parsed.error();
     e.code = Errc::bad_frame;
     return FrameRefusal{std::move(e), {}, CloseCode::policy};
   }
@@ -191,9 +210,8 @@ std::optional<FrameRefusal> read_frame(std::string_view text, json::Doc& doc, in
                         id.raw().size() <= kIdBytesMax + 2);
   if (id && id_fits && !id.is(json::Kind::null)) into.id = id.raw();
   const auto refuse = [&](Error e) { return FrameRefusal{std::move(e), std::string(into.id), {}}; };
-  if (!id_fits)
-    return refuse(fail(Errc::bad_request, "\"id\" is " + std::string(kind_name(id)) +
-                                              "; expected a string of at most 128 bytes or an integer"));
+  if (!id_fits) return refuse(wrong_id(id));
+  if (!parsed) return refuse(fail(Errc::bad_request, parsed.error().message));  // a browser may well write such text
   const json::Value type = members[Name::type];
   if (!type.is(json::Kind::string))
     return refuse(

@@ -55,10 +55,15 @@ std::string error(std::string_view id, const Error& e) {
   return out;
 }
 
-std::string gap(std::string_view channel, const Gap& g) {
+std::string gap(std::string_view channel, std::string_view epoch, const Gap& g) {
   std::string out = open("gap", {});
   out += ",\"data\":{\"channel\":";
   json::append_string(out, channel);
+  out += ",\"epoch\":";
+  if (g.from == 0)
+    out += "null";
+  else
+    json::append_string(out, epoch);
   out += ",\"from\":" + (g.from == 0 ? std::string("null") : number(g.from));
   out += ",\"to\":" + (g.to == 0 ? std::string("null") : number(g.to));
   out += ",\"count\":" + (g.count == 0 ? std::string("null") : number(g.count));

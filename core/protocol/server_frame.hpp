@@ -21,7 +21,7 @@ std::string connected(const Connected& c);
 std::string ack(std::string_view id, std::string_view data_json);
 std::string error(std::string_view id, const Error& e);
 std::string error_data(const Error& e);  // {"code":..,"message":..,...}, shared with HTTP
-std::string gap(std::string_view channel, const Gap& g);
+std::string gap(std::string_view channel, std::string_view epoch, const Gap& g);  // the epoch that from and to are of
 std::string closing(CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms,
                     std::int64_t reconnect_max_ms);
 std::string_view ping();

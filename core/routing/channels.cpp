@@ -1,6 +1,7 @@
 #include "routing/channels.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/assert.hpp"
 
@@ -97,7 +98,11 @@ class Channel final : public ChannelLog::Sink {
     dedupe_order_.pop_front();
   }
   void interest(ShardId shard) {
-    if (!is_interested(shard)) interested_.push_back({shard, false});
+    if (!is_interested(shard)) interested_.push_back({shard, false, false});
+  }
+  void interest_by_name(ShardId shard, bool by_name) {
+    for (Interest& i : interested_)
+      if (i.shard == shard) i.by_name = by_name;
   }
   bool is_interested(ShardId shard) const {
     return std::any_of(interested_.begin(), interested_.end(), [&](const Interest& i) { return i.shard == shard; });
@@ -112,6 +117,9 @@ class Channel final : public ChannelLog::Sink {
     return false;
   }
   bool unwanted() const { return interested_.empty(); }
+  bool wanted_by_name() const {
+    return std::any_of(interested_.begin(), interested_.end(), [](const Interest& i) { return i.by_name; });
+  }
   std::uint64_t used_at() const { return used_at_; }
   void touch(std::uint64_t use) { used_at_ = use; }
 
@@ -122,7 +130,8 @@ class Channel final : public ChannelLog::Sink {
   const ChannelCounters& counters() const { return counters_; }
   struct Interest {
     ShardId shard;
-    bool behind;  // events were held back; it will be told where the channel stands
+    bool behind;   // events were held back; it will be told where the channel stands
+    bool by_name;  // by a subscription to this very channel, not only by patterns
   };
   const std::vector<Interest>& interested() const { return interested_; }
 
@@ -190,22 +199,29 @@ Result<Channel*> Channels::open(std::string_view name) {
   return channel;
 }
 
-// Makes room among the channels that nobody subscribes to, those that were quiet longest first. Their history goes with
+// Makes room among the channels that nobody subscribes to by name, those first that no pattern wants either, and those
+// that were quiet longest: one subscriber to everything must not keep all of them for ever. Their history goes with
 // them; a channel that comes back has a new epoch, so nobody is told `recovered` wrongly. Many at a time, so that
 // looking at all of them is paid for by the room it makes; and not again for a while when there is nothing to let go.
 void Channels::let_quiet_ones_go() {
   const SteadyMs now = clock_.steady_ms();
   if (now < no_room_until_) return;
-  std::vector<std::pair<std::uint64_t, std::string_view>> quiet;
+  std::vector<std::tuple<bool, std::uint64_t, std::string_view>> quiet;
   for (const auto& [name, channel] : channels_)
-    if (channel->unwanted()) quiet.emplace_back(channel->used_at(), name);
+    if (!channel->wanted_by_name()) quiet.emplace_back(!channel->unwanted(), channel->used_at(), name);
   const std::size_t some = std::min(quiet.size(), 1 + channels_.size() / 64);
   if (some == 0) {
     no_room_until_ = now + 1000;
     return;
   }
   std::nth_element(quiet.begin(), quiet.begin() + static_cast<std::ptrdiff_t>(some - 1), quiet.end());
-  for (std::size_t i = 0; i < some; ++i) channels_.erase(channels_.find(quiet[i].second));
+  for (std::size_t i = 0; i < some; ++i) {
+    const auto found = channels_.find(std::get<2>(quiet[i]));
+    const ChannelLog& log = found->second->log();
+    for (const Channel::Interest& interest : found->second->interested())
+      port_.to_subscribers(interest.shard, letter(mail::ChannelLetGo{found->second->name(), log.epoch(), log.head()}));
+    channels_.erase(found);
+  }
 }
 
 void Channels::publish(Channel& channel, Draft&& draft, Ticket&& ticket) {
@@ -289,30 +305,29 @@ void Channels::attach(mail::Attach request) {
   a.attachment = request.attachment;
   a.request = request.request;
   (*channel)->interest(request.from);
+  (*channel)->interest_by_name(request.from, true);
   port_.to_subscribers(request.from, letter(std::move(a)));
 }
 
 void Channels::detach(const mail::Detach& request) {
-  if (const auto found = channels_.find(request.channel); found != channels_.end())
+  const auto found = channels_.find(request.channel);
+  if (found == channels_.end()) return;
+  if (request.by_name_only)
+    found->second->interest_by_name(request.from, false);
+  else
     found->second->no_interest(request.from);
 }
 
 void Channels::read(mail::Read request) {
-  auto channel = open(request.channel);
-  if (!channel) {  // it was let go before our interest was known here, and there is no room to open it again
-    return port_.to_subscribers(request.from, letter(mail::Chunk{request.attachment,
-                                                                 request.read,
-                                                                 request.channel,
-                                                                 request.since.epoch,
-                                                                 {},
-                                                                 request.since.sequence_id,
-                                                                 request.since.sequence_id,
-                                                                 {},
-                                                                 channel.error()}));
-  }
-  ChannelLog& log = (*channel)->log();
+  Channel* channel = find(request.channel);
+  // It was let go meanwhile. Opening it again for who is owed nothing that still exists could go on for ever: it might
+  // push out one of which the same is true.
+  if (channel == nullptr)
+    return port_.to_subscribers(
+        request.from, letter(mail::Chunk{request.attachment, request.read, request.channel, {}, {}, 0, 0, {}, true}));
+  ChannelLog& log = channel->log();
   log.prune(clock_.steady_ms());  // before the gap is measured: what leaves while reading would not be said
-  (*channel)->interest(request.from);
+  channel->interest(request.from);
   mail::Chunk chunk{
       request.attachment, request.read, request.channel, log.epoch(), {}, request.since.sequence_id, 0, {}};
   SequenceId since = request.since.sequence_id;

@@ -51,9 +51,9 @@ void Delivery::push(Connection& c, FramePtr frame) {
   ++counters_.delivered;
 }
 
-void Delivery::say_gap(Connection& connection, std::string_view channel, const Gap& gap) {
+void Delivery::say_gap(Connection& connection, const Feed& feed, const Gap& gap) {
   ++counters_.gaps;
-  port_.send(connection, text_frame(server_frame::gap(channel, gap)));
+  port_.send(connection, text_frame(server_frame::gap(feed.channel, feed.epoch, gap)));
 }
 
 // ---------------------------------------------------------------- live
@@ -118,7 +118,7 @@ void Delivery::catch_up_lag(Attachment& a) {
     c.lag_bytes -= before - a.lag->bytes();
     if (item.before.count != 0) {
       counters_.missed += item.before.count;
-      say_gap(c, a.feed->channel, {item.before.from, item.before.to, item.before.count, std::string(reason)});
+      say_gap(c, *a.feed, {item.before.from, item.before.to, item.before.count, std::string(reason)});
     }
     if (item.event) push(c, FramePtr(new Frame(item.event)));
   }
@@ -167,22 +167,27 @@ void Delivery::advance(Feed& f, SequenceId head) {
   for (Attachment* a : missed) go_on(*a);
 }
 
+// What it lags behind with will not come any more.
+void Delivery::say_lost(Attachment& a) {
+  const Lag::Hole hole = a.lag->all();
+  counters_.missed += hole.count;
+  say_gap(*a.connection, *a.feed, {hole.from, hole.to, hole.count, "overflow"});
+}
+
 void Delivery::new_life(Feed& f, const std::string& epoch) {
   if (f.epoch == epoch) return;
   std::vector<Attachment*> were_live;
   for (Attachment* a : f.attachments) {
     if (a->state == Attachment::State::live) {
       were_live.push_back(a);
-      if (a->lag) {
-        const Lag::Hole hole = a->lag->all();
-        counters_.missed += hole.count;
-        say_gap(*a->connection, f.channel, {hole.from, hole.to, hole.count, "overflow"});
-      }
-    } else if (!f.epoch.empty() && a->placed && a->at < f.last && !a->chunk_gap) {
-      // Whoever was still owed something of the life before will not get it: that is said.
+      if (a->lag) say_lost(*a);
+    } else if (!f.epoch.empty() && a->placed && (a->at < f.last || a->chunk_gap)) {
+      // Whoever was still owed something of the life before will not get it, and a range of that life means nothing
+      // beside positions of this one.
       a->chunk_gap = Gap{0, 0, 0, "epoch_changed"};
       a->gap_for = nullptr;
     }
+    if (a->picked_for == nullptr) a->chunk.clear(), a->chunk_next = 0, a->chunked = false;  // it is of that life, too
   }
   for (Attachment* a : were_live) pause(*a);
   f.epoch = epoch;
@@ -256,7 +261,7 @@ void Delivery::go_on(Attachment& a) {
     const Gap gap = *std::exchange(a.chunk_gap, std::nullopt);
     if (gap.from != 0 && gap.from <= a.at + 1)
       a.at = std::max(a.at, gap.to);  // said once, whatever becomes of the chunk
-    say_gap(c, f.channel, gap);
+    say_gap(c, f, gap);
   }
   while (a.chunk_next < a.chunk.size()) {
     if (!c.outbox.empty() && c.outbox.bytes() >= read_ahead()) return wait(a);
@@ -320,6 +325,15 @@ void Delivery::drained(Connection& connection) {
       go_on(*a);
     else if (a->lag)
       catch_up_lag(*a);
+  }
+}
+
+void Delivery::end(Attachment& a) {
+  const Feed& f = *a.feed;
+  if (a.state == Attachment::State::live) {
+    if (a.lag) say_lost(a);
+  } else if (a.at < f.last || a.chunk_gap || a.chunk_next < a.chunk.size()) {
+    say_gap(*a.connection, f, Gap{0, 0, 0, "epoch_changed"});
   }
 }
 

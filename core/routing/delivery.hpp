@@ -55,9 +55,11 @@ class Delivery {
   void advance(Feed& feed, SequenceId head);
   // The channel began anew at its owner; what we knew of its numbers is void for all who follow it.
   void new_life(Feed& feed, const std::string& epoch);
+  // The channel was let go at its owner: says that what it was still owed will not come.
+  void end(Attachment& a);
   // It is going to be removed: takes it off all lists.
   void forget(Attachment& a);
-  void say_gap(Connection& connection, std::string_view channel, const Gap& gap);
+  void say_gap(Connection& connection, const Feed& feed, const Gap& gap);
 
   // How much a connection's outbox may hold right now.
   std::size_t outbox_max() const;
@@ -74,6 +76,7 @@ class Delivery {
   void go_live(Attachment& a);
   void catch_up_lag(Attachment& a);
   void end_lag(Attachment& a);
+  void say_lost(Attachment& a);
   void wait(Attachment& a);
   void fetched(Attachment& a);  // it holds no chunk any more; another one may ask
   std::size_t outbox_max(OverflowPolicy policy) const;

@@ -18,6 +18,7 @@ struct Feed {
   // channels that match a pattern: a Detach of ours may have crossed that. A Read settles it, because it asks for the
   // events as well.
   bool sure = false;
+  std::size_t by_name = 0;  // grants of subscriptions to this very channel
   Audience live;
   std::vector<Attachment*> attachments;  // all of them
 };

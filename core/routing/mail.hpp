@@ -26,6 +26,7 @@ struct Attach {  // send me the channel's events from now on, and tell me where 
 struct Detach {  // nobody here wants the channel any more
   ShardId from;
   std::string channel;
+  bool by_name_only = false;  // patterns still do
 };
 struct Read {  // the next stretch of history
   ShardId from;
@@ -78,7 +79,7 @@ struct Chunk {
   std::vector<EventPtr> events;
   SequenceId upto, head;
   std::optional<Gap> gap;
-  std::optional<Error> error{};  // the channel was let go and can't be opened again
+  bool over = false;  // the channel was let go
 };
 struct Watched {
   std::uint64_t watch;
@@ -86,6 +87,10 @@ struct Watched {
 };
 struct ChannelOpened {  // a channel that somebody here watches for has come to be
   std::string channel, epoch;
+};
+struct ChannelLetGo {  // its history has ended, and no event of it comes before it is opened again
+  std::string channel, epoch;
+  SequenceId head;
 };
 struct Delivery {
   EventPtr event;
@@ -118,7 +123,8 @@ using Mail =
                  std::unique_ptr<mail::Attach>, std::unique_ptr<mail::Detach>, std::unique_ptr<mail::Read>,
                  std::unique_ptr<mail::Watch>, std::unique_ptr<mail::Unwatch>, std::unique_ptr<mail::SourceGap>,
                  std::unique_ptr<mail::Attached>, std::unique_ptr<mail::Chunk>, std::unique_ptr<mail::Watched>,
-                 std::unique_ptr<mail::ChannelOpened>, std::unique_ptr<mail::GapNotice>, std::unique_ptr<mail::Behind>>;
+                 std::unique_ptr<mail::ChannelOpened>, std::unique_ptr<mail::ChannelLetGo>,
+                 std::unique_ptr<mail::GapNotice>, std::unique_ptr<mail::Behind>>;
 
 template <class T>
 Mail letter(T content) {

@@ -5,6 +5,7 @@
 #include "base/assert.hpp"
 #include "protocol/client_frame.hpp"
 #include "protocol/server_frame.hpp"
+#include "routing/describe.hpp"
 
 namespace weir {
 namespace {
@@ -112,6 +113,7 @@ void Shard::handle(Mail& mail) {
     void operator()(std::unique_ptr<mail::Chunk>& m) { s.subscribers_.chunk(std::move(*m)); }
     void operator()(std::unique_ptr<mail::Watched>& m) { s.subscribers_.watched(std::move(*m)); }
     void operator()(std::unique_ptr<mail::ChannelOpened>& m) { s.subscribers_.opened(*m); }
+    void operator()(std::unique_ptr<mail::ChannelLetGo>& m) { s.subscribers_.let_go(*m); }
     void operator()(std::unique_ptr<mail::GapNotice>& m) { s.subscribers_.gap(*m); }
     void operator()(std::unique_ptr<mail::Behind>& m) { s.subscribers_.behind(*m); }
   };
@@ -341,7 +343,7 @@ void Shard::act(Connection& c, ClientFrame& frame) {
     case Type::ack:
       return;  // every channel of this version is at most once: nothing waits for it
     case Type::subscriptions: {
-      return say(c, server_frame::ack(frame.id, "{\"subscriptions\":" + Subscribers::describe(c) + "}"));
+      return say(c, server_frame::ack(frame.id, "{\"subscriptions\":" + describe_subscriptions(c) + "}"));
     }
     case Type::ping:
       return say(c, server_frame::pong(frame.id));

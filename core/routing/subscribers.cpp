@@ -5,26 +5,9 @@
 
 #include "base/assert.hpp"
 #include "protocol/server_frame.hpp"
+#include "routing/subscribe_group.hpp"
 
 namespace weir {
-// The answer to one subscribe frame, put together from the answers of the channels' shards.
-struct SubscribeGroup {
-  ConnectionId connection_id = 0;
-  Connection* connection = nullptr;  // null once it is gone
-  std::string id;
-  bool many = false;
-  std::string pattern;  // a wildcard subscription
-  std::size_t missing = 0;
-  std::uint64_t replayed = 0;
-  std::string filter_text = "null";
-  struct Answer {
-    std::uint64_t attachment;  // starts once the frame is answered
-    std::uint64_t request;     // the attachment's, when this was said; 0: by a pattern
-    std::string text;          // one object per channel
-  };
-  std::vector<Answer> answers;
-  std::optional<Error> error;
-};
 
 Subscribers::Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, const Limits& limits,
                          const Clock& clock, Port& port)
@@ -65,13 +48,18 @@ Attachment& Subscribers::attachment(Connection& connection, Feed& feed) {
 }
 
 void Subscribers::grant(Attachment& a, const Subscription& subscription, FilterPtr filter) {
-  std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; });
+  const bool fresh = std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; }) == 0;
+  if (fresh && !subscription.pattern) ++a.feed->by_name;
   a.grants.push_back({&subscription, std::move(filter)});
   delivery_.refresh(a);
 }
 
 void Subscribers::revoke(Attachment& a, const Subscription& subscription) {
-  std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; });
+  const bool had = std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; }) != 0;
+  Feed& f = *a.feed;
+  // The owner keeps a channel that is wanted by name, and only as long.
+  if (had && !subscription.pattern && --f.by_name == 0 && (f.attachments.size() > 1 || !a.grants.empty()))
+    port_.to_owner(f.channel, letter(mail::Detach{shard_, f.channel, true}));
   if (a.grants.empty()) return remove(a);
   delivery_.refresh(a);
 }
@@ -102,14 +90,10 @@ std::optional<FilterPtr> Subscribers::allowed(const Connection& connection, cons
   return Filter::both(std::move(*mandatory), own);
 }
 
-Result<void> Subscribers::subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& asked,
-                                    bool many, const FilterPtr& filter, const ReplayRequest& replay) {
-  std::vector<std::string> channels;  // a name that is given twice counts once
-  channels.reserve(asked.size());
-  std::unordered_set<std::string_view> named;
-  for (const std::string& name : asked)
-    if (named.insert(name).second) channels.push_back(name);
-  // First everything is checked, so that a frame takes effect as a whole or not at all.
+// Everything is checked first, so that a frame takes effect as a whole or not at all.
+Result<std::vector<FilterPtr>> Subscribers::check(const Connection& connection,
+                                                  const std::vector<std::string>& channels, bool many,
+                                                  const ReplayRequest& replay) const {
   std::vector<FilterPtr> mandatory(channels.size());
   std::size_t fresh = 0;
   for (std::size_t i = 0; i < channels.size(); ++i) {
@@ -127,11 +111,11 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
                     "a position belongs to one channel; a pattern can replay \"none\", \"last\" or a count");
       continue;
     }
-    if (auto ok = check_channel_name(name); !ok) return ok;
+    if (auto ok = check_channel_name(name); !ok) return ok.error();
     const ChannelRoute* route = routes_->find(name);
     if (route == nullptr)
       return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
-    if (auto ok = check_access(route->subscribe, connection.identity, "subscribe to", name); !ok) return ok;
+    if (auto ok = check_access(route->subscribe, connection.identity, "subscribe to", name); !ok) return ok.error();
     auto must = mandatory_filter(route->subscribe, connection.identity);
     if (!must) return must.error();
     mandatory[i] = std::move(*must);
@@ -140,6 +124,18 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
     return fail(Errc::limit_exceeded, "a connection has at most " +
                                           std::to_string(limits_.subscriptions_per_connection) +
                                           " subscriptions (limits.subscriptions_per_connection)");
+  return mandatory;
+}
+
+Result<void> Subscribers::subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& asked,
+                                    bool many, const FilterPtr& filter, const ReplayRequest& replay) {
+  std::vector<std::string> channels;  // a name that is given twice counts once
+  channels.reserve(asked.size());
+  std::unordered_set<std::string_view> named;
+  for (const std::string& name : asked)
+    if (named.insert(name).second) channels.push_back(name);
+  auto mandatory = check(connection, channels, many, replay);
+  if (!mandatory) return mandatory.error();
 
   auto group = std::make_shared<SubscribeGroup>();
   group->connection_id = connection.id;
@@ -183,7 +179,7 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
     Attachment& a = attachment(connection, feed(name));
     // An earlier frame for the same channel has no say any more.
     if (auto earlier = cancel_request(a)) cancelled.push_back(std::move(earlier));
-    FilterPtr both = Filter::both(mandatory[i], filter);
+    FilterPtr both = Filter::both((*mandatory)[i], filter);
     grant(a, s, both);
     delivery_.pause(a);
     a.state = Attachment::State::asked;
@@ -352,11 +348,7 @@ void Subscribers::finish(const std::shared_ptr<SubscribeGroup>& group) {
                          [&](const Grant& g) { return g.subscription->text == group->pattern; });
     };
     const auto channels = std::count_if(c.attachments.begin(), c.attachments.end(), by_pattern);
-    std::string text = "{\"channel\":";
-    json::append_string(text, group->pattern);
-    text += ",\"pattern\":true,\"channels\":" + std::to_string(channels) +
-            ",\"replayed\":" + std::to_string(group->replayed) + ",\"filter\":" + group->filter_text + "}";
-    port_.send(c, text_frame(server_frame::ack(group->id, text)));
+    port_.send(c, text_frame(server_frame::ack(group->id, group->pattern_text(static_cast<std::size_t>(channels)))));
   } else if (list.empty()) {
     port_.send(c, text_frame(server_frame::error(
                       group->id, fail(Errc::not_found, "unsubscribed or subscribed anew before it was answered"))));
@@ -461,6 +453,45 @@ void Subscribers::opened(const mail::ChannelOpened& o) {
   drop_feed_if_unused(f);
 }
 
+// Patterns follow a channel as long as it lives, and anew when it is opened again.
+void Subscribers::let_go(const mail::ChannelLetGo& m) {
+  const auto found = feeds_.find(m.channel);
+  if (found == feeds_.end()) return;
+  Feed& f = *found->second;
+  delivery_.new_life(f, m.epoch);
+  delivery_.advance(f, m.head);
+  f.sure = false;
+  std::vector<std::uint64_t> going;
+  for (const Attachment* a : f.attachments)
+    if (a->state == Attachment::State::live || a->state == Attachment::State::reading) going.push_back(a->id);
+  for (const std::uint64_t id : going) over(id);
+}
+
+// The channel that it follows has ended. A subscription by name has to be asked for again, and is told so; that of a
+// pattern only goes.
+void Subscribers::over(std::uint64_t attachment) {
+  Attachment& a = *attachments_.at(attachment);
+  Connection& c = *a.connection;
+  const std::string channel = a.feed->channel;
+  delivery_.end(a);
+  std::vector<const Subscription*> by_pattern;
+  bool by_name = false;
+  for (const Grant& g : a.grants) {
+    if (g.subscription->pattern)
+      by_pattern.push_back(g.subscription);
+    else
+      by_name = true;
+  }
+  if (by_name) {  // channels that are wanted by name are kept; should one go all the same, nobody waits for nothing
+    port_.send(c, text_frame(server_frame::error(
+                      {}, fail(Errc::limit_exceeded, json::quoted(channel) + " was let go (limits.channels); "
+                                                                             "subscribe to it again"))));
+    (void)unsubscribe(c, channel);
+  }
+  for (const Subscription* s : by_pattern)
+    if (const auto still = attachments_.find(attachment); still != attachments_.end()) revoke(*still->second, *s);
+}
+
 void Subscribers::behind(const mail::Behind& b) {
   const auto found = feeds_.find(b.channel);
   if (found != feeds_.end() && found->second->epoch == b.epoch) delivery_.advance(*found->second, b.head);
@@ -472,27 +503,7 @@ void Subscribers::chunk(mail::Chunk m) {
   Attachment& a = *found->second;
   if (a.read == 0 || a.read != m.read) return;
   a.read = 0;
-  if (m.error) {
-    // A pattern attaches anew when the channel is opened again; a subscription by name has to be asked for again, and
-    // is told so.
-    Connection& c = *a.connection;
-    const std::string channel = a.feed->channel;
-    std::vector<const Subscription*> by_pattern;
-    bool by_name = false;
-    for (const Grant& g : a.grants) {
-      if (g.subscription->pattern)
-        by_pattern.push_back(g.subscription);
-      else
-        by_name = true;
-    }
-    if (by_name) port_.send(c, text_frame(server_frame::error({}, *m.error)));
-    if (by_name) (void)unsubscribe(c, channel);
-    // What it was still owed went with the channel.
-    if (!by_pattern.empty()) delivery_.say_gap(c, channel, Gap{0, 0, 0, "epoch_changed"});
-    for (const Subscription* s : by_pattern)
-      if (const auto still = attachments_.find(m.attachment); still != attachments_.end()) revoke(*still->second, *s);
-    return;
-  }
+  if (m.over) return over(a.id);
   delivery_.chunk(a, m);
 }
 
@@ -505,7 +516,7 @@ void Subscribers::gap(const mail::GapNotice& g) {
   const auto found = feeds_.find(g.channel);
   if (found == feeds_.end()) return;
   for (const Attachment* a : found->second->attachments)
-    if (a->state != Attachment::State::asked) delivery_.say_gap(*a->connection, g.channel, g.gap);
+    if (a->state != Attachment::State::asked) delivery_.say_gap(*a->connection, *found->second, g.gap);
 }
 
 void Subscribers::reauthorize(Connection& connection) {
@@ -540,43 +551,6 @@ void Subscribers::reauthorize(Connection& connection) {
                    {}, fail(Errc::forbidden, "the new identity may not subscribe to " + json::quoted(channel) +
                                                  "; that subscription has ended"))));
   }
-}
-
-std::string Subscribers::describe(const Connection& connection) {
-  struct Summary {
-    std::uint64_t channels = 0, behind = 0;
-    SequenceId at = 0;
-    std::string_view epoch;
-    FilterPtr filter;
-  };
-  std::unordered_map<const Subscription*, Summary> summaries;
-  for (const auto& [feed, a] : connection.attachments)
-    for (const Grant& g : a->grants) {
-      Summary& s = summaries[g.subscription];
-      ++s.channels;
-      s.at = Delivery::reached(*a);
-      s.behind += a->feed->last - std::min(a->feed->last, s.at);
-      s.epoch = a->feed->epoch;
-      s.filter = g.filter;
-    }
-  std::string out = "[";
-  for (const auto& subscription : connection.subscriptions) {
-    const Summary& s = summaries[subscription.get()];
-    const FilterPtr& filter = subscription->pattern ? subscription->filter : s.filter;
-    if (out.size() > 1) out += ',';
-    out += "{\"channel\":";
-    json::append_string(out, subscription->text);
-    if (subscription->pattern) {
-      out += ",\"pattern\":true,\"channels\":" + std::to_string(s.channels);
-    } else {
-      out += ",\"epoch\":";
-      json::append_string(out, s.epoch);
-      out += ",\"sequenceId\":" + std::to_string(s.at);
-    }
-    out += ",\"behind\":" + std::to_string(s.behind) + ",\"filter\":" + (filter ? filter->text() : "null") +
-           ",\"since\":\"" + iso8601(subscription->since) + "\"}";
-  }
-  return out + "]";
 }
 
 }  // namespace weir

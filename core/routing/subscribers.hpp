@@ -40,6 +40,7 @@ class Subscribers {
   void chunk(mail::Chunk c);
   void watched(mail::Watched w);
   void opened(const mail::ChannelOpened& o);
+  void let_go(const mail::ChannelLetGo& m);
   void deliver(const EventPtr& event);
   void gap(const mail::GapNotice& g);
   void behind(const mail::Behind& b);
@@ -48,8 +49,6 @@ class Subscribers {
   const SubscriberCounters& counters() const { return delivery_.counters(); }
   std::size_t attachments() const { return attachments_.size(); }
   std::size_t subscriptions() const { return subscriptions_; }
-  // All subscriptions of a connection and how far each has come: a JSON list.
-  static std::string describe(const Connection& connection);
 
  private:
   struct WatchEntry {
@@ -58,6 +57,9 @@ class Subscribers {
     std::shared_ptr<SubscribeGroup> group;  // until every shard has answered
     unsigned answers_missing;
   };
+  // The mandatory filter of each channel, in their order; what is wrong with the frame otherwise.
+  Result<std::vector<FilterPtr>> check(const Connection& connection, const std::vector<std::string>& channels,
+                                       bool many, const ReplayRequest& replay) const;
   Feed& feed(std::string_view channel);
   Attachment& attachment(Connection& connection, Feed& feed);
   Attachment* find(Connection& connection, const Feed& feed) const;
@@ -74,6 +76,7 @@ class Subscribers {
   void apply(Attachment& a, const Subscription& subscription, mail::Attached& answer);
   void hold(Attachment& a, SubscribeGroup& group, std::string answer);
   void finish(const std::shared_ptr<SubscribeGroup>& group);
+  void over(std::uint64_t attachment);
 
   const ShardId shard_;
   const unsigned shard_count_;

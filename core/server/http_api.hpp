@@ -9,6 +9,7 @@
 #include <string>
 
 #include "net/http.hpp"
+#include "server/insight.hpp"
 #include "server/shard_host.hpp"
 
 namespace weir {
@@ -27,14 +28,12 @@ class HttpApi {
   // Goes on once it is known who asks; otherwise answers. Without any auth in the manifest everybody is let through.
   void identified(net::ExchangePtr exchange, Known known);
   void admin(net::ExchangePtr exchange, std::function<void()> allowed);
-  std::string health(int& status) const;
-  void stats(net::ExchangePtr exchange);
   bool may_ask(const net::ExchangePtr& exchange, bool by_own_name, bool to_publish) const;
   bool page_may_publish(const net::Request& r) const;
   void preflight(const net::ExchangePtr& exchange);
-  void subscriptions(net::ExchangePtr exchange);
 
   Hub& hub_;
+  Insight insight_;
   std::string page_;
 };
 

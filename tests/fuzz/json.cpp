@@ -11,6 +11,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   weir::json::Doc doc;
   const auto ok = doc.parse(text);
+  if (doc.whole())
+    for (std::uint32_t i = 0; i < doc.size(); ++i) {
+      const weir::json::Value v(&doc, i);
+      if (v.is(weir::json::Kind::string) && !weir::json::valid_utf8(v.string())) std::abort();
+    }
   if (!ok && ok.error().code == weir::Errc::too_large) return 0;
   // nlohmann refuses numbers beyond a double; we keep them as text.
   bool beyond = false;

@@ -33,7 +33,8 @@ TEST_F(AuthTest, WhoIsKnownComesInWithTheirScopesAndNoMore) {
   EXPECT_EQ(c.next()["data"]["identity"]["subject"], "tester");
   EXPECT_EQ(c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "a/1"}})["type"], "ack");
   EXPECT_EQ(c.ask({{"type", "subscribe"}, {"id", 2}, {"channel", "b/1"}})["data"]["code"], "forbidden");
-  EXPECT_EQ(c.ask({{"type", "publish"}, {"id", 3}, {"channel", "b/1"}, {"event", "e"}})["data"]["code"], "forbidden");
+  EXPECT_EQ(c.ask({{"type", "publish"}, {"id", 3}, {"channel", "b/1"}, {"event", "e"}, {"data", 1}})["data"]["code"],
+            "forbidden");
 }
 
 TEST_F(AuthTest, WhoIsNotKnownIsRefusedBeforeTheUpgrade) {
@@ -70,9 +71,10 @@ TEST_F(AuthTest, TheAdminPagesAskWhoIsThere) {
   start(kManifest);
   EXPECT_EQ(http("GET", "/stats").status, 403);
   EXPECT_EQ(http("GET", "/health").status, 200);
-  EXPECT_EQ(http("POST", "/api/v1/channels/a%2F1/events", R"({"event":"e"})").status, 200);
+  EXPECT_EQ(http("POST", "/api/v1/channels/a%2F1/events", R"({"event":"e","data":1})").status, 200);
   const int stranger =
-      http("POST", "/api/v1/channels/a%2F1/events", R"({"event":"e"})", "x-forwarded-for: 203.0.113.9\r\n").status;
+      http("POST", "/api/v1/channels/a%2F1/events", R"({"event":"e","data":1})", "x-forwarded-for: 203.0.113.9\r\n")
+          .status;
   EXPECT_TRUE(stranger == 401 || stranger == 403) << stranger;
 }
 

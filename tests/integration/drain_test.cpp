@@ -114,7 +114,7 @@ TEST_F(DrainTest, PlainHttpIsAnsweredUntilTheConnectionsHaveLeft) {
   EXPECT_EQ(health.status, 503);
   EXPECT_EQ(health.json()["reasons"][0], "draining");
   EXPECT_EQ(http("GET", "/stats").status, 200);
-  const HttpAnswer publish = http("POST", "/api/v1/channels/c/events", R"({"event":"e"})");
+  const HttpAnswer publish = http("POST", "/api/v1/channels/c/events", R"({"event":"e","data":1})");
   EXPECT_EQ(publish.status, 503);
   EXPECT_EQ(publish.json()["error"]["code"], "draining");
   EXPECT_NE(publish.head.find("retry-after: "), std::string::npos) << publish.head;

@@ -25,7 +25,7 @@ TEST_F(HttpTest, APostIsPublishedAndAnsweredWithItsPlace) {
   EXPECT_EQ(e["id"], "mine");
   EXPECT_EQ(e["key"], "k");
   EXPECT_EQ(e["data"]["n"], 1);
-  EXPECT_EQ(http("POST", "/api/v1/channels/agents/7/events", R"({"event":"x"})").json()["sequenceId"], 2);
+  EXPECT_EQ(http("POST", "/api/v1/channels/agents/7/events", R"({"event":"x","data":1})").json()["sequenceId"], 2);
 }
 
 TEST_F(HttpTest, WrongPostsAreAnsweredInWords) {
@@ -34,7 +34,7 @@ TEST_F(HttpTest, WrongPostsAreAnsweredInWords) {
   HttpAnswer a = http("POST", "/api/v1/channels/agents/7/events", "{nonsense");
   EXPECT_EQ(a.status, 400);
   EXPECT_EQ(code(a), "bad_request");
-  a = http("POST", "/api/v1/channels/nobody/events", R"({"event":"x"})");
+  a = http("POST", "/api/v1/channels/nobody/events", R"({"event":"x","data":1})");
   EXPECT_EQ(a.status, 404);
   EXPECT_EQ(code(a), "no_such_channel");
   a = http("POST", "/api/v1/channels/agents/7/events", R"({"data":1})");
@@ -88,7 +88,8 @@ TEST_F(HttpTest, PagesFromElsewhereMayNotUseAHubWithoutAuth) {
   EXPECT_TRUE(try_connect("/ws", {{"Origin", "http://localhost:5173"}}));
   EXPECT_FALSE(try_connect("/ws", {{"Origin", "http://evil.example"}, {"Host", "evil.example"}}));
   EXPECT_EQ(
-      http("POST", "/api/v1/channels/agents/7/events", R"({"event":"x"})", "origin: https://evil.example\r\n").status,
+      http("POST", "/api/v1/channels/agents/7/events", R"({"event":"x","data":1})", "origin: https://evil.example\r\n")
+          .status,
       403);
 }
 
@@ -124,7 +125,7 @@ TEST_F(HttpTest, AHostThatIsNotTheHubsIsRefusedByAllButHealth) {
     return raw(method + " " + path + " HTTP/1.1\r\nhost: " + host +
                "\r\nconnection: close\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   };
-  const std::string event = R"({"event":"x"})";
+  const std::string event = R"({"event":"x","data":1})";
   for (const char* host :
        {"evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "[::2]", ""}) {
     const std::string refused = with_host("GET", "/stats", host);
@@ -152,7 +153,7 @@ TEST_F(HttpTest, HostsOfTheManifestAreTheHubs) {
 TEST_F(HttpTest, AClientThatAsksWhetherToGoOnIsAnsweredBeforeItsBody) {
   begin("[limits]\ndata_bytes = 1000\n");
   RawSocket c(port());
-  const std::string body = R"({"event":"x"})";
+  const std::string body = R"({"event":"x","data":1})";
   const auto head = [](std::size_t size) {
     return "POST /api/v1/channels/agents/7/events HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: "
            "100-Continue\r\ncontent-length: " +
@@ -235,7 +236,7 @@ TEST_F(HttpTest, HealthIsAnsweredToAnAddressWithAllItsWebSockets) {
     Client a = connect(), b = connect();
     EXPECT_EQ(http("GET", "/health").status, 200);
     EXPECT_EQ(http("GET", "/ready").status, 200);
-    EXPECT_EQ(http("POST", "/api/v1/channels/agents/7/events", R"({"event":"x"})").status, 200);
+    EXPECT_EQ(http("POST", "/api/v1/channels/agents/7/events", R"({"event":"x","data":1})").status, 200);
     EXPECT_EQ(RawSocket(port()).upgrade().substr(0, 12), "HTTP/1.1 429");
   }
   EXPECT_TRUE(wait_until([&] { return static_cast<bool>(try_connect("/ws")); }));
@@ -261,7 +262,7 @@ TEST_F(HttpTest, AHeadThatCanBeReadInTwoWaysIsRefusedAndTheConnectionEnds) {
   begin();
   const std::string post = "POST /api/v1/channels/agents/7/events HTTP/1.1\r\n", host = "host: 127.0.0.1\r\n";
   const std::string next = "GET /ready HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
-  const std::string chunked = "d\r\n{\"event\":\"x\"}\r\n0\r\n\r\n";
+  const std::string chunked = "16\r\n{\"event\":\"x\",\"data\":1}\r\n0\r\n\r\n";
   const auto status = [&](const std::string& bytes) {
     const std::string answer = raw(bytes + next);
     EXPECT_EQ(answer.find("HTTP/1.1", 1), std::string::npos) << "two answers:\n" << answer;
@@ -303,7 +304,7 @@ TEST_F(HttpTest, APageThatMayPublishIsToldSoAndOthersAreNot) {
         << before.head;
     EXPECT_NE(before.head.find("access-control-max-age: "), std::string::npos) << before.head;
     EXPECT_EQ(before.head.find("Content-"), std::string::npos) << before.head;
-    const HttpAnswer done = http("POST", path, R"({"event":"x"})", from(origin));
+    const HttpAnswer done = http("POST", path, R"({"event":"x","data":1})", from(origin));
     EXPECT_EQ(done.status, 200);
     EXPECT_NE((done.head + "\r\n").find(allowed), std::string::npos) << done.head;
     const HttpAnswer wrong = http("POST", path, "nonsense", from(origin));
@@ -311,8 +312,8 @@ TEST_F(HttpTest, APageThatMayPublishIsToldSoAndOthersAreNot) {
     EXPECT_NE((wrong.head + "\r\n").find(allowed), std::string::npos) << wrong.head;
   }
   for (const char* origin : {"https://evil.example", "null"}) {
-    for (const HttpAnswer& refused :
-         {http("OPTIONS", path, {}, from(origin) + asks), http("POST", path, R"({"event":"x"})", from(origin))}) {
+    for (const HttpAnswer& refused : {http("OPTIONS", path, {}, from(origin) + asks),
+                                      http("POST", path, R"({"event":"x","data":1})", from(origin))}) {
       EXPECT_EQ(refused.status, 403);
       EXPECT_EQ(refused.head.find("access-control"), std::string::npos) << refused.head;
       EXPECT_NE(refused.head.find("vary: origin"), std::string::npos) << refused.head;
@@ -327,8 +328,9 @@ TEST_F(HttpTest, TheOriginsOfAnEndpointWithAuthDoNotOpenAnApiWithout) {
   start(
       "[[plugin]]\nname = \"local\"\nlibrary = \"dev\"\n[api]\nauth = []\n[[endpoint]]\npath = \"/ws\"\nauth = "
       "[\"local\"]\norigins = [\"*\"]\n[[channel]]\npattern = \"**\"\n");
-  EXPECT_EQ(http("POST", "/api/v1/channels/a/events", R"({"event":"x"})", "origin: https://evil.example\r\n").status,
-            403);
+  EXPECT_EQ(
+      http("POST", "/api/v1/channels/a/events", R"({"event":"x","data":1})", "origin: https://evil.example\r\n").status,
+      403);
 }
 
 }  // namespace

@@ -175,8 +175,10 @@ TEST_F(ProtocolTest, AReaderThatStopsForAWhileGetsEverythingLater) {
 TEST_F(ProtocolTest, ADedupeIdMakesPublishingAgainHarmless) {
   begin();
   Client c = connect();
-  const Json first = c.ask({{"type", "publish"}, {"id", 1}, {"channel", "c"}, {"event", "e"}, {"dedupe", "x"}});
-  const Json again = c.ask({{"type", "publish"}, {"id", 2}, {"channel", "c"}, {"event", "e"}, {"dedupe", "x"}});
+  const Json first =
+      c.ask({{"type", "publish"}, {"id", 1}, {"channel", "c"}, {"event", "e"}, {"data", 1}, {"dedupe", "x"}});
+  const Json again =
+      c.ask({{"type", "publish"}, {"id", 2}, {"channel", "c"}, {"event", "e"}, {"data", 1}, {"dedupe", "x"}});
   EXPECT_EQ(again["data"]["sequenceId"], first["data"]["sequenceId"]);
   EXPECT_EQ(again["data"]["duplicate"], true);
 }

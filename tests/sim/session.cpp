@@ -316,9 +316,8 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
     fail(where + " was published before the subscription stood at " + std::to_string(o.replay_low) +
          " but is no replay");
   // What "last" picked for one subscription may still be on its way when another one, to the same channel, is told that
-  // its own replay has a hole there.
-  const auto covering = std::count_if(wishes.begin(), wishes.end(), [&](const auto& w) { return w->covers(channel); });
-  const bool picked = replay && covering > 1 && std::any_of(wishes.begin(), wishes.end(), [&](const auto& w) {
+  // its own replay has a hole there, also when that other one has ended since.
+  const bool picked = replay && std::any_of(wishes.begin(), wishes.end(), [&](const auto& w) {
                         return w->acked && w->replay.kind == ReplayRequest::Kind::last && wanted(*w, channel, r);
                       });
   const bool asked_again = std::any_of(o.returning.begin(), o.returning.end(),
@@ -336,11 +335,13 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
           fail(where + " is not the newest of its name");
     if (replay && life->over && (wish->pattern || picked))
       continue;  // from before that life ended; the next one counts
-    auto [at, made] = wish->cursors.try_emplace(channel, Cursor{epoch, 0, false});
+    // Where a pattern began in a life that had ended before its acknowledgement is not told anywhere.
+    const SequenceId start = wish->pattern && life->over ? id - 1 : 0;
+    auto [at, made] = wish->cursors.try_emplace(channel, Cursor{epoch, start, false});
     Cursor& c = at->second;
     if (c.epoch != epoch) {
       if (!wish->pattern && !c.unknown) fail(where + " is of another epoch than the subscription, and no gap said so");
-      c = Cursor{epoch, c.unknown ? id - 1 : 0, false};
+      c = Cursor{epoch, c.unknown ? id - 1 : start, false};
     }
     if (c.unknown) c = Cursor{epoch, std::max(c.at, id), false};
     if (replay && !wish->replay_checked) {
@@ -365,7 +366,7 @@ void Session::on_gap(json::Value data) {
     if (from != 0 || to != 0 || count != 3) fail("a source's gap was changed: " + std::string(data.raw()));
     return;
   }
-  if (reason == "overflow" || reason == "conflated") return on_loss(channel, reason, from, to, count);
+  if (reason == "overflow" || reason == "conflated") return on_loss(channel, data, from, to, count);
   Order& o = order(channel);
   for (const auto& wish : wishes) {
     if (!wish->covers(channel)) continue;
@@ -375,9 +376,10 @@ void Session::on_gap(json::Value data) {
   if (reason == "epoch_changed") return;
   if (reason != "history" || from == 0 || to < from || count != to - from + 1)
     fail("a gap that makes no sense: " + std::string(data.raw()));
-  const Life* life = truth_.current(channel);
+  const Life* life = truth_.find(channel, text(data, "epoch"));
   if (life == nullptr || to > life->head()) fail("a gap beyond what was published: " + std::string(data.raw()));
-  if (to > life->head() - life->kept) fail("a gap of what history still holds: " + std::string(data.raw()));
+  if (!life->over && to > life->head() - life->kept)
+    fail("a gap of what history still holds: " + std::string(data.raw()));
   if (o.epoch != life->epoch) {
     o = Order{};
     o.epoch = life->epoch;
@@ -387,44 +389,41 @@ void Session::on_gap(json::Value data) {
 
 // What a policy that loses events lost: exactly those that were wanted, and none of them comes, neither before nor
 // later.
-void Session::on_loss(const std::string& channel, const std::string& reason, SequenceId from, SequenceId to,
+void Session::on_loss(const std::string& channel, json::Value data, SequenceId from, SequenceId to,
                       std::uint64_t count) {
+  const std::string reason = text(data, "reason");
   Order& o = order(channel);
   const std::string where = "the gap " + std::to_string(from) + " to " + std::to_string(to) + " of " + channel;
   const bool conflates = channel.starts_with("latest/");
   if (!conflates && !channel.starts_with("oldest/") && !channel.starts_with("newest/"))
     fail(where + " on a channel that loses nothing");
   if ((reason == "conflated") != conflates && reason != "overflow") fail(where + " has the reason " + reason);
-  // A gap does not say its life: it is the one that events came of last, or, where none has come of it yet, the next.
-  const auto wrong = [&](const Life* life, const std::set<SequenceId>& received) -> std::string {
-    if (life == nullptr || from == 0 || to < from || to > life->head()) return " makes no sense";
-    std::uint64_t wanted_by_somebody = 0;
-    const Wish* only = nullptr;
-    bool several = false;
-    for (const auto& wish : wishes) {
-      if (!wish->acked || !wish->covers(channel)) continue;
-      several = several || only != nullptr || wish->replaces;
-      only = wish.get();
-    }
-    for (SequenceId id = from; id <= to; ++id) {
-      const bool is_wanted = std::any_of(wishes.begin(), wishes.end(),
-                                         [&](const auto& w) { return w->acked && wanted(*w, channel, life->at(id)); });
-      wanted_by_somebody += is_wanted ? 1 : 0;
-      if (is_wanted && received.contains(id)) return " names event " + std::to_string(id) + ", which has come";
-    }
-    if (several || only == nullptr) return {};
-    if (count != wanted_by_somebody)
-      return " counts " + std::to_string(count) + " events, but " + std::to_string(wanted_by_somebody) + " were wanted";
-    if (!wanted(*only, channel, life->at(from)) || !wanted(*only, channel, life->at(to)))
-      return " does not begin and end with what was wanted";
-    return {};
-  };
-  const Life* life = truth_.find(channel, o.epoch);
-  if (const std::string why = wrong(life, o.received); !why.empty()) {
-    const Life* next = truth_.current(channel);
-    if (next == life || (life != nullptr && !life->over) || !wrong(next, {}).empty()) fail(where + why);
+  const Life* life = truth_.find(channel, text(data, "epoch"));
+  if (life == nullptr || from == 0 || to < from || to > life->head()) fail(where + " makes no sense");
+  if (o.epoch != life->epoch) {
     o = Order{};
-    o.epoch = next->epoch;
+    o.epoch = life->epoch;
+  }
+  std::uint64_t wanted_by_somebody = 0;
+  const Wish* only = nullptr;
+  bool several = false;
+  for (const auto& wish : wishes) {
+    if (!wish->acked || !wish->covers(channel)) continue;
+    several = several || only != nullptr || wish->replaces;
+    only = wish.get();
+  }
+  for (SequenceId id = from; id <= to; ++id) {
+    const bool is_wanted = std::any_of(wishes.begin(), wishes.end(),
+                                       [&](const auto& w) { return w->acked && wanted(*w, channel, life->at(id)); });
+    wanted_by_somebody += is_wanted ? 1 : 0;
+    if (is_wanted && o.received.contains(id)) fail(where + " names event " + std::to_string(id) + ", which has come");
+  }
+  if (!several && only != nullptr) {
+    if (count != wanted_by_somebody)
+      fail(where + " counts " + std::to_string(count) + " events, but " + std::to_string(wanted_by_somebody) +
+           " were wanted");
+    if (!wanted(*only, channel, life->at(from)) || !wanted(*only, channel, life->at(to)))
+      fail(where + " does not begin and end with what was wanted");
   }
   losses_seen += count;
   o.gaps.emplace_back(from, to);

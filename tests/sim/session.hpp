@@ -95,8 +95,7 @@ class Session final : public ConnectionPort {
   Waiting judge(std::string_view frame, std::size_t before);
   Waiting on_event(json::Value v, std::size_t before);
   void on_gap(json::Value data);
-  void on_loss(const std::string& channel, const std::string& reason, SequenceId from, SequenceId to,
-               std::uint64_t count);
+  void on_loss(const std::string& channel, json::Value data, SequenceId from, SequenceId to, std::uint64_t count);
   void on_ack(std::uint64_t id, const Asked& asked, json::Value data);
   void on_error(std::uint64_t id, const Asked& asked, json::Value data);
   void subscribed(Wish& wish, json::Value data);

@@ -51,6 +51,17 @@ TEST(JsonTest, ALoneSurrogateIsAnErrorAndAPairIsNot) {
   EXPECT_FALSE(valid("\"\\ud800\\ud800\""));
   EXPECT_FALSE(valid("\"\\ud800x\""));
   Doc doc;
+  EXPECT_FALSE(doc.parse("[\"\\ud800\\ud83d\\ude00\\udc00x\",\"\\ud800\\u0041\",1]"));
+  EXPECT_EQ(doc.stopped_at(), 2U);
+  ASSERT_TRUE(doc.whole());
+  EXPECT_EQ(doc.root().at(0).string(), "\xEF\xBF\xBD\xF0\x9F\x98\x80\xEF\xBF\xBDx");
+  EXPECT_EQ(doc.root().at(1).string(),
+            "\xEF\xBF\xBD"
+            "A");
+  EXPECT_EQ(doc.root().at(2).integer(), 1);
+  EXPECT_FALSE(doc.parse("[\"\\ud800\",]"));  // the grammar's error is the one that counts
+  EXPECT_EQ(doc.stopped_at(), 10U);
+  EXPECT_FALSE(doc.whole());
   ASSERT_TRUE(doc.parse("\"\\ud83d\\ude00\""));
   EXPECT_EQ(doc.root().string(), "\xF0\x9F\x98\x80");
 }

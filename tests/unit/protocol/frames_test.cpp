@@ -34,7 +34,8 @@ TEST(ClientFrameTest, AWrongFieldIsRefusedWithItsIdAndWithoutClose) {
         R"({"id":7,"type":"subscribe","channel":1})", R"({"id":7,"type":"subscribe","channel":"a","channels":["b"]})",
         R"({"id":7,"type":"subscribe","channels":[]})", R"({"id":7,"type":"subscribe","channels":[1]})",
         R"({"id":7,"type":"publish","channel":"a"})", R"({"id":7,"type":"publish","channel":"a","event":""})",
-        R"({"id":7,"type":"publish","channels":["a"],"event":"e"})", R"({"id":7,"type":"auth"})",
+        R"({"id":7,"type":"publish","channels":["a"],"event":"e","data":1})",
+        R"({"id":7,"type":"publish","channel":"a","event":"e"})", R"({"id":7,"type":"auth"})",
         R"({"id":7,"type":"request"})", R"({"id":7,"type":"ack","channel":"a","sequenceId":0})",
         R"({"id":7,"type":"subscribe","channel":"a","params":1})"}) {
     const auto f = read(text);
@@ -80,15 +81,15 @@ TEST(ClientFrameTest, OfTwoMembersWithOneNameTheLastCountsAlsoWhenItsNameIsEscap
   EXPECT_EQ(f->key, "k");
   EXPECT_EQ(f->dedupe, "d");
   EXPECT_EQ(f->id, "2");
-  EXPECT_FALSE(read(R"({"type":"publish","channel":"a","event":"e","\u0065vent":1})"));
-  EXPECT_FALSE(read(R"({"type":"publish","channel":"a","event":"e","key":null})"));
+  EXPECT_FALSE(read(R"({"type":"publish","channel":"a","event":"e","data":1,"\u0065vent":1})"));
+  EXPECT_FALSE(read(R"({"type":"publish","channel":"a","event":"e","data":1,"key":null})"));
   EXPECT_EQ(read(R"({"type":"p\u0069ng"})")->type, ClientFrame::Type::ping);
 }
 
 TEST(ClientFrameTest, WhatIsNearlyAKnownNameIsUnknown) {
-  const auto f =
-      read(R"({"type":"publish","channel":"a","event":"e","Data":1,"date":2,"dat":3,"data ":4,"":5,"keys":6,)"
-           R"("data\u0000":7,"channels":8,"ids":9,"x":{"data":10,"event":11}})");
+  const auto f = read(
+      R"({"type":"publish","channel":"a","event":"e","data":null,"Data":1,"date":2,"dat":3,"data ":4,"":5,"keys":6,)"
+      R"("data\u0000":7,"channels":8,"ids":9,"x":{"data":10,"event":11}})");
   ASSERT_TRUE(f);
   EXPECT_EQ(f->data, "null");
   EXPECT_EQ(f->event, "e");
@@ -120,7 +121,34 @@ TEST(ClientFrameTest, ARefusalNamesTheMemberAndTheValue) {
   EXPECT_EQ(why(R"({"type":"publish","channel":"","event":"e"})"), "\"channel\" is empty");
   EXPECT_EQ(why("{\"type\":\"publish\",\"channel\":\"a\",\"event\":\"e\",\"key\":\"" + std::string(256, 'k') + "\"}"),
             "\"key\" has 256 bytes; at most 255 are allowed");
+  EXPECT_EQ(why(R"({"type":"publish","channel":"a","event":"e"})"),
+            "\"data\" is missing; any JSON value will do, null too");
+  EXPECT_EQ(why(R"({"type":"subscribe","channels":[]})"),
+            "\"channels\" has 0 names; expected a list of 1 to 1000 channel names");
+  EXPECT_EQ(why(R"({"type":"subscribe","channels":"a"})"),
+            "\"channels\" is a string; expected a list of 1 to 1000 channel names");
+  EXPECT_EQ(why("{\"type\":\"ping\",\"id\":\"" + std::string(129, 'x') + "\"}"),
+            "\"id\" has 129 bytes; at most 128 are allowed");
+  EXPECT_EQ(why(R"({"type":"ping","id":9223372036854775808})"),
+            "\"id\" is 9223372036854775808; expected a string or an integer of 64 bits");
+  EXPECT_EQ(why(R"({"type":"ping","id":{}})"), "\"id\" is an object; expected a string or an integer of 64 bits");
+  EXPECT_EQ(why(R"({"type":"ack","channel":"a","sequenceId":1.5})"),
+            "\"sequenceId\" is 1.5; expected an integer from 1 below 2^63");
   EXPECT_EQ(why(R"({"type":"ack","sequenceId":1})"), "an ack names \"channel\" and \"sequenceId\", or \"messageId\"");
+}
+
+// JSON.stringify writes one for half an emoji that a text was cut at: no reason to lose the connection.
+TEST(ClientFrameTest, HalfASurrogatePairIsAnsweredAndDoesNotClose) {
+  const auto f = read(R"({"type":"publish","id":7,"channel":"a","event":"e","data":"\ud83d"})");
+  ASSERT_FALSE(f);
+  EXPECT_FALSE(f.error().close);
+  EXPECT_EQ(f.error().id, "7");
+  EXPECT_EQ(f.error().error.code, Errc::bad_request);
+  EXPECT_EQ(
+      f.error().error.message,
+      "at byte 59: \\ud83d is half of a surrogate pair and stands for no character; was a text cut in the middle of "
+      "one?");
+  EXPECT_TRUE(read(R"({"type":"publish","id":7,"channel":"a","event":"e","data":"\ud83d)").error().close);
 }
 
 TEST(ClientFrameTest, DataIsTakenByteForByte) {
@@ -136,10 +164,10 @@ TEST(ServerFrameTest, TheTextIsExact) {
   EXPECT_EQ(
       error("\"a\"", busy),
       R"({"type":"error","id":"a","data":{"code":"rate_limited","message":"slow","retry":true,"retryAfterMs":100}})");
-  EXPECT_EQ(gap("a", {2, 4, 3, "history"}),
-            R"({"type":"gap","data":{"channel":"a","from":2,"to":4,"count":3,"reason":"history"}})");
-  EXPECT_EQ(gap("a", {0, 0, 0, "x"}),
-            R"({"type":"gap","data":{"channel":"a","from":null,"to":null,"count":null,"reason":"x"}})");
+  EXPECT_EQ(gap("a", "k3", {2, 4, 3, "history"}),
+            R"({"type":"gap","data":{"channel":"a","epoch":"k3","from":2,"to":4,"count":3,"reason":"history"}})");
+  EXPECT_EQ(gap("a", "k3", {0, 0, 0, "x"}),
+            R"({"type":"gap","data":{"channel":"a","epoch":null,"from":null,"to":null,"count":null,"reason":"x"}})");
   EXPECT_EQ(closing(CloseCode::draining, "bye", 1, 2),
             R"({"type":"closing","data":{"code":4503,"reason":"bye","reconnectIn":[1,2]}})");
   EXPECT_EQ(publish_result("a", {"k", 3}, true), R"({"channel":"a","epoch":"k","sequenceId":3,"duplicate":true})");

@@ -257,6 +257,52 @@ TEST(SubscribersTest, EndingAPatternTakesNoGapFromASubscriptionByName) {
   EXPECT_EQ(data(frames), (Texts{"8", "9", "10"}));
 }
 
+// Regression: one subscriber to everything kept every channel for ever, and a hub that was full took no new ones.
+TEST(SubscribersTest, APatternKeepsNoChannelAndLosesNothing) {
+  Limits limits;
+  limits.channels = 3;
+  for (const unsigned shards : {1U, 3U}) {
+    Hub hub({route("open/{n}")}, shards, limits);
+    Client& all = hub.connect();
+    Client& named = hub.connect();
+    all.say(subscribe("**"));
+    named.say(subscribe("open/named"));
+    hub.read_all(all), hub.read_all(named);
+    Texts published, got;
+    std::size_t by_name = 0;
+    for (int i = 0; i < 200; ++i) {
+      published.push_back(std::to_string(i));
+      hub.publish(i % 5 == 0 ? "open/named" : "open/" + std::to_string(i % 50), published.back());
+      for (const std::string& f : hub.read_all(all)) {
+        EXPECT_EQ(at(f, "type"), "event") << f;
+        got.push_back(at(f, "data"));
+      }
+      by_name += hub.read_all(named).size();
+    }
+    EXPECT_EQ(got, published);
+    EXPECT_EQ(by_name, 40U);
+    for (unsigned i = 0; i < shards; ++i) EXPECT_EQ(hub.shard(i).channels().counters().refused, 0U);
+    EXPECT_LE(hub.shard().channels().size(), 4U);
+  }
+}
+
+TEST(SubscribersTest, AChannelIsKeptByNameOnlyAsLongAsItIsSubscribedTo) {
+  Limits limits;
+  limits.channels = 1;  // and one more
+  Hub hub({route("open/{n}")}, 1, limits);
+  Client& c = hub.connect();
+  EXPECT_EQ(at(c.ask(subscribe("open/*")), "type"), "ack");
+  for (const char* channel : {"open/1", "open/2"}) EXPECT_EQ(at(c.ask(subscribe(channel)), "type"), "ack");
+  EXPECT_EQ(at(c.ask(subscribe("open/3")), "data.code"), "limit_exceeded");
+  (void)c.ask(unsubscribe("open/1"));
+  hub.advance(1'000);
+  hub.publish("open/3", "3");
+  EXPECT_EQ(data(c.take()), Texts{"3"});
+  hub.publish("open/1", "1");
+  hub.publish("open/2", "2");
+  EXPECT_EQ(data(c.take()), (Texts{"1", "2"}));
+}
+
 // Regression: a subscribe that was refused as a whole still said the hole in its replay, on behalf of a pattern that
 // covers the same channel.
 TEST(SubscribersTest, ARefusedSubscribeSaysNoGap) {

@@ -1,0 +1,243 @@
+#include "server/insight.hpp"
+
+#include <atomic>
+#include <charconv>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/secrets.hpp"
+#include "routing/describe.hpp"
+#include "server/answer.hpp"
+#include "server/client.hpp"
+#include "server/hub.hpp"
+#include "weir/abi/version.h"
+
+namespace weir {
+namespace {
+
+constexpr std::size_t kSubscriptionsShown = 1000, kSubscriptionsShownMax = 100'000;
+
+// Collects one answer from every shard, then hands them over on the exchange's loop.
+template <class Answer>
+void gather(Hub& hub, net::Loop& loop, std::type_identity_t<std::function<Answer(ShardHost&)>> ask,
+            std::type_identity_t<std::function<void(std::vector<Answer>)>> done) {
+  struct State {
+    std::vector<Answer> answers;
+    std::atomic<std::size_t> missing;
+    std::function<Answer(ShardHost&)> ask;
+    std::function<void(std::vector<Answer>)> done;
+  };
+  auto state = std::make_shared<State>();
+  state->answers.resize(hub.shards().size());
+  state->missing = hub.shards().size();
+  state->ask = std::move(ask);
+  state->done = std::move(done);
+  for (auto& shard : hub.shards())
+    shard->loop().post([state, &host = *shard, &loop] {
+      state->answers[host.id()] = state->ask(host);
+      if (--state->missing == 0) loop.post([state] { state->done(std::move(state->answers)); });
+    });
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string out;
+  for (const std::string& p : parts)
+    if (!p.empty()) (out += out.empty() ? "" : ",") += p;
+  return out;
+}
+
+}  // namespace
+
+std::string Insight::health(int& status) const {
+  std::string plugins, rules, reasons;
+  bool degraded = false, failing = hub_.draining();
+  const auto quoted = [](const std::string& text) { return json::quoted(secrets::masked(text)); };
+  const auto reason = [&](const std::string& text) { (reasons += reasons.empty() ? "" : ",") += quoted(text); };
+  if (failing) reason("draining");
+  if (const std::string trouble = log::trouble(); !trouble.empty()) {
+    degraded = true;
+    reason(trouble);
+  }
+  for (const auto& view : hub_.plugin_views()) {
+    const InstanceStatus s = view.instance->status();
+    if (!plugins.empty()) plugins += ',';
+    plugins += "{\"name\":" + json::quoted(view.plugin->entry->name) +
+               ",\"library\":" + quoted(view.plugin->entry->library) + ",\"state\":\"" + std::string(to_word(s.state)) +
+               "\",\"reason\":" + quoted(s.reason) + ",\"since\":\"" + iso8601(s.since) + "\"}";
+    if (s.state == InstanceState::degraded || s.state == InstanceState::retrying || s.state == InstanceState::failed ||
+        s.state == InstanceState::stopped) {
+      degraded = true;
+      reason("plugin \"" + view.plugin->entry->name + "\" is " + std::string(to_word(s.state)) +
+             (s.reason.empty() ? "" : ": " + s.reason));
+    }
+  }
+  const auto& programs = hub_.setup().programs;
+  for (std::size_t i = 0; i < programs.size(); ++i) {
+    bool quarantined = false;
+    std::string why;
+    std::uint64_t stopped = 0;
+    std::vector<StoppedChannel> shown;
+    for (const auto& shard : hub_.shards()) {
+      auto list = shard->rules().status();
+      if (i >= list.size()) continue;
+      if (list[i].quarantined) {
+        quarantined = true;
+        why = list[i].reason;
+      }
+      stopped += list[i].channels_stopped;
+      for (auto& one : list[i].stopped)
+        if (shown.size() < RuleStatus::kStoppedShown) shown.push_back(std::move(one));
+    }
+    const std::string& script = programs[i]->settings().script;
+    if (quarantined) reason("rule " + script + " is quarantined: " + why);
+    for (const auto& [channel, error] : shown) {
+      reason("channel " + channel + " is stopped by rule " + script + ": " + error +
+             "; mend it and start the hub again");
+      (why += why.empty() ? "" : "; ") += "channel " + channel + " is stopped: " + error;
+    }
+    if (stopped > shown.size()) {
+      const std::string more = std::to_string(stopped - shown.size()) + " more channels are stopped";
+      reason("rule " + script + ": " + more);
+      why += "; " + more;
+    }
+    degraded = degraded || quarantined || stopped != 0;
+    if (!rules.empty()) rules += ',';
+    rules += "{\"script\":" + quoted(script) + ",\"state\":\"" +
+             (stopped != 0  ? "stopped"
+              : quarantined ? "quarantined"
+                            : "ok") +
+             "\",\"reason\":" + quoted(why) + "}";
+  }
+  std::uint64_t connections = 0, subscriptions = 0, channels = 0;
+  for (const auto& shard : hub_.shards()) {
+    connections += shard->gauges().connections;
+    subscriptions += shard->gauges().subscriptions;
+    channels += shard->gauges().channels;
+  }
+  status = failing ? 503 : 200;
+  return "{\"status\":\"" +
+         std::string(failing    ? "failing"
+                     : degraded ? "degraded"
+                                : "ok") +
+         "\",\"reasons\":[" + reasons + "],\"version\":\"" WEIR_VERSION "\",\"uptimeMs\":" +
+         std::to_string(system_clock().unix_ms() - hub_.started_at()) +
+         ",\"connections\":" + std::to_string(connections) + ",\"subscriptions\":" + std::to_string(subscriptions) +
+         ",\"channels\":" + std::to_string(channels) + ",\"plugins\":[" + plugins + "],\"rules\":[" + rules + "]}";
+}
+
+void Insight::stats(net::ExchangePtr exchange) {
+  gather<std::string>(
+      hub_, exchange->loop(),
+      [](ShardHost& host) {
+        const Shard& s = host.shard();
+        const auto& c = s.counters();
+        const auto& ch = s.channels().counters();
+        const auto& su = s.subscribers().counters();
+        const auto n = [](auto v) { return std::to_string(v); };
+        return "{\"shard\":" + n(host.id()) + ",\"connections\":" + n(s.connections()) + ",\"opened\":" + n(c.opened) +
+               ",\"closed\":" + n(c.closed) + ",\"framesIn\":" + n(c.frames_in) +
+               ",\"framesRefused\":" + n(c.frames_refused) + ",\"idleClosed\":" + n(c.idle_closed) +
+               ",\"deflated\":" + n(c.deflated) + ",\"deflateSavedBytes\":" + n(c.deflate_saved) +
+               ",\"channels\":" + n(s.channels().size()) + ",\"historyBytes\":" + n(s.channels().history_bytes()) +
+               ",\"published\":" + n(ch.published) + ",\"dropped\":" + n(ch.dropped) + ",\"failed\":" + n(ch.failed) +
+               ",\"refused\":" + n(ch.refused) + ",\"delivered\":" + n(su.delivered) +
+               ",\"overflows\":" + n(su.overflows) + ",\"gaps\":" + n(su.gaps) +
+               ",\"disconnectedSlow\":" + n(su.disconnected_slow) +
+               ",\"subscriptions\":" + n(s.subscribers().subscriptions()) + "}";
+      },
+      [this, exchange](const std::vector<std::string>& shards) {
+        std::string plugins, rules;
+        for (const auto& view : hub_.plugin_views()) {
+          if (!plugins.empty()) plugins += ',';
+          const InstanceCounters c = view.instance->counters();
+          plugins += "{\"name\":" + json::quoted(view.plugin->entry->name) +
+                     ",\"emitted\":" + std::to_string(c.emitted) + ",\"accepted\":" + std::to_string(c.accepted) +
+                     ",\"refusedFull\":" + std::to_string(c.refused_full) +
+                     ",\"refusedInvalid\":" + std::to_string(c.refused_invalid) +
+                     ",\"misbehaved\":" + std::to_string(c.misbehaved);
+          if (dynamic_cast<const SourceInstance*>(view.instance) != nullptr) {
+            const auto in = hub_.ingress().counters(view.plugin->entry->name);
+            plugins += ",\"unrouted\":" + std::to_string(in.unrouted) +
+                       ",\"inFlight\":" + std::to_string(in.in_flight) + ",\"pauses\":" + std::to_string(in.pauses);
+          }
+          plugins += ",\"metrics\":{";
+          for (const auto& [name, value] : view.instance->metrics()) {
+            if (plugins.back() != '{') plugins += ',';
+            char number[32];
+            std::snprintf(number, sizeof number, "%.17g", value);
+            plugins += json::quoted(name) + ":" + number;
+          }
+          plugins += "}}";
+        }
+        for (const auto& shard : hub_.shards())
+          for (const RuleStatus& r : shard->rules().status()) {
+            if (r.events == 0 && r.skipped == 0) continue;
+            if (!rules.empty()) rules += ',';
+            rules += "{\"script\":" + json::quoted(r.script) + ",\"shard\":" + std::to_string(shard->id()) +
+                     ",\"events\":" + std::to_string(r.events) + ",\"kept\":" + std::to_string(r.kept) +
+                     ",\"dropped\":" + std::to_string(r.dropped) + ",\"errors\":" + std::to_string(r.errors) +
+                     ",\"budgetStops\":" + std::to_string(r.budget_stops) +
+                     ",\"skipped\":" + std::to_string(r.skipped) + ",\"reasons\":{";
+            for (const auto& [why, count] : r.reasons) {
+              if (rules.back() != '{') rules += ',';
+              rules += json::quoted(why) + ":" + std::to_string(count);
+            }
+            rules += "}}";
+          }
+        answer(exchange,
+               "{\"shards\":[" + joined(shards) + "],\"plugins\":[" + plugins + "],\"rules\":[" + rules + "]}");
+      });
+}
+
+void Insight::subscriptions(net::ExchangePtr exchange) {
+  std::size_t limit = kSubscriptionsShown;
+  for (const auto& [name, value] : parse_query(exchange->request().query)) {
+    if (name != "limit") continue;
+    const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), limit);
+    if (ec != std::errc() || end != value.data() + value.size() || limit > kSubscriptionsShownMax)
+      return answer(exchange, fail(Errc::bad_request, "limit is " + json::quoted(value) + "; expected 0.." +
+                                                          std::to_string(kSubscriptionsShownMax)));
+  }
+  struct Some {
+    std::vector<std::string> connections;
+    std::size_t all = 0;
+  };
+  gather<Some>(
+      hub_, exchange->loop(),
+      [limit](ShardHost& host) {
+        Some some;
+        some.all = host.clients().size();
+        for (const Client* client : host.clients()) {
+          if (some.connections.size() == limit) break;
+          const Connection& c = client->connection();
+          std::string out = "{\"clientId\":" + json::quoted(c.client_id) + ",\"peer\":" + json::quoted(c.peer) +
+                            ",\"endpoint\":" + json::quoted(c.endpoint.path) +
+                            ",\"subject\":" + (c.identity.subject.empty() ? "null" : json::quoted(c.identity.subject)) +
+                            ",\"since\":\"" + iso8601(c.opened_at) + "\",\"delivered\":" + std::to_string(c.delivered) +
+                            ",\"received\":" + std::to_string(c.received) +
+                            ",\"outboxBytes\":" + std::to_string(c.outbox.bytes()) +
+                            ",\"subscriptions\":" + describe_subscriptions(c);
+          some.connections.push_back(out + "}");
+        }
+        return some;
+      },
+      [exchange, limit](const std::vector<Some>& shards) {
+        std::vector<std::string> shown;
+        std::size_t all = 0;
+        for (const Some& some : shards) {
+          all += some.all;
+          for (const std::string& c : some.connections)
+            if (shown.size() < limit) shown.push_back(c);
+        }
+        answer(exchange, "{\"connections\":[" + joined(shown) + "],\"total\":" + std::to_string(all) +
+                             ",\"truncated\":" + (shown.size() < all ? "true" : "false") + "}");
+      });
+}
+
+}  // namespace weir

@@ -1,0 +1,24 @@
+// What the hub tells about itself: /health, /stats and /subscriptions. Who may ask is decided by HttpApi.
+// Threads: [shard] of the exchange; the figures of the other shards are asked of them.
+#pragma once
+#include <string>
+
+#include "net/http.hpp"
+
+namespace weir {
+
+class Hub;
+
+class Insight {
+ public:
+  explicit Insight(Hub& hub) : hub_(hub) {}
+  // The body, and the status that goes with it: 503 while the hub drains, else 200, degraded or not.
+  std::string health(int& status) const;
+  void stats(net::ExchangePtr exchange);
+  void subscriptions(net::ExchangePtr exchange);
+
+ private:
+  Hub& hub_;
+};
+
+}  // namespace weir
