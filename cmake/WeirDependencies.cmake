@@ -14,3 +14,11 @@ pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
 
 add_library(weir_boost INTERFACE)
 target_link_libraries(weir_boost INTERFACE Boost::headers)
+
+# Sanitizers bring their own malloc. Nothing refers to the library by name, so the linker must be told to keep it.
+if(NOT WEIR_SANITIZE)
+  find_library(WEIR_TCMALLOC_LIBRARY tcmalloc_minimal REQUIRED)
+  add_library(weir_tcmalloc INTERFACE)
+  target_link_libraries(weir_tcmalloc INTERFACE -Wl,--push-state,--no-as-needed ${WEIR_TCMALLOC_LIBRARY} -Wl,--pop-state)
+  target_compile_definitions(weir_tcmalloc INTERFACE WEIR_TCMALLOC)
+endif()

@@ -3,10 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "cli/allocator.hpp"
 #include "cli/commands.hpp"
 #include "weir/abi/version.h"
 
 int main(int argc, char** argv) {
+  weir::cli::prepare_allocator();
   CLI::App app{
       "weir: takes events from where they are, runs a few lines of Lua over them, and delivers them live.\n"
       "Begin with:  weir run hub.toml     (docs/manifest.md says what stands in it)"};

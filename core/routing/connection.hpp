@@ -65,25 +65,28 @@ struct Attachment;
 
 struct Connection {
   Connection(ConnectionId id_, ConnectionPort& port_, const EndpointRule& endpoint_)
-      : id(id_), port(port_), endpoint(endpoint_), deflate_bits(port_.deflate_bits()) {}
+      : port(port_), endpoint(endpoint_), deflate_bits(port_.deflate_bits()), id(id_) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  const ConnectionId id;
+  // What a delivery looks at stands first and together: with a thousand connections it is the memory that costs.
   ConnectionPort& port;
   const EndpointRule& endpoint;
+  Outbox outbox;
+  bool dirty = false;    // stands in the shard's list of outboxes to flush
+  bool closing = false;  // takes nothing more
+  bool reading = true;
   const unsigned deflate_bits;  // ConnectionPort::deflate_bits()
+  std::uint32_t lagging = 0;    // attachments with a Lag
+  std::uint32_t in_flight = 0;  // requests without an answer yet
+  std::uint64_t delivered = 0, received = 0;
+
+  const ConnectionId id;
   Identity identity;
   bool authenticated = false;  // the endpoint asks for no auth, or it was given
   bool auth_pending = false;
   std::string peer, client_id, session_id;
   UnixMs opened_at = 0;
-
-  Outbox outbox;
-  bool dirty = false;    // stands in the shard's list of outboxes to flush
-  bool closing = false;  // takes nothing more
-  bool reading = true;
-  std::uint32_t in_flight = 0;  // requests without an answer yet
 
   SteadyMs heard_at = 0, ping_at = 0, auth_until = 0, expires_at = 0;  // 0 for the last two: never
   std::uint32_t wheel_slot = 0, wheel_index = 0;
@@ -94,10 +97,8 @@ struct Connection {
   std::vector<Attachment*>
       queued;                  // those that wait until fewer of this connection's attachments hold chunks of history
   std::uint32_t fetching = 0;  // attachments that hold a chunk or have asked for one
-  std::uint32_t lagging = 0;   // attachments with a Lag
-  std::size_t lag_bytes = 0;   // what those keep
-  std::uint64_t delivered = 0, received = 0;
-  void* user = nullptr;  // of whoever owns the port
+  std::size_t lag_bytes = 0;   // what those that lag keep
+  void* user = nullptr;        // of whoever owns the port
 };
 
 }  // namespace weir

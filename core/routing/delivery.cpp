@@ -45,8 +45,8 @@ SequenceId Delivery::reached(const Attachment& a) {
   return a.lag ? a.lag->first() - 1 : a.feed->last;
 }
 
-void Delivery::push(Connection& c, FramePtr frame) {
-  port_.send(c, std::move(frame));
+void Delivery::push(Connection& c, const FramePtr& frame) {
+  port_.send(c, frame);
   ++c.delivered;
   ++counters_.delivered;
 }
@@ -61,7 +61,7 @@ void Delivery::say_gap(Connection& connection, const Feed& feed, const Gap& gap)
 void Delivery::deliver(Feed& f, const EventPtr& event) {
   f.last = event->sequence_id();
   if (f.live.empty()) return;
-  const FramePtr frame(new Frame(event));
+  const FramePtr frame(new Frame(event)), shared = frame;  // held twice: it is for several (Shard::twin_for())
   const std::size_t size = frame->bytes().size(), max = outbox_max(f.route->overflow);
   f.live.each_wanting(EventView(*event, doc_), [&](Attachment& a, Connection& c) {
     if (c.lagging != 0 && a.lag) return overflow(a, event);

@@ -28,7 +28,7 @@ class Delivery {
     virtual ~Port() = default;
     virtual void to_owner(std::string_view channel, Mail mail) = 0;
     virtual void to_all_owners(const std::function<Mail()>& mail) = 0;
-    virtual void send(Connection& connection, FramePtr frame) = 0;  // into the outbox, to be flushed
+    virtual void send(Connection& connection, const FramePtr& frame) = 0;  // into the outbox, to be flushed
   };
   Delivery(ShardId shard, unsigned shard_count, const Limits& limits, Port& port)
       : shard_(shard),
@@ -71,7 +71,7 @@ class Delivery {
  private:
   enum class Wanted : std::uint8_t { no, live, replay };
   static Wanted wants(const Attachment& a, const EventView& event);
-  void push(Connection& connection, FramePtr frame);
+  void push(Connection& connection, const FramePtr& frame);
   void overflow(Attachment& a, const EventPtr& event);
   void go_live(Attachment& a);
   void catch_up_lag(Attachment& a);

@@ -36,9 +36,8 @@ constexpr std::string_view kChannel = "{\"type\":\"event\",\"channel\":\"", kNam
 }  // namespace
 
 // The size is counted first, and then every byte is written once, where it stays.
-Event::Event(std::string_view channel, std::string_view epoch, SequenceId sequence_id, const Draft& draft,
-             std::string_view id)
-    : sequence_id_(sequence_id), time_ms_(draft.time_ms) {
+EventPtr Event::make(std::string_view channel, std::string_view epoch, SequenceId sequence_id, const Draft& draft,
+                     std::string_view id) {
   const Quotable channel_text(channel), name_text(draft.event), id_text(id), key_text(draft.key);
   char digits[20];
   const std::string_view number(digits, std::to_chars(digits, digits + sizeof digits, sequence_id).ptr);
@@ -47,16 +46,20 @@ Event::Event(std::string_view channel, std::string_view epoch, SequenceId sequen
                                 kEpoch.size() + epoch.size() + kNumber.size() + number.size() + kTime.size() +
                                 kIso8601Bytes + kReplay.size() + kFalse.size() + kData.size() + draft.data.size() + 1;
   char header[kWsHeaderMax];
-  header_size_ = static_cast<std::uint32_t>(ws_header(header, 0x1, text_size));
-  frame_size_ = static_cast<std::uint32_t>(header_size_ + text_size);
-  size_ = static_cast<std::uint32_t>(frame_size_ + channel_text.size_behind() + name_text.size_behind() +
-                                     id_text.size_behind() + key_text.size_behind());
-  bytes_ = std::make_unique_for_overwrite<char[]>(size_);
+  const std::size_t header_size = ws_header(header, 0x1, text_size), frame_size = header_size + text_size;
+  const std::size_t size = frame_size + channel_text.size_behind() + name_text.size_behind() + id_text.size_behind() +
+                           key_text.size_behind();
 
-  char* to = bytes_.get();
-  char* behind = to + frame_size_;
-  const auto span_at = [this](const char* begin, std::size_t size) {
-    return Span{static_cast<std::uint32_t>(begin - bytes_.get()), static_cast<std::uint32_t>(size)};
+  auto* const event = new (::operator new(sizeof(Event) + size)) Event(sequence_id, draft.time_ms);
+  EventPtr made(event);
+  event->size_ = static_cast<std::uint32_t>(size);
+  event->frame_size_ = static_cast<std::uint32_t>(frame_size);
+  event->header_size_ = static_cast<std::uint32_t>(header_size);
+  char* const begin = reinterpret_cast<char*>(event + 1);
+  char* to = begin;
+  char* behind = to + frame_size;
+  const auto span_at = [begin](const char* at, std::size_t bytes) {
+    return Span{static_cast<std::uint32_t>(at - begin), static_cast<std::uint32_t>(bytes)};
   };
   const auto put = [&](std::string_view text) { to = std::copy(text.begin(), text.end(), to); };
   const auto put_name = [&](const Quotable& text) {
@@ -65,31 +68,32 @@ Event::Event(std::string_view channel, std::string_view epoch, SequenceId sequen
     if (text.size_behind() != 0) at = std::exchange(behind, std::copy(text.raw().begin(), text.raw().end(), behind));
     return span_at(at, text.raw().size());
   };
-  put({header, header_size_});
+  put({header, header_size});
   put(kChannel);
-  channel_ = put_name(channel_text);
+  event->channel_ = put_name(channel_text);
   put(kName);
-  name_ = put_name(name_text);
+  event->name_ = put_name(name_text);
   put(kId);
-  id_ = put_name(id_text);
+  event->id_ = put_name(id_text);
   if (!draft.key.empty()) {
     put(kKey);
-    key_ = put_name(key_text);
+    event->key_ = put_name(key_text);
   }
   put(kEpoch);
   put(epoch);
   put(kNumber);
   put(number);
   put(kTime);
-  write_iso8601(to, time_ms_);
+  write_iso8601(to, draft.time_ms);
   to += kIso8601Bytes;
   put(kReplay);
-  replay_at_ = span_at(to, 0).begin;
+  event->replay_at_ = span_at(to, 0).begin;
   put(kFalse);
   put(kData);
-  data_ = span_at(to, draft.data.size());
+  event->data_ = span_at(to, draft.data.size());
   put(draft.data);
   *to = '}';
+  return made;
 }
 
 std::string Event::replay_frame() const {

@@ -7,7 +7,6 @@
 namespace weir {
 
 std::vector<Connection*>& FlushList::list_of(const Connection& c) {
-  if (c.endpoint.tick_ms == 0) return at_once_;
   for (Tick& t : ticks_)
     if (t.endpoint == &c.endpoint) return t.held;
   return ticks_.emplace_back(Tick{&c.endpoint, 0, {}}).held;
@@ -16,13 +15,13 @@ std::vector<Connection*>& FlushList::list_of(const Connection& c) {
 void FlushList::add(Connection& c) {
   if (c.dirty) return;
   c.dirty = true;
-  list_of(c).push_back(&c);
+  (c.endpoint.tick_ms == 0 ? at_once_ : list_of(c)).push_back(&c);
 }
 
 void FlushList::remove(Connection& c) {
   if (!c.dirty) return;
   c.dirty = false;
-  std::erase(list_of(c), &c);
+  std::erase(c.endpoint.tick_ms == 0 ? at_once_ : list_of(c), &c);
 }
 
 void FlushList::take(SteadyMs now, std::vector<Connection*>& out) {

@@ -29,7 +29,7 @@ class FlushList {
     SteadyMs open_at = 0;  // from here on the next one leaves at once
     std::vector<Connection*> held;
   };
-  std::vector<Connection*>& list_of(const Connection& c);
+  std::vector<Connection*>& list_of(const Connection& c);  // of an endpoint with a tick
 
   std::vector<Connection*> at_once_;
   std::vector<Tick> ticks_;  // one for each endpoint with a tick that has had a connection here

@@ -49,8 +49,8 @@ MemoryLog::~MemoryLog() {
 void MemoryLog::append(Draft&& draft, Ticket&& ticket) {
   const UnixMs now = clock_.unix_ms();
   if (draft.time_ms == 0) draft.time_ms = now;
-  auto event = std::make_shared<const Event>(channel_, epoch_, ++head_, draft,
-                                             draft.id.empty() ? ids_.event_id(now) : std::string_view(draft.id));
+  auto event =
+      Event::make(channel_, epoch_, ++head_, draft, draft.id.empty() ? ids_.event_id(now) : std::string_view(draft.id));
   const SteadyMs since = rule_.age_max_ms == 0 ? 0 : clock_.steady_ms();
   prune(since);
   const std::size_t size = event->memory();

@@ -43,8 +43,9 @@ void Outbox::append_block() {
 }
 
 void Outbox::pop() {
-  head_->frames[head_at_++].reset();
   --frames_;
+  if (first_) return first_.reset();
+  head_->frames[head_at_++].reset();
   if (head_at_ != kBlockFrames && frames_ != 0) return;
   Block* const used = head_;
   head_ = used->next;
@@ -65,14 +66,18 @@ void Outbox::pop() {
 
 std::size_t Outbox::gather(std::span<iovec> parts) const {
   const std::size_t count = std::min(parts.size(), frames_);
+  const auto part = [](const Frame& frame) {
+    return iovec{const_cast<char*>(frame.bytes().data()), frame.bytes().size()};
+  };
+  std::size_t i = 0;
+  if (first_ && count != 0) parts[i++] = part(*first_);
   const Block* block = head_;
-  for (std::size_t i = 0, at = head_at_; i < count; ++i, ++at) {
+  for (std::size_t at = head_at_; i < count; ++i, ++at) {
     if (at == kBlockFrames) {
       block = block->next;
       at = 0;
     }
-    const std::string_view bytes = block->frames[at]->bytes();
-    parts[i] = {const_cast<char*>(bytes.data()), bytes.size()};
+    parts[i] = part(*block->frames[at]);
   }
   if (count != 0) {
     parts[0].iov_base = static_cast<char*>(parts[0].iov_base) + offset_;
@@ -84,8 +89,10 @@ std::size_t Outbox::gather(std::span<iovec> parts) const {
 void Outbox::sent(std::size_t size) {
   bytes_ -= size;
   size += offset_;
-  while (frames_ != 0 && size >= head_->frames[head_at_]->bytes().size()) {
-    size -= head_->frames[head_at_]->bytes().size();
+  while (frames_ != 0) {
+    const std::size_t next = oldest().bytes().size();
+    if (size < next) break;
+    size -= next;
     pop();
   }
   offset_ = size;
@@ -93,12 +100,12 @@ void Outbox::sent(std::size_t size) {
 
 void Outbox::drop_unsent() {
   FramePtr half;
-  if (offset_ != 0) half = head_->frames[head_at_];
+  if (offset_ != 0) half = FramePtr(&oldest());
   while (frames_ != 0) pop();
   bytes_ = 0;
   if (!half) return;
   bytes_ -= offset_;  // push() adds the whole frame
-  push(std::move(half));
+  push(half);
 }
 
 }  // namespace weir

@@ -23,11 +23,14 @@ class Outbox {
   Outbox(const Outbox&) = delete;
   Outbox& operator=(const Outbox&) = delete;
 
-  void push(FramePtr frame) {
-    if (tail_at_ == kBlockFrames) append_block();
+  void push(const FramePtr& frame) {
     bytes_ += frame->bytes().size();
-    tail_->frames[tail_at_++] = std::move(frame);
-    ++frames_;
+    if (frames_++ == 0) {
+      first_ = frame;
+      return;
+    }
+    if (tail_at_ == kBlockFrames) append_block();
+    tail_->frames[tail_at_++] = frame;
   }
   bool empty() const { return frames_ == 0; }
   std::size_t bytes() const { return bytes_; }  // not yet sent
@@ -49,13 +52,15 @@ class Outbox {
   struct Spare;  // the thread's blocks that nobody uses
   static Spare& spare();
   void append_block();
+  const Frame& oldest() const { return first_ ? *first_ : *head_->frames[head_at_]; }
   void pop();  // the oldest frame
 
+  FramePtr first_;  // older than those in the blocks; an outbox with one frame, which most have, needs no block
   Block* head_ = nullptr;
   Block* tail_ = nullptr;
-  std::uint32_t head_at_ = 0, tail_at_ = kBlockFrames;  // the oldest frame; where the next one goes
-  std::size_t frames_ = 0;
-  std::size_t offset_ = 0;  // bytes of the oldest frame that have left already
+  std::uint32_t head_at_ = 0, tail_at_ = kBlockFrames;  // the oldest frame in blocks; where the next one goes
+  std::size_t frames_ = 0;                              // also the one in first_
+  std::size_t offset_ = 0;                              // bytes of the oldest frame that have left already
   std::size_t bytes_ = 0;
 };
 

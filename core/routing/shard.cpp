@@ -207,16 +207,18 @@ void Shard::each_connection(const std::function<void(Connection&)>& f) {
   for (Connection* c : all) f(*c);
 }
 
-void Shard::send(Connection& c, FramePtr frame) {
+void Shard::send(Connection& c, const FramePtr& frame) {
   if (c.closing) return;
-  if (c.deflate_bits != 0)
-    if (const Frame* twin = twin_for(c, *frame)) frame = twin;
-  c.outbox.push(std::move(frame));
-  flushes_.add(c);
+  const Frame* const twin = c.deflate_bits == 0 ? nullptr : twin_for(c, *frame);
+  if (twin == nullptr)
+    c.outbox.push(frame);
+  else
+    c.outbox.push(FramePtr(twin));
+  if (!c.dirty) flushes_.add(c);
 }
 
-// The frame compressed, where the connection is better off with that. Whoever sends one frame to several keeps it
-// meanwhile, so a frame that nobody else has is for this connection alone.
+// The frame compressed, where the connection is better off with that. Whoever sends one frame to several holds it
+// twice, so a frame that is held once is for this connection alone.
 const Frame* Shard::twin_for(const Connection& c, const Frame& frame) {
   const std::size_t size = frame.payload().size();
   if (size < c.endpoint.deflate_threshold) return nullptr;

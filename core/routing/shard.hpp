@@ -107,7 +107,7 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   bool full(ShardId to) const override { return to != settings_.id && port_.full(to); }
   void to_owner(std::string_view channel, Mail mail) override;
   void to_all_owners(const std::function<Mail()>& mail) override;
-  void send(Connection& connection, FramePtr frame) override;
+  void send(Connection& connection, const FramePtr& frame) override;
   const Frame* twin_for(const Connection& connection, const Frame& frame);
   bool may_deflate_alone(std::size_t bytes);
   void post(ShardId to, Mail&& mail);

@@ -39,19 +39,19 @@ BENCHMARK(PatternMatch);
 
 void EncodeEvent(benchmark::State& state) {
   const Draft d = draft();
-  for (auto _ : state) benchmark::DoNotOptimize(std::make_shared<const Event>("agents/7", "k3f9a0c2b1d4", 42, d));
+  for (auto _ : state) benchmark::DoNotOptimize(Event::make("agents/7", "k3f9a0c2b1d4", 42, d));
 }
 BENCHMARK(EncodeEvent);
 
 void FilterOnData(benchmark::State& state) {
-  const Event event("agents/7", "k3", 42, draft());
+  const EventPtr event = Event::make("agents/7", "k3", 42, draft());
   const FilterPtr filter = *Filter::parse(R"({"event":["task.*"],"data.instanceId":"i42","data.size":{"$gte":10}})");
-  for (auto _ : state) benchmark::DoNotOptimize(filter->matches(EventView(event)));
+  for (auto _ : state) benchmark::DoNotOptimize(filter->matches(EventView(*event)));
 }
 BENCHMARK(FilterOnData);
 
 void OutboxPushAndSend(benchmark::State& state) {
-  const FramePtr frame(new Frame(std::make_shared<const Event>("agents/7", "k3", 42, draft())));
+  const FramePtr frame(new Frame(Event::make("agents/7", "k3", 42, draft())));
   Outbox outbox;
   std::array<iovec, 64> parts;
   for (auto _ : state) {

@@ -42,28 +42,28 @@ class Crowd {
     audience.put(a);
     return a;
   }
-  static Event event(const std::string& data, const std::string& name = "e", const std::string& key = "") {
+  static EventPtr event(const std::string& data, const std::string& name = "e", const std::string& key = "") {
     Draft d;
     d.event = name;
     d.id = "1";
     d.key = key;
     d.data = data;
-    return Event("c", "k", 1, d);
+    return Event::make("c", "k", 1, d);
   }
-  std::multiset<std::uint64_t> receivers(const Event& event) {
+  std::multiset<std::uint64_t> receivers(const EventPtr& event) {
     std::multiset<std::uint64_t> found;
-    const EventView view(event);
+    const EventView view(*event);
     audience.each_wanting(view, [&](Attachment& a, Connection& c) {
       EXPECT_EQ(a.connection, &c);
       found.insert(a.id);
     });
     return found;
   }
-  std::multiset<std::uint64_t> receivers_one_by_one(const Event& event) const {
+  std::multiset<std::uint64_t> receivers_one_by_one(const EventPtr& event) const {
     std::multiset<std::uint64_t> found;
     for (const Attachment& a : attachments_)
       if (a.audience_group != nullptr && std::any_of(a.grants.begin(), a.grants.end(), [&](const Grant& g) {
-            return !g.filter || g.filter->matches(EventView(event));
+            return !g.filter || g.filter->matches(EventView(*event));
           }))
         found.insert(a.id);
     return found;
@@ -120,7 +120,7 @@ TEST(AudienceTest, NumbersOfEveryKindAreTheSameWhereTheyAreEqual) {
     crowd.join({f});
   for (const char* data : {"0", "-0", "-0.0", "0e9", "9007199254740993", "9007199254740992", "1e999", "-1e999", "0.1",
                            "1e-1", "-5", "5", "-5.0", "9223372036854775807", "9223372036854775806"}) {
-    const Event e = Crowd::event(data);
+    const EventPtr e = Crowd::event(data);
     EXPECT_EQ(crowd.receivers(e), crowd.receivers_one_by_one(e)) << data;
   }
 }
@@ -128,9 +128,9 @@ TEST(AudienceTest, NumbersOfEveryKindAreTheSameWhereTheyAreEqual) {
 TEST(AudienceTest, ThoseWhoLeaveWhileItIsWalkedAreGone) {
   Crowd crowd;
   for (int i = 0; i < 6; ++i) crowd.join({i % 2 == 0 ? R"({"data.i":"a"})" : R"({"event":{"$prefix":"e"}})"});
-  const Event e = Crowd::event(R"({"i":"a"})");
+  const EventPtr e = Crowd::event(R"({"i":"a"})");
   std::size_t visited = 0;
-  crowd.audience.each_wanting(EventView(e), [&](Attachment& a, Connection&) {
+  crowd.audience.each_wanting(EventView(*e), [&](Attachment& a, Connection&) {
     ++visited;
     crowd.audience.remove(a);
   });
@@ -200,7 +200,7 @@ TEST(AudienceTest, FindsWhomAskingEachWouldFind) {
               ? value()
               : "{\"a\":" + pick(value(), "{\"b\":" + value() + "}", "[" + value() + "," + value() + "]") +
                     ",\"b\":" + value() + ",\"t\":[" + value() + "]}";
-      const Event e = Crowd::event(data, pick("a", "ab", "b", "1"), pick("", "a", "1"));
+      const EventPtr e = Crowd::event(data, pick("a", "ab", "b", "1"), pick("", "a", "1"));
       const Ids expected = crowd.receivers_one_by_one(e);
       ASSERT_EQ(crowd.receivers(e), expected) << data;
       found += expected.size();

@@ -21,7 +21,7 @@ EventPtr event(const std::string& data) {
   d.id = "1";
   d.data = data;
   d.time_ms = 1;
-  return std::make_shared<const Event>("c", "k", 7, d);
+  return Event::make("c", "k", 7, d);
 }
 
 std::string words(std::size_t size) {

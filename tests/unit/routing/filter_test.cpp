@@ -12,10 +12,10 @@ bool holds(const std::string& filter, const std::string& data, const std::string
   d.id = "1";
   d.key = key;
   d.data = data;
-  const Event event("open/a", "e", 1, d);
+  const EventPtr event = Event::make("open/a", "e", 1, d);
   const auto f = Filter::parse(filter);
   EXPECT_TRUE(f) << filter;
-  return f && (!*f || (*f)->matches(EventView(event)));
+  return f && (!*f || (*f)->matches(EventView(*event)));
 }
 std::string pointer(const std::string& filter) {
   const auto f = Filter::parse(filter);
@@ -105,9 +105,9 @@ TEST(FilterTest, TheOneThatMatchesNothingIsAFilterThatTheHubAccepts) {
   Draft d;
   d.event = "e";
   d.data = "{}";
-  const Event event("c", "k", 1, d);
-  EXPECT_FALSE((*again)->matches(EventView(event)));
-  EXPECT_FALSE(Filter::nothing()->matches(EventView(event)));
+  const EventPtr event = Event::make("c", "k", 1, d);
+  EXPECT_FALSE((*again)->matches(EventView(*event)));
+  EXPECT_FALSE(Filter::nothing()->matches(EventView(*event)));
 }
 
 TEST(FilterTest, AllMistakesAreFoundInOneGo) {

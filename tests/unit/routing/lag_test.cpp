@@ -15,7 +15,7 @@ EventPtr event(SequenceId id, const std::string& key = "", std::size_t size = 10
   d.id = "i";
   d.key = key;
   d.data = '"' + std::string(size, 'x') + '"';
-  return std::make_shared<const Event>("c", "k", id, d);
+  return Event::make("c", "k", id, d);
 }
 constexpr std::size_t kPlenty = 1 << 20;
 

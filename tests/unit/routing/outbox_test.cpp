@@ -95,9 +95,9 @@ TEST(EventFrameTest, LiveAndReplayAreWholeFramesAtEverySizeOfHeader) {
       d.id = "1";
       d.key = "k";
       d.data = "\"" + std::string(pad, 'x') + "\"";
-      const Event event("c", "k", 7, d);
+      const EventPtr event = Event::make("c", "k", 7, d);
       for (const bool replay : {false, true}) {
-        const std::string bytes = replay ? event.replay_frame() : std::string(event.frame());
+        const std::string bytes = replay ? event->replay_frame() : std::string(event->frame());
         const auto frame = testing::decode_ws(bytes);
         ASSERT_TRUE(frame && frame->size == bytes.size() && frame->opcode == 1) << pad;
         if (pad % 50 != 0) continue;
@@ -106,8 +106,8 @@ TEST(EventFrameTest, LiveAndReplayAreWholeFramesAtEverySizeOfHeader) {
         ASSERT_EQ(doc.root().find("isReplay").boolean(), replay);
         ASSERT_EQ(doc.root().find("data").raw(), d.data);
       }
-      ASSERT_EQ(event.data(), d.data);
-      ASSERT_EQ(event.key(), "k");
+      ASSERT_EQ(event->data(), d.data);
+      ASSERT_EQ(event->key(), "k");
     }
 }
 
@@ -122,14 +122,14 @@ TEST(EventFrameTest, NamesAreEscapedInTheFrameAndSeenAsTheyAre) {
       d.key = b;
       d.data = "[1]";
       d.time_ms = 1'770'724'800'007;
-      const Event event(a + "c", "k3f9", 18'446'744'073'709'551'615U, d);
-      EXPECT_EQ(event.channel(), a + "c");
-      EXPECT_EQ(event.name(), d.event);
-      EXPECT_EQ(event.id(), d.id);
-      EXPECT_EQ(event.key(), d.key);
-      EXPECT_EQ(event.data(), "[1]");
-      const auto frame = testing::decode_ws(event.frame());
-      ASSERT_TRUE(frame && frame->size == event.frame().size());
+      const EventPtr event = Event::make(a + "c", "k3f9", 18'446'744'073'709'551'615U, d);
+      EXPECT_EQ(event->channel(), a + "c");
+      EXPECT_EQ(event->name(), d.event);
+      EXPECT_EQ(event->id(), d.id);
+      EXPECT_EQ(event->key(), d.key);
+      EXPECT_EQ(event->data(), "[1]");
+      const auto frame = testing::decode_ws(event->frame());
+      ASSERT_TRUE(frame && frame->size == event->frame().size());
       std::string wanted = "{\"type\":\"event\",\"channel\":" + json::quoted(a + "c") +
                            ",\"event\":" + json::quoted(d.event) + ",\"id\":" + json::quoted(d.id);
       if (!b.empty()) wanted += ",\"key\":" + json::quoted(b);

@@ -27,8 +27,8 @@ bool sees(const std::string& where, const std::string& attributes, const std::st
   d.data = data;
   d.id = "1";
   d.time_ms = 1;
-  const Event event("c", "k", 1, d);
-  return *filter == nullptr || (*filter)->matches(EventView(event));
+  const EventPtr event = Event::make("c", "k", 1, d);
+  return *filter == nullptr || (*filter)->matches(EventView(*event));
 }
 
 TEST(RoutesTest, TheFirstEntryThatMatchesWins) {
@@ -190,9 +190,9 @@ TEST(WhereTest, ATemplateMayStandWhereverAValueMay) {
     d.event = "e";
     d.id = "1";
     d.data = R"({"owner":"blue","path":"blue/1"})";
-    const Event event("c", "k", 1, d);
-    EXPECT_TRUE((*filter)->matches(EventView(event))) << where;
-    EXPECT_FALSE((*nobody)->matches(EventView(event))) << where;
+    const EventPtr event = Event::make("c", "k", 1, d);
+    EXPECT_TRUE((*filter)->matches(EventView(*event))) << where;
+    EXPECT_FALSE((*nobody)->matches(EventView(*event))) << where;
   }
 }
 
