@@ -4,45 +4,9 @@
 #include <cmath>
 #include <iterator>
 
+#include "routing/glob.hpp"
+
 namespace weir {
-namespace {
-
-std::size_t code_point_size(char first) {
-  const auto c = static_cast<unsigned char>(first);
-  return c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
-}
-
-}  // namespace
-
-bool glob_matches(std::string_view pattern, std::string_view text) {
-  std::size_t p = 0, t = 0;
-  std::size_t star = std::string_view::npos, star_text = 0;  // where to go on when a later part does not fit
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = ++p;
-      star_text = t;
-      continue;
-    }
-    if (p < pattern.size() && pattern[p] == '?') {
-      ++p;
-      t = std::min(text.size(), t + code_point_size(text[t]));
-      continue;
-    }
-    if (p < pattern.size()) {
-      const std::size_t literal = pattern[p] == '\\' && p + 1 < pattern.size() ? p + 1 : p;
-      if (pattern[literal] == text[t]) {
-        p = literal + 1;
-        ++t;
-        continue;
-      }
-    }
-    if (star == std::string_view::npos) return false;
-    p = star;
-    t = star_text = std::min(text.size(), star_text + code_point_size(text[star_text]));
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
 
 FilterPtr Filter::nothing() {
   auto made = std::make_shared<Filter>();

@@ -153,8 +153,4 @@ void Filter::each_value(const Place& place, const EventView& event, std::string&
     scalar(value);
 }
 
-// '*' any run of characters, '?' one character (a code point), '\' takes the next one literally; the whole text must
-// match. Linear in text times pattern at worst.
-bool glob_matches(std::string_view pattern, std::string_view text);
-
 }  // namespace weir

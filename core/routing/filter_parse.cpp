@@ -2,6 +2,7 @@
 #include <array>
 
 #include "routing/filter.hpp"
+#include "routing/glob.hpp"
 
 namespace weir {
 namespace {
@@ -135,7 +136,9 @@ class FilterParser {
       conditions_ += c.tests.size() - 1;
       if (conditions_ > bounds_.conditions) return wrong(at, too_many());
     } else {
-      c.tests.push_back({Filter::Op::eq, {with_globs(Filter::operand(operand), globs)}});
+      auto o = with_globs(Filter::operand(operand), at, globs);
+      if (!o) return o.error();
+      c.tests.push_back({Filter::Op::eq, {std::move(*o)}});
     }
     return term;
   }
@@ -167,6 +170,8 @@ class FilterParser {
     if (op == Op::exists && !value.is(json::Kind::boolean)) return wrong(at, "$exists takes true or false");
     if ((op == Op::prefix || op == Op::glob) && !value.is(json::Kind::string))
       return wrong(at, name + " takes a string");
+    if (op == Op::glob)
+      if (auto ok = check_glob(value.string()); !ok) return wrong(at, ok.error().message);
     return Filter::Test{op, {Filter::operand(value)}};
   }
 
@@ -183,8 +188,10 @@ class FilterParser {
       if (e.is(json::Kind::array) || e.is(json::Kind::object))
         error = wrong(at + "/" + std::to_string(here),
                       "the list holds " + std::string(kind_name(e.kind())) + "; only scalars can be compared");
+      else if (auto o = with_globs(Filter::operand(e), at + "/" + std::to_string(here), globs); o)
+        t.operands.push_back(std::move(*o));
       else
-        t.operands.push_back(with_globs(Filter::operand(e), globs));
+        error = o.error();
     });
     if (error) return *error;
     sort(t);
@@ -206,11 +213,11 @@ class FilterParser {
     });
     t.sorted = true;
   }
-  static Filter::Operand with_globs(Filter::Operand s, bool globs) {
-    if (globs)
-      if (auto* text = std::get_if<std::string>(&s); text != nullptr && text->find('*') != std::string::npos)
-        return Filter::Glob{std::move(*text)};
-    return s;
+  Result<Filter::Operand> with_globs(Filter::Operand s, const std::string& at, bool globs) {
+    auto* text = std::get_if<std::string>(&s);
+    if (!globs || text == nullptr || text->find('*') == std::string::npos) return s;
+    if (auto ok = check_glob(*text); !ok) return wrong(at, ok.error().message);
+    return Filter::Operand(Filter::Glob{std::move(*text)});
   }
 
   std::string too_many() const { return "more than " + std::to_string(bounds_.conditions) + " conditions"; }

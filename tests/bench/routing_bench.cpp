@@ -1,7 +1,7 @@
 // What one event costs in the sans-I/O core: the pieces, and a whole shard between a publish frame and a thousand
 // outboxes.
-//   ./dev bench                       all of them
-//   ./dev bench --benchmark_filter=Fan
+//   ./dev bench micro                            all of them
+//   ./dev bench micro --benchmark_filter=Fan
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -73,38 +73,88 @@ class NoPort final : public ShardPort, public ConnectionPort {
   void ping() override {}
 };
 
-// One publish frame to `range` subscribers, each with its own outbox that is emptied as a socket would.
-void FanOut(benchmark::State& state) {
-  NoPort port;
-  Limits limits;
-  std::vector<ChannelRoute> routes;
-  routes.push_back({*Pattern::parse("**"), {}, {}, {}, {}, {}, {}});
-  Shard::Settings settings;
-  settings.routes = std::make_shared<const Routes>(std::move(routes));
-  settings.limits = &limits;
-  settings.clock = &system_clock();
-  settings.seed = 1;
-  Shard shard(settings, port);
-  const EndpointRule endpoint;
-  for (std::int64_t i = 0; i < state.range(0); ++i)
-    shard.receive(shard.open(port, endpoint, Identity{}, "127.0.0.1"), R"({"type":"subscribe","id":1,"channel":"c"})");
-  Connection& publisher = shard.open(port, endpoint, Identity{}, "127.0.0.1");
-  const std::string frame = R"({"type":"publish","channel":"c","event":"bench","data":)" + kData + "}";
-  const auto send_all = [&shard] {
-    std::vector<Connection*> dirty;
-    shard.take_flushes(dirty);
-    for (Connection* c : dirty) {
-      c->outbox.sent(c->outbox.bytes());
-    }
-  };
-  send_all();
-  for (auto _ : state) {
-    shard.receive(publisher, frame);
+// A shard without sockets, whose outboxes are emptied as sockets would.
+class Rig {
+ public:
+  Rig() {
+    std::vector<ChannelRoute> routes;
+    routes.push_back({*Pattern::parse("**"), {}, {}, {}, {}, {}, {}});
+    Shard::Settings settings;
+    settings.routes = std::make_shared<const Routes>(std::move(routes));
+    settings.limits = &limits_;
+    settings.clock = &system_clock();
+    settings.seed = 1;
+    shard_ = std::make_unique<Shard>(settings, port_);
+    publisher_ = &shard_->open(port_, endpoint_, Identity{}, "127.0.0.1");
     send_all();
   }
+  void subscribe(const std::string& members) {
+    shard_->receive(shard_->open(port_, endpoint_, Identity{}, "127.0.0.1"),
+                    R"({"type":"subscribe","id":1,"channel":"c")" + members + "}");
+    send_all();
+  }
+  void publish(const std::string& frame) {
+    shard_->receive(*publisher_, frame);
+    send_all();
+  }
+
+ private:
+  void send_all() {
+    shard_->take_flushes(dirty_);
+    for (Connection* c : dirty_) c->outbox.sent(c->outbox.bytes());
+    dirty_.clear();
+  }
+  NoPort port_;
+  Limits limits_;
+  const EndpointRule endpoint_;
+  std::unique_ptr<Shard> shard_;
+  Connection* publisher_;
+  std::vector<Connection*> dirty_;
+};
+
+const std::string kPublish = R"({"type":"publish","channel":"c","event":"bench","data":)" + kData + "}";
+
+// One publish frame to `range` subscribers.
+void FanOut(benchmark::State& state) {
+  Rig rig;
+  for (std::int64_t i = 0; i < state.range(0); ++i) rig.subscribe("");
+  for (auto _ : state) rig.publish(kPublish);
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(FanOut)->Arg(1)->Arg(100)->Arg(1000);
+
+// One publish frame that one of `range` subscribers wants: each has a filter on another data.instanceId.
+void OneOfManyFilters(benchmark::State& state) {
+  Rig rig;
+  for (std::int64_t i = 0; i < state.range(0); ++i)
+    rig.subscribe(R"(,"filter":{"data.instanceId":"i)" + std::to_string(42 + i) + "\"}");
+  for (auto _ : state) rig.publish(kPublish);
+}
+BENCHMARK(OneOfManyFilters)->Arg(1)->Arg(10'000);
+
+// Which [[channel]] of a manifest with `range` of them a name belongs to.
+void RouteOfAName(benchmark::State& state) {
+  std::vector<ChannelRoute> list;
+  for (std::int64_t i = 0; i < state.range(0); ++i)
+    list.push_back({*Pattern::parse("kind" + std::to_string(i) + "/{tenant}/{id}"), {}, {}, {}, {}, {}, {}});
+  const Routes routes(std::move(list));
+  const std::string name = "kind" + std::to_string(state.range(0) - 1) + "/acme/1234567";
+  for (auto _ : state) benchmark::DoNotOptimize(routes.find(name));
+}
+BENCHMARK(RouteOfAName)->Arg(1)->Arg(1000);
+
+// What compressing one message for all its subscribers costs, at 1 KiB.
+void CompressEvent(benchmark::State& state) {
+  Draft d = draft();
+  d.data = "{\"text\":\"";
+  for (int i = 0; d.data.size() < 1000; ++i) d.data += "word" + std::to_string(i * 7919 % 1000) + " ";
+  d.data += "\"}";
+  const EventPtr event = Event::make("agents/7", "k3f9a0c2b1d4", 42, d);
+  Deflater deflater(1);
+  for (auto _ : state) benchmark::DoNotOptimize(deflater.deflate(Frame(event).payload()));
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(event->frame().size()));
+}
+BENCHMARK(CompressEvent);
 
 }  // namespace
 }  // namespace weir
