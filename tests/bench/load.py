@@ -18,6 +18,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LOAD = os.path.join(ROOT, 'build', 'load')
 OUT = os.path.join(LOAD, 'build')
+BINARY = os.path.join(ROOT, 'build', 'release', 'bin', 'weir')
 REFERENCE = 'coalescing Beast'
 PEERS = [REFERENCE, 'weir', 'naive Beast', 'nchan', 'nats-server']
 
@@ -25,6 +26,7 @@ FANOUT = ['fan-1000-128-w1', 'fan-1000-128-w16', 'fan-1000-128-w64', 'fan-1000-1
           'pubs-200-fan-100', 'fan-10000-128-w4', 'pubs-500-ch500-own']
 SCENARIOS = FANOUT + ['deflate-1000-1k-w16', 'rate-200-fan-50', 'http-fan-1000-w4', 'idle-19000', 'idle-2000-deflate',
                       'slow', 'storm-2000']
+ALONE = ['stalled', 'heartbeat', 'instructions', 'limit']  # of this hub only, and what the kernel takes
 
 MANIFEST = """listen = "127.0.0.1:9018"
 threads = {threads}
@@ -75,10 +77,9 @@ def prepare(source):
         with open(os.path.join(OUT, name + '.toml'), 'w') as file:
             file.write(MANIFEST.format(threads=threads, compression=compression))
     hub = {'port': 9018, 'http': True, 'profile': 'wsload/profiles/weir.ini', 'deflate': {'HUB': 'hub-deflate'}}
-    binary = os.path.join(ROOT, 'build', 'release', 'bin', 'weir')
     starter = os.path.join(OUT, 'weir.sh')
     with open(starter, 'w') as file:
-        file.write(f'#!/bin/sh\nexec {binary} run {OUT}/${{HUB:-hub}}.toml --log-level warn\n')
+        file.write(f'#!/bin/sh\nexec {BINARY} run {OUT}/${{HUB:-hub}}.toml --log-level warn\n')
     os.chmod(starter, 0o755)
     peers['weir'] = {'start': [starter], **hub}
     peers['weir (2 threads)'] = {'start': [starter], **hub, 'env': {'HUB': 'hub-2'}, 'deflate': {}}
@@ -86,6 +87,68 @@ def prepare(source):
     with open(chosen, 'w') as file:
         json.dump(peers, file)
     return chosen, peers
+
+
+class Hub:
+    """This hub for as long as the block lasts, perhaps under a tool; `port` is that of the manifests."""
+
+    def __init__(self, before=()):
+        self.process = subprocess.Popen([*before, BINARY, 'run', os.path.join(OUT, 'hub.toml'), '--log-level', 'warn'],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def __enter__(self):
+        if not self.process.stdout.readline().startswith('weir ready'):
+            fail('the hub did not start: ' + ' '.join(self.process.args))
+        return self
+
+    def __exit__(self, *ignored):
+        self.process.terminate()
+        self.process.wait(60)
+
+    def load(self, arguments):
+        done = subprocess.run([os.path.join(OUT, 'wsload'), *arguments.split(), '--profile', os.path.join(LOAD, 'wsload/profiles/weir.ini'),
+                               '--port', '9018', '--server-pid', str(self.process.pid), '--json'], capture_output=True, text=True)
+        lines = done.stdout.strip().splitlines()
+        return json.loads(lines[-1]) if lines else fail(f'wsload {arguments}: {done.stderr[-500:]}')
+
+
+def stalled(rounds):
+    """Whether ten readers that stop reading change anything for ninety others, or for the process."""
+    print('\n## Ten of a hundred readers stop for good: 300 events/s of 8 KiB for 8 s (medians)\n\n'
+          '| | lost | p50 us | p99 us | MiB before | MiB at most | came to the ten when they read again |\n|---|---:|---:|---:|---:|---:|---:|')
+    names = ['lost', 'latency_p50_us', 'latency_p99_us', 'server_rss_before_mb', 'server_peak_rss_mb', 'slow_deliveries_when_read_again']
+    runs = {'all read': [], 'ten stopped': []}
+    for _ in range(rounds):
+        for name, share in [('all read', '0.0001'), ('ten stopped', '0.1')]:
+            with Hub() as hub:
+                runs[name].append(hub.load(f'slow --subs 100 --slow {share} --rate 300 --payload 8192 --seconds 8 --warmup 0'))
+    for name, results in runs.items():
+        print(f'| {name} | ' + ' | '.join(cell(statistics.median(r[n] for r in results), None) for n in names) + ' |')
+
+
+def heartbeat():
+    """The pings of 19,000 idle connections at the default interval."""
+    with Hub() as hub:
+        r = hub.load('idle --subs 19000 --seconds 62')
+    print(f'\n## Heartbeat of 19,000 idle connections\n\n{r["pings_answered"]:,} pings in 62 s took {r["idle_cpu_percent"]:.2f} % of a core; '
+          f'{r["disconnects"]} disconnects.')
+
+
+def instructions():
+    """User-space instructions per delivery, start and end of the process taken out: two run lengths under callgrind."""
+    if shutil.which('valgrind') is None:
+        return say('  instructions are left out: they want valgrind')
+    print('\n## Instructions in user space per delivery, 1 x 1000 x 128 B\n\n| in flight | instructions |\n|---|---:|')
+    for window in [1, 16, 64]:
+        totals = []
+        for messages in [100, 420]:
+            profile = os.path.join(OUT, 'callgrind.out')
+            with Hub(['valgrind', '--tool=callgrind', f'--callgrind-out-file={profile}']) as hub:
+                delivered = hub.load(f'fanout --subs 1000 --payload 128 --window {window} --seconds 200 --messages {messages}')['deliveries']
+            with open(profile) as file:
+                totals.append((int(next(l for l in file if l.startswith(('summary:', 'totals:'))).split()[1]), delivered))
+        (a, few), (b, many) = totals
+        print(f'| {window} | {(b - a) / (many - few):.0f} |')
 
 
 def kernel_limit():
@@ -128,11 +191,15 @@ def table(results, scenarios, names, column, title):
         print('| ' + ' | '.join(row) + ' |')
 
 
+OWN = {'stalled': stalled, 'heartbeat': heartbeat, 'instructions': instructions, 'limit': kernel_limit}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--loadgen', help='the folder of the load generator')
     parser.add_argument('--only', default=','.join(PEERS), help='peers, by their names in peers.json, and weir, "weir (2 threads)"')
-    parser.add_argument('--scenarios', default=','.join(SCENARIOS), help='by their names in run.py')
+    parser.add_argument('--scenarios', default=','.join(SCENARIOS + ALONE),
+                        help='by their names in run.py, and ' + ', '.join(ALONE))
     parser.add_argument('--seconds', type=float, default=3, help='of each run (3)')
     parser.add_argument('--rounds', type=int, default=3, help='of all peers in turn (3)')
     options = parser.parse_args()
@@ -147,7 +214,8 @@ def main():
     out = os.path.join(OUT, 'results.jsonl')
     if os.path.exists(out):
         os.remove(out)
-    scenarios = options.scenarios.split(',')
+    alone = [s for s in options.scenarios.split(',') if s in ALONE]
+    scenarios = [s for s in options.scenarios.split(',') if s and s not in ALONE]
     for at, scenario in enumerate(scenarios, 1):
         say(f'  {at} of {len(scenarios)}: {scenario}')
         done = subprocess.run([sys.executable, os.path.join(LOAD, 'run.py'), '--peers', chosen, '--wsload', os.path.join(OUT, 'wsload'),
@@ -155,8 +223,10 @@ def main():
                                '--seconds', str(options.seconds), '--out', out], capture_output=True, text=True)
         if done.returncode != 0:
             fail(f'{scenario}: {done.stderr[-2000:]}')
-    with open(out) as file:
-        results = [json.loads(line) for line in file]
+    results = []
+    if scenarios:
+        with open(out) as file:
+            results = [json.loads(line) for line in file]
     for r in results:
         if 'failed' in r:
             say(f'  {r["peer"]}, {r["scenario"]}: {r["failed"]}')
@@ -181,8 +251,11 @@ def main():
                           ('server_rss_before_mb', 'MiB of the process before'), ('server_peak_rss_mb', 'MiB of the process at most')]:
         table(results, slow, names, column, title)
     table(results, [s for s in scenarios if s.startswith('storm')], names, 'all_back_s', 'Storm: seconds until all are back')
-    kernel_limit()
-    print(f'\nEach run: build/load/build/results.jsonl')
+    for name in alone:
+        say(f'  {name}')
+        OWN[name](*([options.rounds] if name == 'stalled' else []))
+    if results:
+        print('\nEach run: build/load/build/results.jsonl')
 
 
 if __name__ == '__main__':
