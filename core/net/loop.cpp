@@ -9,13 +9,12 @@
 
 namespace weir::net {
 namespace {
-// Measured: sending after 512 handlers instead of when none is ready costs twice the CPU where many connections publish
-// at once. The bound in time keeps a flood of handlers from delaying what is owed to readers. It counts the thread's
-// own CPU time: on a busy machine a burst of 1 ms by the clock on the wall was over after a few handlers. Where 500
-// publishers with 4 events under way each feed 500 channels of one reader each, a bound below the hub's own round of
-// work (2,000 events) sends nearly every frame alone: with 8 ms a read held 1.4 frames and a delivery cost 20 us of
-// CPU, with 20 ms 3.6 and 14 us; one publisher to a thousand readers is as quick with either. Asking for the time is a
-// system call, so that is done now and then only.
+// Sending only when no handler is ready lets all that a burst of work leaves behind for a connection go out in one
+// write; sending after 512 handlers already costs twice the CPU where many connections publish at once. The bound in
+// time keeps a flood of handlers from delaying what is owed to readers. It counts the thread's own CPU time: on a busy
+// machine a burst of 1 ms by the clock on the wall was over after a few handlers. It must hold the hub's own round of
+// work where many feed many (docs/benchmarks.md, "When a connection is written to", has the figures and the command).
+// Asking for the time is a system call, so that is done now and then only.
 constexpr int kBurstHandlersMax = 8192;
 constexpr std::int64_t kBurstCpuNsMax = 20'000'000;
 constexpr int kLookAtClockEvery = 64;
