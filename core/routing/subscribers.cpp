@@ -470,7 +470,9 @@ void Subscribers::let_go(const mail::ChannelLetGo& m) {
 // The channel that it follows has ended. A subscription by name has to be asked for again, and is told so; that of a
 // pattern only goes.
 void Subscribers::over(std::uint64_t attachment) {
-  Attachment& a = *attachments_.at(attachment);
+  const auto found = attachments_.find(attachment);
+  if (found == attachments_.end()) return;
+  Attachment& a = *found->second;
   Connection& c = *a.connection;
   const std::string channel = a.feed->channel;
   delivery_.end(a);
