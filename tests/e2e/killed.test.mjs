@@ -58,7 +58,7 @@ test('kill -9 and a start on the same port: a new epoch, not recovered, a gap th
   // The gap comes before anything of the new life and names no range: what the old life had said by its end is not known.
   const gap = await again.take(() => true, 'the first frame behind the acknowledgement');
   assert.equal(gap.type, 'gap', JSON.stringify(gap));
-  assert.deepEqual(gap.data, { channel: 'c', from: null, to: null, count: null, reason: 'epoch_changed' });
+  assert.deepEqual(gap.data, { channel: 'c', epoch: null, from: null, to: null, count: null, reason: 'epoch_changed' });
 
   await again.ask({ type: 'publish', channel: 'c', event: 'e', data: { n: 5 } });
   await after.publish('c', { event: 'e', data: { n: 6 } });
