@@ -286,6 +286,34 @@ TEST(SubscribersTest, APatternKeepsNoChannelAndLosesNothing) {
   }
 }
 
+TEST(SubscribersTest, AReaderThatIsOwedSomethingOfAChannelThatIsLetGoIsTold) {
+  Limits limits;
+  limits.channels = 1;  // and one more
+  limits.outbox_bytes = 2'000;
+  Hub hub({route("open/{n}")}, 1, limits);
+  Client& slow = hub.connect();
+  EXPECT_EQ(at(slow.ask(subscribe("open/*")), "type"), "ack");
+  for (int i = 0; i < 50; ++i) hub.publish("open/1", std::to_string(i));
+  for (const char* channel : {"open/2", "open/3"}) hub.publish(channel, "9");
+  hub.publish("open/1", "100");
+  std::size_t gaps = 0, of_the_first_life = 0;
+  std::string last;
+  for (const std::string& f : hub.read_all(slow)) {
+    if (at(f, "type") == "gap" && at(f, "data.channel") == "open/1") {
+      ++gaps;
+      EXPECT_EQ(at(f, "data.reason"), "epoch_changed");
+    }
+    if (at(f, "type") == "event" && at(f, "channel") == "open/1") {
+      last = at(f, "data");
+      of_the_first_life += gaps == 0 ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(gaps, 1U);
+  EXPECT_GT(of_the_first_life, 0U);
+  EXPECT_LT(of_the_first_life, 50U);
+  EXPECT_EQ(last, "100") << "it goes on with the next life";
+}
+
 TEST(SubscribersTest, AChannelIsKeptByNameOnlyAsLongAsItIsSubscribedTo) {
   Limits limits;
   limits.channels = 1;  // and one more
