@@ -35,6 +35,7 @@ path = "/ws"
 compression = {compression}
 [[channel]]
 pattern = "**"
+{history}
 """
 
 
@@ -73,9 +74,11 @@ def prepare(source):
             run_quietly(f'building {name}', ['g++', '-std=c++20', '-O3', '-march=native', text, '-o', made, '-lz'])
     with open(os.path.join(LOAD, 'peers.json')) as file:
         peers = json.load(file)
-    for threads, compression, name in [(1, 'false', 'hub'), (1, 'true', 'hub-deflate'), (2, 'false', 'hub-2')]:
+    short = 'history = { count = 4 }'
+    for threads, compression, history, name in [(1, 'false', '', 'hub'), (1, 'true', '', 'hub-deflate'), (2, 'false', '', 'hub-2'),
+                                                (1, 'false', short, 'hub-short')]:
         with open(os.path.join(OUT, name + '.toml'), 'w') as file:
-            file.write(MANIFEST.format(threads=threads, compression=compression))
+            file.write(MANIFEST.format(threads=threads, compression=compression, history=history))
     hub = {'port': 9018, 'http': True, 'profile': 'wsload/profiles/weir.ini', 'deflate': {'HUB': 'hub-deflate'}}
     starter = os.path.join(OUT, 'weir.sh')
     with open(starter, 'w') as file:
@@ -83,6 +86,7 @@ def prepare(source):
     os.chmod(starter, 0o755)
     peers['weir'] = {'start': [starter], **hub}
     peers['weir (2 threads)'] = {'start': [starter], **hub, 'env': {'HUB': 'hub-2'}, 'deflate': {}}
+    peers['weir (short history)'] = {'start': [starter], **hub, 'env': {'HUB': 'hub-short'}, 'deflate': {}}
     chosen = os.path.join(OUT, 'peers.json')
     with open(chosen, 'w') as file:
         json.dump(peers, file)
@@ -197,7 +201,7 @@ OWN = {'stalled': stalled, 'heartbeat': heartbeat, 'instructions': instructions,
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--loadgen', help='the folder of the load generator')
-    parser.add_argument('--only', default=','.join(PEERS), help='peers, by their names in peers.json, and weir, "weir (2 threads)"')
+    parser.add_argument('--only', default=','.join(PEERS), help='peers, by their names in peers.json, and weir, "weir (2 threads)", "weir (short history)"')
     parser.add_argument('--scenarios', default=','.join(SCENARIOS + ALONE),
                         help='by their names in run.py, and ' + ', '.join(ALONE))
     parser.add_argument('--seconds', type=float, default=3, help='of each run (3)')
