@@ -220,6 +220,11 @@ def main():
         os.remove(out)
     alone = [s for s in options.scenarios.split(',') if s in ALONE]
     scenarios = [s for s in options.scenarios.split(',') if s and s not in ALONE]
+    with open(os.path.join(LOAD, 'run.py')) as file:
+        known = file.read()
+    for scenario in scenarios:
+        if f"'{scenario}'" not in known:
+            fail(f'there is no scenario "{scenario}"; there are {", ".join(SCENARIOS + ALONE)}, and what run.py has besides')
     for at, scenario in enumerate(scenarios, 1):
         say(f'  {at} of {len(scenarios)}: {scenario}')
         done = subprocess.run([sys.executable, os.path.join(LOAD, 'run.py'), '--peers', chosen, '--wsload', os.path.join(OUT, 'wsload'),
