@@ -1,6 +1,7 @@
 // Boost.Beast for the .cpp files of this folder, and for nobody else: a file that includes it takes 13 to 20 seconds to
 // compile.
 #pragma once
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -16,4 +17,6 @@ namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
 using tcp = boost::asio::ip::tcp;
 using boost::beast::error_code;
+// With the executor of the loop itself, and not one of any kind, which every step of a read would copy and destroy.
+using Socket = asio::basic_stream_socket<tcp, asio::io_context::executor_type>;
 }  // namespace weir::net

@@ -67,8 +67,7 @@ struct Shared {  // what all connections of a listener have in common; outlives 
 
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
-  HttpConnection(tcp::socket socket, std::string peer, std::size_t loop_index, Loop& loop,
-                 std::shared_ptr<Shared> shared)
+  HttpConnection(Socket socket, std::string peer, std::size_t loop_index, Loop& loop, std::shared_ptr<Shared> shared)
       : socket_(std::move(socket)),
         timer_(socket_.get_executor()),
         peer_(std::move(peer)),
@@ -257,7 +256,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   // moment.
   void shutdown() {
     error_code ec;
-    socket_.shutdown(tcp::socket::shutdown_send, ec);
+    socket_.shutdown(Socket::shutdown_send, ec);
     if (ec) return;
     deadline(1000);
     drain();
@@ -271,7 +270,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     });
   }
 
-  tcp::socket socket_;
+  Socket socket_;
   asio::steady_timer timer_;
   const std::string peer_;
   const std::size_t loop_index_;
@@ -345,7 +344,7 @@ class BeastListener final : public Listener {
  private:
   void accept() {
     const std::size_t turn = next_++ % loops_.size();
-    acceptor_.async_accept(loops_[turn]->impl().io, [this, turn](error_code ec, tcp::socket socket) {
+    acceptor_.async_accept(loops_[turn]->impl().io, [this, turn](error_code ec, Socket socket) {
       if (ec == asio::error::operation_aborted || shared_->stopping) return;
       if (ec) {
         // No descriptors left, most likely. Try again in a while instead of spinning; those who wait, wait in the

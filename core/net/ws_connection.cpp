@@ -38,11 +38,10 @@ class OutboxStream {
     std::function<void()> wake;        // something entered the outbox
     std::function<void()> close_sent;  // a close frame did: nothing may follow it
   };
-  using executor_type = tcp::socket::executor_type;
-  explicit OutboxStream(tcp::socket&& socket, std::string early)
-      : socket_(std::move(socket)), early_(std::move(early)) {}
+  using executor_type = Socket::executor_type;
+  explicit OutboxStream(Socket&& socket, std::string early) : socket_(std::move(socket)), early_(std::move(early)) {}
   executor_type get_executor() { return socket_.get_executor(); }
-  tcp::socket& socket() { return socket_; }
+  Socket& socket() { return socket_; }
   void take_marks() { marks_ = std::make_unique<DeflateMarks>(); }  // before anything is read
   DeflateMarks* marks() { return marks_.get(); }                    // null where nothing was agreed on
   void use(Outbox* outbox, std::size_t bytes_max, Hooks hooks) {
@@ -134,7 +133,7 @@ class OutboxStream {
     }
   }
 
-  tcp::socket socket_;
+  Socket socket_;
   std::string early_;
   Outbox* outbox_ = nullptr;
   std::size_t bytes_max_ = 0;
@@ -239,7 +238,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
   }
 
  private:
-  tcp::socket& socket() { return ws_.next_layer().socket(); }
+  Socket& socket() { return ws_.next_layer().socket(); }
 
   void open() {
     open_ = true;
@@ -333,7 +332,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
       if (n < 0 && errno == EINTR) continue;
       if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
         writing_ = true;
-        socket().async_wait(tcp::socket::wait_write, [self = shared_from_this()](error_code ec) {
+        socket().async_wait(Socket::wait_write, [self = shared_from_this()](error_code ec) {
           self->writing_ = false;
           if (!ec) self->flush();
         });
@@ -401,7 +400,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
   // The connection can't be ended politely any more.
   void fail_now() {
     error_code ec;
-    socket().shutdown(tcp::socket::shutdown_both, ec);
+    socket().shutdown(Socket::shutdown_both, ec);
     socket().close(ec);
     asio::post(ws_.get_executor(), [self = shared_from_this()] { self->end(); });
   }
@@ -411,7 +410,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     gone_ = true;
     const auto self = std::exchange(anchor_, nullptr);  // from here on only pending handlers keep it
     error_code ec;
-    socket().shutdown(tcp::socket::shutdown_send, ec);
+    socket().shutdown(Socket::shutdown_send, ec);
     outbox_ = nullptr;
     ws_.next_layer().let_go();
     if (opened_) handler_->closed();

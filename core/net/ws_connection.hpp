@@ -6,7 +6,7 @@
 namespace weir::net {
 
 struct WsStart {
-  tcp::socket socket;
+  Socket socket;
   http::request<http::string_body> request;  // the handshake
   std::string early;                         // bytes that came behind it
   std::string subprotocol;

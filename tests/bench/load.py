@@ -20,6 +20,8 @@ LOAD = os.path.join(ROOT, 'build', 'load')
 OUT = os.path.join(LOAD, 'build')
 BINARY = os.path.join(ROOT, 'build', 'release', 'bin', 'weir')
 REFERENCE = 'coalescing Beast'
+LARGE = 'coalescing Beast (frames as large)'
+ENVELOPE = 168  # bytes by which an event of weir.v1 is larger than the reference's message: id, epoch, number, time
 PEERS = [REFERENCE, 'weir', 'naive Beast', 'nchan', 'nats-server']
 
 FANOUT = ['fan-1000-128-w1', 'fan-1000-128-w16', 'fan-1000-128-w64', 'fan-1000-1k-w16', 'ch100x10-128-w16',
@@ -87,6 +89,13 @@ def prepare(source):
     peers['weir'] = {'start': [starter], **hub}
     peers['weir (2 threads)'] = {'start': [starter], **hub, 'env': {'HUB': 'hub-2'}, 'deflate': {}}
     peers['weir (short history)'] = {'start': [starter], **hub, 'env': {'HUB': 'hub-short'}, 'deflate': {}}
+    # The reference with filler beside the payload, so that both put the same number of bytes on the wire.
+    with open(os.path.join(LOAD, peers[REFERENCE]['profile'])) as file:
+        profile = file.read()
+    large = os.path.join(OUT, 'large.ini')
+    with open(large, 'w') as file:
+        file.write(profile.replace('"data":"{payload}', '"data":"{payload}' + 'x' * ENVELOPE))
+    peers[LARGE] = {**peers[REFERENCE], 'profile': large}
     chosen = os.path.join(OUT, 'peers.json')
     with open(chosen, 'w') as file:
         json.dump(peers, file)
@@ -201,7 +210,8 @@ OWN = {'stalled': stalled, 'heartbeat': heartbeat, 'instructions': instructions,
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--loadgen', help='the folder of the load generator')
-    parser.add_argument('--only', default=','.join(PEERS), help='peers, by their names in peers.json, and weir, "weir (2 threads)", "weir (short history)"')
+    parser.add_argument('--only', default=','.join(PEERS), help='peers, by their names in peers.json, and weir, "weir (2 threads)", "weir (short history)", '
+                             '"coalescing Beast (frames as large)"')
     parser.add_argument('--scenarios', default=','.join(SCENARIOS + ALONE),
                         help='by their names in run.py, and ' + ', '.join(ALONE))
     parser.add_argument('--seconds', type=float, default=3, help='of each run (3)')
