@@ -46,7 +46,10 @@ SequenceId Delivery::reached(const Attachment& a) {
 }
 
 void Delivery::push(Connection& c, const FramePtr& frame) {
-  port_.send(c, frame);
+  if (c.dirty && c.deflate_bits == 0 && !c.closing)
+    c.outbox.push(frame);  // all that send() would do
+  else
+    port_.send(c, frame);
   ++c.delivered;
   ++counters_.delivered;
 }

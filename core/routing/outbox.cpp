@@ -20,8 +20,17 @@ Outbox::Spare& Outbox::spare() {
   return spare;
 }
 
-Outbox::~Outbox() {
-  while (!empty()) pop();
+Outbox::~Outbox() { clear(); }
+
+void Outbox::clear() {
+  first_.reset();
+  while (head_ != nullptr) {
+    const std::size_t end = head_ == tail_ ? tail_at_ : kBlockFrames;
+    for (std::size_t at = head_at_; at < end; ++at) head_->frames[at].reset();
+    let_go_of_head();
+  }
+  frames_ = 0;
+  bytes_ = offset_ = 0;
 }
 
 void Outbox::append_block() {
@@ -46,7 +55,10 @@ void Outbox::pop() {
   --frames_;
   if (first_) return first_.reset();
   head_->frames[head_at_++].reset();
-  if (head_at_ != kBlockFrames && frames_ != 0) return;
+  if (head_at_ == kBlockFrames || frames_ == 0) let_go_of_head();
+}
+
+void Outbox::let_go_of_head() {
   Block* const used = head_;
   head_ = used->next;
   head_at_ = 0;
@@ -66,27 +78,21 @@ void Outbox::pop() {
 
 std::size_t Outbox::gather(std::span<iovec> parts) const {
   const std::size_t count = std::min(parts.size(), frames_);
+  if (count == 0) return 0;
   const auto part = [](const Frame& frame) {
     return iovec{const_cast<char*>(frame.bytes().data()), frame.bytes().size()};
   };
-  std::size_t i = 0;
-  if (first_ && count != 0) parts[i++] = part(*first_);
-  const Block* block = head_;
-  for (std::size_t at = head_at_; i < count; ++i, ++at) {
-    if (at == kBlockFrames) {
-      block = block->next;
-      at = 0;
-    }
-    parts[i] = part(*block->frames[at]);
-  }
-  if (count != 0) {
-    parts[0].iov_base = static_cast<char*>(parts[0].iov_base) + offset_;
-    parts[0].iov_len -= offset_;
-  }
+  std::size_t i = 0, at = head_at_;
+  if (first_) parts[i++] = part(*first_);
+  for (const Block* block = head_; i < count; block = block->next, at = 0)
+    for (; at < kBlockFrames && i < count; ++at) parts[i++] = part(*block->frames[at]);
+  parts[0].iov_base = static_cast<char*>(parts[0].iov_base) + offset_;
+  parts[0].iov_len -= offset_;
   return count;
 }
 
 void Outbox::sent(std::size_t size) {
+  if (size == bytes_) return clear();  // all of it, as nearly always
   bytes_ -= size;
   size += offset_;
   while (frames_ != 0) {
@@ -101,11 +107,12 @@ void Outbox::sent(std::size_t size) {
 void Outbox::drop_unsent() {
   FramePtr half;
   if (offset_ != 0) half = FramePtr(&oldest());
-  while (frames_ != 0) pop();
-  bytes_ = 0;
+  const std::size_t offset = offset_;
+  clear();
   if (!half) return;
-  bytes_ -= offset_;  // push() adds the whole frame
   push(half);
+  offset_ = offset;
+  bytes_ -= offset;
 }
 
 }  // namespace weir

@@ -54,6 +54,8 @@ class Outbox {
   void append_block();
   const Frame& oldest() const { return first_ ? *first_ : *head_->frames[head_at_]; }
   void pop();  // the oldest frame
+  void clear();
+  void let_go_of_head();  // the oldest block, all of whose frames have left
 
   FramePtr first_;  // older than those in the blocks; an outbox with one frame, which most have, needs no block
   Block* head_ = nullptr;
