@@ -143,18 +143,25 @@ void RouteOfAName(benchmark::State& state) {
 }
 BENCHMARK(RouteOfAName)->Arg(1)->Arg(1000);
 
-// What compressing one message for all its subscribers costs, at 1 KiB.
+// What compressing one message for all its subscribers costs, by the size of its data and the level, and what is left.
 void CompressEvent(benchmark::State& state) {
+  const auto size = static_cast<std::size_t>(state.range(0));
   Draft d = draft();
-  d.data = "{\"text\":\"";
-  for (int i = 0; d.data.size() < 1000; ++i) d.data += "word" + std::to_string(i * 7919 % 1000) + " ";
-  d.data += "\"}";
+  std::uint32_t number = 1;
+  const auto next = [&number] { return std::to_string((number = number * 1664525 + 1013904223) >> 12); };
+  for (d.data = "["; d.data.size() < size;) {
+    if (d.data.size() > 1) d.data += ',';
+    d.data += "{\"user\":\"u" + next() + "\",\"amount\":" + next() + ",\"state\":\"open\",\"ref\":\"" + next() +
+              next() + "\"}";
+  }
+  d.data += "]";
   const EventPtr event = Event::make("agents/7", "k3f9a0c2b1d4", 42, d);
-  Deflater deflater(1);
-  for (auto _ : state) benchmark::DoNotOptimize(deflater.deflate(Frame(event).payload()));
-  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(event->frame().size()));
+  Deflater deflater(static_cast<int>(state.range(1)));
+  std::size_t left = 0;
+  for (auto _ : state) left = deflater.deflate(Frame(event).payload()).size();
+  state.counters["percent"] = 100.0 * static_cast<double>(left) / static_cast<double>(event->frame().size());
 }
-BENCHMARK(CompressEvent);
+BENCHMARK(CompressEvent)->ArgNames({"bytes", "level"})->ArgsProduct({{128, 1024, 65536}, {1, 6}});
 
 }  // namespace
 }  // namespace weir
