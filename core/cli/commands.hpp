@@ -13,7 +13,16 @@ struct RunOptions {
 
 int run(const RunOptions& options);
 int check(const RunOptions& options, bool limits);
+
+struct RuleRunOptions {
+  std::string script, input = "-", params = "{}", channel, pattern;
+  bool log_lines = false, jit = false;
+  double seconds = 1;
+};
 int rules_test(const std::vector<std::string>& scripts);
+int rules_run(const RuleRunOptions& options);
+int rules_bench(const RuleRunOptions& options);
+
 int plugin_new(const std::string& kind, const std::string& name, const std::string& folder);
 int plugin_check(const std::string& library, const std::string& config, bool verbose);
 

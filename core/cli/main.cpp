@@ -46,6 +46,33 @@ int main(int argc, char** argv) {
   auto* rules_test = rules->add_subcommand("test", "Run NAME.cases.json beside each NAME.lua in the real engine");
   rules_test->add_option("script", scripts, "Lua files")->required();
 
+  weir::cli::RuleRunOptions rule;
+  const auto rule_options = [&rule](CLI::App* command) {
+    command->add_option("script", rule.script, "a Lua file")->required();
+    command->add_option("--params", rule.params, "params for the script, as a JSON object")->type_name("JSON");
+    command->add_option("--channel", rule.channel, "of events that name none; \"test\" when left out");
+    command->add_option("--pattern", rule.pattern, "of the channels, for ctx.vars: --pattern \"agents/{id}\"");
+    command->add_flag("--log-lines", rule.log_lines,
+                      "the input is plain text: each line becomes the event that log-tail makes");
+  };
+  auto* rules_run = rules->add_subcommand("run", "Run a script over events of a file and print what comes out");
+  rule_options(rules_run);
+  rules_run->add_option("--input", rule.input, "events as JSON, one a line; standard input when left out");
+  rules_run->add_flag("--jit", rule.jit, "as `jit = true` in the manifest");
+  rules_run->footer(
+      "An input line: {\"event\":\"order\",\"data\":{\"n\":1}}, with id, key, time, source and channel if they "
+      "matter;\n"
+      "events as clients get them are taken, too. What comes out can be read again. What was dropped or failed is "
+      "said\n"
+      "on standard error. Exit status: 0; 1 when an event failed or a line was no event; 2 when the script can't be "
+      "loaded.");
+  auto* rules_bench = rules->add_subcommand("bench", "Measure what a script costs for the events of a file");
+  rule_options(rules_bench);
+  rules_bench->add_option("--input", rule.input, "events as JSON, one a line")->required();
+  rules_bench->add_option("--seconds", rule.seconds, "how long, for each of jit = false and true")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
+
   auto* plugin = app.add_subcommand("plugin", "Write and check plugins");
   plugin->require_subcommand(1);
   std::string kind, name, folder, library, config;
@@ -70,6 +97,8 @@ int main(int argc, char** argv) {
     if (*run_command) return weir::cli::run(run);
     if (*check_command) return weir::cli::check(check, limits);
     if (*rules_test) return weir::cli::rules_test(scripts);
+    if (*rules_run) return weir::cli::rules_run(rule);
+    if (*rules_bench) return weir::cli::rules_bench(rule);
     if (*plugin_new) return weir::cli::plugin_new(kind, name, folder);
     if (*plugin_check) return weir::cli::plugin_check(library, config, verbose);
   } catch (const std::exception& e) {

@@ -90,11 +90,14 @@ class RuleEngine::Slot final : public rules::Host {
     if (!ensure_instance()) return failed(why_);
     engine_.current = &draft;
     engine_.published_before = engine_.published.size();
+    const auto operations_before = instance_->operations_all(), allocated_before = instance_->bytes_allocated();
     auto outcome = Outcome::keep;
     if (program_->has_filter()) outcome = instance_->filter(draft, engine_.shared, context);
     if (outcome == Outcome::keep && program_->has_transform())
       outcome = instance_->transform(draft, engine_.shared, context, more);
     engine_.current = nullptr;
+    operations_.add(instance_->operations_all() - operations_before);
+    allocated_bytes_.add(instance_->bytes_allocated() - allocated_before);
     if (outcome == Outcome::failed) {
       engine_.published.resize(engine_.published_before);  // a call that failed has said nothing
       auto reason = instance_->reason();
@@ -144,6 +147,8 @@ class RuleEngine::Slot final : public rules::Host {
     out.skipped = skipped_.get();
     out.published = published_.get();
     out.log_lines_lost = log_lines_lost_.get();
+    out.operations = operations_.get();
+    out.allocated_bytes = allocated_bytes_.get();
     out.reasons = reasons_.get();
     return out;
   }
@@ -245,7 +250,8 @@ class RuleEngine::Slot final : public rules::Host {
   SteadyMs retry_at_ = 0;
   SteadyMs log_second_ = -1;
   std::uint64_t logged_ = 0, lost_now_ = 0;
-  Counter events_, kept_, dropped_, errors_, budget_stops_, skipped_, published_, log_lines_lost_;
+  Counter events_, kept_, dropped_, errors_, budget_stops_, skipped_, published_, log_lines_lost_, operations_,
+      allocated_bytes_;
   Reasons reasons_;
 
   mutable std::mutex mutex_;  // for what follows; taken on errors and by status(), never by an event that goes well

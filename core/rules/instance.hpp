@@ -49,6 +49,8 @@ class Instance {
 
   const std::string& reason() const { return state_.reason; }
   std::int64_t operations() const { return state_.operations_last; }
+  std::uint64_t operations_all() const { return state_.operations_all; }
+  std::uint64_t bytes_allocated() const { return state_.bytes_allocated; }
   void forget(ChannelContext& context);    // gives the context's table back
   bool usable() const { return usable_; }  // false: throw the instance away and load a new one
 

@@ -31,7 +31,9 @@ void* allocate(void* user, void* block, std::size_t old_size, std::size_t new_si
     if (new_size >= kBigRequest && !s.meter.in_time()) return nullptr;
   }
   void* fresh = std::realloc(block, new_size);
-  if (fresh != nullptr) s.bytes += new_size - old_size;
+  if (fresh == nullptr) return nullptr;
+  s.bytes += new_size - old_size;
+  if (new_size > old_size) s.bytes_allocated += new_size - old_size;
   return fresh;
 }
 
@@ -254,6 +256,7 @@ Result<void> State::call(int function_reference, std::int64_t ops, std::int64_t 
   lua_rawgeti(L, LUA_REGISTRYINDEX, function_reference);
   const int status = lua_pcall(L, 0, 0, 0);
   operations_last = meter.finish(get_gas(*this));
+  operations_all += static_cast<std::uint64_t>(operations_last);
   if (status == 0 && meter.tripped() == Trip::none) return {};
   auto message = status != 0 ? take_error(L) : std::string();
   if (meter.tripped() == Trip::none) {

@@ -72,6 +72,7 @@ struct State {
   Host* host = nullptr;
   std::uint64_t incarnation = 0;
   std::int64_t operations_last = 0;
+  std::uint64_t operations_all = 0, bytes_allocated = 0;  // ever
   const char* stack_base = nullptr;                               // where the C stack stood when the call began
   int gas_reference = -2;                                         // the accessor closure of the counter
   int chunk_reference = -2;                                       // the compiled script, until it has run
