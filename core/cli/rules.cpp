@@ -5,7 +5,9 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <sstream>
 
+#include "base/json.hpp"
 #include "cli/commands.hpp"
 #include "rules/cases.hpp"
 #include "rules/dry_run.hpp"
@@ -26,10 +28,13 @@ RuleSettings settings_of(const RuleRunOptions& options) {
   return settings;
 }
 
-// Errors: bad_request - the pattern is none.
+// Errors: bad_request - the pattern is none, the params are no JSON.
 Result<DryRunInput> input_of(const RuleRunOptions& options) {
+  json::Doc params;
+  if (auto parsed = params.parse(options.params); !parsed)
+    return fail(Errc::bad_request, "--params: " + parsed.error().message);
   DryRunInput input;
-  input.name = options.input;
+  if (options.input != "-") input.name = options.input;
   input.log_lines = options.log_lines;
   if (!options.channel.empty()) input.channel = options.channel;
   if (options.pattern.empty()) return input;
@@ -42,19 +47,18 @@ Result<DryRunInput> input_of(const RuleRunOptions& options) {
 // The stream that is named; "-" is standard input.
 class Input {
  public:
-  explicit Input(const std::string& name) {
-    if (name == "-") return;
+  explicit Input(const std::string& name) : standard_(name == "-") {
+    if (standard_) return;
     file_.open(name, std::ios::binary);
     if (!file_) problem_ = "--input " + name + ": " + std::strerror(errno);
-    from_file_ = true;
   }
   const std::string& problem() const { return problem_; }
-  std::istream& stream() { return from_file_ ? file_ : std::cin; }
+  std::istream& stream() { return standard_ ? std::cin : file_; }
 
  private:
+  const bool standard_;
   std::ifstream file_;
   std::string problem_;
-  bool from_file_ = false;
 };
 
 std::string counted(std::uint64_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
@@ -92,14 +96,17 @@ int rules_run(const RuleRunOptions& options) {
 int rules_bench(const RuleRunOptions& options) {
   const auto input = input_of(options);
   if (!input) return complain(input.error().message);
+  Input file(options.input);
+  if (!file.problem().empty()) return complain(file.problem());
+  std::ostringstream all;  // it may be a pipe, and is run twice
+  all << file.stream().rdbuf();
   std::printf("%-5s %12s %10s %10s %14s %16s\n", "jit", "events/s", "median us", "p99 us", "operations",
               "bytes allocated");
   for (const bool jit : {false, true}) {
-    Input file(options.input);  // read anew
-    if (!file.problem().empty()) return complain(file.problem());
+    std::istringstream events(all.str());
     RuleSettings settings = settings_of(options);
     settings.jit = jit;
-    const auto totals = bench_rule(settings, Limits{}, *input, file.stream(), options.seconds);
+    const auto totals = bench_rule(settings, Limits{}, *input, events, options.seconds);
     if (!totals) return complain(totals.error().message);
     const DryRunTotals& t = *totals;
     std::printf("%-5s %12.0f %10.2f %10.2f %14.0f %16.0f\n", jit ? "true" : "false",

@@ -107,8 +107,10 @@ class Lines {
     return false;
   }
   std::string where() const { return input_.name + ":" + std::to_string(number_) + ": "; }
+  // Without its folder, as log-tail gives it.
+  std::string_view file_name() const { return std::string_view(input_.name).substr(input_.name.find_last_of('/') + 1); }
   Result<rules::EventLine> event() {
-    if (input_.log_lines) return rules::EventLine{rules::draft_of_log_line(line_, input_.name), {}};
+    if (input_.log_lines) return rules::EventLine{rules::draft_of_log_line(line_, file_name()), {}};
     return rules::read_event_line(line_, doc_);
   }
 

@@ -15,7 +15,7 @@
 namespace weir {
 
 struct DryRunInput {
-  std::string name = "-";          // for messages
+  std::string name = "stdin";      // of the file, for messages and as data.file
   bool log_lines = false;          // each line is text, as log-tail reads it, and not an event (rules/event_lines.hpp)
   std::string channel = "test";    // of events that name none
   std::optional<Pattern> pattern;  // of the channels, for ctx.vars; every channel must match it

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { folder, startHub, weir, write } from './support.mjs';
+import { folder, root, startHub, weir, write } from './support.mjs';
 
 const channel = (rules) => `[[endpoint]]\npath = "/ws"\n[[channel]]\npattern = "c/{name}"\nrules = ${rules}\n[[channel]]\npattern = "**"\n`;
 
@@ -32,6 +32,25 @@ end }
   assert.equal(event.data.secret, undefined);
   assert.equal(event.data.sum, 2);
   assert.deepEqual(event.data.other, { a: 1 });
+});
+
+test('weir rules run and bench try a script without a hub', async (t) => {
+  const dir = folder(t);
+  write(dir, { 'events.jsonl': '{"event":"line","data":{"level":"debug"}}\n{"event":"line","data":{"level":"error","n":1.50}}\n', 'bad.lua': 'return {' });
+  const script = path.join(root, 'scripts/filters/severity.lua'), input = path.join(dir, 'events.jsonl');
+  const ran = await weir(['rules', 'run', script, '--params', '{"at_least":"info"}', '--input', input]);
+  assert.equal(ran.code, 0, ran.stderr);
+  assert.equal(ran.stdout, '{"event":"line","data":{"level":"error","n":1.50}}\n');
+  assert.ok(ran.stderr.startsWith(`${input}:1: dropped: below the level\n2 events: 1 kept, 1 dropped, 0 failed\n`), ran.stderr);
+  assert.match(ran.stderr, /an event took \S+ us \(median\), \S+ us at most; \d+ operations, \d+ bytes allocated \(mean\)\n$/);
+  const bench = await weir(['rules', 'bench', script, '--input', input, '--seconds', '0.05']);
+  assert.equal(bench.code, 0, bench.stderr);
+  assert.deepEqual(bench.stdout.trim().split('\n').map((l) => l.split(/\s+/)[0]), ['jit', 'false', 'true']);
+  const failed = await weir(['rules', 'run', path.join(dir, 'bad.lua'), '--input', input]);
+  assert.equal(failed.code, 2);
+  assert.match(failed.stderr, /bad\.lua:1:/);
+  const missing = await weir(['rules', 'run', script, '--input', path.join(dir, 'none')]);
+  assert.deepEqual([missing.code, missing.stderr], [2, `--input ${path.join(dir, 'none')}: No such file or directory\n`]);
 });
 
 test('an event that no rule changed goes on byte for byte', async (t) => {

@@ -39,6 +39,7 @@ class DryRunTest : public testing::Test {
   std::string out_, notes_;
 };
 
+constexpr auto kKeepAll = "return { filter = function() return true end }";
 constexpr auto kDropDebug = "return { filter = function(ev) return ev.data.level ~= 'debug', 'debug line' end }";
 
 TEST_F(DryRunTest, WhatIsKeptComesOutByteForByteAndWhatIsDroppedIsTold) {
@@ -63,7 +64,7 @@ TEST_F(DryRunTest, WhatIsKeptComesOutByteForByteAndWhatIsDroppedIsTold) {
 }
 
 TEST_F(DryRunTest, WhatComesOutCanBeReadAgain) {
-  script("return {}");
+  script(kKeepAll);
   run("{\"event\":\"x\",\"id\":\"i\",\"time\":5,\"channel\":\"c\",\"data\":[1]}\n");
   const std::string once = out_;
   run(once);
@@ -71,7 +72,7 @@ TEST_F(DryRunTest, WhatComesOutCanBeReadAgain) {
 }
 
 TEST_F(DryRunTest, TakesWhatClientsOfAHubGet) {
-  script("return {}");
+  script(kKeepAll);
   run("{\"type\":\"event\",\"channel\":\"a/7\",\"event\":\"done\",\"id\":\"01J\",\"epoch\":\"k3\",\"sequenceId\":42,"
       "\"emittedAt\":\"2026-02-10T12:00:00.250Z\",\"isReplay\":false,\"data\":{\"n\":1}}\n");
   EXPECT_EQ(out_,
@@ -81,9 +82,10 @@ TEST_F(DryRunTest, TakesWhatClientsOfAHubGet) {
 TEST_F(DryRunTest, LinesOfALogBecomeTheEventsOfLogTail) {
   script("return { filter = function(ev) return ev.data.line ~= 'b' end }");
   input_.log_lines = true;
+  input_.name = "/var/log/in.jsonl";
   run("a \"quoted\"\nb\n");
   EXPECT_EQ(out_, "{\"event\":\"line\",\"data\":{\"line\":\"a \\\"quoted\\\"\",\"file\":\"in.jsonl\"}}\n");
-  EXPECT_EQ(notes_, "in.jsonl:2: dropped\n");
+  EXPECT_EQ(notes_, "/var/log/in.jsonl:2: dropped\n");
 }
 
 TEST_F(DryRunTest, SplitAndPublishedEventsComeOutBehindTheirEvent) {
@@ -108,7 +110,7 @@ TEST_F(DryRunTest, ARuleThatKeepsFailingIsNotQuarantined) {
 }
 
 TEST_F(DryRunTest, BadLinesAreNamedAndTheOthersGoOn) {
-  script("return {}");
+  script(kKeepAll);
   EXPECT_EQ(refused("[1]"), "in.jsonl:1: an event is an object with event and data; this is [1]\n");
   EXPECT_EQ(refused("{\"evnt\":\"x\"}"),
             "in.jsonl:1: unknown key \"evnt\"; an event has event, data, id, key, time, source and channel\n");
@@ -138,7 +140,7 @@ TEST_F(DryRunTest, ThePatternGivesVariables) {
 }
 
 TEST_F(DryRunTest, ParamsThatDoNotFitAreTold) {
-  script("return { params = { at_least = { type = 'string' } } }");
+  script("return { params = { at_least = { type = 'string' } }, filter = function() return true end }");
   settings_.params_json = "{\"at_lest\":\"info\"}";
   std::istringstream in("{}");
   std::ostringstream out, notes;
