@@ -64,7 +64,7 @@ void Delivery::say_gap(Connection& connection, const Feed& feed, const Gap& gap)
 void Delivery::deliver(Feed& f, const EventPtr& event) {
   f.last = event->sequence_id();
   if (f.live.empty()) return;
-  const FramePtr frame(new Frame(event)), shared = frame;  // held twice: it is for several (Shard::twin_for())
+  const FramePtr frame(new Frame(event, Frame::For::several));
   const std::size_t size = frame->bytes().size(), max = outbox_max(f.route->overflow);
   f.live.each_wanting(EventView(*event, doc_), [&](Attachment& a, Connection& c) {
     if (c.lagging != 0 && a.lag) return overflow(a, event);

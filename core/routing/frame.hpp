@@ -15,13 +15,18 @@ namespace weir {
 
 class Frame : public boost::intrusive_ref_counter<Frame, boost::thread_unsafe_counter> {
  public:
-  explicit Frame(EventPtr event) : event_(std::move(event)), bytes_(event_->frame()) { alive_ += bytes_.size(); }
+  enum class For : std::uint8_t { one, several };  // connections
+  explicit Frame(EventPtr event, For whom = For::one)
+      : event_(std::move(event)), bytes_(event_->frame()), for_(whom) {
+    alive_ += bytes_.size();
+  }
   explicit Frame(std::string own) : own_(std::move(own)), bytes_(own_) { alive_ += bytes_.size(); }
   ~Frame() { alive_ -= bytes_.size(); }
   Frame(const Frame&) = delete;
   Frame& operator=(const Frame&) = delete;
   std::string_view bytes() const { return bytes_; }
   std::string_view payload() const { return ws_payload(bytes_); }
+  bool for_several() const { return for_ == For::several; }
 
   // The same text message compressed, made when it is asked for first and kept as long as this one; null where that
   // would not be smaller.
@@ -47,6 +52,7 @@ class Frame : public boost::intrusive_ref_counter<Frame, boost::thread_unsafe_co
   std::string_view bytes_;
   mutable boost::intrusive_ptr<const Frame> twin_;
   mutable bool tried_ = false;
+  For for_ = For::one;
 };
 
 using FramePtr = boost::intrusive_ptr<const Frame>;

@@ -217,15 +217,14 @@ void Shard::send(Connection& c, const FramePtr& frame) {
   if (!c.dirty) flushes_.add(c);
 }
 
-// The frame compressed, where the connection is better off with that. Whoever sends one frame to several holds it
-// twice, so a frame that is held once is for this connection alone.
+// The frame compressed, where the connection is better off with that.
 const Frame* Shard::twin_for(const Connection& c, const Frame& frame) {
   const std::size_t size = frame.payload().size();
   if (size < c.endpoint.deflate_threshold) return nullptr;
   // Compression reaches back over the whole message at most, and 32 KiB; the client may keep less than that.
   if (c.deflate_bits < kDeflateBitsMax && size > std::size_t{1} << c.deflate_bits) return nullptr;
   if (!frame.deflate_tried()) {
-    if (frame.use_count() == 1 && !may_deflate_alone(size)) return nullptr;
+    if (!frame.for_several() && !may_deflate_alone(size)) return nullptr;
     if (deflater_ == nullptr) deflater_ = std::make_unique<Deflater>(settings_.deflate_level);
     ++counters_.deflated;
   }

@@ -19,17 +19,19 @@ class CollectingOutput final : public RuleOutput {
   Json events = Json::array();
 };
 
-// 2026-01-01T00:00:00Z for ever, so that a case comes out the same each time.
-class FixedClock final : public Clock {
+// 2026-01-01T00:00:00Z and the pauses that a case asks for, so that it comes out the same each time.
+class CaseClock final : public Clock {
  public:
-  SteadyMs steady_ms() const override { return 1000; }
-  UnixMs unix_ms() const override { return 1'767'225'600'000; }
+  SteadyMs steady_ms() const override { return 1000 + passed; }
+  UnixMs unix_ms() const override { return 1'767'225'600'000 + passed; }
+  std::int64_t passed = 0;  // ms
 };
 
 std::string unknown_key(const Json& one) {
   for (const auto& [key, unused] : one.items())
     if (key != "name" && key != "params" && key != "event" && key != "events" && key != "channel" && key != "vars" &&
-        key != "expect" && key != "reason" && key != "error" && key != "publishes")
+        key != "expect" && key != "reason" && key != "error" && key != "publishes" && key != "pauses" &&
+        key != "reasons")
       return key;
   return {};
 }
@@ -44,7 +46,7 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
     return !error.empty() && program.error().message.find(error) != std::string::npos ? "" : program.error().message;
 
   CollectingOutput output;
-  const FixedClock clock;
+  CaseClock clock;
   RuleEngine engine({*program}, output, clock, limits);
   Variables variables;
   if (one.contains("vars"))
@@ -57,7 +59,11 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
   const Json expect = one.contains("expect") ? one["expect"] : Json();
   if (several && (!expect.is_array() || expect.size() != events.size()))
     return "`expect` must be a list with an entry for each of `events`";
+  for (const char* list : {"pauses", "reasons"})
+    if (one.contains(list) && (!several || !one[list].is_array() || one[list].size() > events.size()))
+      return std::string("`") + list + "` must be a list with at most one entry for each of `events`";
   for (std::size_t i = 0; i < events.size(); ++i) {
+    if (one.contains("pauses") && i < one["pauses"].size()) clock.passed += one["pauses"][i].get<std::int64_t>();
     const std::string where = several ? "event " + std::to_string(i + 1) + ": " : "";
     auto draft = rules::draft_from_json(events[i]);
     if (!draft) return where + draft.error().message;
@@ -73,6 +79,8 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
     for (const auto& event : more) got.push_back(&event);
     if (const auto text = rules::differences(several ? expect[i] : expect, got, verdict.reason); !text.empty())
       return where + text;
+    if (one.contains("reasons") && i < one["reasons"].size() && one["reasons"][i] != verdict.reason)
+      return where + "expected the reason " + one["reasons"][i].dump() + ", is \"" + verdict.reason + "\"";
     if (one.contains("reason") && one["reason"] != verdict.reason)
       return where + "expected the reason " + one["reason"].dump() + ", is \"" + verdict.reason + "\"";
   }

@@ -4,7 +4,8 @@
 //           "reason"?, "error"?, "publishes"?: [{ "channel", "event", "data" }] }
 // `expect` names the fields that matter; null means dropped. `error` is a part of the text that a failing rule, or one
 // that does not load, gives. Several events one after the other: "events": [...] in place of "event", with a list of
-// what each comes to in "expect". Threads: [any].
+// what each comes to in "expect"; "pauses" (ms that pass before each of them) and "reasons" are lists beside it.
+// Threads: [any].
 #pragma once
 #include <string>
 #include <vector>
