@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -51,6 +52,8 @@ class Input {
     if (standard_) return;
     file_.open(name, std::ios::binary);
     if (!file_) problem_ = "--input " + name + ": " + std::strerror(errno);
+    // A folder opens, and says only when it is read that it is none.
+    if (problem_.empty() && std::filesystem::is_directory(name)) problem_ = "--input " + name + ": is a folder";
   }
   const std::string& problem() const { return problem_; }
   std::istream& stream() { return standard_ ? std::cin : file_; }
@@ -77,7 +80,10 @@ int rules_run(const RuleRunOptions& options) {
   if (!file.problem().empty()) return complain(file.problem());
   const auto totals = dry_run(settings_of(options), Limits{}, *input, file.stream(), std::cout, std::cerr);
   if (!totals) return complain(totals.error().message);
-  std::cout.flush();
+  if (!std::cout.flush()) {
+    complain("what came out can't be written to standard output");
+    return 1;
+  }
   const DryRunTotals& t = *totals;
   std::string text = counted(t.events, "event") + ": " + std::to_string(t.kept) + " kept, " +
                      std::to_string(t.dropped) + " dropped, " + std::to_string(t.failed) + " failed";

@@ -72,7 +72,7 @@ class Bench {
     t.allocated_bytes = status.allocated_bytes;
     if (took_.empty()) return t;
     std::sort(took_.begin(), took_.end());
-    t.median_ns = took_[took_.size() / 2];
+    t.median_ns = took_[(took_.size() - 1) / 2];
     t.p99_ns = took_[took_.size() * 99 / 100];
     t.slowest_ns = took_.back();
     return t;
@@ -152,6 +152,7 @@ Result<DryRunTotals> dry_run(const RuleSettings& settings, const Limits& limits,
     if (!verdict.reason.empty()) notes << (verdict.failed ? "" : ": ") << verdict.reason;
     notes << "\n";
   }
+  if (in.bad()) return fail(Errc::bad_request, input.name + ": can't be read to its end");
   DryRunTotals totals = (*bench)->totals();
   totals.unreadable = unreadable;
   return totals;
@@ -168,6 +169,7 @@ Result<DryRunTotals> bench_rule(const RuleSettings& settings, const Limits& limi
     if (!chain) return fail(chain.error().code, lines.where() + chain.error().message);
     events.emplace_back(*chain, std::move(line->draft));
   }
+  if (in.bad()) return fail(Errc::bad_request, input.name + ": can't be read to its end");
   if (events.empty()) return fail(Errc::bad_request, input.name + ": no events");
 
   constexpr std::size_t kTimesMax = 1'000'000;  // 8 MB of them

@@ -31,7 +31,8 @@ struct DryRunTotals {
 
 // Runs all events of `in` through the rule, in order. What comes out is written to `out` as lines that can be read
 // again; what was dropped, failed or could not be read to `notes`, each with the number of its line. A rule that keeps
-// failing is not quarantined here. Errors: bad_request - the script can't be loaded, or a channel is none.
+// failing is not quarantined here. Errors: bad_request - the script can't be loaded, a channel is none, `in` breaks
+// off.
 Result<DryRunTotals> dry_run(const RuleSettings& settings, const Limits& limits, const DryRunInput& input,
                              std::istream& in, std::ostream& out, std::ostream& notes);
 

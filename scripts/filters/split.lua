@@ -4,7 +4,8 @@
 --           event  the name of the new events (default: that of the event)
 -- Reads:    data.<field>; an event without an array there goes on as it is.
 -- Changes:  the event is replaced by one for each element, in order, with its key and time. An empty array drops it. More than
---           256 elements are an error.
+--           16 elements are an error, as hub.many makes no more. With `as` the other fields are copied: those that are null are left out, and numbers beyond 2^53
+--           are rounded.
 -- Cost:     about two microseconds, and one for each element.
 local rule = {
   params = {

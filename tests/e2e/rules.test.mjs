@@ -49,6 +49,13 @@ test('weir rules run and bench try a script without a hub', async (t) => {
   const failed = await weir(['rules', 'run', path.join(dir, 'bad.lua'), '--input', input]);
   assert.equal(failed.code, 2);
   assert.match(failed.stderr, /bad\.lua:1:/);
+  const aFolder = await weir(['rules', 'run', script, '--input', dir]);
+  assert.deepEqual([aFolder.code, aFolder.stderr], [2, `--input ${dir}: is a folder\n`]);
+  const full = fs.openSync('/dev/full', 'w');  // a disk without room
+  const lost = await weir(['rules', 'run', script, '--input', input], { stdio: ['ignore', full, 'pipe'] });
+  fs.closeSync(full);
+  assert.equal(lost.code, 1);
+  assert.match(lost.stderr, /can't be written to standard output\n$/);
   const missing = await weir(['rules', 'run', script, '--input', path.join(dir, 'none')]);
   assert.deepEqual([missing.code, missing.stderr], [2, `--input ${path.join(dir, 'none')}: No such file or directory\n`]);
 });

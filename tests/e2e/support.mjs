@@ -48,7 +48,7 @@ export function write(into, files) {
 export async function weir(args, options = {}) {
   const child = spawn(weirBin, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
   let stdout = '', stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (d) => (stdout += d));
+  child.stdout?.setEncoding('utf8').on('data', (d) => (stdout += d));
   child.stderr.setEncoding('utf8').on('data', (d) => (stderr += d));
   try {
     const [code, signal] = await deadline(once(child, 'close'), () => `weir ${args.join(' ')} ends; so far:\n${stdout}\n${stderr}`, 30_000);

@@ -109,6 +109,15 @@ TEST_F(DryRunTest, ARuleThatKeepsFailingIsNotQuarantined) {
   EXPECT_NE(notes_.find("in.jsonl:100: rule error: r.lua:1:"), std::string::npos) << notes_;
 }
 
+TEST_F(DryRunTest, AnInputThatBreaksOffIsTold) {
+  script(kKeepAll);
+  std::istringstream in("{}\n");
+  in.setstate(std::ios::badbit);
+  std::ostringstream out, notes;
+  EXPECT_EQ(dry_run(settings_, {}, input_, in, out, notes).error().message, "in.jsonl: can't be read to its end");
+  EXPECT_EQ(bench_rule(settings_, {}, input_, in, 0.01).error().message, "in.jsonl: can't be read to its end");
+}
+
 TEST_F(DryRunTest, BadLinesAreNamedAndTheOthersGoOn) {
   script(kKeepAll);
   EXPECT_EQ(refused("[1]"), "in.jsonl:1: an event is an object with event and data; this is [1]\n");
