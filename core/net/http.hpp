@@ -13,6 +13,7 @@
 #include "base/limits.hpp"
 #include "base/result.hpp"
 #include "net/loop.hpp"
+#include "net/send_batch.hpp"
 #include "routing/connection.hpp"
 
 namespace weir::net {
@@ -55,7 +56,10 @@ class WsHandler {
 
 class WsSocket : public ConnectionPort {
  public:
-  virtual void flush() = 0;  // send what the outbox holds; called once per loop turn
+  // Once per loop turn, where the outbox holds something: adds it to the batch if the socket takes it, ...
+  virtual void offer(SendBatch& batch) = 0;
+  // ... and, when the batch has been sent, goes on with whatever had waited for that. May end the connection.
+  virtual void flushed() = 0;
   // Ends at once; closed() is called before it returns. The close frame is sent if the socket takes it without waiting.
   virtual void abort(CloseCode code, std::string_view reason) = 0;
 };

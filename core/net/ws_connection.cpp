@@ -14,7 +14,6 @@
 namespace weir::net {
 namespace {
 
-constexpr std::size_t kPartsMax = 64;              // iovecs in one sendmsg: measured as cheap as one contiguous buffer
 constexpr std::size_t kDrainedBytes = 128 * 1024;  // below this the outbox has room for more of history
 constexpr int kLingerMs = 1'000;
 constexpr int kClosingMs = 5'000;  // how long a peer may take to read what it is owed and to answer the close
@@ -160,7 +159,9 @@ void beast_close_socket(OutboxStream& stream) {
   stream.socket().close(ec);
 }
 
-class WsConnection final : public WsSocket, public std::enable_shared_from_this<WsConnection> {
+class WsConnection final : public WsSocket,
+                           public SendBatch::Sender,
+                           public std::enable_shared_from_this<WsConnection> {
  public:
   explicit WsConnection(WsStart&& start)
       : limits_(*start.limits),
@@ -196,10 +197,20 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
     });
   }
 
-  void flush() override {
-    flush_posted_ = false;
-    if (writing_ || outbox_ == nullptr || gone_) return;
-    if (send_now()) after_flush();
+  void offer(SendBatch& batch) override {
+    offered_ = !writing_ && outbox_ != nullptr && !gone_;
+    if (offered_ && !outbox_->empty()) batch.add(*this, socket().native_handle(), *outbox_);
+  }
+
+  void left(ssize_t bytes) override {
+    if (bytes < 0)
+      offered_ = not_sent(static_cast<int>(-bytes));
+    else if (outbox_->sent(static_cast<std::size_t>(bytes)); !outbox_->empty())
+      offered_ = send_now();
+  }
+
+  void flushed() override {
+    if (std::exchange(offered_, false)) after_flush();
   }
 
   void flush_early() override {
@@ -239,6 +250,13 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
 
  private:
   Socket& socket() { return ws_.next_layer().socket(); }
+
+  // Outside the shard's rounds.
+  void flush() {
+    flush_posted_ = false;
+    if (writing_ || outbox_ == nullptr || gone_) return;
+    if (send_now()) after_flush();
+  }
 
   void open() {
     open_ = true;
@@ -323,27 +341,30 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
   // Gives the socket what it takes of the outbox; the rest follows when it is writable. False: the connection is
   // broken.
   bool send_now() {
-    iovec parts[kPartsMax];
+    iovec parts[SendBatch::kPartsMax];
     while (!outbox_->empty()) {
       msghdr message{};
       message.msg_iov = parts;
       message.msg_iovlen = outbox_->gather(parts);
       const ssize_t n = ::sendmsg(socket().native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-        writing_ = true;
-        socket().async_wait(Socket::wait_write, [self = shared_from_this()](error_code ec) {
-          self->writing_ = false;
-          if (!ec) self->flush();
-        });
-        return true;
-      }
-      if (n < 0) {
-        fail_now();
-        return false;
-      }
+      if (n < 0) return not_sent(errno);
       outbox_->sent(static_cast<std::size_t>(n));
     }
+    return true;
+  }
+
+  // As send_now().
+  bool not_sent(int error) {
+    if (error != EAGAIN && error != EWOULDBLOCK) {
+      fail_now();
+      return false;
+    }
+    writing_ = true;
+    socket().async_wait(Socket::wait_write, [self = shared_from_this()](error_code ec) {
+      self->writing_ = false;
+      if (!ec) self->flush();
+    });
     return true;
   }
 
@@ -447,6 +468,7 @@ class WsConnection final : public WsSocket, public std::enable_shared_from_this<
   std::string close_reason_;
   unsigned deflate_bits_ = 0;
   bool open_ = false, opened_ = false, reading_ = false, paused_ = false, writing_ = false, flush_posted_ = false;
+  bool offered_ = false;  // to the batch of this round
   bool close_started_ = false, close_framed_ = false, leaving_ = false, gone_ = false, lingers_ = true;
 };
 

@@ -80,6 +80,7 @@ class ShardHost final : private ShardPort, private RuleOutput {
   std::vector<ShardHost*> all_;
   std::vector<std::vector<Mail>> outgoing_;  // [shard] collected during the burst
   std::vector<Connection*> flushing_;        // [shard]
+  net::SendBatch batch_;                     // [shard]
   std::vector<Client*> clients_;             // [shard]
   SteadyMs tick_at_ = 0;                     // [shard] 0: nothing to wait for
   std::uint64_t opened_seen_ = 0;            // [shard]
