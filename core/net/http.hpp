@@ -56,10 +56,9 @@ class WsHandler {
 
 class WsSocket : public ConnectionPort {
  public:
-  // Once per loop turn, where the outbox holds something: adds it to the batch if the socket takes it, ...
+  // Once per loop turn, where something was put into the outbox: adds what it holds to the batch, if the socket takes
+  // it.
   virtual void offer(SendBatch& batch) = 0;
-  // ... and, when the batch has been sent, goes on with whatever had waited for that. May end the connection.
-  virtual void flushed() = 0;
   // Ends at once; closed() is called before it returns. The close frame is sent if the socket takes it without waiting.
   virtual void abort(CloseCode code, std::string_view reason) = 0;
 };

@@ -47,54 +47,55 @@ SendBatch::SendBatch(bool with_ring) : ring_wanted_(with_ring) {}
 SendBatch::~SendBatch() = default;
 
 void SendBatch::add(Sender& sender, int descriptor, const Outbox& outbox) {
-  if (parts_ == nullptr) {
+  if (messages_ == nullptr) {
+    messages_ = std::make_unique_for_overwrite<Message[]>(kMessagesMax);
     parts_ = std::make_unique_for_overwrite<iovec[]>(kParts);
-    messages_.reserve(kMessagesMax);
   }
-  if (messages_.size() == kMessagesMax || kParts - parts_used_ < kPartsMax + 1) send();
-  const std::span<iovec> parts = gather(outbox);
-  std::size_t size = 0;
-  for (const iovec& part : parts) size += part.iov_len;
-  messages_.push_back({&sender, descriptor, parts, size, kNoResult});
+  if (count_ == kMessagesMax || kParts - parts_used_ < kPartsMax) send();
+  Message& message = messages_[count_++];
+  message.sender = &sender;
+  message.descriptor = descriptor;
+  message.left = kNoResult;
+  message.parts = nullptr;
+  if (outbox.frames() == 1)
+    message.one = outbox.front();
+  else
+    gather(message, outbox);
 }
 
-// The parts of the next message, which are those of the last one in one piece if they are the same.
-std::span<iovec> SendBatch::gather(const Outbox& outbox) {
+// Several frames: in one piece if the last message with several had the same.
+void SendBatch::gather(Message& message, const Outbox& outbox) {
   const std::span<iovec> parts(room(), outbox.gather({room(), kPartsMax}));
   if (parts.size() != run_.size() || std::memcmp(parts.data(), run_.data(), parts.size_bytes()) != 0) {
-    parts_used_ += parts.size();
     run_ = parts;
     whole_ = {};
-    return parts;
+  } else if (whole_.iov_base != nullptr || put_together()) {
+    message.one = whole_;
+    return;
   }
-  if (whole_.empty() && !put_together()) {
-    parts_used_ += parts.size();
-    return parts;
-  }
-  return whole_;
+  message.parts = parts.data();
+  message.count = static_cast<unsigned>(parts.size());
+  parts_used_ += parts.size();
 }
 
 bool SendBatch::put_together() {
   std::size_t size = 0;
   for (const iovec& part : run_) size += part.iov_len;
-  if (run_.size() == 1 || size > std::min(kRunBytesMax, kPartBytesMax * run_.size()) || size > kBytes - bytes_used_)
-    return false;
+  if (size > std::min(kRunBytesMax, kPartBytesMax * run_.size()) || size > kBytes - bytes_used_) return false;
   if (bytes_ == nullptr) bytes_ = std::make_unique_for_overwrite<char[]>(kBytes);
-  char* const begin = bytes_.get() + bytes_used_;
+  whole_ = {bytes_.get() + bytes_used_, size};
   for (const iovec& part : run_) {
     std::memcpy(bytes_.get() + bytes_used_, part.iov_base, part.iov_len);
     bytes_used_ += part.iov_len;
   }
-  *room() = {begin, size};
-  whole_ = {room(), 1};
-  ++parts_used_;
   return true;
 }
 
 ssize_t SendBatch::send_one(const Message& message) {
   msghdr header{};
-  header.msg_iov = message.parts.data();
-  header.msg_iovlen = message.parts.size();
+  iovec one = message.one;
+  header.msg_iov = message.parts != nullptr ? message.parts : &one;
+  header.msg_iovlen = message.parts != nullptr ? message.count : 1;
   for (;;) {
     const ssize_t n = ::sendmsg(message.descriptor, &header, kSendFlags);
     if (n >= 0 || errno != EINTR) return n >= 0 ? n : -errno;
@@ -102,7 +103,7 @@ ssize_t SendBatch::send_one(const Message& message) {
 }
 
 void SendBatch::send() {
-  if (messages_.size() >= kRingFrom && ring_wanted_) {
+  if (count_ >= kRingFrom && ring_wanted_) {
     if (ring_ == nullptr) ring_ = std::make_unique<Ring>();
     ring_wanted_ = ring_->open;
     if (ring_->open)
@@ -110,32 +111,40 @@ void SendBatch::send() {
     else
       ring_.reset();
   }
-  for (Message& message : messages_)
-    if (message.left == kNoResult) message.left = send_one(message);
-  for (const Message& message : messages_) message.sender->left(message.left);
-  messages_.clear();
-  parts_used_ = bytes_used_ = 0;
-  run_ = whole_ = {};
+  for (Message *message = messages_.get(), *end = message + count_; message != end; ++message) {
+    if (message->left == kNoResult) message->left = send_one(*message);
+    if (message->sender->left(message->left)) to_call_.push_back(message->sender);
+  }
+  count_ = parts_used_ = bytes_used_ = 0;
+  run_ = {};
+  whole_ = {};
+}
+
+void SendBatch::finish() {
+  send();
+  // Nothing is added while they are called: what they put into outboxes is of the next round.
+  for (Sender* sender : to_call_) sender->flushed();
+  to_call_.clear();
 }
 
 // Since no send may wait, each is done, or not, when the call returns. Should the kernel refuse the call, which can
 // only be for want of memory, the ring is given up, and those without a result are sent one by one.
 void SendBatch::send_by_ring() {
   io_uring& ring = ring_->ring;
-  for (std::size_t i = 0; i < messages_.size(); ++i) {
+  for (std::size_t i = 0; i < count_; ++i) {
     const Message& message = messages_[i];
     io_uring_sqe* const entry = ::io_uring_get_sqe(&ring);
-    if (message.parts.size() == 1) {
-      ::io_uring_prep_send(entry, message.descriptor, message.parts[0].iov_base, message.size, kSendFlags);
+    if (message.parts == nullptr) {
+      ::io_uring_prep_send(entry, message.descriptor, message.one.iov_base, message.one.iov_len, kSendFlags);
     } else {
       msghdr& header = ring_->headers[i];
-      header.msg_iov = message.parts.data();
-      header.msg_iovlen = message.parts.size();
+      header.msg_iov = message.parts;
+      header.msg_iovlen = message.count;
       ::io_uring_prep_sendmsg(entry, message.descriptor, &header, kSendFlags);
     }
     ::io_uring_sqe_set_data64(entry, i);
   }
-  for (std::size_t waiting = messages_.size(); waiting != 0;) {
+  for (std::size_t waiting = count_; waiting != 0;) {
     const int n = ::io_uring_submit_and_wait(&ring, static_cast<unsigned>(waiting));
     unsigned head, seen = 0;
     io_uring_cqe* done;

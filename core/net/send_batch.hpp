@@ -24,8 +24,11 @@ class SendBatch {
   class Sender {
    public:
     virtual ~Sender() = default;
-    // So many bytes of what was added have left, or -errno. Must not add to the batch, nor end another sender.
-    virtual void left(ssize_t bytes) = 0;
+    // So many bytes of what was added have left, or -errno. Must not call the batch, nor end a sender.
+    // True: flushed() is to be called as well, ...
+    virtual bool left(ssize_t bytes) = 0;
+    // ... once all have been sent to. May end this sender, and put into the outboxes of others.
+    virtual void flushed() = 0;
   };
 
   explicit SendBatch(bool with_ring = true);
@@ -33,34 +36,40 @@ class SendBatch {
   SendBatch(const SendBatch&) = delete;
   SendBatch& operator=(const SendBatch&) = delete;
 
-  // The first kPartsMax frames of the outbox, which is not empty and stays as it is until left() is called: by send(),
-  // or by an add() for which there is no room. The descriptor is of a stream socket.
+  // The first kPartsMax frames of the outbox, which is not empty and stays as it is until left() is called: by
+  // finish(), or by an add() for which there is no room. The descriptor is of a stream socket.
   void add(Sender& sender, int descriptor, const Outbox& outbox);
-  void send();
+  // Has nothing to send, but flushed() is to be called.
+  void add(Sender& sender) { to_call_.push_back(&sender); }
+  void finish();
   bool has_ring() const { return ring_ != nullptr; }  // once it has sent anything
 
  private:
   struct Ring;
   struct Message {
     Sender* sender;
+    ssize_t left;    // what came of it: bytes, or -errno
+    iovec one;       // all of it, if it is in one piece, ...
+    iovec* parts;    // ... or where the pieces stand
+    unsigned count;  // of pieces
     int descriptor;
-    std::span<iovec> parts;
-    std::size_t size;  // bytes
-    ssize_t left;      // what came of it: bytes, or -errno
   };
-  std::span<iovec> gather(const Outbox& outbox);
+  void gather(Message& message, const Outbox& outbox);
   bool put_together();
+  void send();
   void send_by_ring();
   static ssize_t send_one(const Message& message);
   iovec* room() { return parts_.get() + parts_used_; }
 
   bool ring_wanted_;
   std::unique_ptr<Ring> ring_;
-  std::vector<Message> messages_;
+  std::unique_ptr<Message[]> messages_;
+  std::size_t count_ = 0;
+  std::vector<Sender*> to_call_;
   std::unique_ptr<iovec[]> parts_;  // of all messages
   std::size_t parts_used_ = 0;
   std::span<iovec> run_;           // what the last message with several parts had to send
-  std::span<iovec> whole_;         // the same in one piece, once a second message has it
+  iovec whole_{};                  // the same in one piece, once a second message has it
   std::unique_ptr<char[]> bytes_;  // of runs in one piece
   std::size_t bytes_used_ = 0;
 };

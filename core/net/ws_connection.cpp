@@ -54,6 +54,7 @@ class OutboxStream {
     hooks_ = {};
     if (const auto held = std::move(held_)) held->finish(asio::error::operation_aborted);
   }
+  bool waits() const { return held_ != nullptr; }
   // To be called when the outbox got emptier.
   void sent() {
     if (held_ != nullptr && outbox_->bytes() <= bytes_max_)
@@ -198,20 +199,18 @@ class WsConnection final : public WsSocket,
   }
 
   void offer(SendBatch& batch) override {
-    offered_ = !writing_ && outbox_ != nullptr && !gone_;
-    if (offered_ && !outbox_->empty()) batch.add(*this, socket().native_handle(), *outbox_);
+    if (writing_ || outbox_ == nullptr || gone_) return;
+    outbox_->empty() ? batch.add(*this) : batch.add(*this, socket().native_handle(), *outbox_);
   }
 
-  void left(ssize_t bytes) override {
-    if (bytes < 0)
-      offered_ = not_sent(static_cast<int>(-bytes));
-    else if (outbox_->sent(static_cast<std::size_t>(bytes)); !outbox_->empty())
-      offered_ = send_now();
+  bool left(ssize_t bytes) override {
+    if (bytes < 0) return not_sent(static_cast<int>(-bytes));
+    outbox_->sent(static_cast<std::size_t>(bytes));
+    if (!outbox_->empty() && !send_now()) return false;
+    return leaving_ || close_code_ || ws_.next_layer().waits() || handler_->wants_drained();
   }
 
-  void flushed() override {
-    if (std::exchange(offered_, false)) after_flush();
-  }
+  void flushed() override { after_flush(); }
 
   void flush_early() override {
     if (!writing_ && outbox_ != nullptr && !gone_) send_now();
@@ -468,7 +467,6 @@ class WsConnection final : public WsSocket,
   std::string close_reason_;
   unsigned deflate_bits_ = 0;
   bool open_ = false, opened_ = false, reading_ = false, paused_ = false, writing_ = false, flush_posted_ = false;
-  bool offered_ = false;  // to the batch of this round
   bool close_started_ = false, close_framed_ = false, leaving_ = false, gone_ = false, lingers_ = true;
 };
 

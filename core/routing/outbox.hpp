@@ -35,6 +35,11 @@ class Outbox {
   bool empty() const { return frames_ == 0; }
   std::size_t bytes() const { return bytes_; }  // not yet sent
   std::size_t frames() const { return frames_; }
+  // What is left of the oldest frame, of which there must be one.
+  iovec front() const {
+    const std::string_view bytes = oldest().bytes().substr(offset_);
+    return {const_cast<char*>(bytes.data()), bytes.size()};
+  }
 
   // Points `parts` at what waits, oldest first; returns how many parts are used. Valid until the next call of anything.
   std::size_t gather(std::span<iovec> parts) const;

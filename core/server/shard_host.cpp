@@ -161,10 +161,8 @@ void ShardHost::flush() {
   for (int round = 0;; ++round) {
     shard_->take_flushes(flushing_);
     if (flushing_.empty()) return;
-    const auto socket = [](Connection* c) -> net::WsSocket& { return static_cast<net::WsSocket&>(c->port); };
-    for (Connection* c : flushing_) socket(c).offer(batch_);
-    batch_.send();
-    for (Connection* c : flushing_) socket(c).flushed();
+    for (Connection* c : flushing_) static_cast<net::WsSocket&>(c->port).offer(batch_);
+    batch_.finish();
     flushing_.clear();
     if (round == kFlushRoundsMax) return loop_.post([] {});
   }

@@ -30,10 +30,12 @@ class Peer final : public SendBatch::Sender {
     outbox.push(frame);
     owed += frame->bytes();
   }
-  void left(ssize_t bytes) override {
+  bool left(ssize_t bytes) override {
     answers.push_back(bytes);
     if (bytes > 0) outbox.sent(static_cast<std::size_t>(bytes));
+    return wants_more;
   }
+  void flushed() override { ++calls; }
   void read() {
     if (theirs < 0) return;
     char buffer[65536];
@@ -46,6 +48,8 @@ class Peer final : public SendBatch::Sender {
   Outbox outbox;
   std::string owed, got;
   std::vector<ssize_t> answers;
+  bool wants_more = false;
+  int calls = 0;
 };
 
 FramePtr frame(std::size_t size, std::size_t number) {
@@ -59,7 +63,7 @@ class SendBatchTest : public ::testing::TestWithParam<bool> {
   void round() {
     for (Peer& p : peers)
       if (!p.outbox.empty()) batch.add(p, p.ours, p.outbox);
-    batch.send();
+    batch.finish();
   }
   void expect_all_came() {
     std::size_t at = 0;
@@ -86,8 +90,24 @@ TEST_P(SendBatchTest, OneMessage) {
 
 TEST_P(SendBatchTest, NothingToSendCallsNobody) {
   peers.emplace_back();
-  batch.send();
+  batch.finish();
   EXPECT_TRUE(peers[0].answers.empty());
+  EXPECT_EQ(peers[0].calls, 0);
+}
+
+TEST_P(SendBatchTest, ThoseWhoWantItAreCalledOnceAllHaveBeenSentTo) {
+  peers.resize(600);
+  const FramePtr f = frame(100, 1);
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    peers[i].wants_more = i % 3 == 0;
+    if (i % 5 != 0) peers[i].owe(f);
+  }
+  for (Peer& p : peers) p.outbox.empty() ? batch.add(p) : batch.add(p, p.ours, p.outbox);
+  batch.finish();
+  for (std::size_t i = 0; i < peers.size(); ++i) EXPECT_EQ(peers[i].calls, i % 3 == 0 || i % 5 == 0 ? 1 : 0) << i;
+  round();
+  EXPECT_EQ(peers[0].calls, 1);  // the next round is another one
+  expect_all_came();
 }
 
 TEST_P(SendBatchTest, AThousandWithTheSameFramesAndSomeWithTheirOwn) {
@@ -148,7 +168,7 @@ TEST_P(SendBatchTest, ASocketThatIsFullAndOneThatIsGoneAreToldAndTheOthersSent) 
   while (peers[4].answers.empty() || peers[4].answers.back() > 0) {  // is never read
     peers[4].owe(block);
     batch.add(peers[4], peers[4].ours, peers[4].outbox);
-    batch.send();
+    batch.finish();
   }
   const FramePtr f = frame(200, 1);
   for (Peer& p : peers) p.owe(f);
