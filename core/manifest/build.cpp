@@ -174,7 +174,8 @@ class Builder {
                              {"disconnect", Overflow::disconnect},
                              {"drop-oldest", Overflow::drop_oldest},
                              {"drop-newest", Overflow::drop_newest},
-                             {"latest", Overflow::latest}},
+                             {"latest", Overflow::latest},
+                             {"snapshot", Overflow::snapshot}},
                             Overflow::catch_up);
     entry.subscribe = access(node, "subscribe");
     entry.publish = access(node, "publish");

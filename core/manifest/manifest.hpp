@@ -76,7 +76,7 @@ struct HistoryEntry {
   std::int64_t bytes = 64 * 1024 * 1024;
 };
 
-enum class Overflow : std::uint8_t { catch_up, disconnect, drop_oldest, drop_newest, latest };
+enum class Overflow : std::uint8_t { catch_up, disconnect, drop_oldest, drop_newest, latest, snapshot };
 
 struct Access {
   bool nobody = false;  // `subscribe = false`

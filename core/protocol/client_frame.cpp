@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t kIdBytesMax = 128;
 constexpr std::size_t kNameBytesMax = 255;
 constexpr std::size_t kTokenBytesMax = 16384;
+constexpr std::size_t kParamsBytesMax = 4096;
 constexpr std::size_t kChannelsMax = 1000;
 constexpr std::uint64_t kReplayMax = 1'000'000'000;
 
@@ -139,6 +140,18 @@ Result<void> read_publication(const Members& members, ClientFrame& into) {
   return {};
 }
 
+Result<void> read_params(const Members& members, ClientFrame& into) {
+  const json::Value params = members[Name::params];
+  if (!params || params.is(json::Kind::null)) return {};
+  if (!params.is(json::Kind::object))
+    return fail(Errc::bad_request, "\"params\" is " + std::string(kind_name(params)) + "; expected an object");
+  if (params.raw().size() > kParamsBytesMax)
+    return fail(Errc::bad_request, "\"params\" has " + std::to_string(params.raw().size()) + " bytes; at most " +
+                                       std::to_string(kParamsBytesMax) + " are allowed");
+  into.params = params.raw();
+  return {};
+}
+
 Result<void> read_body(const Members& members, ClientFrame& into) {
   using Type = ClientFrame::Type;
   switch (into.type) {
@@ -153,9 +166,7 @@ Result<void> read_body(const Members& members, ClientFrame& into) {
         if (!replay) return replay.error();
         into.replay = std::move(*replay);
       }
-      if (const auto v = members[Name::params]; v && !v.is(json::Kind::object) && !v.is(json::Kind::null))
-        return fail(Errc::bad_request, "\"params\" is " + std::string(kind_name(v)) + "; expected an object");
-      return {};
+      return read_params(members, into);
     }
     case Type::unsubscribe:
       return read_channels(members, into);

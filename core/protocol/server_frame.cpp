@@ -72,6 +72,18 @@ std::string gap(std::string_view channel, std::string_view epoch, const Gap& g) 
   return out += "}}";
 }
 
+std::string snapshot(std::string_view channel, const Position& at, std::string_view data_json) {
+  std::string out = open("snapshot", {});
+  out.reserve(out.size() + channel.size() + data_json.size() + 96);
+  out += ",\"channel\":";
+  json::append_string(out, channel);
+  out += ",\"epoch\":";
+  json::append_string(out, at.epoch);
+  out += ",\"sequenceId\":" + number(at.sequence_id) + ",\"data\":";
+  out += data_json;
+  return out += '}';
+}
+
 std::string closing(CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms,
                     std::int64_t reconnect_max_ms) {
   std::string out = open("closing", {});

@@ -22,6 +22,8 @@ std::string ack(std::string_view id, std::string_view data_json);
 std::string error(std::string_view id, const Error& e);
 std::string error_data(const Error& e);  // {"code":..,"message":..,...}, shared with HTTP
 std::string gap(std::string_view channel, std::string_view epoch, const Gap& g);  // the epoch that from and to are of
+// A channel's state; at: every event up to there is in it.
+std::string snapshot(std::string_view channel, const Position& at, std::string_view data_json);
 std::string closing(CloseCode code, std::string_view reason, std::int64_t reconnect_min_ms,
                     std::int64_t reconnect_max_ms);
 std::string_view ping();

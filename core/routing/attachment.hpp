@@ -6,7 +6,9 @@
 //
 // A live attachment is pushed events; a reading one pulls them from history at its own pace, so a slow reader costs
 // nothing, and replay of any length and catching up after an overflow are the same thing. On a channel whose overflow
-// policy loses events instead, a live attachment without room lags (lag.hpp). Threads: [shard].
+// policy loses events instead, a live attachment without room lags (lag.hpp). Where the channel has a state, a reading
+// attachment asks for that before it goes on whenever one of its grants is owed it, and so does one that lags, where
+// the policy is `snapshot`. Threads: [shard].
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -23,12 +25,21 @@ namespace weir {
 struct Feed;
 struct SubscribeGroup;
 
+// Why a grant waits for the channel's state.
+enum class Owed : std::uint8_t {
+  none,
+  start,   // its subscription begins there
+  again,   // something was lost: events that the snapshot has in it come as replays
+  lagged,  // it takes the place of what its lag would have been
+};
+
 struct Grant {
   const Subscription* subscription;
   FilterPtr filter;     // the client's own and the mandatory one, both
   SequenceId head = 0;  // where the channel stood when it was asked for: events up to here are replays
   SequenceId from =
       0;  // events up to here are not wanted, or were delivered: history may be read again for another grant
+  Owed snapshot = Owed::none;
 };
 
 struct Attachment {

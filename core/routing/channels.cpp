@@ -4,12 +4,15 @@
 #include <tuple>
 
 #include "base/assert.hpp"
+#include "protocol/server_frame.hpp"
+#include "protocol/ws_frame.hpp"
 
 namespace weir {
 namespace {
 // A chunk of replay: enough to fill a socket buffer, little enough to leave the shard free for others.
 constexpr std::size_t kChunkEvents = 512;
 constexpr std::size_t kChunkBytes = 256 * 1024;
+constexpr std::size_t kSnapshotsKept = 8;  // of one channel, for readers with different params
 
 void answer(Channels::Port& port, std::string_view channel, Ticket&& ticket, PublishOutcome outcome) {
   if (ticket.waiter) ticket.waiter->published(channel, outcome);
@@ -30,6 +33,7 @@ class Channel final : public ChannelLog::Sink {
                                          all.ids_)) {
     if (all.rules_ != nullptr && !route.rules.empty())
       rules_ = all.rules_->open(route.rules, name_, route.pattern.match(name_).value_or(Variables()));
+    state_ = rules_ != nullptr && rules_->has_state();
   }
 
   void publish(Draft&& draft, Ticket&& ticket) {
@@ -59,6 +63,7 @@ class Channel final : public ChannelLog::Sink {
     ++counters_.published;
     ++all_.counters_.published;
     used_at_ = ++all_.uses_;
+    if (state_) rules_->reduce(*event);
     if (!ticket.dedupe.empty()) remember(std::move(ticket.dedupe), event->sequence_id());
     for (Interest& i : interested_) {
       if (i.behind) continue;
@@ -80,6 +85,21 @@ class Channel final : public ChannelLog::Sink {
     ++counters_.refused;
     ++all_.counters_.refused;
     answer(all_.port_, name_, std::move(ticket), {.error = std::move(error)});
+  }
+
+  // The channel's state now. Made once for all who ask with the same params before the next event.
+  Result<SnapshotPtr> snapshot(const std::string& params) {
+    if (!state_) return fail(Errc::unavailable, "the channel " + json::quoted(name_) + " has no state");
+    const SequenceId head = log_->head();
+    if (snapshots_at_ != head || snapshots_.size() >= kSnapshotsKept) snapshots_.clear();
+    snapshots_at_ = head;
+    if (const auto found = snapshots_.find(params); found != snapshots_.end()) return found->second;
+    auto data = rules_->snapshot(params);
+    if (!data) return data.error();
+    auto made = std::make_shared<const Snapshot>(
+        Snapshot{head, ws_frame(0x1, server_frame::snapshot(name_, {log_->epoch(), head}, *data))});
+    snapshots_.emplace(params, made);
+    return made;
   }
 
   void remember(std::string dedupe, SequenceId at) {
@@ -140,6 +160,9 @@ class Channel final : public ChannelLog::Sink {
   const std::string name_;
   const ChannelRoute& route_;
   std::unique_ptr<RuleChain> rules_;
+  bool state_ = false;
+  StringMap<SnapshotPtr> snapshots_;  // by params; as of snapshots_at_
+  SequenceId snapshots_at_ = 0;
   std::vector<Draft> more_;
   std::vector<Interest> interested_;
   struct Seen {
@@ -328,6 +351,7 @@ void Channels::read(mail::Read request) {
   ChannelLog& log = channel->log();
   log.prune(clock_.steady_ms());  // before the gap is measured: what leaves while reading would not be said
   channel->interest(request.from);
+  if (!request.snapshots.empty()) return port_.to_subscribers(request.from, letter(snapshots(*channel, request)));
   mail::Chunk chunk{
       request.attachment, request.read, request.channel, log.epoch(), {}, request.since.sequence_id, 0, {}};
   SequenceId since = request.since.sequence_id;
@@ -344,6 +368,19 @@ void Channels::read(mail::Read request) {
              chunk.head = log.head();
              port_.to_subscribers(from, letter(std::move(chunk)));
            });
+}
+
+mail::Chunk Channels::snapshots(Channel& channel, const mail::Read& request) {
+  const ChannelLog& log = channel.log();
+  mail::Chunk chunk{
+      request.attachment, request.read, request.channel, log.epoch(), {}, request.since.sequence_id, log.head(), {}};
+  if (request.since.epoch != log.epoch()) chunk.gap = Gap{0, 0, 0, "epoch_changed"};
+  for (const std::string& params : request.snapshots) {
+    auto made = channel.snapshot(params);
+    if (!made) chunk.state_error = made.error().message;
+    chunk.states.push_back({params, made ? std::move(*made) : nullptr});
+  }
+  return chunk;
 }
 
 void Channels::watch(mail::Watch request) {

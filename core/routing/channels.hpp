@@ -80,6 +80,7 @@ class Channels {
   // The channel of that name, made when it is new. Errors: no_such_channel, limit_exceeded.
   Result<Channel*> open(std::string_view name);
   void let_quiet_ones_go();
+  static mail::Chunk snapshots(Channel& channel, const mail::Read& request);
   mail::Attached describe(Channel& channel, const ReplayRequest& replay, const FilterPtr& filter);
 
   RoutesPtr routes_;

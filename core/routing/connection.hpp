@@ -57,6 +57,7 @@ struct Subscription {
   std::optional<Pattern> pattern;
   FilterPtr filter;  // the client's own
   ReplayRequest replay;
+  std::string params;       // what is told to the rule's `snapshot`, a JSON object
   std::uint64_t watch = 0;  // pattern: its id among the watches
   UnixMs since = 0;
 };

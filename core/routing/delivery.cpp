@@ -13,7 +13,8 @@ constexpr std::uint32_t kFetchingMax = 4;
 constexpr std::size_t kFreshBytes = 64 * 1024;
 
 bool keeps_fresh(OverflowPolicy policy) {
-  return policy == OverflowPolicy::drop_oldest || policy == OverflowPolicy::latest;
+  return policy == OverflowPolicy::drop_oldest || policy == OverflowPolicy::latest ||
+         policy == OverflowPolicy::snapshot;
 }
 }  // namespace
 
@@ -63,6 +64,7 @@ void Delivery::say_gap(Connection& connection, const Feed& feed, const Gap& gap)
 
 void Delivery::deliver(Feed& f, const EventPtr& event) {
   f.last = event->sequence_id();
+  if (f.snapshot) f.snapshot.reset(), f.snapshot_frame.reset();
   if (f.live.empty()) return;
   const FramePtr frame(new Frame(event, Frame::For::several));
   const std::size_t size = frame->bytes().size(), max = outbox_max(f.route->overflow);
@@ -96,6 +98,7 @@ void Delivery::overflow(Attachment& a, const EventPtr& event) {
     case OverflowPolicy::drop_oldest:
     case OverflowPolicy::drop_newest:
     case OverflowPolicy::latest:
+    case OverflowPolicy::snapshot:
       break;
   }
   const std::size_t room = lag_room(a, event->memory()), before = a.lag ? a.lag->bytes() : 0;
@@ -111,6 +114,7 @@ void Delivery::overflow(Attachment& a, const EventPtr& event) {
 
 // Says and delivers what a lagging attachment is owed, while there is room.
 void Delivery::catch_up_lag(Attachment& a) {
+  if (a.feed->route->overflow == OverflowPolicy::snapshot && a.feed->route->gives_snapshots()) return ask_for_state(a);
   Connection& c = *a.connection;
   const std::string_view reason = a.feed->route->overflow == OverflowPolicy::latest ? "conflated" : "overflow";
   const std::size_t max = std::min(read_ahead(), outbox_max(a.feed->route->overflow));
@@ -126,6 +130,9 @@ void Delivery::catch_up_lag(Attachment& a) {
     if (item.event) push(c, FramePtr(new Frame(item.event)));
   }
   end_lag(a);
+  if (!owes_state(a)) return;
+  pause(a);
+  go_on(a);
 }
 
 void Delivery::end_lag(Attachment& a) {
@@ -170,6 +177,18 @@ void Delivery::advance(Feed& f, SequenceId head) {
   for (Attachment* a : missed) go_on(*a);
 }
 
+// The state of its channel instead of what it missed. It goes on lagging until that has come: whatever the state has in
+// it is missed as an event.
+void Delivery::ask_for_state(Attachment& a) {
+  Connection& c = *a.connection;
+  if (a.read != 0) return;  // has asked
+  if ((!c.outbox.empty() && c.outbox.bytes() >= read_ahead()) || c.fetching >= kFetchingMax) return wait(a);
+  a.fetches = true;
+  ++c.fetching;
+  owe_state(a, Owed::lagged);
+  ask(a);
+}
+
 // What it lags behind with will not come any more.
 void Delivery::say_lost(Attachment& a) {
   const Lag::Hole hole = a.lag->all();
@@ -190,6 +209,7 @@ void Delivery::new_life(Feed& f, const std::string& epoch) {
       a->chunk_gap = Gap{0, 0, 0, "epoch_changed"};
       a->gap_for = nullptr;
     }
+    if (!f.epoch.empty()) owe_state(*a, Owed::again);
     if (a->picked_for == nullptr) a->chunk.clear(), a->chunk_next = 0, a->chunked = false;  // it is of that life, too
   }
   for (Attachment* a : were_live) pause(*a);
@@ -244,15 +264,85 @@ void Delivery::pick(Attachment& a, const Subscription& subscription, std::vector
   a.picked_for = &subscription;
 }
 
-void Delivery::forget_chunk(Attachment& a) {
+// Whatever else it waits for is still on its way.
+void Delivery::forget_picked(Attachment& a) {
   a.chunk.clear();
   a.chunk_next = 0;
   a.chunked = false;
+  a.picked_for = nullptr;
+}
+
+void Delivery::forget_chunk(Attachment& a) {
+  forget_picked(a);
   a.chunk_gap.reset();
   a.gap_for = nullptr;
-  a.picked_for = nullptr;
   a.read = 0;
   fetched(a);
+}
+
+bool Delivery::owes_state(const Attachment& a) {
+  return std::any_of(a.grants.begin(), a.grants.end(), [](const Grant& g) { return g.snapshot != Owed::none; });
+}
+
+void Delivery::owe_state(Attachment& a, Owed why, const Subscription* subscription) {
+  if (!a.feed->route->gives_snapshots()) return;
+  for (Grant& g : a.grants)
+    if (g.subscription == subscription || (subscription == nullptr && g.snapshot != Owed::start)) g.snapshot = why;
+}
+
+void Delivery::refresh_state(Attachment& a) {
+  owe_state(a, Owed::again);
+  if (a.state != Attachment::State::live || a.lag || !owes_state(a)) return;
+  pause(a);
+  go_on(a);
+}
+
+const FramePtr& Delivery::frame_of(Feed& f, const SnapshotPtr& snapshot) {
+  if (f.snapshot != snapshot) {
+    f.snapshot = snapshot;
+    f.snapshot_frame.reset(new Frame(snapshot, std::string_view(snapshot->frame)));
+  }
+  return f.snapshot_frame;
+}
+
+// The state has come, as it stood at m.head; everything up to there has come by, too.
+void Delivery::settle_state(Attachment& a, mail::Chunk& m) {
+  Connection& c = *a.connection;
+  const bool lags = a.lag != nullptr;
+  if (lags) {
+    say_lost(a);
+    end_lag(a);
+  }
+  if (m.gap) say_gap(c, *a.feed, *m.gap);
+  bool failed = false, sent = false;
+  for (Grant& g : a.grants) {
+    if (g.snapshot == Owed::lagged && !lags) g.snapshot = Owed::none;  // it reads from history after all
+    const auto asked = std::find_if(m.states.begin(), m.states.end(), [&](const mail::Chunk::State& s) {
+      return g.snapshot != Owed::none && s.params == g.subscription->params;
+    });
+    if (asked == m.states.end()) {  // granted since
+      if (g.snapshot == Owed::lagged) g.snapshot = Owed::again;
+      continue;
+    }
+    const Owed why = std::exchange(g.snapshot, Owed::none);
+    failed |= asked->snapshot == nullptr;
+    if (asked->snapshot == nullptr) continue;
+    port_.send(c, frame_of(*a.feed, asked->snapshot));
+    ++counters_.snapshots;
+    sent = true;
+    if (why == Owed::start && g.subscription->replay.kind == ReplayRequest::Kind::none)
+      g.from = std::max(g.from, asked->snapshot->at);
+  }
+  if (failed)
+    port_.send(
+        c, text_frame(server_frame::error({}, fail(Errc::unavailable, "the state of " + json::quoted(a.feed->channel) +
+                                                                          " can't be given: " + m.state_error))));
+  SequenceId from = m.head;  // nobody wants what is before
+  for (Grant& g : a.grants) {
+    if (sent) g.head = std::max(g.head, m.head);  // what the client's state has in it comes as a replay, if at all
+    from = std::min(from, g.from);
+  }
+  a.at = std::max(a.at, from);
 }
 
 void Delivery::go_on(Attachment& a) {
@@ -266,7 +356,8 @@ void Delivery::go_on(Attachment& a) {
       a.at = std::max(a.at, gap.to);  // said once, whatever becomes of the chunk
     say_gap(c, f, gap);
   }
-  while (a.chunk_next < a.chunk.size()) {
+  const bool state = owes_state(a);  // comes before what there is of events
+  while (!state && a.chunk_next < a.chunk.size()) {
     if (!c.outbox.empty() && c.outbox.bytes() >= read_ahead()) return wait(a);
     const EventPtr& event = a.chunk[a.chunk_next++];
     const SequenceId id = event->sequence_id();
@@ -275,14 +366,14 @@ void Delivery::go_on(Attachment& a) {
       push(c, wanted == Wanted::replay ? FramePtr(new Frame(event->replay_frame())) : FramePtr(new Frame(event)));
     a.at = std::max(a.at, std::min(id, a.chunk_upto));
   }
-  if (a.chunked) {
+  if (!state && a.chunked) {
     a.chunked = false;
     a.at = std::max(a.at, a.chunk_upto);
     a.picked_for = nullptr;
     a.chunk.clear();
     a.chunk_next = 0;
   }
-  if (a.at >= f.last && f.sure) {
+  if (!state && a.at >= f.last && f.sure) {
     go_live(a);
     return fetched(a);
   }
@@ -300,8 +391,17 @@ void Delivery::go_on(Attachment& a) {
     a.fetches = true;
     ++c.fetching;
   }
+  ask(a);
+}
+
+// Its owner for what comes next: the state if that is owed, else the next stretch of history.
+void Delivery::ask(Attachment& a) {
+  const Feed& f = *a.feed;
   a.read = next_id();
-  port_.to_owner(f.channel, letter(mail::Read{shard_, a.id, a.read, f.channel, {f.epoch, a.at}}));
+  mail::Read read{shard_, a.id, a.read, f.channel, {f.epoch, a.at}};
+  for (const Grant& g : a.grants)
+    if (g.snapshot != Owed::none) read.snapshots.push_back(g.subscription->params);
+  port_.to_owner(f.channel, letter(std::move(read)));
 }
 
 void Delivery::chunk(Attachment& a, mail::Chunk& m) {
@@ -309,12 +409,19 @@ void Delivery::chunk(Attachment& a, mail::Chunk& m) {
   f.sure = true;
   new_life(f, m.epoch);
   advance(f, m.head);
+  if (!m.states.empty()) {
+    settle_state(a, m);
+    if (owes_state(a)) pause(a);
+    if (a.state == Attachment::State::reading) return go_on(a);
+    return fetched(a);
+  }
   a.chunk = std::move(m.events);
   a.chunk_next = 0;
   a.chunk_upto = m.upto;
   a.chunked = true;
   a.chunk_gap = std::move(m.gap);
   a.gap_for = nullptr;
+  if (a.chunk_gap) owe_state(a, Owed::again);
   if (a.state == Attachment::State::reading) go_on(a);
 }
 

@@ -19,6 +19,7 @@ struct SubscriberCounters {
   std::uint64_t missed = 0;     // events that an overflow policy lost, told by gaps
   std::uint64_t gaps = 0;       // gap frames said
   std::uint64_t disconnected_slow = 0;
+  std::uint64_t snapshots = 0;  // put into an outbox
 };
 
 class Delivery {
@@ -48,6 +49,7 @@ class Delivery {
   void chunk(Attachment& a, mail::Chunk& m);
   // What "last" picked for one of its subscriptions.
   static void pick(Attachment& a, const Subscription& subscription, std::vector<EventPtr> events);
+  static void forget_picked(Attachment& a);
   void forget_chunk(Attachment& a);
   // There is room in its outbox again.
   void drained(Connection& connection);
@@ -57,6 +59,10 @@ class Delivery {
   void new_life(Feed& feed, const std::string& epoch);
   // The channel was let go at its owner: says that what it was still owed will not come.
   void end(Attachment& a);
+  // It will be told the channel's state, as soon as it may. For a subscription: of that one only.
+  void owe_state(Attachment& a, Owed why, const Subscription* subscription = nullptr);
+  // Something that nobody can name was lost: it is told the state anew, where the channel has one.
+  void refresh_state(Attachment& a);
   // It is going to be removed: takes it off all lists.
   void forget(Attachment& a);
   void say_gap(Connection& connection, const Feed& feed, const Gap& gap);
@@ -71,11 +77,16 @@ class Delivery {
  private:
   enum class Wanted : std::uint8_t { no, live, replay };
   static Wanted wants(const Attachment& a, const EventView& event);
+  static bool owes_state(const Attachment& a);
   void push(Connection& connection, const FramePtr& frame);
   void overflow(Attachment& a, const EventPtr& event);
   void go_live(Attachment& a);
   void catch_up_lag(Attachment& a);
   void end_lag(Attachment& a);
+  void ask(Attachment& a);
+  void ask_for_state(Attachment& a);
+  void settle_state(Attachment& a, mail::Chunk& m);
+  const FramePtr& frame_of(Feed& feed, const SnapshotPtr& snapshot);
   void say_lost(Attachment& a);
   void wait(Attachment& a);
   void fetched(Attachment& a);  // it holds no chunk any more; another one may ask

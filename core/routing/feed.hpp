@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "routing/audience.hpp"
+#include "routing/frame.hpp"
+#include "routing/snapshot.hpp"
 
 namespace weir {
 
@@ -21,6 +23,8 @@ struct Feed {
   std::size_t by_name = 0;  // grants of subscriptions to this very channel
   Audience live;
   std::vector<Attachment*> attachments;  // all of them
+  SnapshotPtr snapshot;                  // the last one that somebody got, until the next event, ...
+  FramePtr snapshot_frame;               // ... since many who lag get the same
 };
 
 }  // namespace weir

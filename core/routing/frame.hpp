@@ -4,6 +4,7 @@
 #pragma once
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -16,8 +17,11 @@ namespace weir {
 class Frame : public boost::intrusive_ref_counter<Frame, boost::thread_unsafe_counter> {
  public:
   enum class For : std::uint8_t { one, several };  // connections
-  explicit Frame(EventPtr event, For whom = For::one)
-      : event_(std::move(event)), bytes_(event_->frame()), for_(whom) {
+  explicit Frame(EventPtr event, For whom = For::one) : event_(std::move(event)), bytes_(event_->frame()), for_(whom) {
+    alive_ += bytes_.size();
+  }
+  // `bytes` lie in what `keeps` keeps.
+  Frame(std::shared_ptr<const void> keeps, std::string_view bytes) : keeps_(std::move(keeps)), bytes_(bytes) {
     alive_ += bytes_.size();
   }
   explicit Frame(std::string own) : own_(std::move(own)), bytes_(own_) { alive_ += bytes_.size(); }
@@ -48,6 +52,7 @@ class Frame : public boost::intrusive_ref_counter<Frame, boost::thread_unsafe_co
 
   static inline thread_local std::size_t alive_ = 0;
   EventPtr event_;
+  std::shared_ptr<const void> keeps_;
   std::string own_;
   std::string_view bytes_;
   mutable boost::intrusive_ptr<const Frame> twin_;

@@ -25,7 +25,7 @@ void Lag::miss(Items::iterator item) {
 }
 
 void Lag::add(EventPtr event, std::size_t room) {
-  if (policy_ == OverflowPolicy::drop_newest) {
+  if (policy_ == OverflowPolicy::drop_newest || policy_ == OverflowPolicy::snapshot) {
     const SequenceId id = event->sequence_id();
     if (tail_.count == 0) tail_.from = id;
     tail_.to = id;

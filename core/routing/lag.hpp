@@ -1,6 +1,7 @@
 // What one subscription is owed while its connection's outbox is full, on a channel whose overflow policy loses events
 // rather than making anybody wait:
 //   drop_newest  nothing is kept; everything that comes meanwhile is missed
+//   snapshot     likewise; the channel's state comes in its place
 //   drop_oldest  the newest are kept, as many bytes as there is room for; the oldest are missed
 //   latest       the newest of each key is kept, those that it supersedes are missed; beyond the room the oldest go
 // What was missed is known exactly: each run of missed events becomes one Hole, which is said at its place between the
@@ -27,7 +28,7 @@ class Lag {
     Hole before;     // missed between the item before this one and this one; count 0: none
     EventPtr event;  // null: the hole is all there is, so far
   };
-  // `first` could not be delivered. policy: one of the three.
+  // `first` could not be delivered. policy: one of the four.
   Lag(OverflowPolicy policy, EventPtr first, std::size_t room) : policy_(policy) { add(std::move(first), room); }
 
   // Another event that is wanted. `room`: how many bytes all that it keeps may take.

@@ -12,6 +12,7 @@
 #include "routing/channel_log.hpp"
 #include "routing/filter.hpp"
 #include "routing/pattern.hpp"
+#include "routing/snapshot.hpp"
 
 namespace weir::mail {
 
@@ -34,6 +35,7 @@ struct Read {  // the next stretch of history
   std::uint64_t read;  // comes back with the answer: an answer to an earlier question is none to this one
   std::string channel;
   Position since;
+  std::vector<std::string> snapshots{};  // not empty: the channel's state instead, once for each of these params
 };
 struct Watch {  // the same for all channels that match, those there are and those to come
   ShardId from;
@@ -80,6 +82,12 @@ struct Chunk {
   SequenceId upto, head;
   std::optional<Gap> gap;
   bool over = false;  // the channel was let go
+  struct State {
+    std::string params;
+    SnapshotPtr snapshot;  // at `head`; null: it failed
+  };
+  std::vector<State> states{};  // not empty: the answer to Read::snapshots
+  std::string state_error{};    // why one failed
 };
 struct Watched {
   std::uint64_t watch;

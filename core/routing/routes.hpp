@@ -15,7 +15,7 @@
 
 namespace weir {
 
-enum class OverflowPolicy : std::uint8_t { catch_up, disconnect, drop_oldest, drop_newest, latest };
+enum class OverflowPolicy : std::uint8_t { catch_up, disconnect, drop_oldest, drop_newest, latest, snapshot };
 
 struct AccessRule {
   bool nobody = false;
@@ -36,7 +36,10 @@ struct ChannelRoute {
   std::vector<std::string> sources;  // plugin instances that feed it
   HistoryRule history;
   OverflowPolicy overflow = OverflowPolicy::catch_up;
+  bool state = false;  // one of the rules keeps one
   AccessRule subscribe, publish;
+  // Whether subscribers get it. It is one for all, so not where each may see only some of the events.
+  bool gives_snapshots() const { return state && subscribe.where_json.empty(); }
 };
 
 class Routes {

@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.hpp"
 #include "routing/draft.hpp"
+#include "routing/event.hpp"
 
 namespace weir {
 
@@ -24,6 +26,13 @@ class RuleChain {
   // the same string), and `more` has the further events that a rule split it into, in order behind it. Never throws and
   // never takes longer than the budget of its rules.
   virtual RuleVerdict run(Draft& draft, std::vector<Draft>& more) = 0;
+
+  // One of the rules keeps a state of the channel (`reduce`, `snapshot`). What follows is called only then.
+  virtual bool has_state() const = 0;
+  // The state takes in an event that has got its place; in their order, each once.
+  virtual void reduce(const Event& event) = 0;
+  // The state for somebody who asks, as JSON text. `params`: a JSON object. Errors: unavailable - the rule failed.
+  virtual Result<std::string> snapshot(std::string_view params) = 0;
 };
 
 // Opens the chain of one channel. One provider per shard; it outlives its chains.

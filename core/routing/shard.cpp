@@ -319,7 +319,9 @@ void Shard::act(Connection& c, ClientFrame& frame) {
         if (!parsed) return say_error(c, frame.id, parsed.error());
         filter = std::move(*parsed);
       }
-      if (auto ok = subscribers_.subscribe(c, frame.id, frame.channels, frame.many, filter, frame.replay); !ok)
+      if (auto ok = subscribers_.subscribe(c, frame.id, frame.channels, frame.many,
+                                           {filter, frame.replay, std::string(frame.params)});
+          !ok)
         say_error(c, frame.id, ok.error());
       return;
     }

@@ -128,7 +128,8 @@ Result<std::vector<FilterPtr>> Subscribers::check(const Connection& connection,
 }
 
 Result<void> Subscribers::subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& asked,
-                                    bool many, const FilterPtr& filter, const ReplayRequest& replay) {
+                                    bool many, const Request& wanted) {
+  const auto& [filter, replay, params] = wanted;
   std::vector<std::string> channels;  // a name that is given twice counts once
   channels.reserve(asked.size());
   std::unordered_set<std::string_view> named;
@@ -159,6 +160,7 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
     s.text = name;
     s.filter = filter;
     s.replay = replay;
+    s.params = params;
     s.since = clock_.unix_ms();
     if (has_wildcard(name)) {
       s.pattern = *Pattern::parse_wildcard(name);
@@ -234,13 +236,7 @@ void Subscribers::drop_subscription(Connection& connection, Subscription& subscr
       if (auto group = cancel_request(*a)) answered.push_back(std::move(group));
     if (!subscription.pattern) a->request = 0;  // an answer that has come, but is not told yet, is void
     if (a->gap_for == &subscription) a->chunk_gap.reset(), a->gap_for = nullptr;
-    if (a->picked_for == &subscription) {
-      auto gap = std::exchange(a->chunk_gap, std::nullopt);  // another one's, and still to be said
-      const Subscription* whose = a->gap_for;
-      delivery_.forget_chunk(*a);
-      a->chunk_gap = std::move(gap);
-      a->gap_for = whose;
-    }
+    if (a->picked_for == &subscription) Delivery::forget_picked(*a);
     revoke(*a, subscription);
     if (last_grant || !asked) continue;
     // Others still want it: it goes on from where it was.
@@ -285,6 +281,7 @@ void Subscribers::apply(Attachment& a, const Subscription& subscription, mail::A
   a.at = earlier_grants ? std::min(a.at, answer.start) : answer.start;
   if (!answer.picked.empty()) delivery_.pick(a, subscription, std::move(answer.picked));
   a.placed = true;
+  delivery_.owe_state(a, answer.recovered ? Owed::none : Owed::start, &subscription);
 }
 
 // Nothing of it is sent before the frame that asked for it is answered; several frames may hold the same attachment.
@@ -311,15 +308,20 @@ void Subscribers::attached(mail::Attached answer) {
     for (const Grant& g : a.grants)
       if (g.subscription->text == a.feed->channel) apply(a, *g.subscription, answer);
     std::string filter_text = "null";
-    for (const Grant& g : a.grants)
-      if (g.subscription->text == a.feed->channel && g.filter) filter_text = g.filter->text();
+    bool snapshot = false;  // comes next
+    for (const Grant& g : a.grants) {
+      if (g.subscription->text != a.feed->channel) continue;
+      if (g.filter) filter_text = g.filter->text();
+      snapshot = g.snapshot != Owed::none;
+    }
     std::string text = "{\"channel\":";
     json::append_string(text, a.feed->channel);
     text += ",\"epoch\":";
     json::append_string(text, answer.epoch);
     text += ",\"sequenceId\":" + std::to_string(answer.head) +
             ",\"recovered\":" + (answer.recovered ? "true" : "false") +
-            ",\"replayed\":" + std::to_string(answer.replayed) + ",\"filter\":" + filter_text + "}";
+            ",\"replayed\":" + std::to_string(answer.replayed) + ",\"filter\":" + filter_text +
+            (snapshot ? ",\"snapshot\":true}" : "}");
     hold(a, *group, std::move(text));
     --group->missing;
   }
@@ -386,6 +388,7 @@ void Subscribers::watched(mail::Watched w) {
     const bool by_other_patterns = std::any_of(a.grants.begin(), a.grants.end(),
                                                [&](const Grant& g) { return !mine(g) && g.subscription->pattern; });
     grant(a, *entry.subscription, std::move(*filter));
+    delivery_.owe_state(a, Owed::start, entry.subscription);
     group->replayed += answer.replayed;
     if (a.state == Attachment::State::asked &&
         a.group) {  // an exact subscribe is on its way; it starts both, and must not start too late for this one
@@ -517,8 +520,11 @@ void Subscribers::deliver(const EventPtr& event) {
 void Subscribers::gap(const mail::GapNotice& g) {
   const auto found = feeds_.find(g.channel);
   if (found == feeds_.end()) return;
-  for (const Attachment* a : found->second->attachments)
-    if (a->state != Attachment::State::asked) delivery_.say_gap(*a->connection, *found->second, g.gap);
+  for (Attachment* a : found->second->attachments) {
+    if (a->state == Attachment::State::asked) continue;
+    delivery_.say_gap(*a->connection, *found->second, g.gap);
+    delivery_.refresh_state(*a);
+  }
 }
 
 void Subscribers::reauthorize(Connection& connection) {

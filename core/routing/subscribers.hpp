@@ -24,10 +24,15 @@ class Subscribers {
               Port& port);
   ~Subscribers();
 
+  struct Request {
+    FilterPtr filter;
+    ReplayRequest replay;
+    std::string params = "{}";  // a JSON object
+  };
   // A subscribe frame: all of its channels, or none with an error. The answer is sent when every channel's shard has
   // spoken.
   Result<void> subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& channels,
-                         bool many, const FilterPtr& filter, const ReplayRequest& replay);
+                         bool many, const Request& request);
   // Errors: not_found - there is no such subscription.
   Result<void> unsubscribe(Connection& connection, const std::string& channel);
   // The identity has changed: what it may not see any more ends, and mandatory filters are made anew.

@@ -31,7 +31,7 @@ std::string unknown_key(const Json& one) {
   for (const auto& [key, unused] : one.items())
     if (key != "name" && key != "params" && key != "event" && key != "events" && key != "channel" && key != "vars" &&
         key != "expect" && key != "reason" && key != "error" && key != "publishes" && key != "pauses" &&
-        key != "reasons")
+        key != "reasons" && key != "snapshot" && key != "ask")
       return key;
   return {};
 }
@@ -52,16 +52,24 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
   if (one.contains("vars"))
     for (const auto& [name, value] : one["vars"].items()) variables.emplace_back(name, value.get<std::string>());
   const std::size_t rules[] = {0};
-  auto chain = engine.open(rules, one.value("channel", std::string("test")), variables);
+  const auto channel = one.value("channel", std::string("test"));
+  auto chain = engine.open(rules, channel, variables);
 
   const bool several = one.contains("events");
   const Json events = several ? one["events"] : Json::array({one["event"]});
   const Json expect = one.contains("expect") ? one["expect"] : Json();
-  if (several && (!expect.is_array() || expect.size() != events.size()))
+  const bool state_alone = one.contains("snapshot") && !one.contains("expect");
+  if (one.contains("snapshot") && !chain->has_state()) return "`snapshot` is of a rule that keeps no state";
+  if (several && !state_alone && (!expect.is_array() || expect.size() != events.size()))
     return "`expect` must be a list with an entry for each of `events`";
   for (const char* list : {"pauses", "reasons"})
     if (one.contains(list) && (!several || !one[list].is_array() || one[list].size() > events.size()))
       return std::string("`") + list + "` must be a list with at most one entry for each of `events`";
+  SequenceId place = 0;
+  const auto reduce = [&](Draft draft) {
+    if (draft.time_ms == 0) draft.time_ms = clock.unix_ms();
+    chain->reduce(*Event::make(channel, "case", ++place, draft));
+  };
   for (std::size_t i = 0; i < events.size(); ++i) {
     if (one.contains("pauses") && i < one["pauses"].size()) clock.passed += one["pauses"][i].get<std::int64_t>();
     const std::string where = several ? "event " + std::to_string(i + 1) + ": " : "";
@@ -77,12 +85,20 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
     std::vector<const Draft*> got;
     if (verdict.keep) got.push_back(&*draft);
     for (const auto& event : more) got.push_back(&event);
+    if (chain->has_state())
+      for (const Draft* event : got) reduce(*event);
+    if (state_alone) continue;
     if (const auto text = rules::differences(several ? expect[i] : expect, got, verdict.reason); !text.empty())
       return where + text;
     if (one.contains("reasons") && i < one["reasons"].size() && one["reasons"][i] != verdict.reason)
       return where + "expected the reason " + one["reasons"][i].dump() + ", is \"" + verdict.reason + "\"";
     if (one.contains("reason") && one["reason"] != verdict.reason)
       return where + "expected the reason " + one["reason"].dump() + ", is \"" + verdict.reason + "\"";
+  }
+  if (one.contains("snapshot")) {
+    const auto got = chain->snapshot(one.contains("ask") ? one["ask"].dump() : "{}");
+    if (!got) return got.error().message;
+    if (auto text = rules::value_differs("snapshot", one["snapshot"], *got); !text.empty()) return text;
   }
   if (one.contains("publishes") && one["publishes"] != output.events)
     return "expected to publish " + one["publishes"].dump() + ", published " + output.events.dump();

@@ -56,6 +56,19 @@ class Bench {
     return verdict;
   }
 
+  // What the hub does once an event has its place.
+  void reduce(const std::string& channel, Draft draft) {
+    if (draft.time_ms == 0) draft.time_ms = system_clock().unix_ms();
+    chains_.at(channel)->reduce(*Event::make(channel, "run", ++places_[channel], draft));
+  }
+  void tell_states(std::ostream& notes) {
+    for (const auto& [channel, chain] : chains_) {
+      if (!chain->has_state()) continue;
+      const auto state = chain->snapshot("{}");
+      notes << "state of " << channel << ": " << (state ? *state : state.error().message) << "\n";
+    }
+  }
+
   void forget_times() { took_.clear(); }
   std::vector<std::pair<std::string, Draft>>& published() { return output_.events; }
 
@@ -91,6 +104,7 @@ class Bench {
   Collected output_;
   RuleEngine engine_;
   std::map<std::string, std::unique_ptr<RuleChain>> chains_;
+  std::map<std::string, SequenceId> places_;
   std::vector<std::int64_t> took_;
 };
 
@@ -143,6 +157,10 @@ Result<DryRunTotals> dry_run(const RuleSettings& settings, const Limits& limits,
     }
     std::vector<Draft> more;
     const RuleVerdict verdict = (*bench)->run(**chain, line->draft, more);
+    if (verdict.keep && (*chain)->has_state()) {
+      (*bench)->reduce(channel_of(*line, input), line->draft);
+      for (const Draft& draft : more) (*bench)->reduce(channel_of(*line, input), draft);
+    }
     if (verdict.keep) out << rules::event_line(line->draft, line->channel);
     for (const Draft& draft : more) out << rules::event_line(draft, line->channel);
     for (const auto& [channel, draft] : (*bench)->published()) out << rules::event_line(draft, channel);
@@ -153,6 +171,7 @@ Result<DryRunTotals> dry_run(const RuleSettings& settings, const Limits& limits,
     notes << "\n";
   }
   if (in.bad()) return fail(Errc::bad_request, input.name + ": can't be read to its end");
+  (*bench)->tell_states(notes);
   DryRunTotals totals = (*bench)->totals();
   totals.unreadable = unreadable;
   return totals;

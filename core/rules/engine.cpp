@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "base/log.hpp"
@@ -87,22 +88,18 @@ class RuleEngine::Slot final : public rules::Host {
       skipped_.add();
       return Outcome::failed;
     }
-    if (!ensure_instance()) return failed(why_);
+    if (!ensure_instance()) return failed(why_, errors_in_a_row_);
     engine_.current = &draft;
     engine_.published_before = engine_.published.size();
-    const auto operations_before = instance_->operations_all(), allocated_before = instance_->bytes_allocated();
+    const Spent spent(*this);
     auto outcome = Outcome::keep;
     if (program_->has_filter()) outcome = instance_->filter(draft, engine_.shared, context);
     if (outcome == Outcome::keep && program_->has_transform())
       outcome = instance_->transform(draft, engine_.shared, context, more);
     engine_.current = nullptr;
-    operations_.add(instance_->operations_all() - operations_before);
-    allocated_bytes_.add(instance_->bytes_allocated() - allocated_before);
     if (outcome == Outcome::failed) {
       engine_.published.resize(engine_.published_before);  // a call that failed has said nothing
-      auto reason = instance_->reason();
-      if (!instance_->usable()) instance_.reset();
-      return failed(reason);
+      return failed(instance_->reason(), errors_in_a_row_);
     }
     published_.add(engine_.published.size() - engine_.published_before);
     errors_in_a_row_ = 0;
@@ -115,6 +112,39 @@ class RuleEngine::Slot final : public rules::Host {
       reasons_.add(why_);
     }
     return outcome;
+  }
+  bool has_state() const { return program_->has_state(); }
+  // The channel's state takes in the event. failed: its state is without it, or has it by half; why() tells.
+  Outcome reduce(const Event& event, rules::ChannelContext& context) {
+    if (!program_->has_reduce()) return Outcome::keep;
+    if (quarantined_ && engine_.clock.steady_ms() < retry_at_) {
+      skipped_.add();
+      return Outcome::keep;
+    }
+    if (!ensure_instance()) return failed(why_, reduce_errors_in_a_row_);
+    engine_.now = event.time_ms();
+    const Spent spent(*this);
+    if (const auto done = instance_->reduce(event, context); !done)
+      return failed(done.error().message, reduce_errors_in_a_row_);
+    reduced_.add();
+    reduce_errors_in_a_row_ = 0;
+    return Outcome::keep;
+  }
+  Result<std::string> snapshot(std::string_view params, rules::ChannelContext& context) {
+    if (quarantined_) return fail(Errc::unavailable, "the rule " + program_->settings().script + " is quarantined");
+    if (!ensure_instance()) {
+      (void)failed(why_, reduce_errors_in_a_row_);
+      return fail(Errc::unavailable, why_);
+    }
+    engine_.now = 0;
+    const Spent spent(*this);
+    auto made = instance_->snapshot(params, context);
+    if (!made) {
+      (void)failed(made.error().message, reduce_errors_in_a_row_);
+      return fail(Errc::unavailable, why_);
+    }
+    snapshots_.add();
+    return made;
   }
   // The channel has been stopped because of the error that apply() just came to. From now on health says so.
   void stopped(const std::string& channel) {
@@ -146,6 +176,8 @@ class RuleEngine::Slot final : public rules::Host {
     out.budget_stops = budget_stops_.get();
     out.skipped = skipped_.get();
     out.published = published_.get();
+    out.reduced = reduced_.get();
+    out.snapshots = snapshots_.get();
     out.log_lines_lost = log_lines_lost_.get();
     out.operations = operations_.get();
     out.allocated_bytes = allocated_bytes_.get();
@@ -195,6 +227,24 @@ class RuleEngine::Slot final : public rules::Host {
   }
 
  private:
+  // What the calls made as long as it lives have cost. A state that can't be used any more goes with it.
+  class Spent {
+   public:
+    explicit Spent(Slot& slot)
+        : slot_(slot), operations_(slot.instance_->operations_all()), allocated_(slot.instance_->bytes_allocated()) {}
+    ~Spent() {
+      slot_.operations_.add(slot_.instance_->operations_all() - operations_);
+      slot_.allocated_bytes_.add(slot_.instance_->bytes_allocated() - allocated_);
+      if (!slot_.instance_->usable()) slot_.instance_.reset();
+    }
+    Spent(const Spent&) = delete;
+    Spent& operator=(const Spent&) = delete;
+
+   private:
+    Slot& slot_;
+    const std::uint64_t operations_, allocated_;
+  };
+
   bool ensure_instance() {
     if (instance_) return true;
     const auto& settings = program_->settings();
@@ -215,13 +265,13 @@ class RuleEngine::Slot final : public rules::Host {
     return true;
   }
 
-  Outcome failed(std::string reason) {
+  Outcome failed(std::string reason, std::int64_t& in_a_row) {
     errors_.add();
     if (reason.find(" budget exceeded (") != std::string::npos) budget_stops_.add();
-    ++errors_in_a_row_;
+    ++in_a_row;
     why_ = "rule error: " + reason;
     log(log::Level::warn, why_);
-    const bool over = quarantined_ || errors_in_a_row_ >= engine_.limits.rule_errors_in_a_row;
+    const bool over = quarantined_ || in_a_row >= engine_.limits.rule_errors_in_a_row;
     if (over) retry_at_ = engine_.clock.steady_ms() + kQuarantineMs;
     const std::lock_guard lock(mutex_);
     shown_reason_ = reason;
@@ -229,7 +279,7 @@ class RuleEngine::Slot final : public rules::Host {
       quarantined_ = shown_quarantined_ = true;
       shown_since_ = engine_.clock.unix_ms();
       log::error("rules", "a rule is quarantined; it is tried again every 30 s",
-                 {{"script", program_->settings().script}, {"errors", errors_in_a_row_}, {"error", reason}});
+                 {{"script", program_->settings().script}, {"errors", in_a_row}, {"error", reason}});
     }
     return Outcome::failed;
   }
@@ -245,13 +295,13 @@ class RuleEngine::Slot final : public rules::Host {
   std::unique_ptr<rules::Instance> instance_;
   std::string why_;
   std::string refused_;  // why the last hub.publish was not taken
-  std::int64_t errors_in_a_row_ = 0;
+  std::int64_t errors_in_a_row_ = 0, reduce_errors_in_a_row_ = 0;
   bool quarantined_ = false;
   SteadyMs retry_at_ = 0;
   SteadyMs log_second_ = -1;
   std::uint64_t logged_ = 0, lost_now_ = 0;
-  Counter events_, kept_, dropped_, errors_, budget_stops_, skipped_, published_, log_lines_lost_, operations_,
-      allocated_bytes_;
+  Counter events_, kept_, dropped_, errors_, budget_stops_, skipped_, published_, reduced_, snapshots_, log_lines_lost_,
+      operations_, allocated_bytes_;
   Reasons reasons_;
 
   mutable std::mutex mutex_;  // for what follows; taken on errors and by status(), never by an event that goes well
@@ -268,6 +318,8 @@ class RuleEngine::Chain final : public RuleChain {
       : engine_(engine), channel_(channel), variables_(variables) {
     for (const auto rule : rules) slots_.push_back(engine.slots.at(rule).get());
     contexts_.resize(slots_.size());
+    for (std::size_t i = 0; i < slots_.size(); ++i)
+      if (slots_[i]->has_state()) state_ = i;
     for (auto& context : contexts_) {
       context.channel = channel_;
       context.variables = &variables_;
@@ -291,6 +343,14 @@ class RuleEngine::Chain final : public RuleChain {
       for (auto& [channel, event] : published) engine_.output.publish(std::move(channel), std::move(event));
     }
     return verdict;
+  }
+
+  bool has_state() const override { return state_.has_value(); }
+  void reduce(const Event& event) override {
+    if (slots_[*state_]->reduce(event, contexts_[*state_]) != Outcome::keep) stop_if_told(*state_);
+  }
+  Result<std::string> snapshot(std::string_view params) override {
+    return slots_[*state_]->snapshot(params, contexts_[*state_]);
   }
 
  private:
@@ -333,16 +393,23 @@ class RuleEngine::Chain final : public RuleChain {
     if (outcome == Outcome::failed && slot.on_error() == RuleOnError::pass) return true;
     last.reason = slot.why();
     last.failed = outcome == Outcome::failed;
-    if (last.failed && slot.on_error() == RuleOnError::stop_channel &&
-        engine_.stopped.size() < static_cast<std::size_t>(engine_.limits.channels)) {
-      last.reason = "channel stopped by a " + last.reason;
-      if (engine_.stopped.emplace(channel_, last.reason).second) {
-        slot.stopped(channel_);
-        log::error("rules", "a channel is stopped until the hub is started again",
-                   {{"channel", channel_}, {"reason", last.reason}});
-      }
-    }
+    if (last.failed && stop_if_told(i)) last.reason = "channel stopped by a " + last.reason;
     return false;
+  }
+
+  // A hook of that rule has failed. Does that stop the channel?
+  bool stop_if_told(std::size_t i) {
+    Slot& slot = *slots_[i];
+    if (slot.on_error() != RuleOnError::stop_channel ||
+        engine_.stopped.size() >= static_cast<std::size_t>(engine_.limits.channels))
+      return false;
+    const std::string reason = "channel stopped by a " + slot.why();
+    if (engine_.stopped.emplace(channel_, reason).second) {
+      slot.stopped(channel_);
+      log::error("rules", "a channel is stopped until the hub is started again",
+                 {{"channel", channel_}, {"reason", reason}});
+    }
+    return true;
   }
 
   Impl& engine_;
@@ -350,6 +417,7 @@ class RuleEngine::Chain final : public RuleChain {
   const Variables variables_;
   std::vector<Slot*> slots_;
   std::vector<rules::ChannelContext> contexts_;
+  std::optional<std::size_t> state_;  // which rule keeps the channel's state
   std::vector<Draft> others_, next_, split_;
 };
 

@@ -47,6 +47,8 @@ struct RuleStatus {
   std::uint64_t budget_stops = 0;
   std::uint64_t skipped = 0;  // not run, the rule being quarantined
   std::uint64_t published = 0;
+  std::uint64_t reduced = 0;    // events that the states of its channels took in
+  std::uint64_t snapshots = 0;  // times that a state was told
   std::uint64_t log_lines_lost = 0;
   std::uint64_t operations = 0;                                // of all runs; limits.rule_ops bounds those of one
   std::uint64_t allocated_bytes = 0;                           // by all runs, most of them free again

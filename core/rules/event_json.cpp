@@ -7,6 +7,25 @@ using Json = nlohmann::json;
 
 std::string shown(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
+std::string json_differs(const std::string& name, const Json& expected, const Json& is) {
+  if (expected == is) return {};
+  if (!is.is_object() || !expected.is_object()) return name + ": expected " + shown(expected) + ", is " + shown(is);
+  std::string text;
+  for (const auto& step : Json::diff(expected, is)) {
+    const auto pointer = step.at("path").get<std::string>();
+    const auto operation = step.at("op").get<std::string>();
+    if (!text.empty()) text += "; ";
+    text += name + pointer + ": ";
+    if (operation == "remove")
+      text += "expected " + shown(expected.at(Json::json_pointer(pointer))) + ", is missing";
+    else if (operation == "add")
+      text += "unexpected " + shown(step.at("value"));
+    else
+      text += "expected " + shown(expected.at(Json::json_pointer(pointer))) + ", is " + shown(step.at("value"));
+  }
+  return text;
+}
+
 std::string one_differs(const Json& expected, const Draft& got) {
   if (!expected.is_object()) return "expected is " + shown(expected) + ", which is no event";
   for (const auto& [name, value] : expected.items()) {
@@ -23,25 +42,7 @@ std::string one_differs(const Json& expected, const Draft& got) {
       is = got.time_ms;
     else
       return "expected has the unknown field `" + name + "`; there are event, data, id, key and time";
-    if (is == value) continue;
-    if (name == "data" && is.is_object() && value.is_object()) {
-      std::string text;
-      for (const auto& step : Json::diff(value, is)) {
-        const auto path = "data" + step.at("path").get<std::string>();
-        const auto operation = step.at("op").get<std::string>();
-        if (!text.empty()) text += "; ";
-        if (operation == "remove")
-          text += path + ": expected " + shown(value.at(Json::json_pointer(step.at("path").get<std::string>()))) +
-                  ", is missing";
-        else if (operation == "add")
-          text += path + ": unexpected " + shown(step.at("value"));
-        else
-          text += path + ": expected " + shown(value.at(Json::json_pointer(step.at("path").get<std::string>()))) +
-                  ", is " + shown(step.at("value"));
-      }
-      return text;
-    }
-    return name + ": expected " + shown(value) + ", is " + shown(is);
+    if (auto text = json_differs(name, value, is); !text.empty()) return text;
   }
   return {};
 }
@@ -49,6 +50,10 @@ std::string one_differs(const Json& expected, const Draft& got) {
 std::string why(const std::string& reason) { return reason.empty() ? "" : " (" + reason + ")"; }
 
 }  // namespace
+
+std::string value_differs(const std::string& name, const Json& expected, std::string_view got_json) {
+  return json_differs(name, expected, Json::parse(got_json, nullptr, false));
+}
 
 Result<Draft> draft_from_json(const Json& event) {
   const auto bad = [](const std::string& message) { return fail(Errc::bad_request, message); };

@@ -17,4 +17,7 @@ Result<Draft> draft_from_json(const nlohmann::json& event);
 std::string differences(const nlohmann::json& expected, const std::vector<const Draft*>& got,
                         const std::string& reason);
 
+// How a JSON text differs from what was expected, each place by its path from `name`; empty: it does not.
+std::string value_differs(const std::string& name, const nlohmann::json& expected, std::string_view got_json);
+
 }  // namespace weir::rules

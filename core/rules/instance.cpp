@@ -11,9 +11,9 @@ namespace weir::rules {
 namespace {
 
 constexpr int kManyMax = 16;
+constexpr const char* kHooks[] = {"filter", "transform", "initial", "reduce", "snapshot"};
 constexpr std::size_t kProblemsMax = 32;  // of one check(); more of them help nobody
-constexpr const char* kLaterHooks[] = {"initial",      "reduce",     "snapshot",   "migrate",
-                                       "on_subscribe", "on_publish", "on_request", "on_timer"};
+constexpr const char* kLaterHooks[] = {"migrate", "on_subscribe", "on_publish", "on_request", "on_timer"};
 
 // --- What a transform returned -------------------------------------------------------------------------------------
 
@@ -230,13 +230,87 @@ int run_check(lua_State* L) {
   return 0;
 }
 
-// --- Loading
-// ----------------------------------------------------------------------------------------------------------
+// --- The channel's state ---------------------------------------------------------------------------------------------
+
+// Pushes the channel's state, which `initial` makes when it is needed first.
+void push_state(lua_State* L, State& s) {
+  auto& context = *s.context;
+  push_context(L, s);  // before the state is looked for: it says of which incarnation both are
+  if (context.state_reference >= 0) {
+    lua_pop(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, context.state_reference);
+    return;
+  }
+  if (s.initial_reference >= 0) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s.initial_reference);
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+    if (lua_isnil(L, -1)) luaL_error(L, "initial returned nothing; return the state to begin with");
+  } else {
+    lua_pop(L, 1);
+    lua_newtable(L);
+  }
+  lua_pushvalue(L, -1);
+  context.state_reference = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+// The event as plain values: what a state keeps of it must outlive the call.
+void push_plain_event(lua_State* L, State& s, const Event& event) {
+  const auto text = [&](const char* name, std::string_view value) {
+    if (value.empty()) return;
+    lua_pushlstring(L, value.data(), value.size());
+    lua_setfield(L, -2, name);
+  };
+  lua_createtable(L, 0, 7);
+  text("event", event.name());
+  text("id", event.id());
+  text("key", event.key());
+  text("channel", event.channel());
+  lua_pushnumber(L, static_cast<lua_Number>(event.time_ms()));
+  lua_setfield(L, -2, "time");
+  lua_pushnumber(L, static_cast<lua_Number>(event.sequence_id()));
+  lua_setfield(L, -2, "sequence_id");
+  charge(s, static_cast<std::int64_t>(event.data().size() / 1024));
+  if (!s.decode_doc.parse(event.data())) luaL_error(L, "the event's data is not JSON");
+  push_json(L, s, s.decode_doc.root(), false);
+  lua_setfield(L, -2, "data");
+}
+
+int run_reduce(lua_State* L) {
+  auto& s = state_of(L);
+  push_state(L, s);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s.hook_reference);
+  lua_insert(L, -2);
+  push_plain_event(L, s, *s.event);
+  push_context(L, s);
+  lua_call(L, 3, 1);
+  if (lua_isnil(L, -1)) return luaL_error(L, "reduce returned nothing; return the state");
+  lua_rawseti(L, LUA_REGISTRYINDEX, s.context->state_reference);
+  return 0;
+}
+
+int run_snapshot(lua_State* L) {
+  auto& s = state_of(L);
+  push_state(L, s);
+  if (s.hook_reference >= 0) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s.hook_reference);
+    lua_insert(L, -2);
+    if (!s.decode_doc.parse(s.ask)) luaL_error(L, "the params are not JSON");
+    push_json(L, s, s.decode_doc.root(), false);
+    push_context(L, s);
+    lua_call(L, 3, 1);
+    if (lua_isnil(L, -1)) return luaL_error(L, "snapshot returned nothing; return what subscribers get");
+  }
+  Writer(s, s.out, "snapshot").write(lua_gettop(L));
+  return 0;
+}
+
+// --- Loading ---------------------------------------------------------------------------------------------------------
 
 struct Describe {
   State* s;
   Description* description;
-  int *table, *filter, *transform, *check, *run_filter, *run_transform, *run_check;
+  int *table, *filter, *transform, *check, *reduce, *snapshot;
 };
 
 void take_hook(lua_State* L, State& s, int table, const char* name, int& reference, bool& there) {
@@ -264,7 +338,7 @@ void take_json(lua_State* L, State& s, int table, const char* name, std::string&
 
 // Is `name`, a function that no hook is called, one letter or two away from a hook's name? It is then mistyped.
 const char* mistyped(std::string_view name) {
-  for (const char* hook : {"filter", "transform"}) {
+  for (const char* hook : kHooks) {
     const std::string_view right(hook);
     if (name.size() + 2 < right.size() || right.size() + 2 < name.size() || name.size() < 4) continue;
     std::size_t same_front = 0, same_back = 0;
@@ -283,37 +357,49 @@ int describe(lua_State* L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, *d.table);
   const int table = lua_gettop(L);
   if (!lua_istable(L, table))
-    luaL_error(L, "%s: the script must return a table with `filter` or `transform`, not a %s", s.script.c_str(),
-               luaL_typename(L, table));
+    luaL_error(L, "%s: the script must return a table with `filter`, `transform` or `reduce`, not a %s",
+               s.script.c_str(), luaL_typename(L, table));
   for (const char* hook : kLaterHooks) {
     lua_getfield(L, table, hook);
     if (!lua_isnil(L, -1))
-      luaL_error(L, "%s: this version does not run `%s` yet; it runs `filter` and `transform`", s.script.c_str(), hook);
+      luaL_error(L, "%s: this version does not run `%s` yet; it runs filter, transform, initial, reduce and snapshot",
+                 s.script.c_str(), hook);
     lua_pop(L, 1);
   }
   take_hook(L, s, table, "filter", *d.filter, d.description->filter);
   take_hook(L, s, table, "transform", *d.transform, d.description->transform);
   take_hook(L, s, table, "check", *d.check, d.description->check);
+  take_hook(L, s, table, "initial", s.initial_reference, d.description->initial);
+  take_hook(L, s, table, "reduce", *d.reduce, d.description->reduce);
+  take_hook(L, s, table, "snapshot", *d.snapshot, d.description->snapshot);
   lua_pushnil(L);
   while (lua_next(L, table) != 0) {
     if (lua_isfunction(L, -1) && lua_type(L, -2) == LUA_TSTRING) {
       const std::string_view name = lua_tostring(L, -2);
-      const char* meant = name == "filter" || name == "transform" ? nullptr : mistyped(name);
+      const bool known = std::find(std::begin(kHooks), std::end(kHooks), name) != std::end(kHooks);
+      const char* meant = known ? nullptr : mistyped(name);
       if (meant != nullptr)
         luaL_error(L, "%s: unknown hook `%s`; did you mean `%s`?", s.script.c_str(), name.data(), meant);
     }
     lua_pop(L, 1);
   }
-  if (!d.description->filter && !d.description->transform)
-    luaL_error(L, "%s: the returned table has neither `filter` nor `transform`", s.script.c_str());
+  if (!d.description->filter && !d.description->transform && !d.description->has_state())
+    luaL_error(L, "%s: the returned table has neither `filter` nor `transform` nor `reduce`", s.script.c_str());
+  if (d.description->initial && !d.description->has_state())
+    luaL_error(L, "%s: `initial` without `reduce` or `snapshot` does nothing", s.script.c_str());
   take_json(L, s, table, "params", d.description->params);
   take_json(L, s, table, "tests", d.description->tests);
-  lua_pushcfunction(L, run_filter);
-  *d.run_filter = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushcfunction(L, run_transform);
-  *d.run_transform = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushcfunction(L, run_check);
-  *d.run_check = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+struct Runners {
+  std::pair<lua_CFunction, int*> list[5];
+};
+int take_runners(lua_State* L) {
+  for (const auto& [function, reference] : static_cast<Runners*>(lua_touserdata(L, 1))->list) {
+    lua_pushcfunction(L, function);
+    *reference = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
   return 0;
 }
 
@@ -358,11 +444,15 @@ Result<std::unique_ptr<Instance>> Instance::load(const InstanceSettings& setting
              &made->filter_,
              &made->transform_,
              &made->check_,
-             &made->run_filter_,
-             &made->run_transform_,
-             &made->run_check_};
+             &made->reduce_,
+             &made->snapshot_};
+  Runners runners{{{run_filter, &made->run_filter_},
+                   {run_transform, &made->run_transform_},
+                   {run_check, &made->run_check_},
+                   {run_reduce, &made->run_reduce_},
+                   {run_snapshot, &made->run_snapshot_}}};
   s.meter.start(load_ops, settings.load_ms);  // the table may have a metatable that does things
-  const bool described = lua_cpcall(s.L, describe, &d) == 0;
+  const bool described = lua_cpcall(s.L, describe, &d) == 0 && lua_cpcall(s.L, take_runners, &runners) == 0;
   s.meter.finish(0);
   if (!described) {
     std::string message = lua_isstring(s.L, -1) != 0 ? lua_tostring(s.L, -1) : "not enough memory";
@@ -412,8 +502,31 @@ Outcome Instance::run(int hook, int runner, const Draft& draft, SharedDoc& share
   s.draft = nullptr;
   if (called) return s.kept ? Outcome::keep : Outcome::drop;
   s.reason = called.error().message;
-  usable_ = s.recover();
+  // An instance that keeps the states of channels is never thrown away: its limit holds, and its errors are told.
+  usable_ = s.recover() || description_.has_state();
   return Outcome::failed;
+}
+
+Result<void> Instance::run_on_state(int runner, ChannelContext& context) {
+  auto& s = state_;
+  s.context = &context;
+  const auto called = s.call(runner, budget_.ops, budget_.time_ms);
+  if (!called) (void)s.recover();
+  return called;
+}
+
+Result<void> Instance::reduce(const Event& event, ChannelContext& context) {
+  if (!description_.reduce) return {};
+  state_.hook_reference = reduce_;
+  state_.event = &event;
+  return run_on_state(run_reduce_, context);
+}
+
+Result<std::string> Instance::snapshot(std::string_view params_json, ChannelContext& context) {
+  state_.hook_reference = snapshot_;
+  state_.ask = params_json;
+  if (const auto called = run_on_state(run_snapshot_, context); !called) return called.error();
+  return state_.out;
 }
 
 Outcome Instance::filter(const Draft& draft, SharedDoc& shared, ChannelContext& context) {
@@ -444,9 +557,10 @@ Outcome Instance::transform(Draft& draft, SharedDoc& shared, ChannelContext& con
 }
 
 void Instance::forget(ChannelContext& context) {
-  if (context.reference >= 0 && context.incarnation == state_.incarnation)
-    luaL_unref(state_.L, LUA_REGISTRYINDEX, context.reference);
-  context.reference = -2;
+  if (context.incarnation == state_.incarnation)
+    for (const int reference : {context.reference, context.state_reference})
+      if (reference >= 0) luaL_unref(state_.L, LUA_REGISTRYINDEX, reference);
+  context.reference = context.state_reference = -2;
 }
 
 }  // namespace weir::rules

@@ -25,6 +25,8 @@ struct InstanceSettings {
 // Which functions the returned table has, and what it says besides as JSON texts; empty: not there.
 struct Description {
   bool filter = false, transform = false, check = false;
+  bool initial = false, reduce = false, snapshot = false;
+  bool has_state() const { return reduce || snapshot; }
   std::string params, tests;
 };
 
@@ -47,22 +49,27 @@ class Instance {
   // keep: draft is what came of it, further events are appended to `more`.
   Outcome transform(Draft& draft, SharedDoc& shared, ChannelContext& context, std::vector<Draft>& more);
 
+  // The channel's state, which `context` keeps: takes in an event, is told. Errors: as State::call.
+  Result<void> reduce(const Event& event, ChannelContext& context);
+  Result<std::string> snapshot(std::string_view params_json, ChannelContext& context);
+
   const std::string& reason() const { return state_.reason; }
   std::int64_t operations() const { return state_.operations_last; }
   std::uint64_t operations_all() const { return state_.operations_all; }
   std::uint64_t bytes_allocated() const { return state_.bytes_allocated; }
-  void forget(ChannelContext& context);    // gives the context's table back
+  void forget(ChannelContext& context);    // gives the context's table and state back
   bool usable() const { return usable_; }  // false: throw the instance away and load a new one
 
  private:
   Instance() = default;
+  Result<void> run_on_state(int runner, ChannelContext& context);
   Outcome run(int hook, int runner, const Draft& draft, SharedDoc& shared, ChannelContext& context);
   State state_;
   Description description_;
   Budget budget_;
   std::int64_t load_ops_ = 0, load_ms_ = 0;
-  int rule_table_ = -2, filter_ = -2, transform_ = -2, check_ = -2;
-  int run_filter_ = -2, run_transform_ = -2, run_check_ = -2;
+  int rule_table_ = -2, filter_ = -2, transform_ = -2, check_ = -2, reduce_ = -2, snapshot_ = -2;
+  int run_filter_ = -2, run_transform_ = -2, run_check_ = -2, run_reduce_ = -2, run_snapshot_ = -2;
   bool usable_ = true;
 };
 

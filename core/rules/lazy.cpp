@@ -303,10 +303,11 @@ void push_context(lua_State* L, State& s) {
     lua_setfield(L, -2, "params");
     lua_pushvalue(L, -1);
     context.reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    context.state_reference = -2;
     context.incarnation = s.incarnation;
     context.source.clear();
   }
-  if (context.source != s.draft->source) {
+  if (s.draft != nullptr && context.source != s.draft->source) {
     context.source = s.draft->source;
     if (context.source.empty())
       lua_pushnil(L);

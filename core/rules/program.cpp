@@ -33,31 +33,56 @@ rules::InstanceSettings instance_settings(const RuleSettings& settings, const Li
   return out;
 }
 
+// The events of a test go into the state, one after the other; then it is asked for.
+std::string run_state_test(rules::Instance& instance, rules::ChannelContext& context, const Json& test) {
+  const Json& events = test["reduce"];
+  if (!events.is_array() && !events.empty()) return "(reduce) needs a list of events";
+  SequenceId place = 0;
+  for (const Json& one : events) {
+    auto draft = rules::draft_from_json(one);
+    if (!draft) return "(reduce) event " + std::to_string(place + 1) + ": " + draft.error().message;
+    const EventPtr event = Event::make(context.channel, "test", ++place, *draft);
+    if (auto taken = instance.reduce(*event, context); !taken)
+      return "(reduce) event " + std::to_string(place) + ": " + taken.error().message;
+  }
+  const auto got = instance.snapshot(test.contains("ask") ? test["ask"].dump() : "{}", context);
+  if (!got) return "(snapshot): " + got.error().message;
+  return test.contains("expect") ? rules::value_differs("snapshot", test["expect"], *got) : "";
+}
+
 // What is wrong with one entry of rule.tests; empty: it holds.
 std::string run_test(rules::Instance& instance, const RuleSettings& settings, const std::string& declared,
                      const Json& test) {
   if (!test.is_object()) return "is no table";
   for (const auto& [key, unused] : test.items())
-    if (key != "filter" && key != "transform" && key != "expect" && key != "reason" && key != "params" &&
-        key != "channel" && key != "name")
-      return "has the unknown key `" + key + "`; there are filter, transform, expect, reason, params, channel and name";
-  const bool filter = test.contains("filter");
-  if (filter == test.contains("transform")) return "needs either `filter` or `transform` with an event";
-  const char* hook = filter ? "filter" : "transform";
-  if (filter ? !instance.description().filter : !instance.description().transform)
+    if (key != "filter" && key != "transform" && key != "reduce" && key != "ask" && key != "expect" &&
+        key != "reason" && key != "params" && key != "channel" && key != "name")
+      return "has the unknown key `" + key +
+             "`; there are filter, transform, reduce, ask, expect, reason, params, channel and name";
+  const bool filter = test.contains("filter"), state = test.contains("reduce");
+  if (filter + test.contains("transform") + state != 1)
+    return "needs one of `filter` and `transform` with an event, and `reduce` with a list of events";
+  const char* hook = filter ? "filter" : state ? "reduce" : "transform";
+  const rules::Description& has = instance.description();
+  if (filter ? !has.filter : state ? !has.has_state() : !has.transform)
     return std::string("is for `") + hook + "`, which the rule has not";
   auto params = rules::check_params(settings.script, declared, test.contains("params") ? test["params"].dump() : "{}");
   if (!params) return params.error().message;
   if (auto set = instance.set_params(*params); !set) return set.error().message;
   if (auto checked = instance.check_params(); !checked) return checked.error().message;
-  auto draft = rules::draft_from_json(test[hook]);
-  if (!draft) return draft.error().message;
-  rules::SharedDoc shared;
   rules::ChannelContext context;
   const auto channel = test.value("channel", std::string("test"));
   const Variables none;
   context.channel = channel;
   context.variables = &none;
+  if (state) {
+    auto problem = run_state_test(instance, context, test);
+    instance.forget(context);
+    return problem;
+  }
+  auto draft = rules::draft_from_json(test[hook]);
+  if (!draft) return draft.error().message;
+  rules::SharedDoc shared;
   std::vector<Draft> more;
   const auto outcome =
       filter ? instance.filter(*draft, shared, context) : instance.transform(*draft, shared, context, more);
@@ -100,6 +125,8 @@ Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings s
   const auto& description = (*instance)->description();
   made->filter_ = description.filter;
   made->transform_ = description.transform;
+  made->reduce_ = description.reduce;
+  made->state_ = description.has_state();
   made->declared_ = description.params;
   auto params = rules::check_params(settings.script, description.params, settings.params_json);
   if (!params) return params.error();

@@ -46,13 +46,15 @@ class RuleProgram {
   const std::string& declared_params_json() const { return declared_; }  // empty: the script declares none
   bool has_filter() const { return filter_; }
   bool has_transform() const { return transform_; }
+  bool has_reduce() const { return reduce_; }
+  bool has_state() const { return state_; }  // `reduce` or `snapshot`
   std::size_t tests_run() const { return tests_run_; }
 
  private:
   RuleProgram() = default;
   RuleSettings settings_;
   std::string instrumented_, params_, declared_;
-  bool filter_ = false, transform_ = false;
+  bool filter_ = false, transform_ = false, reduce_ = false, state_ = false;
   std::size_t tests_run_ = 0;
 };
 

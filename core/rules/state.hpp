@@ -15,6 +15,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "routing/draft.hpp"
+#include "routing/event.hpp"
 #include "rules/meter.hpp"
 
 struct lua_State;
@@ -42,7 +43,8 @@ struct ChannelContext {
   std::string_view channel;
   const Variables* variables = nullptr;
   int reference = -2;             // in the state's registry; -2: not made yet
-  std::uint64_t incarnation = 0;  // of the state that made it
+  int state_reference = -2;       // of the channel's materialised state; -2: `initial` has not run yet
+  std::uint64_t incarnation = 0;  // of the state that made them
   std::string source;             // what the table says now
 };
 
@@ -72,7 +74,7 @@ struct State {
   Host* host = nullptr;
   std::uint64_t incarnation = 0;
   std::int64_t operations_last = 0;
-  std::uint64_t operations_all = 0, bytes_allocated = 0;  // ever
+  std::uint64_t operations_all = 0, bytes_allocated = 0;          // ever
   const char* stack_base = nullptr;                               // where the C stack stood when the call began
   int gas_reference = -2;                                         // the accessor closure of the counter
   int chunk_reference = -2;                                       // the compiled script, until it has run
@@ -104,8 +106,12 @@ struct State {
   std::vector<Draft> results;         // of hub.many
   std::vector<std::string> problems;  // what `check` said about the params
 
+  // The event that `reduce` takes in, and what `snapshot` is asked with.
+  const Event* event = nullptr;
+  std::string_view ask;
+
   // What call() runs.
-  int hook_reference = -2;
+  int hook_reference = -2, initial_reference = -2;
   int params_reference = -2;
 };
 

@@ -136,6 +136,29 @@ class Builder {
     }
   }
 
+  // Which of the channel's rules keeps its state, and whether what the manifest wants of that can be had.
+  void check_state(const ChannelEntry& c, ChannelRoute& route) {
+    if (setup_->programs.size() != setup_->manifest.rules.size()) return;  // that has been told
+    const std::string what = "channel \"" + c.pattern + "\": ";
+    std::string first;
+    for (const std::size_t rule : c.rules) {
+      if (!setup_->programs[rule]->has_state()) continue;
+      const std::string& script = setup_->programs[rule]->settings().script;
+      if (route.state)
+        problem(c.place, what + "both " + first + " and " + script +
+                             " keep a state (reduce, snapshot); a channel has one, so leave one of them out");
+      route.state = true;
+      first = script;
+    }
+    if (route.overflow != OverflowPolicy::snapshot) return;
+    if (!route.state)
+      problem(c.place, what + "overflow = \"snapshot\" needs a rule with reduce or snapshot among its rules");
+    else if (!route.gives_snapshots())
+      problem(c.place, what +
+                           "overflow = \"snapshot\" does not go with subscribe.where: a snapshot shows all of the "
+                           "channel's state to everybody; give each a channel of their own, or choose catch-up");
+  }
+
   void build_routes() {
     const Manifest& m = setup_->manifest;
     std::vector<ChannelRoute> routes;
@@ -146,10 +169,15 @@ class Builder {
         if (whole_) problem(c.place, pattern.error().message);
         continue;
       }
-      ChannelRoute route{
-          *pattern, c.rules, {}, {}, static_cast<OverflowPolicy>(c.overflow), access(c.subscribe), access(c.publish)};
-      route.history = {static_cast<std::size_t>(c.history.count), c.history.age_ms,
-                       static_cast<std::size_t>(c.history.bytes)};
+      ChannelRoute route{.pattern = *pattern,
+                         .rules = c.rules,
+                         .sources = {},
+                         .history = {static_cast<std::size_t>(c.history.count), c.history.age_ms,
+                                     static_cast<std::size_t>(c.history.bytes)},
+                         .overflow = static_cast<OverflowPolicy>(c.overflow),
+                         .subscribe = access(c.subscribe),
+                         .publish = access(c.publish)};
+      check_state(c, route);
       for (const Error& mistake : where_mistakes(route.subscribe))
         problem(c.subscribe.where.place_of(mistake.pointer),
                 "channel \"" + c.pattern + "\": subscribe.where: " + mistake.message);

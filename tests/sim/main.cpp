@@ -22,6 +22,7 @@ bool run(std::uint64_t seed, int steps, bool verbose, weir::sim::Totals& all) {
   all.events += t.events, all.replays += t.replays, all.gaps += t.gaps, all.published += t.published;
   all.overflows += t.overflows, all.slow_closed += t.slow_closed, all.sessions += t.sessions;
   all.losses += t.losses;
+  all.snapshots += t.snapshots;
   all.compressed += t.compressed;
   return true;
 }
@@ -51,13 +52,14 @@ int main(int argc, char** argv) {
   }
   std::printf(
       "%llu seeds of %d steps: %llu sessions, %llu events published, %llu delivered (%llu as replay), %llu frames "
-      "compressed, %llu gaps, %llu overflows, %llu events lost by policy and told, %llu closed as too slow; %llu seeds "
+      "compressed, %llu snapshots, %llu gaps, %llu overflows, %llu events lost by policy and told, %llu closed as too "
+      "slow; %llu seeds "
       "failed\n",
       static_cast<unsigned long long>(seeds), steps, static_cast<unsigned long long>(all.sessions),
       static_cast<unsigned long long>(all.published), static_cast<unsigned long long>(all.events),
       static_cast<unsigned long long>(all.replays), static_cast<unsigned long long>(all.compressed),
-      static_cast<unsigned long long>(all.gaps), static_cast<unsigned long long>(all.overflows),
-      static_cast<unsigned long long>(all.losses), static_cast<unsigned long long>(all.slow_closed),
-      static_cast<unsigned long long>(failed));
+      static_cast<unsigned long long>(all.snapshots), static_cast<unsigned long long>(all.gaps),
+      static_cast<unsigned long long>(all.overflows), static_cast<unsigned long long>(all.losses),
+      static_cast<unsigned long long>(all.slow_closed), static_cast<unsigned long long>(failed));
   return failed == 0 ? 0 : 1;
 }

@@ -140,6 +140,12 @@ std::string Session::subscribe(const std::vector<std::string>& names, bool many,
   }
   std::string out = "{\"type\":\"subscribe\",\"id\":" + std::to_string(id) +
                     (many ? ",\"channels\":[" + list + "]" : ",\"channel\":" + list);
+  if (const std::uint64_t p = id % 4; p != 0) {
+    const std::string params = p == 3 && id % 16 == 3 ? "{\"fails\":true}" : "{\"p\":" + std::to_string(p) + "}";
+    out += ",\"params\":" + params;
+    for (const auto& w : wishes)
+      if (w->request == id) w->params = params;
+  }
   if (filter.kind != SimFilter::Kind::none) out += ",\"filter\":" + filter.json();
   switch (replay.kind) {
     case ReplayRequest::Kind::none:
@@ -223,11 +229,14 @@ Session::Waiting Session::judge(std::string_view bytes, std::size_t before) {
     return e;
   } else if (type == "gap") {
     on_gap(v.find("data"));
+  } else if (type == "snapshot") {
+    on_snapshot(v);
   } else if (type == "ack" || type == "error" || type == "pong") {
     const std::uint64_t id = number_of(v, "id");
     const json::Value data = v.find("data");
     if (id == 0) {
       if (type != "error") fail("an answer without an id: " + std::string(said));
+      on_no_snapshot(text(data, "message"));
       return w;
     }
     const auto found = asked_.find(id);
@@ -310,6 +319,7 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
   o.fresh = false;
   o.last = id;
   o.received.insert(id);
+  if (has_state(channel)) model_event(channel, epoch, id, replay);
   if (replay && id > o.replay_high)
     fail(where + " was published after the subscription stood at " + std::to_string(o.replay_high));
   if (!replay && id <= o.replay_low)
@@ -327,10 +337,13 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
 
   for (const auto& wish : wishes) {
     if (!wish->acked || !wish->covers(channel)) continue;
-    if (replay && wish->replay_checked && --wish->replay_left < 0)
+    const auto head = wish->heads.find(channel);
+    const bool announced = head == wish->heads.end() || id <= head->second;  // else the state had it before it came
+    if (replay && announced && wish->replay_checked && --wish->replay_left < 0)
       fail(where + " is one replay more than was announced");
     if (replay && wish->replay_checked && wish->replay.kind == ReplayRequest::Kind::last && !wish->pattern)
-      for (SequenceId later = id + 1; later <= o.replay_high; ++later)
+      for (SequenceId later = id + 1;
+           later <= std::min(o.replay_high, head == wish->heads.end() ? o.replay_high : head->second); ++later)
         if (life->at(later).name == r.name && wanted(*wish, channel, life->at(later)))
           fail(where + " is not the newest of its name");
     if (replay && life->over && (wish->pattern || picked))
@@ -355,6 +368,75 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
   return {{}, channel, {epoch, id}};
 }
 
+// Is `channel` followed by one subscription by name that wants everything?
+bool Session::modelled(const std::string& channel) const {
+  const Wish* by = nullptr;
+  for (const auto& wish : wishes) {
+    if (!wish->covers(channel)) continue;
+    if (by != nullptr || wish->pattern || wish->filter.kind != SimFilter::Kind::none || wish->replaces ||
+        wish->params.find("fails") != std::string::npos)
+      return false;
+    by = wish.get();
+  }
+  return by != nullptr && by->acked;
+}
+
+void Session::on_snapshot(json::Value v) {
+  ++snapshots_seen;
+  const std::string channel = text(v, "channel"), epoch = text(v, "epoch");
+  const SequenceId at = number_of(v, "sequenceId");
+  const std::string where = "the state of " + channel + " at " + std::to_string(at);
+  const Life* life = truth_.find(channel, epoch);
+  if (life == nullptr || at > life->head()) fail(where + " is of what never was");
+  if (!has_state(channel)) fail(where + ", which has none");
+  bool asked = false;
+  for (const auto& wish : wishes) {
+    if (wish->pattern && wish->covers(channel)) wish->replay_checked = false;  // as in subscribed_pattern()
+    const bool whose = wish->acked && wish->covers(channel) && life->state(at, wish->params) == v.find("data").raw();
+    asked = asked || whose;
+    if (!whose || wish->state_due.erase(channel) == 0 || wish->replay.kind != ReplayRequest::Kind::none) continue;
+    Cursor& c = wish->cursors.try_emplace(channel, Cursor{epoch, at, false}).first->second;
+    if (c.epoch == epoch) c.at = std::max(c.at, at);
+  }
+  if (!asked) fail(where + " is wrong, or nobody asked for it with these params: " + std::string(v.raw()));
+  Order& o = order(channel);
+  if (o.epoch != epoch) {
+    o = Order{};
+    o.epoch = epoch;
+  }
+  o.replay_high = std::max(o.replay_high, at);
+  models_[channel] = Model{epoch, at, true};
+}
+
+// One that was promised can't be given.
+void Session::on_no_snapshot(const std::string& message) {
+  if (message.find("can't be given: asked to") == std::string::npos) return;
+  for (const auto& wish : wishes)
+    if (wish->params.find("fails") != std::string::npos)
+      std::erase_if(wish->state_due, [&](const std::string& channel) {
+        return message.find(json::quoted(channel)) != std::string::npos;
+      });
+}
+
+// What comes as new must be the next thing that the state does not have.
+void Session::model_event(const std::string& channel, const std::string& epoch, SequenceId id, bool replay) {
+  const auto found = models_.find(channel);
+  if (found == models_.end()) return;
+  Model& m = found->second;
+  const std::string where = "event " + std::to_string(id) + " of " + channel;
+  if (!modelled(channel)) {
+    m.good = false;
+    return;
+  }
+  if (replay) {
+    if (m.good && m.epoch == epoch && id > m.at) fail(where + " is said to be in the state of " + std::to_string(m.at));
+    return;
+  }
+  if (m.good && (m.epoch != epoch || id != m.at + 1))
+    fail(where + " does not follow the state at " + std::to_string(m.at) + " of " + m.epoch);
+  m.at = id;
+}
+
 void Session::on_gap(json::Value data) {
   ++gaps_seen;
   const std::string channel = text(data, "channel"), reason = text(data, "reason");
@@ -366,6 +448,7 @@ void Session::on_gap(json::Value data) {
     if (from != 0 || to != 0 || count != 3) fail("a source's gap was changed: " + std::string(data.raw()));
     return;
   }
+  models_[channel].good = false;  // until the next snapshot
   if (reason == "overflow" || reason == "conflated") return on_loss(channel, data, from, to, count);
   Order& o = order(channel);
   for (const auto& wish : wishes) {
@@ -395,7 +478,7 @@ void Session::on_loss(const std::string& channel, json::Value data, SequenceId f
   Order& o = order(channel);
   const std::string where = "the gap " + std::to_string(from) + " to " + std::to_string(to) + " of " + channel;
   const bool conflates = channel.starts_with("latest/");
-  if (!conflates && !channel.starts_with("oldest/") && !channel.starts_with("newest/"))
+  if (!conflates && !channel.starts_with("oldest/") && !channel.starts_with("newest/") && !channel.starts_with("snap/"))
     fail(where + " on a channel that loses nothing");
   if ((reason == "conflated") != conflates && reason != "overflow") fail(where + " has the reason " + reason);
   const Life* life = truth_.find(channel, text(data, "epoch"));
@@ -546,6 +629,12 @@ void Session::subscribed(Wish& wish, json::Value data) {
     }
   }
   wish.cursors[channel] = cursor;
+  wish.heads[channel] = head;
+  const bool snapshot = data.find("snapshot").is(json::Kind::boolean) && data.find("snapshot").boolean();
+  if (snapshot != (has_state(channel) && !recovered)) wrong("is wrong about a snapshot");
+  wish.state_due.clear();
+  if (snapshot) wish.state_due.insert(channel);
+  models_.erase(channel);
   Order& o = order(channel);
   const bool by_itself = alone(wish, channel) && wish.replay_checked;
   if (o.epoch != epoch) {
@@ -589,6 +678,9 @@ void Session::subscribed_pattern(Wish& wish, json::Value data) {
                      high = life->head();
     if (before != wish.heads_when_asked.end() && lives.size() == 1 && !life->over) ++least;
     wish.cursors[channel] = Cursor{life->epoch, high, false};
+    // Where each of them stood is not told: what came from then until the state was made comes as a replay, too.
+    if (has_state(channel)) wish.replay_checked = false;
+    if (has_state(channel) && !life->over) wish.state_due.insert(channel);
     Order& o = order(channel);
     const bool by_itself = alone(wish, channel) && wish.replay_checked;
     if (o.epoch != life->epoch) {
@@ -661,7 +753,14 @@ void Session::settled() {
       }
       check_none_lost(*wish, channel, *life, c.at + 1, life->head());
       c.at = life->head();
+      const auto model = models_.find(channel);
+      if (model != models_.end() && model->second.good && modelled(channel) && model->second.epoch == life->epoch &&
+          model->second.at != life->head())
+        fail("the client's state of " + channel + " stands at " + std::to_string(model->second.at) + " of " +
+             std::to_string(life->head()));
     }
+    for (const std::string& channel : wish->state_due)
+      if (!wish->pattern) fail("the subscription to " + wish->text + " never got the state of " + channel);
   }
 }
 

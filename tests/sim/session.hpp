@@ -64,7 +64,8 @@ class Session final : public ConnectionPort {
   bool gone = false, reading = true, stalled = false, by_bytes = false;
   bool authenticated = true, leaving = false;
   std::vector<std::unique_ptr<Wish>> wishes;
-  std::uint64_t events_seen = 0, gaps_seen = 0, replays_seen = 0, losses_seen = 0, compressed_seen = 0;
+  std::uint64_t events_seen = 0, gaps_seen = 0, replays_seen = 0, losses_seen = 0, compressed_seen = 0,
+                snapshots_seen = 0;
 
  private:
   struct Waiting {  // a frame between outbox and client
@@ -90,11 +91,22 @@ class Session final : public ConnectionPort {
     std::set<SequenceId> out_of_line;
     std::set<SequenceId> received;
   };
+  // What a client makes of snapshots and events together, of a channel that it follows by one subscription without a
+  // filter.
+  struct Model {
+    std::string epoch;
+    SequenceId at = 0;
+    bool good = false;  // equals the channel's state at that event
+  };
 
   [[noreturn]] void fail(const std::string& what) const;
   Waiting judge(std::string_view frame, std::size_t before);
   Waiting on_event(json::Value v, std::size_t before);
   void on_gap(json::Value data);
+  void on_snapshot(json::Value v);
+  void on_no_snapshot(const std::string& message);
+  void model_event(const std::string& channel, const std::string& epoch, SequenceId id, bool replay);
+  bool modelled(const std::string& channel) const;
   void on_loss(const std::string& channel, json::Value data, SequenceId from, SequenceId to, std::uint64_t count);
   void on_ack(std::uint64_t id, const Asked& asked, json::Value data);
   void on_error(std::uint64_t id, const Asked& asked, json::Value data);
@@ -120,6 +132,7 @@ class Session final : public ConnectionPort {
   std::uint64_t next_id_ = 1, in_call_ = 0;
   std::map<std::uint64_t, Asked> asked_;
   std::map<std::string, Order> orders_;
+  std::map<std::string, Model> models_;
   std::map<std::string, std::pair<std::string, SequenceId>> last_published_;
   bool greeted_ = false;
 };

@@ -12,10 +12,28 @@ std::string text_of(std::uint64_t n, const std::string& owner, int size, int spl
 }
 }  // namespace
 
+std::string Life::state(SequenceId id, std::string_view params) const {
+  std::uint64_t sum = 0;
+  for (SequenceId i = 1; i <= id; ++i) sum = (sum * 31 + at(i).n) % 1'000'000'007;
+  return "{\"sum\":" + std::to_string(sum) + ",\"params\":" + std::string(params) + "}";
+}
+
 class Witness final : public RuleChain {
  public:
-  Witness(Truth& truth, Life& life) : truth_(truth), life_(life) {}
+  Witness(Truth& truth, Life& life, bool state) : truth_(truth), life_(life), state_(state) {}
   ~Witness() override { life_.over = true; }
+
+  bool has_state() const override { return state_; }
+  void reduce(const Event& event) override {
+    if (event.sequence_id() != ++reduced_)
+      throw Violation("the state takes in event " + std::to_string(event.sequence_id()) + " as the " +
+                      std::to_string(reduced_) + "th");
+    if (life_.at(reduced_).data != event.data()) throw Violation("the state takes in what was not published");
+  }
+  Result<std::string> snapshot(std::string_view params) override {
+    if (params.find("fails") != std::string_view::npos) return weir::fail(Errc::unavailable, "asked to");
+    return life_.state(reduced_, params);
+  }
 
   RuleVerdict run(Draft& draft, std::vector<Draft>& more) override {
     json::Doc doc;
@@ -54,12 +72,14 @@ class Witness final : public RuleChain {
  private:
   Truth& truth_;
   Life& life_;
+  const bool state_;
+  SequenceId reduced_ = 0;
 };
 
 std::unique_ptr<RuleChain> Truth::open(std::span<const std::size_t>, std::string_view channel, const Variables&) {
   auto& lives = channels[std::string(channel)];
   if (!lives.empty() && !lives.back().over) throw Violation("channel " + std::string(channel) + " was opened twice");
-  return std::make_unique<Witness>(*this, lives.emplace_back());
+  return std::make_unique<Witness>(*this, lives.emplace_back(), has_state(channel));
 }
 
 void Truth::look(const Channels& all) {

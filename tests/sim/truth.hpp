@@ -34,7 +34,13 @@ struct Life {
   bool over = false;
   SequenceId head() const { return events.size(); }
   const Record& at(SequenceId id) const { return events.at(static_cast<std::size_t>(id) - 1); }
+  std::string state(SequenceId id, std::string_view params) const;  // after that event
 };
+
+// Whether the channel's rule keeps a state: of every event up to one, in order.
+inline bool has_state(std::string_view channel) {
+  return channel.starts_with("state/") || channel.starts_with("snap/");
+}
 
 class Truth final : public RuleProvider {
  public:

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "routing/pattern.hpp"
@@ -46,13 +47,17 @@ struct Wish {
   std::optional<Pattern> pattern;
   SimFilter filter;
   ReplayRequest replay;
+  std::string params = "{}";
   std::uint64_t request = 0;
   bool acked = false;
   std::map<std::string, Cursor> cursors;
   std::map<std::string, Position> heads_when_asked;  // pattern
   std::int64_t replay_left = 0;
-  bool replay_checked = true;      // false once another subscription or a gap makes the count meaningless
-  std::unique_ptr<Wish> replaces;  // what it replaces, until the answer is there
+  std::map<std::string, SequenceId> heads;  // where the channels stood: what is announced ends there
+  bool replay_checked = true;               // false once another subscription or a gap makes the count meaningless
+  std::unique_ptr<Wish> replaces;           // what it replaces, until the answer is there
+  // Channels whose state it was promised and has not got: where nothing was to be replayed it begins there.
+  std::set<std::string> state_due;
   bool covers(const std::string& channel) const { return pattern ? pattern->matches(channel) : text == channel; }
 };
 

@@ -10,7 +10,7 @@ constexpr std::size_t kSessionsMax = 7;
 constexpr const char* kEvents[] = {"task.done", "task.new", "b", "c"};
 
 ChannelRoute route(const std::string& pattern, std::size_t events, std::size_t bytes) {
-  ChannelRoute r{*Pattern::parse(pattern), {0}, {}, {}, OverflowPolicy::catch_up, {}, {}};
+  ChannelRoute r{*Pattern::parse(pattern), {0}, {}, {}, OverflowPolicy::catch_up, false, {}, {}};
   r.history = {events, 0, bytes};
   return r;
 }
@@ -75,11 +75,17 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
   routes.back().overflow = OverflowPolicy::drop_newest;
   routes.push_back(route("latest/{name}", 3 + below(20), 1 << 20));
   routes.back().overflow = OverflowPolicy::latest;
+  routes.push_back(route("state/{name}", 3 + below(20), 1 << 20));
+  routes.back().state = true;
+  routes.push_back(route("snap/{name}", 3 + below(20), 1 << 20));
+  routes.back().state = true;
+  routes.back().overflow = OverflowPolicy::snapshot;
   routes.push_back(route("none/{name}", 0, 1 << 20));
   routes.push_back(route("nobody/{name}", 5, 1 << 20));
   routes.back().subscribe.nobody = true;
   routes_ = std::make_shared<const Routes>(std::move(routes));
-  for (const char* group : {"open", "slow", "secret", "mine", "aged", "oldest", "newest", "latest", "none", "nobody"})
+  for (const char* group :
+       {"open", "slow", "secret", "mine", "aged", "oldest", "newest", "latest", "state", "snap", "none", "nobody"})
     for (const char* name : {"a", "b", "c"}) names_.push_back(std::string(group) + "/" + name);
 
   open_endpoint_.auth = {"sim"};
@@ -123,6 +129,7 @@ Totals World::totals() const {
     const auto& c = h->shard().subscribers().counters();
     t.overflows += c.overflows;
     t.slow_closed += c.disconnected_slow;
+    t.snapshots += c.snapshots;
     t.published += h->shard().channels().counters().published;
   }
   return t;

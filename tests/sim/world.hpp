@@ -17,7 +17,7 @@ namespace weir::sim {
 
 struct Totals {
   std::uint64_t events = 0, replays = 0, gaps = 0, published = 0, overflows = 0, slow_closed = 0, sessions = 0,
-                losses = 0, compressed = 0;
+                losses = 0, compressed = 0, snapshots = 0;
 };
 
 class World {
