@@ -148,6 +148,7 @@ void Insight::stats(net::ExchangePtr exchange) {
                ",\"published\":" + n(ch.published) + ",\"dropped\":" + n(ch.dropped) + ",\"failed\":" + n(ch.failed) +
                ",\"refused\":" + n(ch.refused) + ",\"delivered\":" + n(su.delivered) +
                ",\"overflows\":" + n(su.overflows) + ",\"gaps\":" + n(su.gaps) +
+               ",\"snapshots\":" + n(su.snapshots) +
                ",\"disconnectedSlow\":" + n(su.disconnected_slow) +
                ",\"subscriptions\":" + n(s.subscribers().subscriptions()) + "}";
       },

@@ -129,3 +129,46 @@ for (const policy of ['drop-oldest', 'drop-newest', 'latest']) {
     assert.deepEqual(quick.pending('gap'), []);
   });
 }
+
+test('snapshot: a reader that paused gets the state in place of what it missed, and what it makes of it is right', async (t) => {
+  const hub = await startHub(t, manifest('overflow = "snapshot"\nhistory = { count = 10 }\nrules = ["sum.lua"]'), {
+    files: { 'sum.lua': 'return { initial = function() return { sum = 0 } end, reduce = function(s, ev) s.sum = s.sum + ev.data.n return s end }\n' },
+  });
+  const slow = await hub.connect();
+  const quick = await hub.connect();
+  for (const reader of [slow, quick]) await reader.ask({ type: 'subscribe', channel: 'c' });
+  slow.socket.pause();
+  const count = 10_000;
+  const writer = await hub.connect();
+  for (let n = 1; n <= count; n++) {
+    writer.send({ type: 'publish', channel: 'c', event: 'e', data: { n, pad: 'x'.repeat(1000) } });
+    if (n % 10 === 0) assert.equal((await quick.events(10)).at(-1).sequenceId, n);
+  }
+  slow.socket.resume();
+  let at = 0, sum = 0, snapshots = 0, lost = 0;
+  while (at < count) {
+    const frame = await slow.take((f) => ['event', 'gap', 'snapshot'].includes(f.type), `event ${at + 1}`, 60_000);
+    if (frame.type === 'event') {
+      assert.equal(frame.sequenceId, at + 1);
+      at = frame.sequenceId;
+      sum += frame.data.n;
+    } else if (frame.type === 'gap') {
+      assert.equal(frame.data.reason, 'overflow');
+      assert.equal(frame.data.from, at + 1);
+      assert.equal(frame.data.count, frame.data.to - at);
+      lost += frame.data.count;
+      const snapshot = await slow.take((f) => f.type === 'snapshot' || f.type === 'event', 'the state behind the gap');
+      assert.equal(snapshot.type, 'snapshot');
+      assert.equal(snapshot.sequenceId, frame.data.to);
+      snapshots++;
+      at = snapshot.sequenceId;
+      sum = snapshot.data.sum;
+    } else {
+      assert.equal(at, 0);  // the one it began with
+      assert.equal(frame.sequenceId, 0);
+    }
+  }
+  assert.equal(sum, (count * (count + 1)) / 2);
+  assert.ok(snapshots >= 1 && lost > 0);
+  assert.deepEqual(quick.pending('gap'), []);
+});

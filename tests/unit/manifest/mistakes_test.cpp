@@ -36,7 +36,7 @@ hub.toml:11:12: endpoint "/health": auth names plugin "lgos", which no [[plugin]
 hub.toml:12:11: endpoint "/health": dialect is "x.lua"; this version has only "native"
 hub.toml:15:1: channel "agents/{id}": unknown key "histroy"; did you mean "history"?
 hub.toml:16:22: channel "agents/{id}": history.count is -1; expected 0..100000000
-hub.toml:17:12: channel "agents/{id}": overflow is "fast"; expected one of "catch-up", "disconnect", "drop-oldest", "drop-newest", "latest"
+hub.toml:17:12: channel "agents/{id}": overflow is "fast"; expected one of "catch-up", "disconnect", "drop-oldest", "drop-newest", "latest", "snapshot"
 hub.toml:18:42: channel "agents/{id}": from: subject "{file}" has no {id}, so nothing says what {id} of the channel's name is; put {id} into it
 )");
 }
@@ -67,7 +67,7 @@ hub.json:7:13: endpoint "/health": auth names plugin "lgos", which no [[plugin]]
 hub.json:8:15: endpoint "/health": dialect is "x.lua"; this version has only "native"
 hub.json:11:4: channel "agents/{id}": unknown key "histroy"; did you mean "history"?
 hub.json:12:25: channel "agents/{id}": history.count is -1; expected 0..100000000
-hub.json:13:16: channel "agents/{id}": overflow is "fast"; expected one of "catch-up", "disconnect", "drop-oldest", "drop-newest", "latest"
+hub.json:13:16: channel "agents/{id}": overflow is "fast"; expected one of "catch-up", "disconnect", "drop-oldest", "drop-newest", "latest", "snapshot"
 hub.json:14:43: channel "agents/{id}": from: subject "{file}" has no {id}, so nothing says what {id} of the channel's name is; put {id} into it
 )");
 }
@@ -84,9 +84,6 @@ TEST(MistakesTest, WhatIsNotAvailableYetSaysSo) {
             "hub.toml:5:9: channel \"**\": store is \"sqlite\"; this version has only \"memory\"");
   EXPECT_EQ(channel("delivery = { attempts = 3 }"),
             "hub.toml:5:12: channel \"**\": delivery is an object; this version has only \"at-most-once\"");
-  EXPECT_EQ(channel("overflow = \"snapshot\""),
-            "hub.toml:5:12: channel \"**\": overflow is \"snapshot\"; expected one of \"catch-up\", \"disconnect\", "
-            "\"drop-oldest\", \"drop-newest\", \"latest\"");
   EXPECT_EQ(channel("[[plugin]]\nname = \"a\"\nlibrary = \"b\"\nisolation = \"process\""),
             "hub.toml:8:13: plugin \"a\": isolation is \"process\"; this version has only \"thread\"");
   EXPECT_EQ(channel("[[method]]\npattern = \"todos.*\""),

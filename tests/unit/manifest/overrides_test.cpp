@@ -68,7 +68,7 @@ TEST(OverridesTest, WrongKeysAndValuesAreProblemsOfSet) {
   EXPECT_EQ(problem_with("threads", "many"), "--set: threads: expected an integer, got a string \"many\"");
   EXPECT_EQ(problem_with("channel.0.overflow", "fast"),
             "--set: channel \"a.b/{x}\": overflow is \"fast\"; expected one of \"catch-up\", \"disconnect\", "
-            "\"drop-oldest\", \"drop-newest\", \"latest\"");
+            "\"drop-oldest\", \"drop-newest\", \"latest\", \"snapshot\"");
 }
 
 }  // namespace

@@ -15,15 +15,15 @@ TEST(ProgramTest, WhatDoesNotLoadSaysWhyAndWhere) {
   const std::pair<const char*, const char*> kErrors[] = {
       {"return {\n  filter = function(ev) retrun true end }", "test.lua:2: '=' expected near 'true'"},
       {"local x = nil\nreturn { filter = x.y }", "test.lua:2: attempt to index local 'x' (a nil value)"},
-      {"return 7", "test.lua: the script must return a table with `filter` or `transform`, not a number"},
+      {"return 7", "test.lua: the script must return a table with `filter`, `transform` or `reduce`, not a number"},
       {"local rule = { filter = function() end }",
-       "test.lua: the script must return a table with `filter` or `transform`, not a nil"},
-      {"return {}", "test.lua: the returned table has neither `filter` nor `transform`"},
+       "test.lua: the script must return a table with `filter`, `transform` or `reduce`, not a nil"},
+      {"return {}", "test.lua: the returned table has neither `filter` nor `transform` nor `reduce`"},
       {"return { filter = true }", "test.lua: `filter` must be a function, not a boolean"},
-      {"return { filter = function() end, reduce = function() end }",
-       "test.lua: this version does not run `reduce` yet; it runs `filter` and `transform`"},
+      {"return { filter = function() end, on_publish = function() end }",
+       "test.lua: this version does not run `on_publish` yet; it runs filter, transform, initial, reduce and snapshot"},
       {"return { on_timer = function() end }",
-       "test.lua: this version does not run `on_timer` yet; it runs `filter` and `transform`"},
+       "test.lua: this version does not run `on_timer` yet; it runs filter, transform, initial, reduce and snapshot"},
       {"return { transform = function() end, fliter = function() end }",
        "test.lua: unknown hook `fliter`; did you mean `filter`?"},
       {"\x1bLJ\x02", "test.lua: compiled Lua is not accepted; give the source text"},
@@ -80,10 +80,10 @@ TEST(ProgramTest, SelfTestsRunWhenTheScriptIsLoaded) {
   EXPECT_EQ(load_error(rule("{ filter = { data = {} }, expect = true }")),
             "test.lua: test 1 (filter): test.lua:1: attempt to compare nil with number");
   EXPECT_EQ(load_error(rule("{ expect = true }")),
-            "test.lua: test 1 needs either `filter` or `transform` with an event");
+            "test.lua: test 1 needs one of `filter` and `transform` with an event, and `reduce` with a list of events");
   EXPECT_EQ(load_error(rule("{ filter = {}, expected = true }")),
-            "test.lua: test 1 has the unknown key `expected`; there are filter, transform, expect, reason, params, "
-            "channel and name");
+            "test.lua: test 1 has the unknown key `expected`; there are filter, transform, reduce, ask, expect, "
+            "reason, params, channel and name");
 }
 
 TEST(ParamsTest, AreCheckedAndFilledIn) {
