@@ -20,7 +20,8 @@ enum class CloseCode : std::uint16_t {
 #undef WEIR_CLOSE
 };
 
-std::string_view to_word(Errc code);   // "no_such_channel"
+std::string_view to_word(Errc code);  // "no_such_channel"
+std::optional<Errc> from_word(std::string_view word);
 int http_status(Errc code);            // 404
 bool worth_retrying(Errc code);        // the wire's `retry`
 std::string_view sentence(Errc code);  // what codes.def says of it

@@ -51,6 +51,7 @@ class Builder {
     for (const Node& node : elements_of(root_, "plugin")) plugin(node);
     for (const Node& node : elements_of(root_, "endpoint")) endpoint(node);
     for (const Node& node : elements_of(root_, "channel")) channel(node);
+    for (const Node& node : elements_of(root_, "method")) method(node);
     limits();
     return std::move(out_);
   }
@@ -163,7 +164,8 @@ class Builder {
     for (const Node& element : elements_of(node, "from")) from(element, what, pattern, entry);
     std::size_t place = 0;
     for (const Node& element : elements_of(node, "rules"))
-      rule(element, what + ": rules[" + std::to_string(place++) + "]", entry);
+      if (const auto known = rule(element, what + ": rules[" + std::to_string(place++) + "]"))
+        entry.rules.push_back(*known);
     if (const auto* history = member(node, "history", Kind::object)) {
       entry.history.count = whole_of(*history, "count").value_or(entry.history.count);
       entry.history.age_ms = ms_of(*history, "age").value_or(entry.history.age_ms);
@@ -219,7 +221,22 @@ class Builder {
     entry.from.push_back(std::move(from));
   }
 
-  void rule(const Node& node, const std::string& what, ChannelEntry& entry) {
+  void method(const Node& node) {
+    MethodEntry entry;
+    entry.place = node.place;
+    entry.pattern = text_of(node, "pattern");
+    entry.scope = text_of(node, "scope");
+    const std::string what = "method " + in_quotes(entry.pattern);
+    if (const auto parsed = ChannelPattern::parse_subject(entry.pattern, '.'); !entry.pattern.empty() && !parsed)
+      problem(place_of(node, "pattern"), what + ": " + parsed.error().message);
+    else if (parsed && !parsed->names().empty())
+      problem(place_of(node, "pattern"), what + ": a method's pattern has no {names}; write * for a segment");
+    if (const Node* found = node.find("rule")) entry.rule = rule(*found, what + ": rule");
+    out_.methods.push_back(std::move(entry));
+  }
+
+  // Its place in Manifest::rules; nothing when the script is not there.
+  std::optional<std::size_t> rule(const Node& node, const std::string& what) {
     RuleEntry rule;
     rule.place = node.place;
     rule.params_json = "{}";
@@ -237,20 +254,24 @@ class Builder {
       rule.ops = whole_of(node, "ops");
       rule.time_ms = ms_of(node, "time");
       rule.bytes = bytes_of(node, "bytes");
+      rule.every_ms = ms_of(node, "every").value_or(0);
     }
-    if (rule.script.empty()) return;  // the schema said so
+    if (rule.script.empty()) return std::nullopt;  // the schema said so
     std::string looked;
     rule.path = find_script(rule.script, looked);
-    if (rule.path.empty())
-      return problem(script_place, what + ": script " + in_quotes(rule.script) + " is not there; looked for " + looked);
+    if (rule.path.empty()) {
+      problem(script_place, what + ": script " + in_quotes(rule.script) + " is not there; looked for " + looked);
+      return std::nullopt;
+    }
 
     const auto number = [](const std::optional<std::int64_t>& n) { return n ? std::to_string(*n) : "-"; };
     const std::string same = rule.path + '\0' + rule.params_json + '\0' +
                              std::to_string(static_cast<int>(rule.on_error)) + (rule.jit ? 'j' : '-') +
-                             number(rule.ops) + ',' + number(rule.time_ms) + ',' + number(rule.bytes);
+                             number(rule.ops) + ',' + number(rule.time_ms) + ',' + number(rule.bytes) + ',' +
+                             std::to_string(rule.every_ms);
     const auto [known, fresh] = rules_.emplace(same, out_.rules.size());
-    entry.rules.push_back(known->second);
     if (fresh) out_.rules.push_back(std::move(rule));
+    return known->second;
   }
   // The file's path, or empty and where it was looked for.
   std::string find_script(const std::string& script, std::string& looked) {

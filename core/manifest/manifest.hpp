@@ -65,6 +65,7 @@ struct RuleEntry {
   OnError on_error = OnError::drop;
   bool jit = false;
   std::optional<std::int64_t> ops, time_ms, bytes;  // else Limits::rule_*
+  std::int64_t every_ms = 0;                        // on_timer; 0: never
   tree::Place place;
 };
 
@@ -96,6 +97,13 @@ struct ChannelEntry {
   tree::Place place;
 };
 
+struct MethodEntry {
+  std::string pattern;
+  std::optional<std::size_t> rule;  // in Manifest::rules; absent when its script is not there, which is a problem
+  std::string scope;
+  tree::Place place;
+};
+
 struct Manifest {
   std::string file;                       // as given
   std::string folder;                     // what relative paths start from
@@ -110,6 +118,7 @@ struct Manifest {
   std::vector<PluginEntry> plugins;
   std::vector<EndpointEntry> endpoints;
   std::vector<ChannelEntry> channels;
+  std::vector<MethodEntry> methods;
   std::vector<RuleEntry> rules;  // distinct (script, params, settings), shared by the channels that name them
   std::vector<std::string>
       api_auth;  // who is asked for HTTP publishing and the admin pages; default: all that endpoints name

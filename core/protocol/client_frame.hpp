@@ -24,7 +24,7 @@ struct ClientFrame {
   bool many = false;                  // `channels` was used, not `channel`
   json::Value filter;                 // subscribe; may be empty
   ReplayRequest replay;               // subscribe
-  std::string_view params = "{}";     // subscribe: JSON text of an object
+  std::string_view params = "{}";     // subscribe: JSON text of an object; request: of anything
   std::string event, key, dedupe;     // publish
   std::string_view data = "null";     // publish: JSON text
   std::string method;                 // request

@@ -72,6 +72,13 @@ std::string gap(std::string_view channel, std::string_view epoch, const Gap& g) 
   return out += "}}";
 }
 
+std::string response(std::string_view id, std::string_view data_json) {
+  std::string out = open("response", id);
+  out += ",\"data\":";
+  out += data_json;
+  return out += '}';
+}
+
 std::string snapshot(std::string_view channel, const Position& at, std::string_view data_json) {
   std::string out = open("snapshot", {});
   out.reserve(out.size() + channel.size() + data_json.size() + 96);

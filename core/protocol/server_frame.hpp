@@ -19,6 +19,7 @@ std::string connected(const Connected& c);
 
 // {"type":"ack","id":..,"data":{..}}; data_json is an object.
 std::string ack(std::string_view id, std::string_view data_json);
+std::string response(std::string_view id, std::string_view data_json);  // any JSON
 std::string error(std::string_view id, const Error& e);
 std::string error_data(const Error& e);  // {"code":..,"message":..,...}, shared with HTTP
 std::string gap(std::string_view channel, std::string_view epoch, const Gap& g);  // the epoch that from and to are of

@@ -14,6 +14,7 @@
 #include "protocol/position.hpp"
 #include "routing/draft.hpp"
 #include "routing/event.hpp"
+#include "routing/identity.hpp"
 
 namespace weir {
 
@@ -42,6 +43,7 @@ struct Ticket {
   ConnectionId connection = 0;
   std::string id;  // JSON text of the client's id
   std::shared_ptr<PublishWaiter> waiter;
+  std::shared_ptr<const Identity> who;  // the client, where a rule asks (ChannelRoute::asks_publishers)
   std::string dedupe;  // filled in by the channel: the publisher's id, remembered once the event has its place
 };
 

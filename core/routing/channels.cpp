@@ -34,9 +34,18 @@ class Channel final : public ChannelLog::Sink {
     if (all.rules_ != nullptr && !route.rules.empty())
       rules_ = all.rules_->open(route.rules, name_, route.pattern.match(name_).value_or(Variables()));
     state_ = rules_ != nullptr && rules_->has_state();
+    asks_ = rules_ != nullptr && rules_->asks_publishers();
   }
 
   void publish(Draft&& draft, Ticket&& ticket) {
+    if (asks_ && ticket.who) {
+      RuleVerdict verdict = rules_->may_publish(*ticket.who, draft);
+      if (!verdict.keep) {
+        std::string why = verdict.reason.empty() ? "publishing this to " + json::quoted(name_) + " is not allowed"
+                                                 : std::move(verdict.reason);
+        return refused(std::move(ticket), fail(Errc::forbidden, std::move(why)));
+      }
+    }
     if (!draft.dedupe.empty()) {
       forget_old_ids();
       if (const auto seen = dedupe_.find(draft.dedupe); seen != dedupe_.end())
@@ -160,7 +169,7 @@ class Channel final : public ChannelLog::Sink {
   const std::string name_;
   const ChannelRoute& route_;
   std::unique_ptr<RuleChain> rules_;
-  bool state_ = false;
+  bool state_ = false, asks_ = false;
   StringMap<SnapshotPtr> snapshots_;  // by params; as of snapshots_at_
   SequenceId snapshots_at_ = 0;
   std::vector<Draft> more_;

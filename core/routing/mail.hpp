@@ -55,6 +55,14 @@ struct Publish {
   Draft draft;
   Ticket ticket;
 };
+struct Ask {  // a request for the rule of a method, which lives on one shard
+  ShardId from;
+  ConnectionId connection;
+  std::string id;  // JSON text
+  std::size_t rule;
+  std::string method, params;  // params: JSON text
+  std::shared_ptr<const Identity> who;
+};
 struct SourceGap {  // a source lost something
   std::string source;
   std::vector<std::string> channels;  // empty: all that it feeds
@@ -114,6 +122,11 @@ struct Behind {  // events were held back because your mailbox was full; they ar
   std::string channel, epoch;
   SequenceId head;
 };
+struct Answer {
+  ConnectionId connection;
+  std::string id;
+  Result<std::string> result;  // JSON text
+};
 struct Published {
   ConnectionId connection;
   std::string id;
@@ -132,7 +145,8 @@ using Mail =
                  std::unique_ptr<mail::Watch>, std::unique_ptr<mail::Unwatch>, std::unique_ptr<mail::SourceGap>,
                  std::unique_ptr<mail::Attached>, std::unique_ptr<mail::Chunk>, std::unique_ptr<mail::Watched>,
                  std::unique_ptr<mail::ChannelOpened>, std::unique_ptr<mail::ChannelLetGo>,
-                 std::unique_ptr<mail::GapNotice>, std::unique_ptr<mail::Behind>>;
+                 std::unique_ptr<mail::GapNotice>, std::unique_ptr<mail::Behind>, std::unique_ptr<mail::Ask>,
+                 std::unique_ptr<mail::Answer>>;
 
 template <class T>
 Mail letter(T content) {

@@ -137,15 +137,25 @@ const ChannelRoute* Routes::find(std::string_view channel) const {
   return nullptr;
 }
 
+const MethodRoute* Routes::method(std::string_view name) const {
+  for (const MethodRoute& m : methods_)
+    if (m.pattern.matches(name)) return &m;
+  return nullptr;
+}
+
+Result<void> check_scope(std::string_view scope, const Identity& identity, std::string_view verb,
+                         std::string_view named) {
+  if (identity.has_scope(scope)) return {};
+  const std::string takes =
+      "to " + std::string(verb) + " " + json::quoted(named) + " takes the scope \"" + std::string(scope) + "\"";
+  if (identity.subject.empty()) return fail(Errc::unauthorized, takes + "; authenticate first");
+  return fail(Errc::forbidden, takes + ", which " + json::quoted(identity.subject) + " does not have");
+}
+
 Result<void> check_access(const AccessRule& rule, const Identity& identity, std::string_view verb,
                           std::string_view channel) {
-  if (!rule.nobody && identity.has_scope(rule.scope)) return {};
-  const std::string what = std::string(verb) + " " + json::quoted(channel);
-  if (rule.nobody) return fail(Errc::forbidden, "nobody may " + what + " over the network");
-  if (identity.subject.empty())
-    return fail(Errc::unauthorized, "to " + what + " takes the scope \"" + rule.scope + "\"; authenticate first");
-  return fail(Errc::forbidden, "to " + what + " takes the scope \"" + rule.scope + "\", which " +
-                                   json::quoted(identity.subject) + " does not have");
+  if (!rule.nobody) return check_scope(rule.scope, identity, verb, channel);
+  return fail(Errc::forbidden, "nobody may " + std::string(verb) + " " + json::quoted(channel) + " over the network");
 }
 
 Result<FilterPtr> mandatory_filter(const AccessRule& rule, const Identity& identity) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -31,30 +32,45 @@ struct HistoryRule {
 };
 
 struct ChannelRoute {
+  explicit ChannelRoute(Pattern p) : pattern(std::move(p)) {}
   Pattern pattern;
   std::vector<std::size_t> rules;    // indices for RuleProvider::open
   std::vector<std::string> sources;  // plugin instances that feed it
   HistoryRule history;
   OverflowPolicy overflow = OverflowPolicy::catch_up;
-  bool state = false;  // one of the rules keeps one
+  bool state = false;            // one of the rules keeps one
+  bool asks_publishers = false;  // one of the rules decides what clients may publish
   AccessRule subscribe, publish;
   // Whether subscribers get it. It is one for all, so not where each may see only some of the events.
   bool gives_snapshots() const { return state && subscribe.where_json.empty(); }
 };
 
+// One [[method]] of the manifest.
+struct MethodRoute {
+  Pattern pattern;
+  std::size_t rule = 0;  // index for RuleProvider::request
+  std::string scope;     // empty: none needed
+};
+
 class Routes {
  public:
-  explicit Routes(std::vector<ChannelRoute> channels) : channels_(std::move(channels)) {}
+  explicit Routes(std::vector<ChannelRoute> channels, std::vector<MethodRoute> methods = {})
+      : channels_(std::move(channels)), methods_(std::move(methods)) {}
   // The first entry that matches, in the order of the manifest; null: the channel does not exist.
   const ChannelRoute* find(std::string_view channel) const;
   const std::vector<ChannelRoute>& channels() const { return channels_; }
+  // The first entry that matches; null: there is no such method.
+  const MethodRoute* method(std::string_view name) const;
 
  private:
   std::vector<ChannelRoute> channels_;
+  std::vector<MethodRoute> methods_;
 };
 using RoutesPtr = std::shared_ptr<const Routes>;
 
 // Errors: unauthorized - nobody is known on this connection, but a scope is needed. forbidden - the scope is missing.
+Result<void> check_scope(std::string_view scope, const Identity& identity, std::string_view verb,
+                         std::string_view what);
 Result<void> check_access(const AccessRule& rule, const Identity& identity, std::string_view verb,
                           std::string_view channel);
 // The filter that subscribing brings with it; null when there is none. A missing attribute matches nothing.

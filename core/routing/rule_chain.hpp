@@ -10,6 +10,7 @@
 #include "base/result.hpp"
 #include "routing/draft.hpp"
 #include "routing/event.hpp"
+#include "routing/identity.hpp"
 
 namespace weir {
 
@@ -27,6 +28,11 @@ class RuleChain {
   // never takes longer than the budget of its rules.
   virtual RuleVerdict run(Draft& draft, std::vector<Draft>& more) = 0;
 
+  // One of the rules wants to be asked about what clients publish (`on_publish`).
+  virtual bool asks_publishers() const = 0;
+  // Then called before run() for what a client publishes. Not kept: it may not.
+  virtual RuleVerdict may_publish(const Identity& who, const Draft& draft) = 0;
+
   // One of the rules keeps a state of the channel (`reduce`, `snapshot`). What follows is called only then.
   virtual bool has_state() const = 0;
   // The state takes in an event that has got its place; in their order, each once.
@@ -42,6 +48,10 @@ class RuleProvider {
   // `rules`: indices into the manifest's list of distinct rules (manifest.hpp, Manifest::rules).
   virtual std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel,
                                           const Variables& variables) = 0;
+  // A client's request to that rule (`on_request`): the answer, as JSON text. `params`: JSON text.
+  // Errors: what the rule says; internal - it failed; unavailable - it is quarantined.
+  virtual Result<std::string> request(std::size_t rule, const Identity& who, std::string_view method,
+                                      std::string_view params) = 0;
 };
 
 }  // namespace weir

@@ -32,6 +32,12 @@ std::string identity_json(const Connection& c) {
   }
   return out += "],\"attributes\":" + c.identity.attributes_json + "}";
 }
+
+Error busy() {
+  Error e = fail(Errc::rate_limited, "the hub has more to do than it can do at once; try this again in a moment");
+  e.retry_after_ms = 100;
+  return e;
+}
 }  // namespace
 
 Shard::Shard(const Settings& settings, ShardPort& port)
@@ -116,6 +122,8 @@ void Shard::handle(Mail& mail) {
     void operator()(std::unique_ptr<mail::ChannelLetGo>& m) { s.subscribers_.let_go(*m); }
     void operator()(std::unique_ptr<mail::GapNotice>& m) { s.subscribers_.gap(*m); }
     void operator()(std::unique_ptr<mail::Behind>& m) { s.subscribers_.behind(*m); }
+    void operator()(std::unique_ptr<mail::Ask>& m) { s.answer(*m); }
+    void operator()(std::unique_ptr<mail::Answer>& m) { s.answered(*m); }
   };
   std::visit(Visitor{*this}, mail);
 }
@@ -342,7 +350,7 @@ void Shard::act(Connection& c, ClientFrame& frame) {
     case Type::publish:
       return act_publish(c, frame);
     case Type::request:
-      return say_error(c, frame.id, fail(Errc::no_such_method, "no method " + json::quoted(frame.method)));
+      return act_request(c, frame);
     case Type::ack:
       return;  // every channel of this version is at most once: nothing waits for it
     case Type::subscriptions: {
@@ -353,6 +361,41 @@ void Shard::act(Connection& c, ClientFrame& frame) {
     case Type::pong:
       return;
   }
+}
+
+// A rule that answers requests has one state, on the shard that its method's name falls to.
+void Shard::act_request(Connection& c, const ClientFrame& frame) {
+  const MethodRoute* route = settings_.routes->method(frame.method);
+  if (route == nullptr)
+    return say_error(c, frame.id,
+                     fail(Errc::no_such_method, "no [[method]] of the manifest matches " + json::quoted(frame.method)));
+  if (auto ok = check_scope(route->scope, c.identity, "request", frame.method); !ok)
+    return say_error(c, frame.id, ok.error());
+  if (frame.params.size() > static_cast<std::size_t>(limits_.data_bytes))
+    return say_error(
+        c, frame.id,
+        fail(Errc::too_large, "\"params\" has " + std::to_string(frame.params.size()) + " bytes; at most " +
+                                  std::to_string(limits_.data_bytes) + " are allowed (limits.data_bytes)"));
+  const ShardId to = owner(route->pattern.text());
+  if (full(to)) return say_error(c, frame.id, busy());
+  ++c.in_flight;
+  post(to, letter(mail::Ask{settings_.id, c.id, std::string(frame.id), route->rule, frame.method,
+                            std::string(frame.params), std::make_shared<const Identity>(c.identity)}));
+}
+
+void Shard::answer(const mail::Ask& ask) {
+  post(ask.from, letter(mail::Answer{ask.connection, ask.id,
+                                     settings_.rules->request(ask.rule, *ask.who, ask.method, ask.params)}));
+}
+
+void Shard::answered(const mail::Answer& answer) {
+  Connection* c = find(answer.connection);
+  if (c == nullptr) return;
+  if (answer.result)
+    say(*c, server_frame::response(answer.id, *answer.result));
+  else
+    say_error(*c, answer.id, answer.result.error());
+  settled(*c);
 }
 
 void Shard::act_publish(Connection& c, ClientFrame& frame) {
@@ -375,12 +418,7 @@ void Shard::act_publish(Connection& c, ClientFrame& frame) {
         c, frame.id,
         fail(Errc::too_large, "\"data\" has " + std::to_string(frame.data.size()) + " bytes; at most " +
                                   std::to_string(limits_.data_bytes) + " are allowed (limits.data_bytes)"));
-  if (port_.full(to)) {
-    Error busy =
-        fail(Errc::rate_limited, "the hub has more to do than it can do at once; publish this again in a moment");
-    busy.retry_after_ms = 100;
-    return say_error(c, frame.id, busy);
-  }
+  if (port_.full(to)) return say_error(c, frame.id, busy());
   Draft draft;
   draft.event = std::move(frame.event);
   draft.data = std::move(data_);
@@ -392,6 +430,7 @@ void Shard::act_publish(Connection& c, ClientFrame& frame) {
   ticket.shard = settings_.id;
   ticket.connection = c.id;
   if (!frame.id.empty()) ticket.id = frame.id;
+  if (route->asks_publishers) ticket.who = std::make_shared<const Identity>(c.identity);
   ++c.in_flight;
   publish(to, open, channel, std::move(draft), std::move(ticket));
   // An event is made of a copy, so mostly the draft's is still there.

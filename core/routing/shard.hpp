@@ -117,6 +117,9 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   void say_error(Connection& connection, std::string_view id, const Error& error);
   void act(Connection& connection, ClientFrame& frame);
   void act_publish(Connection& connection, ClientFrame& frame);
+  void act_request(Connection& connection, const ClientFrame& frame);
+  void answer(const mail::Ask& ask);
+  void answered(const mail::Answer& answer);
   // `open`: the channel, where it is known to be open here.
   void publish(ShardId to, Channel* open, std::string_view channel, Draft&& draft, Ticket&& ticket);
   void published(const mail::Published& p);

@@ -31,7 +31,7 @@ std::string unknown_key(const Json& one) {
   for (const auto& [key, unused] : one.items())
     if (key != "name" && key != "params" && key != "event" && key != "events" && key != "channel" && key != "vars" &&
         key != "expect" && key != "reason" && key != "error" && key != "publishes" && key != "pauses" &&
-        key != "reasons" && key != "snapshot" && key != "ask")
+        key != "reasons" && key != "snapshot" && key != "ask" && key != "every")
       return key;
   return {};
 }
@@ -41,6 +41,7 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
   if (one.contains("event") == one.contains("events")) return "the case needs `event` or `events`";
   const auto error = one.value("error", std::string());
   if (one.contains("params")) settings.params_json = one["params"].dump();
+  if (one.contains("every")) settings.every_ms = one["every"].get<std::int64_t>();
   auto program = RuleProgram::load(settings, limits);
   if (!program)
     return !error.empty() && program.error().message.find(error) != std::string::npos ? "" : program.error().message;
@@ -63,15 +64,22 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
   if (several && !state_alone && (!expect.is_array() || expect.size() != events.size()))
     return "`expect` must be a list with an entry for each of `events`";
   for (const char* list : {"pauses", "reasons"})
-    if (one.contains(list) && (!several || !one[list].is_array() || one[list].size() > events.size()))
-      return std::string("`") + list + "` must be a list with at most one entry for each of `events`";
+    if (one.contains(list) && (!several || !one[list].is_array() || one[list].size() > events.size() + 1))
+      return std::string("`") + list + "` must be a list with at most one entry for each of `events` and one behind";
   SequenceId place = 0;
   const auto reduce = [&](Draft draft) {
     if (draft.time_ms == 0) draft.time_ms = clock.unix_ms();
     chain->reduce(*Event::make(channel, "case", ++place, draft));
   };
+  const auto pause = [&](std::size_t before) {
+    if (!one.contains("pauses") || before >= one["pauses"].size()) return;
+    // Timers run as time passes, not all at its end.
+    const std::int64_t until = clock.passed + one["pauses"][before].get<std::int64_t>();
+    for (auto due = engine.timers(); due && *due <= 1000 + until; due = engine.timers()) clock.passed = *due - 1000;
+    clock.passed = until;
+  };
   for (std::size_t i = 0; i < events.size(); ++i) {
-    if (one.contains("pauses") && i < one["pauses"].size()) clock.passed += one["pauses"][i].get<std::int64_t>();
+    pause(i);
     const std::string where = several ? "event " + std::to_string(i + 1) + ": " : "";
     auto draft = rules::draft_from_json(events[i]);
     if (!draft) return where + draft.error().message;
@@ -95,6 +103,7 @@ std::string run_case(RuleSettings settings, const Json& one, const Limits& limit
     if (one.contains("reason") && one["reason"] != verdict.reason)
       return where + "expected the reason " + one["reason"].dump() + ", is \"" + verdict.reason + "\"";
   }
+  pause(events.size());
   if (one.contains("snapshot")) {
     const auto got = chain->snapshot(one.contains("ask") ? one["ask"].dump() : "{}");
     if (!got) return got.error().message;

@@ -5,6 +5,7 @@
 // `expect` names the fields that matter; null means dropped. `error` is a part of the text that a failing rule, or one
 // that does not load, gives. Several events one after the other: "events": [...] in place of "event", with a list of
 // what each comes to in "expect"; "pauses" (ms that pass before each of them) and "reasons" are lists beside it.
+// A further pause may stand behind them. "every": ms between two runs of on_timer, as time passes in the pauses.
 // "snapshot": the state after them, asked for with the params "ask"; "expect" may be missing then.
 // Threads: [any].
 #pragma once

@@ -58,7 +58,8 @@ class Reasons {
 }  // namespace
 
 struct RuleEngine::Impl {
-  Impl(RuleOutput& o, const Clock& c, const Limits& l) : output(o), clock(c), limits(l) {}
+  Impl(RuleOutput& o, const Clock& c, const Limits& l, std::shared_ptr<Kv> k)
+      : output(o), clock(c), limits(l), kv(k ? std::move(k) : std::make_shared<Kv>(l.kv_bytes)) {}
   UnixMs event_time() {
     if (now == 0) now = clock.unix_ms();
     return now;
@@ -67,6 +68,7 @@ struct RuleEngine::Impl {
   RuleOutput& output;
   const Clock& clock;
   const Limits limits;
+  const std::shared_ptr<Kv> kv;
   std::vector<std::unique_ptr<Slot>> slots;
   std::unordered_map<std::string, std::string> stopped;  // channels that on_error = stop-channel ended, and why
   rules::SharedDoc shared;
@@ -74,6 +76,15 @@ struct RuleEngine::Impl {
   UnixMs now = 0;                  // 0: not asked for yet in this run
   std::vector<std::pair<std::string, Draft>> published;
   std::size_t published_before = 0;  // by hooks that have returned
+  std::vector<Slot*> with_timer;
+
+  // What rules have published goes out. What receives it may run rules of this engine again.
+  void hand_over() {
+    if (published.empty()) return;
+    auto all = std::move(published);
+    published.clear();
+    for (auto& [channel, event] : all) output.publish(std::move(channel), std::move(event));
+  }
 };
 
 // One program on this shard.
@@ -93,6 +104,10 @@ class RuleEngine::Slot final : public rules::Host {
     engine_.published_before = engine_.published.size();
     const Spent spent(*this);
     auto outcome = Outcome::keep;
+    if (!program_->has_filter() && !program_->has_transform()) {
+      kept_.add();
+      return outcome;
+    }
     if (program_->has_filter()) outcome = instance_->filter(draft, engine_.shared, context);
     if (outcome == Outcome::keep && program_->has_transform())
       outcome = instance_->transform(draft, engine_.shared, context, more);
@@ -114,6 +129,67 @@ class RuleEngine::Slot final : public rules::Host {
     return outcome;
   }
   bool has_state() const { return program_->has_state(); }
+  bool asks_publishers() const { return program_->has_on_publish(); }
+  bool has_timer() const { return program_->has_on_timer() && program_->settings().every_ms != 0; }
+
+  // drop: that client may not publish it. failed: nobody can say, so it may not either. why() tells.
+  Outcome may_publish(const Identity& who, const Draft& draft, rules::ChannelContext& context) {
+    if (quarantined_ && engine_.clock.steady_ms() < retry_at_) {
+      skipped_.add();
+      why_ = "the rule " + program_->settings().script + " that decides it is quarantined";
+      return Outcome::failed;
+    }
+    if (!ensure_instance()) return failed(why_, publish_errors_in_a_row_);
+    const Spent spent(*this);
+    const auto outcome = instance_->may_publish(who, draft, engine_.shared, context);
+    if (outcome == Outcome::failed) return failed(instance_->reason(), publish_errors_in_a_row_);
+    publish_errors_in_a_row_ = 0;
+    if (outcome == Outcome::drop) refused_publications_.add();
+    why_ = instance_->reason();
+    return outcome;
+  }
+
+  Result<std::string> request(const Identity& who, std::string_view method, std::string_view params) {
+    if (quarantined_ && engine_.clock.steady_ms() < retry_at_) {
+      skipped_.add();
+      return fail(Errc::unavailable, "the rule " + program_->settings().script + " is quarantined");
+    }
+    const auto broken = [this](const std::string& why) {
+      (void)failed(why, request_errors_in_a_row_);
+      return fail(Errc::internal, why_);
+    };
+    if (!ensure_instance()) return broken(why_);
+    const Publishing publishing(engine_, program_->settings().script);
+    const Spent spent(*this);
+    auto answer = instance_->request(who, method, params);
+    if (!answer) {
+      engine_.published.resize(engine_.published_before);
+      return broken(answer.error().message);
+    }
+    published_.add(engine_.published.size() - engine_.published_before);
+    requests_.add();
+    request_errors_in_a_row_ = 0;
+    if (answer->refusal) return *answer->refusal;
+    return std::move(answer->json);
+  }
+
+  // Only where its state has been made by an event. When it is due next; nothing: no state.
+  std::optional<SteadyMs> timer(SteadyMs now) {
+    if (!instance_) return std::nullopt;
+    if (now < timer_at_ || (quarantined_ && now < retry_at_)) return std::max(timer_at_, quarantined_ ? retry_at_ : 0);
+    timer_at_ = now + program_->settings().every_ms;
+    const Publishing publishing(engine_, program_->settings().script);
+    const Spent spent(*this);
+    if (const auto ran = instance_->timer(); !ran) {
+      engine_.published.resize(engine_.published_before);
+      (void)failed(ran.error().message, timer_errors_in_a_row_);
+    } else {
+      published_.add(engine_.published.size() - engine_.published_before);
+      timers_.add();
+      timer_errors_in_a_row_ = 0;
+    }
+    return timer_at_;
+  }
   // The channel's state takes in the event. failed: its state is without it, or has it by half; why() tells.
   Outcome reduce(const Event& event, rules::ChannelContext& context) {
     if (!program_->has_reduce()) return Outcome::keep;
@@ -178,6 +254,9 @@ class RuleEngine::Slot final : public rules::Host {
     out.published = published_.get();
     out.reduced = reduced_.get();
     out.snapshots = snapshots_.get();
+    out.refused = refused_publications_.get();
+    out.requests = requests_.get();
+    out.timers = timers_.get();
     out.log_lines_lost = log_lines_lost_.get();
     out.operations = operations_.get();
     out.allocated_bytes = allocated_bytes_.get();
@@ -187,6 +266,8 @@ class RuleEngine::Slot final : public rules::Host {
 
   // Host
   UnixMs now() override { return engine_.event_time(); }
+  Kv& kv() override { return *engine_.kv; }
+  SteadyMs steady_ms() override { return engine_.clock.steady_ms(); }
   void log(log::Level level, std::string_view message) override {
     const auto second = engine_.clock.steady_ms() / 1000;
     if (second != log_second_) {
@@ -204,7 +285,7 @@ class RuleEngine::Slot final : public rules::Host {
     log::write(level, "rules", message, {{"script", program_->settings().script}});
   }
   const char* publish(std::string_view channel, std::string_view event, std::string_view data) override {
-    if (engine_.current == nullptr) return "only while an event is handled";
+    if (engine_.current == nullptr) return "it works in filter, transform, on_request and on_timer only";
     if (auto checked = check_channel_name(channel); !checked) {
       refused_ = std::move(checked.error().message);
       return refused_.c_str();
@@ -227,6 +308,25 @@ class RuleEngine::Slot final : public rules::Host {
   }
 
  private:
+  // As long as it lives hooks may publish though no event is being handled.
+  class Publishing {
+   public:
+    Publishing(Impl& engine, const std::string& script) : engine_(engine) {
+      engine_.now = 0;
+      draft_.time_ms = engine_.event_time();
+      draft_.source = script;  // where it comes from
+      engine_.current = &draft_;
+      engine_.published_before = engine_.published.size();
+    }
+    ~Publishing() { engine_.current = nullptr; }
+    Publishing(const Publishing&) = delete;
+    Publishing& operator=(const Publishing&) = delete;
+
+   private:
+    Impl& engine_;
+    Draft draft_;
+  };
+
   // What the calls made as long as it lives have cost. A state that can't be used any more goes with it.
   class Spent {
    public:
@@ -262,6 +362,7 @@ class RuleEngine::Slot final : public rules::Host {
       return false;
     }
     instance_ = std::move(*made);
+    timer_at_ = engine_.clock.steady_ms() + settings.every_ms;
     return true;
   }
 
@@ -295,13 +396,16 @@ class RuleEngine::Slot final : public rules::Host {
   std::unique_ptr<rules::Instance> instance_;
   std::string why_;
   std::string refused_;  // why the last hub.publish was not taken
-  std::int64_t errors_in_a_row_ = 0, reduce_errors_in_a_row_ = 0;
+  // By the kind of hook: one that is well must not hide that another one keeps failing.
+  std::int64_t errors_in_a_row_ = 0, reduce_errors_in_a_row_ = 0, publish_errors_in_a_row_ = 0,
+               request_errors_in_a_row_ = 0, timer_errors_in_a_row_ = 0;
+  SteadyMs timer_at_ = 0;
   bool quarantined_ = false;
   SteadyMs retry_at_ = 0;
   SteadyMs log_second_ = -1;
   std::uint64_t logged_ = 0, lost_now_ = 0;
-  Counter events_, kept_, dropped_, errors_, budget_stops_, skipped_, published_, reduced_, snapshots_, log_lines_lost_,
-      operations_, allocated_bytes_;
+  Counter events_, kept_, dropped_, errors_, budget_stops_, skipped_, published_, reduced_, snapshots_,
+      refused_publications_, requests_, timers_, log_lines_lost_, operations_, allocated_bytes_;
   Reasons reasons_;
 
   mutable std::mutex mutex_;  // for what follows; taken on errors and by status(), never by an event that goes well
@@ -320,6 +424,7 @@ class RuleEngine::Chain final : public RuleChain {
     contexts_.resize(slots_.size());
     for (std::size_t i = 0; i < slots_.size(); ++i)
       if (slots_[i]->has_state()) state_ = i;
+    for (const Slot* slot : slots_) asks_ = asks_ || slot->asks_publishers();
     for (auto& context : contexts_) {
       context.channel = channel_;
       context.variables = &variables_;
@@ -336,13 +441,20 @@ class RuleEngine::Chain final : public RuleChain {
     engine_.shared.ready = false;
     engine_.now = 0;
     auto verdict = run_rules(draft, more);
-    if (!engine_.published.empty()) {
-      // What receives them may run rules of this engine again.
-      auto published = std::move(engine_.published);
-      engine_.published.clear();
-      for (auto& [channel, event] : published) engine_.output.publish(std::move(channel), std::move(event));
-    }
+    engine_.hand_over();
     return verdict;
+  }
+
+  bool asks_publishers() const override { return asks_; }
+  RuleVerdict may_publish(const Identity& who, const Draft& draft) override {
+    engine_.shared.ready = false;
+    engine_.now = 0;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (!slots_[i]->asks_publishers()) continue;
+      const auto outcome = slots_[i]->may_publish(who, draft, contexts_[i]);
+      if (outcome != Outcome::keep) return {false, slots_[i]->why(), outcome == Outcome::failed};
+    }
+    return {};
   }
 
   bool has_state() const override { return state_.has_value(); }
@@ -417,20 +529,40 @@ class RuleEngine::Chain final : public RuleChain {
   const Variables variables_;
   std::vector<Slot*> slots_;
   std::vector<rules::ChannelContext> contexts_;
+  bool asks_ = false;
   std::optional<std::size_t> state_;  // which rule keeps the channel's state
   std::vector<Draft> others_, next_, split_;
 };
 
 RuleEngine::RuleEngine(std::vector<std::shared_ptr<const RuleProgram>> programs, RuleOutput& output, const Clock& clock,
-                       const Limits& limits)
-    : impl_(std::make_unique<Impl>(output, clock, limits)) {
+                       const Limits& limits, std::shared_ptr<Kv> kv)
+    : impl_(std::make_unique<Impl>(output, clock, limits, std::move(kv))) {
   for (auto& program : programs) impl_->slots.push_back(std::make_unique<Slot>(std::move(program), *impl_));
+  for (const auto& slot : impl_->slots)
+    if (slot->has_timer()) impl_->with_timer.push_back(slot.get());
 }
 RuleEngine::~RuleEngine() = default;
 
 std::unique_ptr<RuleChain> RuleEngine::open(std::span<const std::size_t> rules, std::string_view channel,
                                             const Variables& variables) {
   return std::make_unique<Chain>(*impl_, rules, channel, variables);
+}
+
+Result<std::string> RuleEngine::request(std::size_t rule, const Identity& who, std::string_view method,
+                                        std::string_view params) {
+  auto answer = impl_->slots.at(rule)->request(who, method, params);
+  impl_->hand_over();
+  return answer;
+}
+
+std::optional<SteadyMs> RuleEngine::timers() {
+  std::optional<SteadyMs> next;
+  if (impl_->with_timer.empty()) return next;
+  const SteadyMs now = impl_->clock.steady_ms();
+  for (Slot* slot : impl_->with_timer)
+    if (const auto due = slot->timer(now)) next = std::min(next.value_or(*due), *due);
+  impl_->hand_over();
+  return next;
 }
 
 std::vector<RuleStatus> RuleEngine::status() const {

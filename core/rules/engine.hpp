@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/clock.hpp"
 #include "base/limits.hpp"
 #include "routing/rule_chain.hpp"
+#include "rules/kv.hpp"
 #include "rules/program.hpp"
 
 namespace weir {
@@ -49,6 +51,9 @@ struct RuleStatus {
   std::uint64_t published = 0;
   std::uint64_t reduced = 0;    // events that the states of its channels took in
   std::uint64_t snapshots = 0;  // times that a state was told
+  std::uint64_t refused = 0;    // publications of clients that on_publish refused
+  std::uint64_t requests = 0;   // that on_request answered
+  std::uint64_t timers = 0;     // runs of on_timer
   std::uint64_t log_lines_lost = 0;
   std::uint64_t operations = 0;                                // of all runs; limits.rule_ops bounds those of one
   std::uint64_t allocated_bytes = 0;                           // by all runs, most of them free again
@@ -62,12 +67,17 @@ class RuleEngine final : public RuleProvider {
   static constexpr SteadyMs kQuarantineMs = 30'000;
 
   // `programs`: in the order of the manifest's list of distinct rules. `output` and `clock` outlive the engine.
+  // `kv`: what the engines of a hub share; null: one of its own.
   RuleEngine(std::vector<std::shared_ptr<const RuleProgram>> programs, RuleOutput& output, const Clock& clock,
-             const Limits& limits);
+             const Limits& limits, std::shared_ptr<Kv> kv = nullptr);
   ~RuleEngine() override;
 
   std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel,
                                   const Variables& variables) override;
+  Result<std::string> request(std::size_t rule, const Identity& who, std::string_view method,
+                              std::string_view params) override;
+  // Runs what is due of on_timer, in the states there are. When there is something next; nothing: no rule has a timer.
+  std::optional<SteadyMs> timers();
   std::vector<RuleStatus> status() const;
 
  private:

@@ -1,6 +1,7 @@
 #include "rules/instance.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <lua.hpp>
 
@@ -11,9 +12,11 @@ namespace weir::rules {
 namespace {
 
 constexpr int kManyMax = 16;
-constexpr const char* kHooks[] = {"filter", "transform", "initial", "reduce", "snapshot"};
+constexpr const char* kHooks[] = {"filter",   "transform",  "initial",    "reduce",
+                                  "snapshot", "on_publish", "on_request", "on_timer"};
+constexpr const char* kHookList = "filter, transform, initial, reduce, snapshot, on_publish, on_request and on_timer";
 constexpr std::size_t kProblemsMax = 32;  // of one check(); more of them help nobody
-constexpr const char* kLaterHooks[] = {"migrate", "on_subscribe", "on_publish", "on_request", "on_timer"};
+constexpr const char* kLaterHooks[] = {"migrate", "on_subscribe"};
 
 // --- What a transform returned -------------------------------------------------------------------------------------
 
@@ -305,12 +308,105 @@ int run_snapshot(lua_State* L) {
   return 0;
 }
 
+// --- Clients and time ------------------------------------------------------------------------------------------------
+
+void push_identity(lua_State* L, State& s) {
+  const Identity& who = *s.identity;
+  lua_createtable(L, 0, 4);
+  const auto text = [&](const char* name, std::string_view value) {
+    if (value.empty()) return;
+    lua_pushlstring(L, value.data(), value.size());
+    lua_setfield(L, -2, name);
+  };
+  text("subject", who.subject);
+  text("provider", who.provider);
+  lua_createtable(L, static_cast<int>(who.scopes.size()), 0);
+  int place = 0;
+  for (const std::string& scope : who.scopes) {
+    lua_pushlstring(L, scope.data(), scope.size());
+    lua_rawseti(L, -2, ++place);
+  }
+  lua_setfield(L, -2, "scopes");
+  if (!s.decode_doc.parse(who.attributes_json)) luaL_error(L, "the identity's attributes are not JSON");
+  push_json(L, s, s.decode_doc.root(), false);
+  lua_setfield(L, -2, "attributes");
+}
+
+int run_on_publish(lua_State* L) {
+  auto& s = state_of(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s.hook_reference);
+  push_identity(L, s);
+  push_event(L, s);
+  push_context(L, s);
+  lua_call(L, 3, 2);
+  s.kept = lua_toboolean(L, -2) != 0;
+  if (!s.kept) take_reason(L, s, lua_gettop(L));
+  return 0;
+}
+
+// What `{code = ..., message = ...}` says.
+void take_refusal(lua_State* L, State& s, int index) {
+  const auto text = [&](const char* name) -> std::string_view {
+    lua_getfield(L, index, name);
+    std::size_t size = 0;
+    const char* value = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : nullptr;
+    lua_pop(L, 1);  // the table keeps it
+    return value == nullptr ? std::string_view() : std::string_view(value, size);
+  };
+  const std::string_view word = text("code"), message = text("message");
+  const auto code = from_word(word.empty() ? "bad_request" : word);
+  if (!code) luaL_error(L, "on_request returned the code '%s'; docs/protocol.md has those there are", word.data());
+  s.text = message.empty() ? sentence(*code) : message.substr(0, 1000);
+  s.refusal = Error{*code, json::to_utf8(s.text)};
+}
+
+int run_on_request(lua_State* L) {
+  auto& s = state_of(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s.hook_reference);
+  push_identity(L, s);
+  lua_pushlstring(L, s.method.data(), s.method.size());
+  if (!s.decode_doc.parse(s.ask)) luaL_error(L, "the params are not JSON");
+  push_json(L, s, s.decode_doc.root(), false);
+  lua_createtable(L, 0, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s.params_reference);
+  lua_setfield(L, -2, "params");
+  lua_call(L, 4, 2);
+  const int error = lua_gettop(L), value = error - 1;
+  if (lua_isnil(L, value) && lua_istable(L, error)) {
+    take_refusal(L, s, error);
+    return 0;
+  }
+  if (lua_isnil(L, value)) {
+    if (!lua_isnil(L, error))
+      return luaL_error(L, "on_request returned nil and a %s; an error is nil, {code = ..., message = ...}",
+                        luaL_typename(L, error));
+    s.out = "null";
+    return 0;
+  }
+  Writer(s, s.out, "result").write(value);
+  return 0;
+}
+
+int run_on_timer(lua_State* L) {
+  auto& s = state_of(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s.hook_reference);
+  lua_pushnumber(L, static_cast<lua_Number>(s.host->now()));
+  lua_call(L, 1, 0);
+  return 0;
+}
+
 // --- Loading ---------------------------------------------------------------------------------------------------------
 
+struct Hook {
+  const char* name;
+  int* reference;
+  bool* there;
+};
 struct Describe {
   State* s;
   Description* description;
-  int *table, *filter, *transform, *check, *reduce, *snapshot;
+  int table;
+  std::array<Hook, 9> hooks;
 };
 
 void take_hook(lua_State* L, State& s, int table, const char* name, int& reference, bool& there) {
@@ -354,7 +450,7 @@ const char* mistyped(std::string_view name) {
 int describe(lua_State* L) {
   auto& d = *static_cast<Describe*>(lua_touserdata(L, 1));
   auto& s = *d.s;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, *d.table);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, d.table);
   const int table = lua_gettop(L);
   if (!lua_istable(L, table))
     luaL_error(L, "%s: the script must return a table with `filter`, `transform` or `reduce`, not a %s",
@@ -362,16 +458,10 @@ int describe(lua_State* L) {
   for (const char* hook : kLaterHooks) {
     lua_getfield(L, table, hook);
     if (!lua_isnil(L, -1))
-      luaL_error(L, "%s: this version does not run `%s` yet; it runs filter, transform, initial, reduce and snapshot",
-                 s.script.c_str(), hook);
+      luaL_error(L, "%s: this version does not run `%s` yet; it runs %s", s.script.c_str(), hook, kHookList);
     lua_pop(L, 1);
   }
-  take_hook(L, s, table, "filter", *d.filter, d.description->filter);
-  take_hook(L, s, table, "transform", *d.transform, d.description->transform);
-  take_hook(L, s, table, "check", *d.check, d.description->check);
-  take_hook(L, s, table, "initial", s.initial_reference, d.description->initial);
-  take_hook(L, s, table, "reduce", *d.reduce, d.description->reduce);
-  take_hook(L, s, table, "snapshot", *d.snapshot, d.description->snapshot);
+  for (const Hook& hook : d.hooks) take_hook(L, s, table, hook.name, *hook.reference, *hook.there);
   lua_pushnil(L);
   while (lua_next(L, table) != 0) {
     if (lua_isfunction(L, -1) && lua_type(L, -2) == LUA_TSTRING) {
@@ -383,8 +473,9 @@ int describe(lua_State* L) {
     }
     lua_pop(L, 1);
   }
-  if (!d.description->filter && !d.description->transform && !d.description->has_state())
-    luaL_error(L, "%s: the returned table has neither `filter` nor `transform` nor `reduce`", s.script.c_str());
+  const Description& has = *d.description;
+  if (!has.filter && !has.transform && !has.has_state() && !has.on_publish && !has.on_request && !has.on_timer)
+    luaL_error(L, "%s: the returned table has no hook; there are %s", s.script.c_str(), kHookList);
   if (d.description->initial && !d.description->has_state())
     luaL_error(L, "%s: `initial` without `reduce` or `snapshot` does nothing", s.script.c_str());
   take_json(L, s, table, "params", d.description->params);
@@ -393,7 +484,7 @@ int describe(lua_State* L) {
 }
 
 struct Runners {
-  std::pair<lua_CFunction, int*> list[5];
+  std::pair<lua_CFunction, int*> list[8];
 };
 int take_runners(lua_State* L) {
   for (const auto& [function, reference] : static_cast<Runners*>(lua_touserdata(L, 1))->list) {
@@ -438,19 +529,27 @@ Result<std::unique_ptr<Instance>> Instance::load(const InstanceSettings& setting
   made->load_ms_ = settings.load_ms;
   if (auto ran = s.run_top_level(instrumented, load_ops, settings.load_ms); !ran) return ran.error();
   made->rule_table_ = luaL_ref(s.L, LUA_REGISTRYINDEX);
+  Description& has = made->description_;
   Describe d{&s,
-             &made->description_,
-             &made->rule_table_,
-             &made->filter_,
-             &made->transform_,
-             &made->check_,
-             &made->reduce_,
-             &made->snapshot_};
+             &has,
+             made->rule_table_,
+             {{{"filter", &made->filter_, &has.filter},
+               {"transform", &made->transform_, &has.transform},
+               {"check", &made->check_, &has.check},
+               {"initial", &s.initial_reference, &has.initial},
+               {"reduce", &made->reduce_, &has.reduce},
+               {"snapshot", &made->snapshot_, &has.snapshot},
+               {"on_publish", &made->on_publish_, &has.on_publish},
+               {"on_request", &made->on_request_, &has.on_request},
+               {"on_timer", &made->on_timer_, &has.on_timer}}}};
   Runners runners{{{run_filter, &made->run_filter_},
                    {run_transform, &made->run_transform_},
                    {run_check, &made->run_check_},
                    {run_reduce, &made->run_reduce_},
-                   {run_snapshot, &made->run_snapshot_}}};
+                   {run_snapshot, &made->run_snapshot_},
+                   {run_on_publish, &made->run_on_publish_},
+                   {run_on_request, &made->run_on_request_},
+                   {run_on_timer, &made->run_on_timer_}}};
   s.meter.start(load_ops, settings.load_ms);  // the table may have a metatable that does things
   const bool described = lua_cpcall(s.L, describe, &d) == 0 && lua_cpcall(s.L, take_runners, &runners) == 0;
   s.meter.finish(0);
@@ -554,6 +653,41 @@ Outcome Instance::transform(Draft& draft, SharedDoc& shared, ChannelContext& con
   }
   results.clear();
   return outcome;
+}
+
+Outcome Instance::may_publish(const Identity& identity, const Draft& draft, SharedDoc& shared,
+                              ChannelContext& context) {
+  state_.identity = &identity;
+  return run(on_publish_, run_on_publish_, draft, shared, context);
+}
+
+Result<Instance::Answer> Instance::request(const Identity& identity, std::string_view method,
+                                           std::string_view params_json) {
+  auto& s = state_;
+  s.identity = &identity;
+  s.method = method;
+  s.ask = params_json;
+  s.refusal.reset();
+  s.hook_reference = on_request_;
+  s.without_event = true;
+  const auto called = s.call(run_on_request_, budget_.ops, budget_.time_ms);
+  s.without_event = false;
+  if (!called) {
+    usable_ = s.recover() || description_.has_state();
+    return called.error();
+  }
+  if (s.refusal) return Answer{{}, std::move(s.refusal)};
+  return Answer{s.out, {}};
+}
+
+Result<void> Instance::timer() {
+  auto& s = state_;
+  s.hook_reference = on_timer_;
+  s.without_event = true;
+  const auto called = s.call(run_on_timer_, budget_.ops, budget_.time_ms);
+  s.without_event = false;
+  if (!called) usable_ = s.recover() || description_.has_state();
+  return called;
 }
 
 void Instance::forget(ChannelContext& context) {

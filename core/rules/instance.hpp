@@ -2,6 +2,7 @@
 // Private to this layer. Threads: [channel].
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct InstanceSettings {
 struct Description {
   bool filter = false, transform = false, check = false;
   bool initial = false, reduce = false, snapshot = false;
+  bool on_publish = false, on_request = false, on_timer = false;
   bool has_state() const { return reduce || snapshot; }
   std::string params, tests;
 };
@@ -53,6 +55,16 @@ class Instance {
   Result<void> reduce(const Event& event, ChannelContext& context);
   Result<std::string> snapshot(std::string_view params_json, ChannelContext& context);
 
+  // drop: that client may not publish this; reason() says why, or is empty.
+  Outcome may_publish(const Identity& identity, const Draft& draft, SharedDoc& shared, ChannelContext& context);
+  // The answer, as JSON text. Errors: whatever the script says; as State::call.
+  struct Answer {
+    std::string json;
+    std::optional<Error> refusal;
+  };
+  Result<Answer> request(const Identity& identity, std::string_view method, std::string_view params_json);
+  Result<void> timer();
+
   const std::string& reason() const { return state_.reason; }
   std::int64_t operations() const { return state_.operations_last; }
   std::uint64_t operations_all() const { return state_.operations_all; }
@@ -68,8 +80,10 @@ class Instance {
   Description description_;
   Budget budget_;
   std::int64_t load_ops_ = 0, load_ms_ = 0;
-  int rule_table_ = -2, filter_ = -2, transform_ = -2, check_ = -2, reduce_ = -2, snapshot_ = -2;
-  int run_filter_ = -2, run_transform_ = -2, run_check_ = -2, run_reduce_ = -2, run_snapshot_ = -2;
+  int rule_table_ = -2, filter_ = -2, transform_ = -2, check_ = -2, reduce_ = -2, snapshot_ = -2, on_publish_ = -2,
+      on_request_ = -2, on_timer_ = -2;
+  int run_filter_ = -2, run_transform_ = -2, run_check_ = -2, run_reduce_ = -2, run_snapshot_ = -2,
+      run_on_publish_ = -2, run_on_request_ = -2, run_on_timer_ = -2;
   bool usable_ = true;
 };
 

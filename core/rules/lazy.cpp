@@ -289,9 +289,11 @@ void push_context(lua_State* L, State& s) {
   if (context.reference >= 0 && context.incarnation == s.incarnation) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, context.reference);
   } else {
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     push_text(L, context.channel);
     lua_setfield(L, -2, "channel");
+    push_text(L, s.script);
+    lua_setfield(L, -2, "script");
     lua_newtable(L);
     for (const auto& [name, value] : *context.variables) {
       push_text(L, name);

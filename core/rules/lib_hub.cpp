@@ -57,7 +57,8 @@ int publish(lua_State* L) {
   auto& s = state_of(L);
   const auto channel = text_arg(L, 1);
   const auto event = text_arg(L, 2);
-  if (s.draft == nullptr) luaL_error(L, "hub.publish works in filter and transform only");
+  if (s.draft == nullptr && !s.without_event)
+    luaL_error(L, "hub.publish works in filter, transform, on_request and on_timer only");
   charge(s, 50);
   lua_settop(L, 3);
   Writer(s, s.out, "data").write(3);
@@ -138,10 +139,88 @@ int hash(lua_State* L) {
   return 1;
 }
 
+// --- hub.kv ----------------------------------------------------------------------------------------------------------
+
+std::string_view key_arg(lua_State* L, const char* function) {
+  if (lua_type(L, 1) != LUA_TSTRING)
+    luaL_error(L, "hub.kv.%s: the key is a %s; expected a string", function, luaL_typename(L, 1));
+  const auto key = text_arg(L, 1);
+  if (key.empty() || key.size() > Kv::kKeyBytesMax)
+    luaL_error(L, "hub.kv.%s: the key has %d bytes; expected 1 to %d", function, static_cast<int>(key.size()),
+               static_cast<int>(Kv::kKeyBytesMax));
+  charge(state_of(L), 5);
+  return key;
+}
+
+// When an entry with the seconds at `index` is over; 0: never.
+SteadyMs until_arg(lua_State* L, State& s, int index, const char* function) {
+  if (lua_isnoneornil(L, index)) return 0;
+  const double seconds = lua_type(L, index) == LUA_TNUMBER ? lua_tonumber(L, index) : -1;
+  if (!(seconds > 0 && seconds < 1e9))
+    luaL_error(L, "hub.kv.%s: the time to live must be a number of seconds above 0", function);
+  return s.host->steady_ms() + std::max<SteadyMs>(1, static_cast<SteadyMs>(seconds * 1000));
+}
+
+int kv_get(lua_State* L) {
+  auto& s = state_of(L);
+  const auto key = key_arg(L, "get");
+  if (!s.host->kv().get(key, s.host->steady_ms(), s.text)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  charge(s, static_cast<std::int64_t>(s.text.size() / 256));
+  if (!s.decode_doc.parse(s.text)) luaL_error(L, "hub.kv.get: what is there is not JSON");
+  push_json(L, s, s.decode_doc.root(), false);
+  return 1;
+}
+
+int kv_put(lua_State* L, const char* function, bool only_new) {
+  auto& s = state_of(L);
+  const auto key = key_arg(L, function);
+  const SteadyMs until = until_arg(L, s, 3, function);
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) luaL_error(L, "hub.kv.%s: the value is nil; hub.kv.delete(key) takes an entry away", function);
+  Writer(s, s.out, "value").write(2);
+  charge(s, static_cast<std::int64_t>(s.out.size() / 256));
+  const auto put = s.host->kv().set(key, s.out, until, only_new, s.host->steady_ms());
+  if (put == Kv::Put::full) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "full");
+    return 2;
+  }
+  lua_pushboolean(L, put == Kv::Put::done ? 1 : 0);
+  return 1;
+}
+int kv_set(lua_State* L) { return kv_put(L, "set", false); }
+int kv_add(lua_State* L) { return kv_put(L, "add", true); }
+
+int kv_incr(lua_State* L) {
+  auto& s = state_of(L);
+  const auto key = key_arg(L, "incr");
+  const double by = luaL_optnumber(L, 2, 1);
+  const SteadyMs until = until_arg(L, s, 3, "incr");
+  bool not_a_number = false;
+  const auto number = s.host->kv().add(key, by, until, s.host->steady_ms(), not_a_number);
+  if (not_a_number) luaL_error(L, "hub.kv.incr: what '%s' holds is no number, or would be none", key.data());
+  if (!number) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "full");
+    return 2;
+  }
+  lua_pushnumber(L, *number);
+  return 1;
+}
+
+int kv_delete(lua_State* L) {
+  state_of(L).host->kv().remove(key_arg(L, "delete"));
+  return 0;
+}
+
 int unknown(lua_State* L) {
   const char* name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
   return luaL_error(
-      L, "hub.%s does not exist in this version; there are array, copy, hash, json, log, many, now, null and publish",
+      L,
+      "hub.%s does not exist in this version; there are array, copy, hash, json, kv, log, many, now, null and publish",
       name);
 }
 
@@ -163,6 +242,14 @@ void open_hub(lua_State* L) {
   lua_pushcfunction(L, json_decode);
   lua_setfield(L, -2, "decode");
   lua_setfield(L, -2, "json");
+  lua_newtable(L);
+  constexpr luaL_Reg kKv[] = {
+      {"get", kv_get}, {"set", kv_set}, {"add", kv_add}, {"incr", kv_incr}, {"delete", kv_delete}};
+  for (const auto& function : kKv) {
+    lua_pushcfunction(L, function.func);
+    lua_setfield(L, -2, function.name);
+  }
+  lua_setfield(L, -2, "kv");
   lua_createtable(L, 0, 2);
   lua_pushcfunction(L, unknown);
   lua_setfield(L, -2, "__index");

@@ -19,7 +19,12 @@ class TestHost final : public rules::Host {
  public:
   UnixMs now() override { return 1'767'225'600'000; }  // 2026-01-01T00:00:00Z
   void log(log::Level, std::string_view) override {}
+  Kv& kv() override { return kv_; }
+  SteadyMs steady_ms() override { return 1000; }
   const char* publish(std::string_view, std::string_view, std::string_view) override { return nullptr; }
+
+ private:
+  Kv kv_{1024 * 1024};
 };
 
 rules::InstanceSettings instance_settings(const RuleSettings& settings, const Limits& limits) {
@@ -127,6 +132,9 @@ Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings s
   made->transform_ = description.transform;
   made->reduce_ = description.reduce;
   made->state_ = description.has_state();
+  made->on_publish_ = description.on_publish;
+  made->on_request_ = description.on_request;
+  made->on_timer_ = description.on_timer;
   made->declared_ = description.params;
   auto params = rules::check_params(settings.script, description.params, settings.params_json);
   if (!params) return params.error();

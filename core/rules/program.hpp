@@ -28,6 +28,7 @@ struct RuleSettings {
   RuleOnError on_error = RuleOnError::drop;
   bool jit = false;
   std::optional<std::int64_t> ops{}, time_ms{}, bytes{};  // else limits.rule_*
+  std::int64_t every_ms = 0;                              // how often on_timer runs; 0: never
 };
 
 class RuleProgram {
@@ -48,6 +49,10 @@ class RuleProgram {
   bool has_transform() const { return transform_; }
   bool has_reduce() const { return reduce_; }
   bool has_state() const { return state_; }  // `reduce` or `snapshot`
+  bool has_on_publish() const { return on_publish_; }
+  bool has_on_request() const { return on_request_; }
+  bool has_on_timer() const { return on_timer_; }
+  bool handles_events() const { return filter_ || transform_ || state_ || on_publish_; }
   std::size_t tests_run() const { return tests_run_; }
 
  private:
@@ -55,6 +60,7 @@ class RuleProgram {
   RuleSettings settings_;
   std::string instrumented_, params_, declared_;
   bool filter_ = false, transform_ = false, reduce_ = false, state_ = false;
+  bool on_publish_ = false, on_request_ = false, on_timer_ = false;
   std::size_t tests_run_ = 0;
 };
 

@@ -16,6 +16,8 @@
 #include "base/result.hpp"
 #include "routing/draft.hpp"
 #include "routing/event.hpp"
+#include "routing/identity.hpp"
+#include "rules/kv.hpp"
 #include "rules/meter.hpp"
 
 struct lua_State;
@@ -28,6 +30,8 @@ class Host {
   virtual ~Host() = default;
   virtual UnixMs now() = 0;  // when the event came in; the same for a whole event
   virtual void log(log::Level level, std::string_view message) = 0;
+  virtual Kv& kv() = 0;
+  virtual SteadyMs steady_ms() = 0;  // for how long things last
   // nullptr: taken. Else why not, as a text that lives until the next call.
   virtual const char* publish(std::string_view channel, std::string_view event, std::string_view data) = 0;
 };
@@ -106,9 +110,12 @@ struct State {
   std::vector<Draft> results;         // of hub.many
   std::vector<std::string> problems;  // what `check` said about the params
 
-  // The event that `reduce` takes in, and what `snapshot` is asked with.
+  // The event that `reduce` takes in; what `snapshot` and `on_request` are asked with; who asks.
   const Event* event = nullptr;
-  std::string_view ask;
+  std::string_view ask, method;
+  const Identity* identity = nullptr;
+  bool without_event = false;    // a hook runs that may publish, though there is no event
+  std::optional<Error> refusal;  // what `on_request` returned in place of a value
 
   // What call() runs.
   int hook_reference = -2, initial_reference = -2;

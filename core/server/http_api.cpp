@@ -328,6 +328,7 @@ void HttpApi::publish(ShardHost& shard, std::string_view channel_in_path, net::E
     if (id) draft.id = id.string();
     Ticket ticket;
     ticket.waiter = std::make_shared<HttpPublish>(exchange);
+    if (route->asks_publishers) ticket.who = std::make_shared<const Identity>(who);
     shard.shard().publish(channel, std::move(draft), std::move(ticket));
   });
 }

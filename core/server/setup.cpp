@@ -110,6 +110,7 @@ class Builder {
 
   void load_rules() {
     const Manifest& m = setup_->manifest;
+    setup_->kv = std::make_shared<Kv>(m.limits.kv_bytes);
     for (const RuleEntry& r : m.rules) {
       RuleSettings settings;
       settings.script = r.script;
@@ -121,9 +122,15 @@ class Builder {
         settings.ops = r.ops;
         settings.time_ms = r.time_ms;
         settings.bytes = r.bytes;
+        settings.every_ms = r.every_ms;
       }
       auto program = RuleProgram::load(settings, m.limits);
       if (program) {
+        if ((*program)->has_on_timer() != (r.every_ms != 0) && whole_)
+          problem(r.place, "rule " + r.script +
+                               (r.every_ms == 0 ? ": on_timer needs to know how often; write { script = \"" + r.script +
+                                                      "\", every = \"5s\" }"
+                                                : ": every is for a script with on_timer, which this one has not"));
         setup_->programs.push_back(*program);
         continue;
       }
@@ -142,6 +149,7 @@ class Builder {
     const std::string what = "channel \"" + c.pattern + "\": ";
     std::string first;
     for (const std::size_t rule : c.rules) {
+      route.asks_publishers = route.asks_publishers || setup_->programs[rule]->has_on_publish();
       if (!setup_->programs[rule]->has_state()) continue;
       const std::string& script = setup_->programs[rule]->settings().script;
       if (route.state)
@@ -169,14 +177,13 @@ class Builder {
         if (whole_) problem(c.place, pattern.error().message);
         continue;
       }
-      ChannelRoute route{.pattern = *pattern,
-                         .rules = c.rules,
-                         .sources = {},
-                         .history = {static_cast<std::size_t>(c.history.count), c.history.age_ms,
-                                     static_cast<std::size_t>(c.history.bytes)},
-                         .overflow = static_cast<OverflowPolicy>(c.overflow),
-                         .subscribe = access(c.subscribe),
-                         .publish = access(c.publish)};
+      ChannelRoute route(*pattern);
+      route.rules = c.rules;
+      route.history = {static_cast<std::size_t>(c.history.count), c.history.age_ms,
+                       static_cast<std::size_t>(c.history.bytes)};
+      route.overflow = static_cast<OverflowPolicy>(c.overflow);
+      route.subscribe = access(c.subscribe);
+      route.publish = access(c.publish);
       check_state(c, route);
       for (const Error& mistake : where_mistakes(route.subscribe))
         problem(c.subscribe.where.place_of(mistake.pointer),
@@ -195,7 +202,21 @@ class Builder {
       }
       routes.push_back(std::move(route));
     }
-    setup_->routes = std::make_shared<const Routes>(std::move(routes));
+    setup_->routes = std::make_shared<const Routes>(std::move(routes), methods());
+  }
+
+  std::vector<MethodRoute> methods() {
+    std::vector<MethodRoute> out;
+    if (setup_->programs.size() != setup_->manifest.rules.size()) return out;
+    for (const MethodEntry& m : setup_->manifest.methods) {
+      auto pattern = Pattern::parse_subject(m.pattern, '.');
+      if (!pattern || !m.rule) continue;  // that has been told
+      if (!setup_->programs[*m.rule]->has_on_request())
+        problem(m.place, "method \"" + m.pattern + "\": the rule " + setup_->programs[*m.rule]->settings().script +
+                             " has no on_request to answer with");
+      out.push_back({std::move(*pattern), *m.rule, m.scope});
+    }
+    return out;
   }
 
   void build_endpoints() {

@@ -10,6 +10,7 @@
 #include "plugin_host/library.hpp"
 #include "routing/connection.hpp"
 #include "routing/routes.hpp"
+#include "rules/kv.hpp"
 #include "rules/program.hpp"
 
 namespace weir {
@@ -31,6 +32,7 @@ struct Setup {
   Manifest manifest;
   std::vector<LoadedPlugin> plugins;
   std::vector<std::shared_ptr<const RuleProgram>> programs;  // as Manifest::rules
+  std::shared_ptr<Kv> kv;                                    // what the rules of all shards share
   RoutesPtr routes;
   std::vector<std::vector<SourceRoute>> source_routes;  // by plugin
   std::vector<EndpointRule> endpoints;

@@ -43,7 +43,7 @@ ShardHost::ShardHost(ShardId id, unsigned count, const Setup& setup, std::uint64
       mailbox_bytes_max_(static_cast<std::size_t>(setup.manifest.limits.mailbox_bytes)),
       authenticate_(std::move(authenticate)) {
   rules_ = std::make_unique<RuleEngine>(setup.programs, static_cast<RuleOutput&>(*this), system_clock(),
-                                        setup.manifest.limits);
+                                        setup.manifest.limits, setup.kv);
   Shard::Settings s;
   s.id = id;
   s.count = count;
@@ -175,6 +175,7 @@ std::optional<std::int64_t> ShardHost::after_burst() {
     const auto next = shard_->tick();
     tick_at_ = next ? now + *next : 0;
   }
+  const auto timer = rules_->timers();
   const bool behind = shard_->tell_those_behind();
   for (std::size_t to = 0; to < outgoing_.size(); ++to) all_[to]->put(outgoing_[to]);
   flush();
@@ -186,6 +187,7 @@ std::optional<std::int64_t> ShardHost::after_burst() {
   if (tick_at_ != 0) wake = std::max<std::int64_t>(0, tick_at_ - now);
   if (const auto due = shard_->flushes_due())
     wake = std::min<std::int64_t>(wake.value_or(kTickMsMax), std::max<std::int64_t>(0, *due - now));
+  if (timer) wake = std::min<std::int64_t>(wake.value_or(kTickMsMax), std::max<std::int64_t>(0, *timer - now));
   if (behind) wake = std::min<std::int64_t>(wake.value_or(kBehindRetryMs), kBehindRetryMs);
   return wake;
 }

@@ -23,6 +23,8 @@ class Witness final : public RuleChain {
   Witness(Truth& truth, Life& life, bool state) : truth_(truth), life_(life), state_(state) {}
   ~Witness() override { life_.over = true; }
 
+  bool asks_publishers() const override { return false; }
+  RuleVerdict may_publish(const Identity&, const Draft&) override { return {}; }
   bool has_state() const override { return state_; }
   void reduce(const Event& event) override {
     if (event.sequence_id() != ++reduced_)

@@ -46,6 +46,9 @@ class Truth final : public RuleProvider {
  public:
   std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel,
                                   const Variables& variables) override;
+  Result<std::string> request(std::size_t, const Identity&, std::string_view, std::string_view) override {
+    return fail(Errc::no_such_method, "the simulator has none");
+  }
   // Learns epochs and how much history is left.
   void look(const Channels& channels);
 

@@ -10,7 +10,8 @@ constexpr std::size_t kSessionsMax = 7;
 constexpr const char* kEvents[] = {"task.done", "task.new", "b", "c"};
 
 ChannelRoute route(const std::string& pattern, std::size_t events, std::size_t bytes) {
-  ChannelRoute r{*Pattern::parse(pattern), {0}, {}, {}, OverflowPolicy::catch_up, false, {}, {}};
+  ChannelRoute r(*Pattern::parse(pattern));
+  r.rules = {0};
   r.history = {events, 0, bytes};
   return r;
 }

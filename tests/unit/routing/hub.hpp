@@ -35,7 +35,7 @@ inline std::string at(std::string_view frame, std::string_view path) {
 }
 
 inline ChannelRoute route(std::string_view pattern) {
-  return {*Pattern::parse(pattern), {}, {}, {}, OverflowPolicy::catch_up, false, {}, {}};
+  return ChannelRoute(*Pattern::parse(pattern));
 }
 
 inline Identity person(std::string subject, std::vector<std::string> scopes = {}) {

@@ -6,7 +6,7 @@ namespace weir {
 namespace {
 
 ChannelRoute route(std::string_view pattern) {
-  return {*Pattern::parse(pattern), {}, {}, {}, OverflowPolicy::catch_up, false, {}, {}};
+  return ChannelRoute(*Pattern::parse(pattern));
 }
 
 // Whether an identity with these attributes, and the subject "u1", may see an event under that template.
