@@ -175,7 +175,6 @@ Result<void> read_body(const Members& members, ClientFrame& into) {
       return read_publication(members, into);
     }
     case Type::request:
-      if (into.id.empty()) return fail(Errc::bad_request, "\"id\" is missing; the answer to a request carries it");
       if (const auto params = members[Name::params]) into.params = params.raw();
       return read_text(members, Name::method, false, kNameBytesMax, into.method);
     case Type::ack: {

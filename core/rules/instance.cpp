@@ -453,8 +453,8 @@ int describe(lua_State* L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, d.table);
   const int table = lua_gettop(L);
   if (!lua_istable(L, table))
-    luaL_error(L, "%s: the script must return a table with `filter`, `transform` or `reduce`, not a %s",
-               s.script.c_str(), luaL_typename(L, table));
+    luaL_error(L, "%s: the script must return a table with hooks, not a %s; there are %s", s.script.c_str(),
+               luaL_typename(L, table), kHookList);
   for (const char* hook : kLaterHooks) {
     lua_getfield(L, table, hook);
     if (!lua_isnil(L, -1))

@@ -86,8 +86,15 @@ TEST(MistakesTest, WhatIsNotAvailableYetSaysSo) {
             "hub.toml:5:12: channel \"**\": delivery is an object; this version has only \"at-most-once\"");
   EXPECT_EQ(channel("[[plugin]]\nname = \"a\"\nlibrary = \"b\"\nisolation = \"process\""),
             "hub.toml:8:13: plugin \"a\": isolation is \"process\"; this version has only \"thread\"");
-  EXPECT_EQ(channel("[[method]]\npattern = \"todos.*\""),
-            "hub.toml:5:1: method has 1 element; this version answers no methods yet; take [[method]] out");
+}
+
+TEST(MistakesTest, OfMethodsAreToldAtTheirPlace) {
+  const auto method = [](const std::string& lines) { return only_problem(kSmallest + "[[method]]\n" + lines); };
+  EXPECT_EQ(method("pattern = \"todos.*\""),
+            "hub.toml:5:1: method[0]: key \"rule\" is missing; expected a string or an object");
+  EXPECT_EQ(method("pattern = \"todos.*\"\nrule = \"none.lua\"")
+                .rfind("hub.toml:7:8: method \"todos.*\": rule: script \"none.lua\" is not there; looked for ", 0),
+            0U);
 }
 
 TEST(MistakesTest, WrongTypesEverywhereAreProblemsAndNoHarm) {

@@ -12,18 +12,17 @@ namespace weir {
 namespace {
 
 TEST(ProgramTest, WhatDoesNotLoadSaysWhyAndWhere) {
-  const std::pair<const char*, const char*> kErrors[] = {
+  const std::string kHooks = "filter, transform, initial, reduce, snapshot, on_publish, on_request and on_timer";
+  const std::pair<const char*, std::string> kErrors[] = {
       {"return {\n  filter = function(ev) retrun true end }", "test.lua:2: '=' expected near 'true'"},
       {"local x = nil\nreturn { filter = x.y }", "test.lua:2: attempt to index local 'x' (a nil value)"},
-      {"return 7", "test.lua: the script must return a table with `filter`, `transform` or `reduce`, not a number"},
+      {"return 7", "test.lua: the script must return a table with hooks, not a number; there are " + kHooks},
       {"local rule = { filter = function() end }",
-       "test.lua: the script must return a table with `filter`, `transform` or `reduce`, not a nil"},
-      {"return {}", "test.lua: the returned table has neither `filter` nor `transform` nor `reduce`"},
+       "test.lua: the script must return a table with hooks, not a nil; there are " + kHooks},
+      {"return {}", "test.lua: the returned table has no hook; there are " + kHooks},
       {"return { filter = true }", "test.lua: `filter` must be a function, not a boolean"},
-      {"return { filter = function() end, on_publish = function() end }",
-       "test.lua: this version does not run `on_publish` yet; it runs filter, transform, initial, reduce and snapshot"},
-      {"return { on_timer = function() end }",
-       "test.lua: this version does not run `on_timer` yet; it runs filter, transform, initial, reduce and snapshot"},
+      {"return { filter = function() end, on_subscribe = function() end }",
+       "test.lua: this version does not run `on_subscribe` yet; it runs " + kHooks},
       {"return { transform = function() end, fliter = function() end }",
        "test.lua: unknown hook `fliter`; did you mean `filter`?"},
       {"\x1bLJ\x02", "test.lua: compiled Lua is not accepted; give the source text"},
