@@ -13,12 +13,12 @@
 
 namespace weir::net {
 namespace {
-constexpr std::size_t kMessagesMax = 256;        // more in one call were not cheaper
-constexpr std::size_t kRingFrom = 4;             // below that the ring costs what it saves
-constexpr std::size_t kParts = 4096;             // 64 KiB of iovecs
-constexpr std::size_t kBytes = 256 * 1024;       // of runs in one piece
-constexpr std::size_t kRunBytesMax = 64 * 1024;  // of one of them
-constexpr std::size_t kPartBytesMax = 2 * 1024;  // larger ones are as cheap apart, on average over a run
+constexpr std::size_t kMessagesMax = 256;         // more in one call were not cheaper
+constexpr std::size_t kRingFrom = 4;              // below that the ring costs what it saves
+constexpr std::size_t kParts = 8192;              // 128 KiB of iovecs
+constexpr std::size_t kBytes = 256 * 1024;        // of runs in one piece
+constexpr std::size_t kRunBytesMax = 128 * 1024;  // of one of them
+constexpr std::size_t kPartBytesMax = 2 * 1024;   // larger ones are as cheap apart, on average over a run
 constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
 constexpr ssize_t kNoResult = std::numeric_limits<ssize_t>::min();
 }  // namespace

@@ -19,7 +19,7 @@ namespace weir::net {
 
 class SendBatch {
  public:
-  static constexpr std::size_t kPartsMax = 64;  // of one message
+  static constexpr std::size_t kPartsMax = 256;  // of one message
 
   class Sender {
    public:

@@ -12,7 +12,6 @@ namespace {
 // A chunk of replay: enough to fill a socket buffer, little enough to leave the shard free for others.
 constexpr std::size_t kChunkEvents = 512;
 constexpr std::size_t kChunkBytes = 256 * 1024;
-constexpr std::size_t kSnapshotsKept = 8;  // of one channel, for readers with different params
 
 void answer(Channels::Port& port, std::string_view channel, Ticket&& ticket, PublishOutcome outcome) {
   if (ticket.waiter) ticket.waiter->published(channel, outcome);
@@ -96,18 +95,16 @@ class Channel final : public ChannelLog::Sink {
     answer(all_.port_, name_, std::move(ticket), {.error = std::move(error)});
   }
 
-  // The channel's state now. Made once for all who ask with the same params before the next event.
+  // The channel's state now.
   Result<SnapshotPtr> snapshot(const std::string& params) {
     if (!state_) return fail(Errc::unavailable, "the channel " + json::quoted(name_) + " has no state");
-    const SequenceId head = log_->head();
-    if (snapshots_at_ != head || snapshots_.size() >= kSnapshotsKept) snapshots_.clear();
-    snapshots_at_ = head;
-    if (const auto found = snapshots_.find(params); found != snapshots_.end()) return found->second;
+    const Position at{log_->epoch(), log_->head()};
+    if (SnapshotPtr kept = all_.kept_snapshot(name_, at, params)) return kept;
     auto data = rules_->snapshot(params);
     if (!data) return data.error();
     auto made = std::make_shared<const Snapshot>(
-        Snapshot{head, ws_frame(0x1, server_frame::snapshot(name_, {log_->epoch(), head}, *data))});
-    snapshots_.emplace(params, made);
+        Snapshot{at.sequence_id, ws_frame(0x1, server_frame::snapshot(name_, at, *data))});
+    all_.keep_snapshot({name_, at, params, made});
     return made;
   }
 
@@ -170,8 +167,6 @@ class Channel final : public ChannelLog::Sink {
   const ChannelRoute& route_;
   std::unique_ptr<RuleChain> rules_;
   bool state_ = false, asks_ = false;
-  StringMap<SnapshotPtr> snapshots_;  // by params; as of snapshots_at_
-  SequenceId snapshots_at_ = 0;
   std::vector<Draft> more_;
   std::vector<Interest> interested_;
   struct Seen {
@@ -377,6 +372,17 @@ void Channels::read(mail::Read request) {
              chunk.head = log.head();
              port_.to_subscribers(from, letter(std::move(chunk)));
            });
+}
+
+SnapshotPtr Channels::kept_snapshot(const std::string& channel, const Position& at, const std::string& params) const {
+  for (const KeptSnapshot& kept : kept_snapshots_)
+    if (kept.snapshot && kept.at == at && kept.channel == channel && kept.params == params) return kept.snapshot;
+  return nullptr;
+}
+
+void Channels::keep_snapshot(KeptSnapshot snapshot) {
+  kept_snapshots_[next_kept_] = std::move(snapshot);
+  next_kept_ = (next_kept_ + 1) % kept_snapshots_.size();
 }
 
 mail::Chunk Channels::snapshots(Channel& channel, const mail::Read& request) {

@@ -3,6 +3,7 @@
 // Bounds: limits.channels (its share per shard), history by HistoryBudget, limits.dedupe_ids per channel.
 // Threads: [shard].
 #pragma once
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
@@ -81,6 +82,14 @@ class Channels {
   Result<Channel*> open(std::string_view name);
   void let_quiet_ones_go();
   static mail::Chunk snapshots(Channel& channel, const mail::Read& request);
+  struct KeptSnapshot {
+    std::string channel;
+    Position at;
+    std::string params;
+    SnapshotPtr snapshot;
+  };
+  SnapshotPtr kept_snapshot(const std::string& channel, const Position& at, const std::string& params) const;
+  void keep_snapshot(KeptSnapshot snapshot);
   mail::Attached describe(Channel& channel, const ReplayRequest& replay, const FilterPtr& filter);
 
   RoutesPtr routes_;
@@ -95,6 +104,10 @@ class Channels {
   StringMap<Watched> watched_;  // by the pattern's text
   ChannelCounters counters_;
   std::vector<std::pair<std::string, ShardId>> behind_;  // channel, shard
+  // The newest of the shard: made once for all who ask with the same params before the channel's next event. Few, as
+  // each may be as large as limits.data_bytes.
+  std::array<KeptSnapshot, 8> kept_snapshots_;
+  std::size_t next_kept_ = 0;
   std::uint64_t uses_ = 0;
   SteadyMs no_room_until_ = 0;
 };

@@ -64,7 +64,6 @@ void Delivery::say_gap(Connection& connection, const Feed& feed, const Gap& gap)
 
 void Delivery::deliver(Feed& f, const EventPtr& event) {
   f.last = event->sequence_id();
-  if (f.snapshot) f.snapshot.reset(), f.snapshot_frame.reset();
   if (f.live.empty()) return;
   const FramePtr frame(new Frame(event, Frame::For::several));
   const std::size_t size = frame->bytes().size(), max = outbox_max(f.route->overflow);
@@ -297,12 +296,14 @@ void Delivery::refresh_state(Attachment& a) {
   go_on(a);
 }
 
-const FramePtr& Delivery::frame_of(Feed& f, const SnapshotPtr& snapshot) {
-  if (f.snapshot != snapshot) {
-    f.snapshot = snapshot;
-    f.snapshot_frame.reset(new Frame(snapshot, std::string_view(snapshot->frame)));
+FramePtr Delivery::frame_of(Feed& f, const SnapshotPtr& snapshot) {
+  auto shared = f.snapshot.lock();
+  if (!shared || f.snapshot_of != snapshot.get()) {
+    shared = std::make_shared<const SharedBytes>(snapshot, std::string_view(snapshot->frame));
+    f.snapshot = shared;
+    f.snapshot_of = snapshot.get();
   }
-  return f.snapshot_frame;
+  return FramePtr(new Frame(std::move(shared)));
 }
 
 // The state has come, as it stood at m.head; everything up to there has come by, too.

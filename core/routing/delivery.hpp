@@ -86,7 +86,7 @@ class Delivery {
   void ask(Attachment& a);
   void ask_for_state(Attachment& a);
   void settle_state(Attachment& a, mail::Chunk& m);
-  const FramePtr& frame_of(Feed& feed, const SnapshotPtr& snapshot);
+  static FramePtr frame_of(Feed& feed, const SnapshotPtr& snapshot);
   void say_lost(Attachment& a);
   void wait(Attachment& a);
   void fetched(Attachment& a);  // it holds no chunk any more; another one may ask

@@ -1,6 +1,7 @@
 // One channel as one shard's connections follow it. Threads: [shard].
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,9 @@ struct Feed {
   std::size_t by_name = 0;  // grants of subscriptions to this very channel
   Audience live;
   std::vector<Attachment*> attachments;  // all of them
-  SnapshotPtr snapshot;                  // the last one that somebody got, until the next event, ...
-  FramePtr snapshot_frame;               // ... since many who lag get the same
+  // The last snapshot that somebody got, as long as it is on its way to anybody: many who lag get the same.
+  std::weak_ptr<const SharedBytes> snapshot;
+  const Snapshot* snapshot_of = nullptr;
 };
 
 }  // namespace weir

@@ -95,26 +95,27 @@ class RuleEngine::Slot final : public rules::Host {
   // Runs the rule's hooks. failed: on_error has not been applied yet; why() tells.
   Outcome apply(Draft& draft, rules::ChannelContext& context, std::vector<Draft>& more) {
     events_.add();
-    if (quarantined_ && engine_.clock.steady_ms() < retry_at_) {
+    const bool looks = program_->has_filter() || program_->has_transform();
+    if (looks && quarantined_ && engine_.clock.steady_ms() < retry_at_) {
       skipped_.add();
       return Outcome::failed;
     }
-    if (!ensure_instance()) return failed(why_, errors_in_a_row_);
+    if (!ensure_instance()) return failed(why_, &errors_in_a_row_);
+    if (!looks) {  // its other hooks have their own say
+      kept_.add();
+      return Outcome::keep;
+    }
     engine_.current = &draft;
     engine_.published_before = engine_.published.size();
     const Spent spent(*this);
     auto outcome = Outcome::keep;
-    if (!program_->has_filter() && !program_->has_transform()) {
-      kept_.add();
-      return outcome;
-    }
     if (program_->has_filter()) outcome = instance_->filter(draft, engine_.shared, context);
     if (outcome == Outcome::keep && program_->has_transform())
       outcome = instance_->transform(draft, engine_.shared, context, more);
     engine_.current = nullptr;
     if (outcome == Outcome::failed) {
       engine_.published.resize(engine_.published_before);  // a call that failed has said nothing
-      return failed(instance_->reason(), errors_in_a_row_);
+      return failed(instance_->reason(), &errors_in_a_row_);
     }
     published_.add(engine_.published.size() - engine_.published_before);
     errors_in_a_row_ = 0;
@@ -134,28 +135,18 @@ class RuleEngine::Slot final : public rules::Host {
 
   // drop: that client may not publish it. failed: nobody can say, so it may not either. why() tells.
   Outcome may_publish(const Identity& who, const Draft& draft, rules::ChannelContext& context) {
-    if (quarantined_ && engine_.clock.steady_ms() < retry_at_) {
-      skipped_.add();
-      why_ = "the rule " + program_->settings().script + " that decides it is quarantined";
-      return Outcome::failed;
-    }
-    if (!ensure_instance()) return failed(why_, publish_errors_in_a_row_);
+    if (!ensure_instance()) return failed(why_);
     const Spent spent(*this);
     const auto outcome = instance_->may_publish(who, draft, engine_.shared, context);
-    if (outcome == Outcome::failed) return failed(instance_->reason(), publish_errors_in_a_row_);
-    publish_errors_in_a_row_ = 0;
+    if (outcome == Outcome::failed) return failed(instance_->reason());
     if (outcome == Outcome::drop) refused_publications_.add();
     why_ = instance_->reason();
     return outcome;
   }
 
   Result<std::string> request(const Identity& who, std::string_view method, std::string_view params) {
-    if (quarantined_ && engine_.clock.steady_ms() < retry_at_) {
-      skipped_.add();
-      return fail(Errc::unavailable, "the rule " + program_->settings().script + " is quarantined");
-    }
     const auto broken = [this](const std::string& why) {
-      (void)failed(why, request_errors_in_a_row_);
+      (void)failed(why);
       return fail(Errc::internal, why_);
     };
     if (!ensure_instance()) return broken(why_);
@@ -168,7 +159,6 @@ class RuleEngine::Slot final : public rules::Host {
     }
     published_.add(engine_.published.size() - engine_.published_before);
     requests_.add();
-    request_errors_in_a_row_ = 0;
     if (answer->refusal) return *answer->refusal;
     return std::move(answer->json);
   }
@@ -182,11 +172,12 @@ class RuleEngine::Slot final : public rules::Host {
     const Spent spent(*this);
     if (const auto ran = instance_->timer(); !ran) {
       engine_.published.resize(engine_.published_before);
-      (void)failed(ran.error().message, timer_errors_in_a_row_);
+      (void)failed(ran.error().message, &timer_errors_in_a_row_);
     } else {
       published_.add(engine_.published.size() - engine_.published_before);
       timers_.add();
       timer_errors_in_a_row_ = 0;
+      if (quarantined_) release();
     }
     return timer_at_;
   }
@@ -197,26 +188,27 @@ class RuleEngine::Slot final : public rules::Host {
       skipped_.add();
       return Outcome::keep;
     }
-    if (!ensure_instance()) return failed(why_, reduce_errors_in_a_row_);
+    if (!ensure_instance()) return failed(why_, &reduce_errors_in_a_row_);
     engine_.now = event.time_ms();
     const Spent spent(*this);
     if (const auto done = instance_->reduce(event, context); !done)
-      return failed(done.error().message, reduce_errors_in_a_row_);
+      return failed(done.error().message, &reduce_errors_in_a_row_);
     reduced_.add();
     reduce_errors_in_a_row_ = 0;
+    if (quarantined_) release();
     return Outcome::keep;
   }
   Result<std::string> snapshot(std::string_view params, rules::ChannelContext& context) {
     if (quarantined_) return fail(Errc::unavailable, "the rule " + program_->settings().script + " is quarantined");
     if (!ensure_instance()) {
-      (void)failed(why_, reduce_errors_in_a_row_);
+      (void)failed(why_);
       return fail(Errc::unavailable, why_);
     }
     engine_.now = 0;
     const Spent spent(*this);
     auto made = instance_->snapshot(params, context);
     if (!made) {
-      (void)failed(made.error().message, reduce_errors_in_a_row_);
+      (void)failed(made.error().message);
       return fail(Errc::unavailable, why_);
     }
     snapshots_.add();
@@ -295,7 +287,7 @@ class RuleEngine::Slot final : public rules::Host {
     if (engine_.current->hops >= kHopsMax)
       return "this event was published on by rules 4 times already; do they go in circles?";
     if (engine_.published.size() - engine_.published_before >= kPublishedMax)
-      return "more than 64 events published for one event";
+      return "more than 64 events published in one call";
     Draft draft;
     draft.event = event;
     draft.data = data;
@@ -366,13 +358,15 @@ class RuleEngine::Slot final : public rules::Host {
     return true;
   }
 
-  Outcome failed(std::string reason, std::int64_t& in_a_row) {
+  // in_a_row: of the kind of hook; null where clients decide what it is called with, since they must not be able to
+  // quarantine a rule for each other.
+  Outcome failed(std::string reason, std::int64_t* in_a_row = nullptr) {
     errors_.add();
     if (reason.find(" budget exceeded (") != std::string::npos) budget_stops_.add();
-    ++in_a_row;
+    if (in_a_row != nullptr) ++*in_a_row;
     why_ = "rule error: " + reason;
     log(log::Level::warn, why_);
-    const bool over = quarantined_ || in_a_row >= engine_.limits.rule_errors_in_a_row;
+    const bool over = in_a_row != nullptr && (quarantined_ || *in_a_row >= engine_.limits.rule_errors_in_a_row);
     if (over) retry_at_ = engine_.clock.steady_ms() + kQuarantineMs;
     const std::lock_guard lock(mutex_);
     shown_reason_ = reason;
@@ -380,7 +374,7 @@ class RuleEngine::Slot final : public rules::Host {
       quarantined_ = shown_quarantined_ = true;
       shown_since_ = engine_.clock.unix_ms();
       log::error("rules", "a rule is quarantined; it is tried again every 30 s",
-                 {{"script", program_->settings().script}, {"errors", in_a_row}, {"error", reason}});
+                 {{"script", program_->settings().script}, {"errors", *in_a_row}, {"error", reason}});
     }
     return Outcome::failed;
   }
@@ -397,8 +391,7 @@ class RuleEngine::Slot final : public rules::Host {
   std::string why_;
   std::string refused_;  // why the last hub.publish was not taken
   // By the kind of hook: one that is well must not hide that another one keeps failing.
-  std::int64_t errors_in_a_row_ = 0, reduce_errors_in_a_row_ = 0, publish_errors_in_a_row_ = 0,
-               request_errors_in_a_row_ = 0, timer_errors_in_a_row_ = 0;
+  std::int64_t errors_in_a_row_ = 0, reduce_errors_in_a_row_ = 0, timer_errors_in_a_row_ = 0;
   SteadyMs timer_at_ = 0;
   bool quarantined_ = false;
   SteadyMs retry_at_ = 0;

@@ -347,7 +347,8 @@ int run_on_publish(lua_State* L) {
 // What `{code = ..., message = ...}` says.
 void take_refusal(lua_State* L, State& s, int index) {
   const auto text = [&](const char* name) -> std::string_view {
-    lua_getfield(L, index, name);
+    lua_pushstring(L, name);
+    lua_rawget(L, index);
     std::size_t size = 0;
     const char* value = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : nullptr;
     lua_pop(L, 1);  // the table keeps it

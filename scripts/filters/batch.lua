@@ -33,9 +33,12 @@ function rule.transform(ev, ctx)
 end
 
 function rule.on_timer()
+  local passed = 0
   for channel, batch in pairs(waiting) do
+    if passed == 64 then return end  -- more can't be published in one call; the rest comes next time
     hub.publish(channel, name, { count = #batch, events = hub.array(batch) })
     waiting[channel] = nil
+    passed = passed + 1
   end
 end
 
