@@ -111,6 +111,21 @@ TEST(OnRequestTest, HasTheBudget) {
   EXPECT_EQ(asked(b, "m").rfind("internal: rule error: test.lua:1: operations budget exceeded", 0), 0U);
 }
 
+// Symptom: twenty requests with params that the rule did not expect took its filter out for half a minute.
+TEST(OnRequestTest, ClientsCanNotQuarantineTheRule) {
+  Bench b(
+      "return { filter = function() return true end, on_request = function() error('no') end, on_publish = function() "
+      "error('no') end, snapshot = function() error('no') end }");
+  for (int i = 0; i < 50; ++i) {
+    asked(b, "m");
+    published_by(b, identity("ann"), "1");
+    EXPECT_FALSE(b.chain->snapshot("{}"));
+  }
+  EXPECT_FALSE(b.engine->status().front().quarantined);
+  EXPECT_EQ(b.engine->status().front().errors, 150U);
+  EXPECT_TRUE(b.run("1").keep);
+}
+
 TEST(OnTimerTest, RunsEverySoOftenOnceThereIsAState) {
   RuleSettings settings;
   settings.every_ms = 1000;

@@ -112,6 +112,22 @@ TEST(StateTest, OneThatKeepsFailingIsQuarantinedThoughItsFilterIsWell) {
   EXPECT_EQ(b.state(), "failed: the rule test.lua is quarantined");
 }
 
+// Symptom: a reducer that kept failing dropped the events that it was to count, though nobody had asked it about them.
+TEST(StateTest, EventsGoOnWhileAReducerIsInQuarantineAndItComesBack) {
+  Limits limits;
+  limits.rule_errors_in_a_row = 2;
+  StateBench b("return { reduce = function(s, ev) s.n = ev.data + 1 return s end }", {}, limits);
+  for (int i = 0; i < 2; ++i) b.take("{}");
+  EXPECT_TRUE(b.status().quarantined);
+  EXPECT_TRUE(b.run("1").keep);
+  b.take("1");  // not tried
+  EXPECT_EQ(b.status().skipped, 1U);
+  b.clock.steady += RuleEngine::kQuarantineMs;
+  b.take("4");
+  EXPECT_FALSE(b.status().quarantined);
+  EXPECT_EQ(b.state(), R"({"n":5})");
+}
+
 TEST(StateTest, StopChannelStopsItForAReducerToo) {
   RuleSettings settings;
   settings.on_error = RuleOnError::stop_channel;
