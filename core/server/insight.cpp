@@ -147,8 +147,7 @@ void Insight::stats(net::ExchangePtr exchange) {
                ",\"channels\":" + n(s.channels().size()) + ",\"historyBytes\":" + n(s.channels().history_bytes()) +
                ",\"published\":" + n(ch.published) + ",\"dropped\":" + n(ch.dropped) + ",\"failed\":" + n(ch.failed) +
                ",\"refused\":" + n(ch.refused) + ",\"delivered\":" + n(su.delivered) +
-               ",\"overflows\":" + n(su.overflows) + ",\"gaps\":" + n(su.gaps) +
-               ",\"snapshots\":" + n(su.snapshots) +
+               ",\"overflows\":" + n(su.overflows) + ",\"gaps\":" + n(su.gaps) + ",\"snapshots\":" + n(su.snapshots) +
                ",\"disconnectedSlow\":" + n(su.disconnected_slow) +
                ",\"subscriptions\":" + n(s.subscribers().subscriptions()) + "}";
       },
@@ -178,21 +177,27 @@ void Insight::stats(net::ExchangePtr exchange) {
         }
         for (const auto& shard : hub_.shards())
           for (const RuleStatus& r : shard->rules().status()) {
-            if (r.events == 0 && r.skipped == 0) continue;
+            if (r.events + r.skipped + r.requests + r.errors == 0) continue;  // not used on this shard
             if (!rules.empty()) rules += ',';
             rules += "{\"script\":" + json::quoted(r.script) + ",\"shard\":" + std::to_string(shard->id()) +
                      ",\"events\":" + std::to_string(r.events) + ",\"kept\":" + std::to_string(r.kept) +
                      ",\"dropped\":" + std::to_string(r.dropped) + ",\"errors\":" + std::to_string(r.errors) +
                      ",\"budgetStops\":" + std::to_string(r.budget_stops) +
-                     ",\"skipped\":" + std::to_string(r.skipped) + ",\"reasons\":{";
+                     ",\"skipped\":" + std::to_string(r.skipped) + ",\"published\":" + std::to_string(r.published) +
+                     ",\"reduced\":" + std::to_string(r.reduced) + ",\"snapshots\":" + std::to_string(r.snapshots) +
+                     ",\"refused\":" + std::to_string(r.refused) + ",\"requests\":" + std::to_string(r.requests) +
+                     ",\"timers\":" + std::to_string(r.timers) + ",\"operations\":" + std::to_string(r.operations) +
+                     ",\"allocatedBytes\":" + std::to_string(r.allocated_bytes) +
+                     ",\"logLinesLost\":" + std::to_string(r.log_lines_lost) + ",\"reasons\":{";
             for (const auto& [why, count] : r.reasons) {
               if (rules.back() != '{') rules += ',';
               rules += json::quoted(why) + ":" + std::to_string(count);
             }
             rules += "}}";
           }
-        answer(exchange,
-               "{\"shards\":[" + joined(shards) + "],\"plugins\":[" + plugins + "],\"rules\":[" + rules + "]}");
+        answer(exchange, "{\"shards\":[" + joined(shards) + "],\"plugins\":[" + plugins + "],\"rules\":[" + rules +
+                             "],\"kv\":{\"entries\":" + std::to_string(hub_.setup().kv->entries()) +
+                             ",\"bytes\":" + std::to_string(hub_.setup().kv->bytes()) + "}}");
       });
 }
 

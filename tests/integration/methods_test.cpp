@@ -64,6 +64,23 @@ TEST_F(MethodsTest, ErrorsSayWhatIsMissing) {
             "unauthorized: to request \"secret.a.b\" takes the scope \"admin\"; authenticate first");
 }
 
+TEST_F(MethodsTest, StatsCountThem) {
+  begin();
+  Client c = connect();
+  request(c, 1, "todos.add", {{"text", "x"}});
+  request(c, 2, "todos.nothing");
+  std::uint64_t requests = 0, operations = 0;
+  const Json stats = http("GET", "/stats").json();
+  for (const Json& rule : stats["rules"]) {
+    if (rule["script"] != "todos.lua") continue;
+    requests += rule["requests"].get<std::uint64_t>();
+    operations += rule["operations"].get<std::uint64_t>();
+  }
+  EXPECT_EQ(requests, 2U);
+  EXPECT_GT(operations, 0U);
+  EXPECT_EQ(stats["kv"], Json({{"entries", 0}, {"bytes", 0}}));
+}
+
 TEST_F(MethodsTest, AThousandAtOnceAreAllAnswered) {
   begin();
   Client c = connect();

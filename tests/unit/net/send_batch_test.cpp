@@ -175,7 +175,7 @@ TEST_P(SendBatchTest, ASocketThatIsFullAndOneThatIsGoneAreToldAndTheOthersSent) 
   round();
   EXPECT_EQ(peers[2].answers.back(), -EPIPE);
   EXPECT_EQ(peers[4].answers.back(), -EAGAIN);
-  for (const std::size_t i : {0, 1, 3, 5, 6}) {
+  for (const std::size_t i : {0UL, 1UL, 3UL, 5UL, 6UL}) {
     peers[i].read();
     EXPECT_EQ(peers[i].got, peers[i].owed) << i;
   }
