@@ -1,4 +1,7 @@
 // Hooks besides those that an event passes: on_publish, on_request, on_timer; and hub.kv, which they share.
+#include <fstream>
+#include <iterator>
+
 #include "unit/rules/bench_rules.hpp"
 
 namespace weir {
@@ -207,6 +210,59 @@ TEST(KvTest, WrongUseSaysSo) {
             "rule error: test.lua:1: hub.kv.set: the time to live must be a number of seconds above 0");
   EXPECT_EQ(error("hub.kv.set('a', 'x') hub.kv.incr('a')"),
             "rule error: test.lua:1: hub.kv.incr: what 'a' holds is no number, or would be none");
+}
+
+std::string library(const std::string& name) {
+  std::ifstream file(std::string(WEIR_SOURCE_DIR) + "/scripts/filters/" + name);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(LibraryTest, WhatRememberPutsThereEnrichFinds) {
+  RuleSettings remembers, enriches;
+  remembers.script = "remember.lua";
+  remembers.params_json = R"({"key":"data.id","value":"data.profile","prefix":"user:"})";
+  enriches.script = "enrich.lua";
+  enriches.params_json = R"({"by":"data.userId","prefix":"user:","into":"data.user"})";
+  const auto kv = std::make_shared<Kv>(1'000'000);
+  Published output;
+  ManualTime clock;
+  RuleEngine engine({*load_rule(library("remember.lua"), remembers), *load_rule(library("enrich.lua"), enriches)},
+                    output, clock, Limits{}, kv);
+  const std::size_t first[] = {0}, second[] = {1};
+  const auto users = engine.open(first, "users", {}), orders = engine.open(second, "orders", {});
+  std::vector<Draft> more;
+  Draft user, order;
+  user.event = order.event = "e";
+  user.data = R"({"id":7,"profile":{"name":"Ann"}})";
+  order.data = R"({"userId":7})";
+  EXPECT_TRUE(users->run(user, more).keep);
+  EXPECT_TRUE(orders->run(order, more).keep);
+  EXPECT_EQ(order.data, R"({"userId":7,"user":{"name":"Ann"}})");
+}
+
+// Symptom: a timer that had more than 64 batches to publish lost all of them.
+TEST(LibraryTest, BatchesOfManyChannelsAllComeThoughNotInOneCall) {
+  RuleSettings settings;
+  settings.script = "batch.lua";
+  settings.every_ms = 100;
+  Published output;
+  ManualTime clock;
+  RuleEngine engine({*load_rule(library("batch.lua"), settings)}, output, clock, Limits{});
+  const std::size_t rules[] = {0};
+  std::vector<std::unique_ptr<RuleChain>> chains;
+  std::vector<Draft> more;
+  for (int i = 0; i < 150; ++i) {
+    chains.push_back(engine.open(rules, "c/" + std::to_string(i), {}));
+    Draft draft;
+    draft.event = "e";
+    draft.data = "1";
+    EXPECT_EQ(chains.back()->run(draft, more).reason, "batched");
+  }
+  for (const std::size_t so_far : {64U, 128U, 150U, 150U}) {
+    clock.steady += 100;
+    engine.timers();
+    EXPECT_EQ(output.events.size(), so_far);
+  }
 }
 
 TEST(KvTest, IsBoundedAndSweepsWhatIsOver) {
