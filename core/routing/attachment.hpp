@@ -40,6 +40,7 @@ struct Grant {
   SequenceId from =
       0;  // events up to here are not wanted, or were delivered: history may be read again for another grant
   Owed snapshot = Owed::none;
+  bool part = false;  // a rule let it see only some of the channel, so the channel's state is not for it
 };
 
 struct Attachment {

@@ -15,6 +15,7 @@
 #include "routing/draft.hpp"
 #include "routing/event.hpp"
 #include "routing/identity.hpp"
+#include "routing/routes.hpp"
 
 namespace weir {
 
@@ -76,6 +77,7 @@ class ChannelLog {
   virtual std::size_t events() const = 0;
   virtual std::size_t bytes() const = 0;
   virtual void prune(SteadyMs now) = 0;  // lets events go that are too old
+  virtual void keep(const HistoryRule& rule) = 0;  // from now on (a reload); what is too much goes with the next event
 };
 
 }  // namespace weir

@@ -6,6 +6,7 @@
 #include "base/assert.hpp"
 #include "protocol/server_frame.hpp"
 #include "protocol/ws_frame.hpp"
+#include "routing/permit.hpp"
 
 namespace weir {
 namespace {
@@ -27,13 +28,16 @@ class Channel final : public ChannelLog::Sink {
   Channel(Channels& all, std::string name, const ChannelRoute& route)
       : all_(all),
         name_(std::move(name)),
-        route_(route),
+        route_(&route),
         log_(std::make_unique<MemoryLog>(name_, all.ids_.epoch(), route.history, all.budget_, *this, all.clock_,
                                          all.ids_)) {
-    if (all.rules_ != nullptr && !route.rules.empty())
-      rules_ = all.rules_->open(route.rules, name_, route.pattern.match(name_).value_or(Variables()));
-    state_ = rules_ != nullptr && rules_->has_state();
-    asks_ = rules_ != nullptr && rules_->asks_publishers();
+    open_rules();
+  }
+  // A reload: what the manifest says of it now, and the rules that it has now.
+  void reroute(const ChannelRoute& route) {
+    route_ = &route;
+    log_->keep(route.history);
+    open_rules();
   }
 
   void publish(Draft&& draft, Ticket&& ticket) {
@@ -150,7 +154,7 @@ class Channel final : public ChannelLog::Sink {
   void touch(std::uint64_t use) { used_at_ = use; }
 
   const std::string& name() const { return name_; }
-  const ChannelRoute& route() const { return route_; }
+  const ChannelRoute& route() const { return *route_; }
   ChannelLog& log() { return *log_; }
   const ChannelLog& log() const { return *log_; }
   const ChannelCounters& counters() const { return counters_; }
@@ -162,9 +166,19 @@ class Channel final : public ChannelLog::Sink {
   const std::vector<Interest>& interested() const { return interested_; }
 
  private:
+  void open_rules() {
+    const auto variables = route_->pattern.match(name_).value_or(Variables());
+    auto before = std::move(rules_);
+    if (all_.rules_ != nullptr && !route_->rules.empty())
+      rules_ = before ? all_.rules_->reopen(std::move(before), route_->rules, name_, variables)
+                      : all_.rules_->open(route_->rules, name_, variables);
+    state_ = rules_ != nullptr && rules_->has_state();
+    asks_ = rules_ != nullptr && rules_->asks_publishers();
+  }
+
   Channels& all_;
   const std::string name_;
-  const ChannelRoute& route_;
+  const ChannelRoute* route_;
   std::unique_ptr<RuleChain> rules_;
   bool state_ = false, asks_ = false;
   std::vector<Draft> more_;
@@ -403,11 +417,17 @@ void Channels::watch(mail::Watch request) {
   if (std::find(watched.shards.begin(), watched.shards.end(), request.from) == watched.shards.end())
     watched.shards.push_back(request.from);
   mail::Watched answer{request.watch, {}};
+  const ChannelRoute* route = nullptr;  // whose channels share one permit, unless a rule is asked about each
+  Result<Permit> may = Permit{};
   for (auto& [name, channel] : channels_) {
-    const auto& filter = (*request.filters)[static_cast<std::size_t>(&channel->route() - routes_->channels().data())];
-    if (!filter || !request.pattern.matches(name)) continue;
+    if (!request.pattern.matches(name)) continue;
+    if (route != &channel->route() || route->asks_subscribers) {
+      route = &channel->route();
+      may = permit(*route, rules_, name, *request.who, request.params);
+    }
+    if (!may) continue;
     channel->interest(request.from);
-    answer.channels.push_back(describe(*channel, request.replay, *filter));
+    answer.channels.push_back(describe(*channel, request.replay, Filter::both(may->filter, request.filter)));
   }
   port_.to_subscribers(request.from, letter(std::move(answer)));
 }
@@ -431,6 +451,26 @@ void Channels::source_gap(const mail::SourceGap& gap) {
     const auto& sources = channel->route().sources;
     if (std::find(sources.begin(), sources.end(), gap.source) != sources.end()) tell(*channel);
   }
+}
+
+void Channels::reroute(RoutesPtr routes) {
+  const RoutesPtr before = std::exchange(routes_, std::move(routes));  // channels refer to it until they have the new
+  std::vector<std::string_view> gone;
+  for (const auto& [name, channel] : channels_) {
+    if (const ChannelRoute* route = routes_->find(name))
+      channel->reroute(*route);
+    else
+      gone.push_back(name);
+  }
+  for (const std::string_view name : gone) {
+    const auto found = channels_.find(name);
+    const ChannelLog& log = found->second->log();
+    for (const Channel::Interest& interest : found->second->interested())
+      port_.to_subscribers(interest.shard,
+                           letter(mail::ChannelLetGo{found->second->name(), log.epoch(), log.head(), true}));
+    channels_.erase(found);
+  }
+  kept_snapshots_.fill({});  // of the rules before
 }
 
 bool Channels::tell_those_behind() {

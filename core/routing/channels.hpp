@@ -59,6 +59,8 @@ class Channels {
   // Shards that were too busy to be sent events are told where the channel stands by now, as soon as they have room;
   // they go on from history. True: some still have none, call again soon.
   bool tell_those_behind();
+  // A reload: the manifest's channels and their rules are these from now on. The provider has the new rules already.
+  void reroute(RoutesPtr routes);
   void prune(SteadyMs now);  // every few seconds: old events, channels that nobody needs
 
   struct Info {

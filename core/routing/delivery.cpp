@@ -113,7 +113,9 @@ void Delivery::overflow(Attachment& a, const EventPtr& event) {
 
 // Says and delivers what a lagging attachment is owed, while there is room.
 void Delivery::catch_up_lag(Attachment& a) {
-  if (a.feed->route->overflow == OverflowPolicy::snapshot && a.feed->route->gives_snapshots()) return ask_for_state(a);
+  if (a.feed->route->overflow == OverflowPolicy::snapshot && a.feed->route->gives_snapshots() &&
+      std::none_of(a.grants.begin(), a.grants.end(), [](const Grant& g) { return g.part; }))
+    return ask_for_state(a);
   Connection& c = *a.connection;
   const std::string_view reason = a.feed->route->overflow == OverflowPolicy::latest ? "conflated" : "overflow";
   const std::size_t max = std::min(read_ahead(), outbox_max(a.feed->route->overflow));
@@ -286,7 +288,10 @@ bool Delivery::owes_state(const Attachment& a) {
 void Delivery::owe_state(Attachment& a, Owed why, const Subscription* subscription) {
   if (!a.feed->route->gives_snapshots()) return;
   for (Grant& g : a.grants)
-    if (g.subscription == subscription || (subscription == nullptr && g.snapshot != Owed::start)) g.snapshot = why;
+    if (g.part)
+      g.snapshot = Owed::none;
+    else if (g.subscription == subscription || (subscription == nullptr && g.snapshot != Owed::start))
+      g.snapshot = why;
 }
 
 void Delivery::refresh_state(Attachment& a) {

@@ -42,9 +42,10 @@ struct Watch {  // the same for all channels that match, those there are and tho
   std::uint64_t watch;
   Pattern pattern;
   ReplayRequest replay;
-  // For each of the manifest's channels, in its order: what this subscriber may and wants to see; nothing where it may
-  // not.
-  std::shared_ptr<const std::vector<std::optional<FilterPtr>>> filters;
+  // For finding what this subscriber may and wants to see of each.
+  std::shared_ptr<const Identity> who;
+  std::string params;
+  FilterPtr filter;  // the client's own; null: none
 };
 struct Unwatch {
   ShardId from;
@@ -58,9 +59,9 @@ struct Publish {
 struct Ask {  // a request for the rule of a method, which lives on one shard
   ShardId from;
   ConnectionId connection;
-  std::string id;  // JSON text
-  std::size_t rule;
+  std::string id;              // JSON text
   std::string method, params;  // params: JSON text
+  SteadyMs deadline;           // afterwards nobody waits for it any more
   std::shared_ptr<const Identity> who;
 };
 struct SourceGap {  // a source lost something
@@ -107,6 +108,7 @@ struct ChannelOpened {  // a channel that somebody here watches for has come to 
 struct ChannelLetGo {  // its history has ended, and no event of it comes before it is opened again
   std::string channel, epoch;
   SequenceId head;
+  bool gone = false;  // it is not in the manifest any more
 };
 struct Delivery {
   EventPtr event;

@@ -73,6 +73,13 @@ void MemoryLog::drop_oldest() {
   kept_.pop_front();
 }
 
+void MemoryLog::keep(const HistoryRule& rule) {
+  // Where nothing grew old, nobody knows since when events are here: they have their time from now on.
+  if (rule_.age_max_ms == 0 && rule.age_max_ms != 0)
+    for (Kept& kept : kept_) kept.since = clock_.steady_ms();
+  rule_ = rule;
+}
+
 void MemoryLog::prune(SteadyMs now) {
   if (rule_.age_max_ms == 0) return;
   while (!kept_.empty() && now - kept_.front().since > rule_.age_max_ms) drop_oldest();

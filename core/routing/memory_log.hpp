@@ -51,6 +51,7 @@ class MemoryLog final : public ChannelLog {
   std::size_t events() const override { return kept_.size(); }
   std::size_t bytes() const override { return bytes_; }
   void prune(SteadyMs now) override;
+  void keep(const HistoryRule& rule) override;
 
  private:
   friend class HistoryBudget;
@@ -61,7 +62,7 @@ class MemoryLog final : public ChannelLog {
   void drop_oldest();
 
   const std::string channel_, epoch_;
-  const HistoryRule rule_;
+  HistoryRule rule_;
   HistoryBudget& budget_;
   const std::uint64_t id_;
   Sink& sink_;

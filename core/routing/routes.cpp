@@ -1,5 +1,7 @@
 #include "routing/routes.hpp"
 
+#include <algorithm>
+
 namespace weir {
 namespace {
 
@@ -141,6 +143,14 @@ const MethodRoute* Routes::method(std::string_view name) const {
   for (const MethodRoute& m : methods_)
     if (m.pattern.matches(name)) return &m;
   return nullptr;
+}
+
+bool Routes::same_access(const Routes& other) const {
+  return std::equal(channels_.begin(), channels_.end(), other.channels_.begin(), other.channels_.end(),
+                    [](const ChannelRoute& a, const ChannelRoute& b) {
+                      return a.pattern.text() == b.pattern.text() && a.subscribe == b.subscribe &&
+                             !a.asks_subscribers && !b.asks_subscribers;
+                    });
 }
 
 Result<void> check_scope(std::string_view scope, const Identity& identity, std::string_view verb,

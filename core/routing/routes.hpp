@@ -23,6 +23,7 @@ struct AccessRule {
   std::string scope;  // empty: none needed
   std::string
       where_json;  // subscribe: a filter that holds for everybody; "{identity.NAME}" is filled in from the identity
+  bool operator==(const AccessRule&) const = default;
 };
 
 struct HistoryRule {
@@ -38,8 +39,9 @@ struct ChannelRoute {
   std::vector<std::string> sources;  // plugin instances that feed it
   HistoryRule history;
   OverflowPolicy overflow = OverflowPolicy::catch_up;
-  bool state = false;            // one of the rules keeps one
-  bool asks_publishers = false;  // one of the rules decides what clients may publish
+  bool state = false;             // one of the rules keeps one
+  bool asks_publishers = false;   // one of the rules decides what clients may publish
+  bool asks_subscribers = false;  // one of the rules decides who may subscribe
   AccessRule subscribe, publish;
   // Whether subscribers get it. It is one for all, so not where each may see only some of the events.
   bool gives_snapshots() const { return state && subscribe.where_json.empty(); }
@@ -50,6 +52,7 @@ struct MethodRoute {
   Pattern pattern;
   std::size_t rule = 0;  // index for RuleProvider::request
   std::string scope;     // empty: none needed
+  std::int64_t timeout_ms = 10'000;
 };
 
 class Routes {
@@ -61,6 +64,9 @@ class Routes {
   const std::vector<ChannelRoute>& channels() const { return channels_; }
   // The first entry that matches; null: there is no such method.
   const MethodRoute* method(std::string_view name) const;
+  // Whoever may see a channel under the one may see it under the other, as far as the manifest says: a reload that
+  // changes only rules and limits need not look at subscriptions again.
+  bool same_access(const Routes& other) const;
 
  private:
   std::vector<ChannelRoute> channels_;

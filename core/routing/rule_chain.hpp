@@ -48,6 +48,15 @@ class RuleProvider {
   // `rules`: indices into the manifest's list of distinct rules (manifest.hpp, Manifest::rules).
   virtual std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel,
                                           const Variables& variables) = 0;
+  // The same after the rules have been replaced (a reload): what `before` knew of the channel goes over where the rule
+  // is the same, or takes the other one's state. `before` may be null.
+  virtual std::unique_ptr<RuleChain> reopen(std::unique_ptr<RuleChain> before, std::span<const std::size_t> rules,
+                                            std::string_view channel, const Variables& variables) = 0;
+  // Asks the rules' `on_subscribe`: the filters that the subscription must have, as JSON texts. Not on the channel's
+  // shard but on that of the connection. Errors: forbidden - a rule says no; internal - one failed.
+  virtual Result<std::vector<std::string>> may_subscribe(std::span<const std::size_t> rules, std::string_view channel,
+                                                         const Variables& variables, const Identity& who,
+                                                         std::string_view params) = 0;
   // A client's request to that rule (`on_request`): the answer, as JSON text. `params`: JSON text.
   // Errors: what the rule says; internal - it failed; unavailable - it is quarantined.
   virtual Result<std::string> request(std::size_t rule, const Identity& who, std::string_view method,

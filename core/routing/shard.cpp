@@ -33,6 +33,11 @@ std::string identity_json(const Connection& c) {
   return out += "],\"attributes\":" + c.identity.attributes_json + "}";
 }
 
+bool grows_old(const Routes& routes) {
+  return std::any_of(routes.channels().begin(), routes.channels().end(),
+                     [](const ChannelRoute& r) { return r.history.age_max_ms != 0; });
+}
+
 Error busy() {
   Error e = fail(Errc::rate_limited, "the hub has more to do than it can do at once; try this again in a moment");
   e.retry_after_ms = 100;
@@ -46,15 +51,34 @@ Shard::Shard(const Settings& settings, ShardPort& port)
       clock_(*settings.clock),
       port_(port),
       random_(settings.seed),
+      owned_routes_(settings.routes),
+      routes_(settings.routes),
       channels_(settings.routes, limits_, settings.count, settings.rules, clock_, random_.next(), *this),
-      subscribers_(settings.id, settings.count, settings.routes, limits_, clock_, *this),
+      subscribers_(settings.id, settings.count, settings.routes, settings.rules, limits_, clock_, *this),
       wheel_(kWheelSlots),
       wheel_at_(clock_.steady_ms() / kWheelMs),
       alone_bytes_(kAloneBytesMax),
-      ages_(std::any_of(settings.routes->channels().begin(), settings.routes->channels().end(),
-                        [](const ChannelRoute& r) { return r.history.age_max_ms != 0; })) {}
+      ages_(grows_old(*settings.routes)) {}
 
 Shard::~Shard() = default;
+
+// ---------------------------------------------------------------- a reload
+
+void Shard::reroute_channels(RoutesPtr routes) {
+  owned_routes_ = routes;
+  ages_ = grows_old(*routes);
+  channels_.reroute(std::move(routes));
+  run_local();
+}
+
+void Shard::reroute_clients() {
+  const bool same = routes_->same_access(*owned_routes_);
+  const RoutesPtr before = std::exchange(routes_, owned_routes_);  // feeds refer to it until they have the new
+  subscribers_.reroute(routes_);
+  if (!same)
+    for (const auto& [id, c] : connections_) subscribers_.reauthorize(*c, "after a reload of the manifest ");
+  run_local();
+}
 
 // ---------------------------------------------------------------- mail
 
@@ -365,7 +389,7 @@ void Shard::act(Connection& c, ClientFrame& frame) {
 
 // A rule that answers requests has one state, on the shard that its method's name falls to.
 void Shard::act_request(Connection& c, const ClientFrame& frame) {
-  const MethodRoute* route = settings_.routes->method(frame.method);
+  const MethodRoute* route = routes_->method(frame.method);
   if (route == nullptr)
     return say_error(c, frame.id,
                      fail(Errc::no_such_method, "no [[method]] of the manifest matches " + json::quoted(frame.method)));
@@ -379,13 +403,22 @@ void Shard::act_request(Connection& c, const ClientFrame& frame) {
   const ShardId to = owner(route->pattern.text());
   if (full(to)) return say_error(c, frame.id, busy());
   ++c.in_flight;
-  post(to, letter(mail::Ask{settings_.id, c.id, std::string(frame.id), route->rule, frame.method,
-                            std::string(frame.params), std::make_shared<const Identity>(c.identity)}));
+  post(to, letter(mail::Ask{settings_.id, c.id, std::string(frame.id), frame.method, std::string(frame.params),
+                            clock_.steady_ms() + route->timeout_ms, std::make_shared<const Identity>(c.identity)}));
 }
 
 void Shard::answer(const mail::Ask& ask) {
-  post(ask.from, letter(mail::Answer{ask.connection, ask.id,
-                                     settings_.rules->request(ask.rule, *ask.who, ask.method, ask.params)}));
+  const auto result = [&]() -> Result<std::string> {
+    const MethodRoute* route = owned_routes_->method(ask.method);
+    if (route == nullptr)
+      return fail(Errc::no_such_method,
+                  "no [[method]] of the manifest matches " + json::quoted(ask.method) + " any more");
+    if (clock_.steady_ms() > ask.deadline)
+      return fail(Errc::timeout, "the hub was too busy to answer within " + std::to_string(route->timeout_ms) +
+                                     " ms (the method's timeout); it was not carried out");
+    return settings_.rules->request(route->rule, *ask.who, ask.method, ask.params);
+  };
+  post(ask.from, letter(mail::Answer{ask.connection, ask.id, result()}));
 }
 
 void Shard::answered(const mail::Answer& answer) {
@@ -406,7 +439,7 @@ void Shard::act_publish(Connection& c, ClientFrame& frame) {
   const ChannelRoute* route = open != nullptr ? &Channels::route(*open) : nullptr;
   if (open == nullptr) {
     if (auto ok = check_channel_name(channel); !ok) return say_error(c, frame.id, ok.error());
-    route = settings_.routes->find(channel);
+    route = routes_->find(channel);
     if (route == nullptr)
       return say_error(c, frame.id,
                        fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel)));
@@ -470,7 +503,7 @@ void Shard::authenticated(ConnectionId connection, const std::string& id, Result
     c->identity = std::move(*identity);
     c->authenticated = true;
     c->auth_until = 0;
-    subscribers_.reauthorize(*c);
+    subscribers_.reauthorize(*c, "with its new identity ");
     c->expires_at = c->identity.expires_at == 0
                         ? 0
                         : std::max<SteadyMs>(1, clock_.steady_ms() + (c->identity.expires_at - clock_.unix_ms()));

@@ -82,6 +82,12 @@ class Shard final : private Channels::Port, private Subscribers::Port {
     return settings_.count == 1 ? 0 : static_cast<ShardId>(std::hash<std::string_view>()(channel) % settings_.count);
   }
 
+  // --- a reload ---
+  // In two steps, each on every shard before the next: first the channels that it owns and their rules, so that what
+  // clients may ask for from then on is there. The provider has the new rules already.
+  void reroute_channels(RoutesPtr routes);
+  void reroute_clients();
+
   // --- time and output ---
   // What is due: heartbeats, expiry, old history. Returns in how many ms to come back; nothing when there is nothing to
   // wait for.
@@ -135,6 +141,7 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   const Clock& clock_;
   ShardPort& port_;
   Random random_;
+  RoutesPtr owned_routes_, routes_;  // the channels' side has a reload's first, the clients' second
   Channels channels_;
   Subscribers subscribers_;
   std::unordered_map<ConnectionId, std::unique_ptr<Connection>> connections_;
@@ -152,7 +159,7 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   // How many bytes may be compressed for one connection alone, as of alone_at_.
   std::int64_t alone_bytes_;
   SteadyMs alone_at_ = 0;
-  const bool ages_;  // some channel's history has an age limit
+  bool ages_ = false;  // some channel's history has an age limit
   SteadyMs pruned_at_ = 0;
   ConnectionCounters counters_;
 };

@@ -9,11 +9,12 @@
 
 namespace weir {
 
-Subscribers::Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, const Limits& limits,
-                         const Clock& clock, Port& port)
+Subscribers::Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, RuleProvider* rules,
+                         const Limits& limits, const Clock& clock, Port& port)
     : shard_(shard),
       shard_count_(shard_count),
       routes_(std::move(routes)),
+      rules_(rules),
       limits_(limits),
       clock_(clock),
       port_(port),
@@ -47,10 +48,11 @@ Attachment& Subscribers::attachment(Connection& connection, Feed& feed) {
   return *attachments_.emplace(made->id, std::move(made)).first->second;
 }
 
-void Subscribers::grant(Attachment& a, const Subscription& subscription, FilterPtr filter) {
+void Subscribers::grant(Attachment& a, const Subscription& subscription, Permit permit) {
   const bool fresh = std::erase_if(a.grants, [&](const Grant& g) { return g.subscription == &subscription; }) == 0;
   if (fresh && !subscription.pattern) ++a.feed->by_name;
-  a.grants.push_back({&subscription, std::move(filter)});
+  Grant& added = a.grants.emplace_back(Grant{&subscription, std::move(permit.filter)});
+  added.part = permit.part;
   delivery_.refresh(a);
 }
 
@@ -82,19 +84,10 @@ void Subscribers::drop_feed_if_unused(Feed& f) {
   port_.to_owner(channel, letter(mail::Detach{shard_, channel}));
 }
 
-std::optional<FilterPtr> Subscribers::allowed(const Connection& connection, const ChannelRoute& route,
-                                              std::string_view channel, const FilterPtr& own) {
-  if (!check_access(route.subscribe, connection.identity, "subscribe to", channel)) return std::nullopt;
-  auto mandatory = mandatory_filter(route.subscribe, connection.identity);
-  if (!mandatory) return std::nullopt;
-  return Filter::both(std::move(*mandatory), own);
-}
-
 // Everything is checked first, so that a frame takes effect as a whole or not at all.
-Result<std::vector<FilterPtr>> Subscribers::check(const Connection& connection,
-                                                  const std::vector<std::string>& channels, bool many,
-                                                  const ReplayRequest& replay) const {
-  std::vector<FilterPtr> mandatory(channels.size());
+Result<std::vector<Permit>> Subscribers::check(const Connection& connection, const std::vector<std::string>& channels,
+                                               bool many, const Request& wanted) const {
+  std::vector<Permit> permits(channels.size());
   std::size_t fresh = 0;
   for (std::size_t i = 0; i < channels.size(); ++i) {
     const std::string& name = channels[i];
@@ -106,7 +99,7 @@ Result<std::vector<FilterPtr>> Subscribers::check(const Connection& connection,
       if (many)
         return fail(Errc::bad_request,
                     "the pattern " + json::quoted(name) + " among \"channels\"; subscribe to it by \"channel\", alone");
-      if (replay.kind == ReplayRequest::Kind::since)
+      if (wanted.replay.kind == ReplayRequest::Kind::since)
         return fail(Errc::bad_request,
                     "a position belongs to one channel; a pattern can replay \"none\", \"last\" or a count");
       continue;
@@ -115,16 +108,15 @@ Result<std::vector<FilterPtr>> Subscribers::check(const Connection& connection,
     const ChannelRoute* route = routes_->find(name);
     if (route == nullptr)
       return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
-    if (auto ok = check_access(route->subscribe, connection.identity, "subscribe to", name); !ok) return ok.error();
-    auto must = mandatory_filter(route->subscribe, connection.identity);
-    if (!must) return must.error();
-    mandatory[i] = std::move(*must);
+    auto may = permit(*route, rules_, name, connection.identity, wanted.params);
+    if (!may) return may.error();
+    permits[i] = std::move(*may);
   }
   if (connection.subscriptions.size() + fresh > static_cast<std::size_t>(limits_.subscriptions_per_connection))
     return fail(Errc::limit_exceeded, "a connection has at most " +
                                           std::to_string(limits_.subscriptions_per_connection) +
                                           " subscriptions (limits.subscriptions_per_connection)");
-  return mandatory;
+  return permits;
 }
 
 Result<void> Subscribers::subscribe(Connection& connection, std::string_view id, const std::vector<std::string>& asked,
@@ -135,8 +127,8 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
   std::unordered_set<std::string_view> named;
   for (const std::string& name : asked)
     if (named.insert(name).second) channels.push_back(name);
-  auto mandatory = check(connection, channels, many, replay);
-  if (!mandatory) return mandatory.error();
+  auto permits = check(connection, channels, many, wanted);
+  if (!permits) return permits.error();
 
   auto group = std::make_shared<SubscribeGroup>();
   group->connection_id = connection.id;
@@ -170,10 +162,8 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
       if (filter) group->filter_text = filter->text();
       watches_.emplace(s.watch, WatchEntry{&connection, &s, group, shard_count_});
       watch_ids_[name].push_back(s.watch);
-      auto filters = std::make_shared<std::vector<std::optional<FilterPtr>>>();
-      for (const ChannelRoute& route : routes_->channels())
-        filters->push_back(allowed(connection, route, name, filter));
-      const mail::Watch request{shard_, s.watch, *s.pattern, replay, std::move(filters)};
+      const mail::Watch request{
+          shard_, s.watch, *s.pattern, replay, std::make_shared<const Identity>(connection.identity), params, filter};
       port_.to_all_owners([&] { return letter(mail::Watch(request)); });
       return {};
     }
@@ -181,8 +171,10 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
     Attachment& a = attachment(connection, feed(name));
     // An earlier frame for the same channel has no say any more.
     if (auto earlier = cancel_request(a)) cancelled.push_back(std::move(earlier));
-    FilterPtr both = Filter::both((*mandatory)[i], filter);
-    grant(a, s, both);
+    Permit& may = (*permits)[i];
+    may.filter = Filter::both(std::move(may.filter), filter);
+    FilterPtr both = may.filter;
+    grant(a, s, std::move(may));
     delivery_.pause(a);
     a.state = Attachment::State::asked;
     delivery_.forget_chunk(a);
@@ -373,11 +365,12 @@ void Subscribers::watched(mail::Watched w) {
   }
   WatchEntry& entry = found->second;
   auto group = entry.group;
+  if (!group) return found_more(entry, w);
   for (mail::Attached& answer : w.channels) {
     if (routes_->find(answer.channel) == nullptr) continue;
     Feed& f = feed(answer.channel);
-    auto filter = allowed(*entry.connection, *f.route, f.channel, entry.subscription->filter);
-    if (!filter) {
+    auto may = allowed(*entry.connection, *f.route, f.channel, *entry.subscription);
+    if (!may) {
       drop_feed_if_unused(f);
       continue;
     }
@@ -387,7 +380,7 @@ void Subscribers::watched(mail::Watched w) {
     const bool mine_alone = std::all_of(a.grants.begin(), a.grants.end(), mine);
     const bool by_other_patterns = std::any_of(a.grants.begin(), a.grants.end(),
                                                [&](const Grant& g) { return !mine(g) && g.subscription->pattern; });
-    grant(a, *entry.subscription, std::move(*filter));
+    grant(a, *entry.subscription, std::move(*may));
     delivery_.owe_state(a, Owed::start, entry.subscription);
     group->replayed += answer.replayed;
     if (a.state == Attachment::State::asked &&
@@ -433,11 +426,11 @@ void Subscribers::opened(const mail::ChannelOpened& o) {
     if (ids.empty() || !watches_.at(ids[0]).subscription->pattern->matches(o.channel)) continue;
     for (const std::uint64_t id : ids) {
       WatchEntry& entry = watches_.at(id);
-      auto filter = allowed(*entry.connection, *f.route, f.channel, entry.subscription->filter);
-      if (!filter) continue;
+      auto may = allowed(*entry.connection, *f.route, f.channel, *entry.subscription);
+      if (!may) continue;
       Attachment* existing = find(*entry.connection, f);
       Attachment& a = existing != nullptr ? *existing : attachment(*entry.connection, f);
-      grant(a, *entry.subscription, std::move(*filter));
+      grant(a, *entry.subscription, std::move(*may));
       if (existing != nullptr) {
         // An exact subscribe made the channel; whatever becomes of that one, this one begins with the first event.
         if (a.state == Attachment::State::asked && !a.placed) a.placed = true, a.at = 0;
@@ -467,18 +460,18 @@ void Subscribers::let_go(const mail::ChannelLetGo& m) {
   std::vector<std::uint64_t> going;
   for (const Attachment* a : f.attachments)
     if (a->state == Attachment::State::live || a->state == Attachment::State::reading) going.push_back(a->id);
-  for (const std::uint64_t id : going) over(id);
+  for (const std::uint64_t id : going) over(id, m.gone);
 }
 
 // The channel that it follows has ended. A subscription by name has to be asked for again, and is told so; that of a
 // pattern only goes.
-void Subscribers::over(std::uint64_t attachment) {
+void Subscribers::over(std::uint64_t attachment, bool gone) {
   const auto found = attachments_.find(attachment);
   if (found == attachments_.end()) return;
   Attachment& a = *found->second;
   Connection& c = *a.connection;
   const std::string channel = a.feed->channel;
-  delivery_.end(a);
+  if (a.state == Attachment::State::live || a.state == Attachment::State::reading) delivery_.end(a);
   std::vector<const Subscription*> by_pattern;
   bool by_name = false;
   for (const Grant& g : a.grants) {
@@ -487,12 +480,12 @@ void Subscribers::over(std::uint64_t attachment) {
     else
       by_name = true;
   }
-  if (by_name) {  // channels that are wanted by name are kept; should one go all the same, nobody waits for nothing
-    port_.send(c, text_frame(server_frame::error(
-                      {}, fail(Errc::limit_exceeded, json::quoted(channel) + " was let go (limits.channels); "
-                                                                             "subscribe to it again"))));
-    (void)unsubscribe(c, channel);
-  }
+  if (by_name)  // channels that are wanted by name are kept; should one go all the same, nobody waits for nothing
+    end_by_name(c, channel,
+                gone ? fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel) +
+                                                       " any more; that subscription has ended")
+                     : fail(Errc::limit_exceeded,
+                            json::quoted(channel) + " was let go (limits.channels); subscribe to it again"));
   for (const Subscription* s : by_pattern)
     if (const auto still = attachments_.find(attachment); still != attachments_.end()) revoke(*still->second, *s);
 }
@@ -524,40 +517,6 @@ void Subscribers::gap(const mail::GapNotice& g) {
     if (a->state == Attachment::State::asked) continue;
     delivery_.say_gap(*a->connection, *found->second, g.gap);
     delivery_.refresh_state(*a);
-  }
-}
-
-void Subscribers::reauthorize(Connection& connection) {
-  std::vector<std::string> lost;
-  std::vector<std::uint64_t> ids;
-  for (const auto& [feed, a] : connection.attachments) ids.push_back(a->id);
-  for (const std::uint64_t id : ids) {
-    const auto found = attachments_.find(id);
-    if (found == attachments_.end()) continue;
-    Attachment& a = *found->second;
-    std::vector<const Subscription*> not_any_more;
-    for (Grant& g : a.grants) {
-      auto filter = allowed(connection, *a.feed->route, a.feed->channel, g.subscription->filter);
-      if (filter)
-        g.filter = std::move(*filter);
-      else if (g.subscription->pattern)
-        not_any_more.push_back(g.subscription);
-      else
-        lost.push_back(g.subscription->text);
-    }
-    delivery_.refresh(a);
-    for (const Subscription* s : not_any_more) {
-      const bool last = a.grants.size() == 1;
-      revoke(a, *s);
-      if (last) break;  // it is gone
-    }
-  }
-  for (const std::string& channel : lost) {
-    if (!unsubscribe(connection, channel)) continue;
-    port_.send(connection,
-               text_frame(server_frame::error(
-                   {}, fail(Errc::forbidden, "the new identity may not subscribe to " + json::quoted(channel) +
-                                                 "; that subscription has ended"))));
   }
 }
 

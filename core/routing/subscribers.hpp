@@ -13,6 +13,7 @@
 #include "routing/channels.hpp"
 #include "routing/delivery.hpp"
 #include "routing/mail.hpp"
+#include "routing/permit.hpp"
 #include "routing/routes.hpp"
 
 namespace weir {
@@ -20,8 +21,9 @@ namespace weir {
 class Subscribers {
  public:
   using Port = Delivery::Port;
-  Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, const Limits& limits, const Clock& clock,
-              Port& port);
+  // `rules` may be null where no route asks them who may subscribe.
+  Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, RuleProvider* rules, const Limits& limits,
+              const Clock& clock, Port& port);
   ~Subscribers();
 
   struct Request {
@@ -35,8 +37,11 @@ class Subscribers {
                          bool many, const Request& request);
   // Errors: not_found - there is no such subscription.
   Result<void> unsubscribe(Connection& connection, const std::string& channel);
-  // The identity has changed: what it may not see any more ends, and mandatory filters are made anew.
-  void reauthorize(Connection& connection);
+  // The identity, or who may see what, has changed: what it may not see any more ends and it is told why, beginning
+  // with `since`; mandatory filters are made anew; patterns find what they may see now.
+  void reauthorize(Connection& connection, std::string_view since);
+  // A reload: subscriptions to channels that are not in the manifest any more end.
+  void reroute(RoutesPtr routes);
   void closed(Connection& connection);
   // There is room in its outbox again.
   void drained(Connection& connection) { delivery_.drained(connection); }
@@ -63,29 +68,34 @@ class Subscribers {
     unsigned answers_missing;
   };
   // The mandatory filter of each channel, in their order; what is wrong with the frame otherwise.
-  Result<std::vector<FilterPtr>> check(const Connection& connection, const std::vector<std::string>& channels,
-                                       bool many, const ReplayRequest& replay) const;
+  Result<std::vector<Permit>> check(const Connection& connection, const std::vector<std::string>& channels, bool many,
+                                    const Request& wanted) const;
   Feed& feed(std::string_view channel);
   Attachment& attachment(Connection& connection, Feed& feed);
   Attachment* find(Connection& connection, const Feed& feed) const;
-  void grant(Attachment& a, const Subscription& subscription, FilterPtr filter);
+  void grant(Attachment& a, const Subscription& subscription, Permit permit);
   void revoke(Attachment& a, const Subscription& subscription);
   void remove(Attachment& a);
   void drop_feed_if_unused(Feed& feed);
   void drop_subscription(Connection& connection, Subscription& subscription);
-  static std::optional<FilterPtr> allowed(const Connection& connection, const ChannelRoute& route,
-                                          std::string_view channel, const FilterPtr& own);
+  // What the subscription may see of the channel and wants to.
+  std::optional<Permit> allowed(const Connection& connection, const ChannelRoute& route, std::string_view channel,
+                                const Subscription& subscription) const;
+  void look_again(Connection& connection);
+  void found_more(WatchEntry& entry, mail::Watched& w);
+  void end_by_name(Connection& connection, const std::string& channel, const Error& why);
   // Returns the frame that has to be answered now, if that was the last channel it waited for. The caller answers it
   // once it is not walking over attachments any more: the answer may remove some.
   [[nodiscard]] std::shared_ptr<SubscribeGroup> cancel_request(Attachment& a);
   void apply(Attachment& a, const Subscription& subscription, mail::Attached& answer);
   void hold(Attachment& a, SubscribeGroup& group, std::string answer);
   void finish(const std::shared_ptr<SubscribeGroup>& group);
-  void over(std::uint64_t attachment);
+  void over(std::uint64_t attachment, bool gone = false);  // gone: it is not in the manifest any more
 
   const ShardId shard_;
   const unsigned shard_count_;
   RoutesPtr routes_;
+  RuleProvider* const rules_;
   const Limits& limits_;
   const Clock& clock_;
   Port& port_;

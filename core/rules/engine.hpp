@@ -49,15 +49,18 @@ struct RuleStatus {
   std::uint64_t budget_stops = 0;
   std::uint64_t skipped = 0;  // not run, the rule being quarantined
   std::uint64_t published = 0;
-  std::uint64_t reduced = 0;    // events that the states of its channels took in
-  std::uint64_t snapshots = 0;  // times that a state was told
-  std::uint64_t refused = 0;    // publications of clients that on_publish refused
-  std::uint64_t requests = 0;   // that on_request answered
-  std::uint64_t timers = 0;     // runs of on_timer
+  std::uint64_t reduced = 0;                // events that the states of its channels took in
+  std::uint64_t snapshots = 0;              // times that a state was told
+  std::uint64_t refused = 0;                // publications of clients that on_publish refused
+  std::uint64_t subscriptions_refused = 0;  // by on_subscribe
+  std::uint64_t requests = 0;               // that on_request answered
+  std::uint64_t timers = 0;                 // runs of on_timer
+  std::uint64_t reloads = 0;  // times that it was replaced by another version of its script, params or settings
   std::uint64_t log_lines_lost = 0;
   std::uint64_t operations = 0;                                // of all runs; limits.rule_ops bounds those of one
   std::uint64_t allocated_bytes = 0;                           // by all runs, most of them free again
   std::vector<std::pair<std::string, std::uint64_t>> reasons;  // of `dropped`; the first 16, then "other"
+  std::vector<std::pair<std::string, double>> metrics;         // of hub.metric
 };
 
 class RuleEngine final : public RuleProvider {
@@ -72,8 +75,20 @@ class RuleEngine final : public RuleProvider {
              const Limits& limits, std::shared_ptr<Kv> kv = nullptr);
   ~RuleEngine() override;
 
+  // A reload, between two events: replace(), then reopen() for every chain there is, then retire(). Rules that are the
+  // same keep what they have; those that are not any more run on_stop.
+  void replace(std::vector<std::shared_ptr<const RuleProgram>> programs);
+  void retire();
+  // The hub ends: what rules still hold goes out (on_stop).
+  void stop();
+
   std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel,
                                   const Variables& variables) override;
+  std::unique_ptr<RuleChain> reopen(std::unique_ptr<RuleChain> before, std::span<const std::size_t> rules,
+                                    std::string_view channel, const Variables& variables) override;
+  Result<std::vector<std::string>> may_subscribe(std::span<const std::size_t> rules, std::string_view channel,
+                                                 const Variables& variables, const Identity& who,
+                                                 std::string_view params) override;
   Result<std::string> request(std::size_t rule, const Identity& who, std::string_view method,
                               std::string_view params) override;
   // Runs what is due of on_timer, in the states there are. When there is something next; nothing: no rule has a timer.
@@ -81,7 +96,6 @@ class RuleEngine final : public RuleProvider {
   std::vector<RuleStatus> status() const;
 
  private:
-  class Slot;
   class Chain;
   struct Impl;
   std::unique_ptr<Impl> impl_;

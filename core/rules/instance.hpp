@@ -1,35 +1,24 @@
 // One rule in one Lua state: loads the script, tells what it has, and runs its hooks on one event at a time.
 // Private to this layer. Threads: [channel].
 #pragma once
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "rules/hook.hpp"
+#include "rules/instance_settings.hpp"
 #include "rules/state.hpp"
 
 namespace weir::rules {
 
-struct Budget {
-  std::int64_t ops = 0, time_ms = 0, bytes = 0;
-};
-
-struct InstanceSettings {
-  std::string script;
-  std::string params_json = "{}";
-  Budget budget;
-  std::int64_t load_ms = 0;
-  std::size_t data_bytes_max = 1024 * 1024;
-  bool jit = false;
-};
-
 // Which functions the returned table has, and what it says besides as JSON texts; empty: not there.
 struct Description {
-  bool filter = false, transform = false, check = false;
-  bool initial = false, reduce = false, snapshot = false;
-  bool on_publish = false, on_request = false, on_timer = false;
-  bool has_state() const { return reduce || snapshot; }
-  std::string params, tests;
+  std::uint32_t hooks = 0;  // a bit for each Hook
+  bool operator()(Hook hook) const { return (hooks & (1U << index(hook))) != 0; }
+  bool has_state() const { return (*this)(Hook::reduce) || (*this)(Hook::snapshot); }
+  std::string params, tests, version;
 };
 
 enum class Outcome : std::uint8_t { keep, drop, failed };
@@ -55,35 +44,51 @@ class Instance {
   Result<void> reduce(const Event& event, ChannelContext& context);
   Result<std::string> snapshot(std::string_view params_json, ChannelContext& context);
 
+  // For a reload. Errors: the state can't be told as JSON, or takes more than loading may.
+  Result<std::string> save_state(ChannelContext& context);
+  // Of what `context` carries. Errors: `migrate` failed; then, too, there is nothing carried any more.
+  Result<void> adopt_state(ChannelContext& context);
+
   // drop: that client may not publish this; reason() says why, or is empty.
   Outcome may_publish(const Identity& identity, const Draft& draft, SharedDoc& shared, ChannelContext& context);
+  // drop: that client may not subscribe. keep: `where` is the filter that it must have, as JSON, or empty.
+  Outcome may_subscribe(const Identity& identity, std::string_view params_json, ChannelContext& context,
+                        std::string& where);
   // The answer, as JSON text. Errors: whatever the script says; as State::call.
   struct Answer {
     std::string json;
     std::optional<Error> refusal;
   };
   Result<Answer> request(const Identity& identity, std::string_view method, std::string_view params_json);
-  Result<void> timer();
+  // on_timer or on_stop. Errors: as State::call.
+  Result<void> run_with_time(Hook hook);
 
   const std::string& reason() const { return state_.reason; }
   std::int64_t operations() const { return state_.operations_last; }
   std::uint64_t operations_all() const { return state_.operations_all; }
   std::uint64_t bytes_allocated() const { return state_.bytes_allocated; }
+  bool keeps_state(const ChannelContext& context) const {
+    return context.incarnation == state_.incarnation && context.state_reference >= 0;
+  }
+  void forget_table(ChannelContext& context);
   void forget(ChannelContext& context);    // gives the context's table and state back
   bool usable() const { return usable_; }  // false: throw the instance away and load a new one
 
  private:
   Instance() = default;
-  Result<void> run_on_state(int runner, ChannelContext& context);
-  Outcome run(int hook, int runner, const Draft& draft, SharedDoc& shared, ChannelContext& context);
+  Result<void> describe_table(int table);
+  Result<void> call(Hook hook);
+  Result<void> call_without_event(Hook hook);
+  Result<void> call_with_state(Hook hook, ChannelContext& context);
+  Outcome judge(Hook hook, const Draft& draft, SharedDoc& shared, ChannelContext& context);
+  Outcome judged(const Result<void>& called);
   State state_;
   Description description_;
   Budget budget_;
   std::int64_t load_ops_ = 0, load_ms_ = 0;
-  int rule_table_ = -2, filter_ = -2, transform_ = -2, check_ = -2, reduce_ = -2, snapshot_ = -2, on_publish_ = -2,
-      on_request_ = -2, on_timer_ = -2;
-  int run_filter_ = -2, run_transform_ = -2, run_check_ = -2, run_reduce_ = -2, run_snapshot_ = -2,
-      run_on_publish_ = -2, run_on_request_ = -2, run_on_timer_ = -2;
+  // References in the state's registry, by Hook: the script's function, and what calls it.
+  std::array<int, kHooks> hooks_{}, runners_{};
+  int save_ = -2, adopt_ = -2;
   bool usable_ = true;
 };
 

@@ -305,7 +305,7 @@ void push_context(lua_State* L, State& s) {
     lua_setfield(L, -2, "params");
     lua_pushvalue(L, -1);
     context.reference = luaL_ref(L, LUA_REGISTRYINDEX);
-    context.state_reference = -2;
+    if (context.incarnation != s.incarnation) context.state_reference = -2;
     context.incarnation = s.incarnation;
     context.source.clear();
   }

@@ -58,7 +58,7 @@ int publish(lua_State* L) {
   const auto channel = text_arg(L, 1);
   const auto event = text_arg(L, 2);
   if (s.draft == nullptr && !s.without_event)
-    luaL_error(L, "hub.publish works in filter, transform, on_request and on_timer only");
+    luaL_error(L, "hub.publish works in filter, transform, on_request, on_timer and on_stop only");
   charge(s, 50);
   lua_settop(L, 3);
   Writer(s, s.out, "data").write(3);
@@ -137,6 +137,22 @@ int hash(lua_State* L) {
   }
   lua_pushlstring(L, hex, 2UL * size);
   return 1;
+}
+
+// Adds to a number of that name, which /stats shows.
+int metric(lua_State* L) {
+  auto& s = state_of(L);
+  const auto name = text_arg(L, 1);
+  const double by = luaL_optnumber(L, 2, 1);
+  const bool well_formed = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+  });
+  if (!well_formed) luaL_error(L, "hub.metric: '%s' is no name; 1 to 64 of a-z, 0-9, '_' and '.'", name.data());
+  if (!(by > -1e15 && by < 1e15)) luaL_error(L, "hub.metric: what is added must be a number below 1e15");
+  charge(s, 10);
+  if (!s.host->metric(name, by))
+    luaL_error(L, "hub.metric: a rule has at most 64 of them; '%s' is one more", name.data());
+  return 0;
 }
 
 // --- hub.kv ----------------------------------------------------------------------------------------------------------
@@ -220,7 +236,8 @@ int unknown(lua_State* L) {
   const char* name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
   return luaL_error(
       L,
-      "hub.%s does not exist in this version; there are array, copy, hash, json, kv, log, many, now, null and publish",
+      "hub.%s does not exist in this version; there are array, copy, hash, json, kv, log, many, metric, now, null and "
+      "publish",
       name);
 }
 
@@ -228,8 +245,8 @@ int unknown(lua_State* L) {
 
 void open_hub(lua_State* L) {
   lua_newtable(L);
-  constexpr luaL_Reg kFunctions[] = {{"array", array}, {"copy", copy}, {"hash", hash},      {"log", write_log},
-                                     {"many", many},   {"now", now},   {"publish", publish}};
+  constexpr luaL_Reg kFunctions[] = {{"array", array}, {"copy", copy},     {"hash", hash}, {"log", write_log},
+                                     {"many", many},   {"metric", metric}, {"now", now},   {"publish", publish}};
   for (const auto& function : kFunctions) {
     lua_pushcfunction(L, function.func);
     lua_setfield(L, -2, function.name);

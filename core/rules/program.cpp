@@ -22,12 +22,13 @@ class TestHost final : public rules::Host {
   Kv& kv() override { return kv_; }
   SteadyMs steady_ms() override { return 1000; }
   const char* publish(std::string_view, std::string_view, std::string_view) override { return nullptr; }
+  bool metric(std::string_view, double) override { return true; }
 
  private:
   Kv kv_{1024 * 1024};
 };
 
-rules::InstanceSettings instance_settings(const RuleSettings& settings, const Limits& limits) {
+rules::InstanceSettings rules_settings(const RuleSettings& settings, const Limits& limits) {
   rules::InstanceSettings out;
   out.script = settings.script;
   out.budget = {settings.ops.value_or(limits.rule_ops), settings.time_ms.value_or(limits.rule_ms),
@@ -69,7 +70,7 @@ std::string run_test(rules::Instance& instance, const RuleSettings& settings, co
     return "needs one of `filter` and `transform` with an event, and `reduce` with a list of events";
   const char* hook = filter ? "filter" : state ? "reduce" : "transform";
   const rules::Description& has = instance.description();
-  if (filter ? !has.filter : state ? !has.has_state() : !has.transform)
+  if (filter ? !has(rules::Hook::filter) : state ? !has.has_state() : !has(rules::Hook::transform))
     return std::string("is for `") + hook + "`, which the rule has not";
   auto params = rules::check_params(settings.script, declared, test.contains("params") ? test["params"].dump() : "{}");
   if (!params) return params.error().message;
@@ -125,20 +126,16 @@ Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings s
   if (!instrumented) return instrumented.error();
   made->instrumented_ = std::move(*instrumented);
   TestHost host;
-  auto instance = rules::Instance::load(instance_settings(settings, limits), made->instrumented_, host);
+  made->instance_ = rules_settings(settings, limits);
+  auto instance = rules::Instance::load(made->instance_, made->instrumented_, host);
   if (!instance) return instance.error();
   const auto& description = (*instance)->description();
-  made->filter_ = description.filter;
-  made->transform_ = description.transform;
-  made->reduce_ = description.reduce;
-  made->state_ = description.has_state();
-  made->on_publish_ = description.on_publish;
-  made->on_request_ = description.on_request;
-  made->on_timer_ = description.on_timer;
+  made->hooks_ = description.hooks;
+  made->version_ = description.version;
   made->declared_ = description.params;
   auto params = rules::check_params(settings.script, description.params, settings.params_json);
   if (!params) return params.error();
-  made->params_ = std::move(*params);
+  made->params_ = made->instance_.params_json = std::move(*params);
   if (auto set = (*instance)->set_params(made->params_); !set) return set.error();
   if (auto checked = (*instance)->check_params(); !checked) return checked.error();
   if (!description.tests.empty()) {
@@ -156,6 +153,11 @@ Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings s
   }
   made->settings_ = std::move(settings);
   return std::shared_ptr<const RuleProgram>(std::move(made));
+}
+
+bool RuleProgram::same_as(const RuleProgram& other) const {
+  return instance_ == other.instance_ && settings_.on_error == other.settings_.on_error &&
+         settings_.every_ms == other.settings_.every_ms && instrumented_ == other.instrumented_;
 }
 
 }  // namespace weir

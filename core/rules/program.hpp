@@ -11,6 +11,8 @@
 
 #include "base/limits.hpp"
 #include "base/result.hpp"
+#include "rules/hook.hpp"
+#include "rules/instance_settings.hpp"
 
 namespace weir {
 
@@ -18,7 +20,7 @@ namespace weir {
 enum class RuleOnError : std::uint8_t {
   drop,          // it is dropped
   pass,          // it goes on as it was before this rule
-  stop_channel,  // it and all later events of its channel are dropped, until the hub is started again
+  stop_channel,  // it and all later events of its channel are dropped, until the rule has been changed and reloaded
 };
 
 struct RuleSettings {
@@ -45,22 +47,33 @@ class RuleProgram {
   const std::string& instrumented() const { return instrumented_; }
   const std::string& params_json() const { return params_; }             // checked, with defaults
   const std::string& declared_params_json() const { return declared_; }  // empty: the script declares none
-  bool has_filter() const { return filter_; }
-  bool has_transform() const { return transform_; }
-  bool has_reduce() const { return reduce_; }
-  bool has_state() const { return state_; }  // `reduce` or `snapshot`
-  bool has_on_publish() const { return on_publish_; }
-  bool has_on_request() const { return on_request_; }
-  bool has_on_timer() const { return on_timer_; }
-  bool handles_events() const { return filter_ || transform_ || state_ || on_publish_; }
+  const std::string& version() const { return version_; }                // JSON text; empty: the script says none
+  bool has_filter() const { return has(rules::Hook::filter); }
+  bool has_transform() const { return has(rules::Hook::transform); }
+  bool has_reduce() const { return has(rules::Hook::reduce); }
+  bool has_state() const { return has_reduce() || has(rules::Hook::snapshot); }
+  bool has_migrate() const { return has(rules::Hook::migrate); }
+  bool has_on_subscribe() const { return has(rules::Hook::on_subscribe); }
+  bool has_on_publish() const { return has(rules::Hook::on_publish); }
+  bool has_on_request() const { return has(rules::Hook::on_request); }
+  bool has_on_timer() const { return has(rules::Hook::on_timer); }
+  bool has_on_stop() const { return has(rules::Hook::on_stop); }
+  bool handles_events() const {
+    return has_filter() || has_transform() || has_state() || has_on_publish() || has_on_subscribe();
+  }
+  // The same text, params and settings: a reload need not touch what runs.
+  bool same_as(const RuleProgram& other) const;
+  const rules::InstanceSettings& instance_settings() const { return instance_; }
   std::size_t tests_run() const { return tests_run_; }
 
  private:
   RuleProgram() = default;
+  bool has(rules::Hook hook) const { return (hooks_ & (1U << rules::index(hook))) != 0; }
   RuleSettings settings_;
   std::string instrumented_, params_, declared_;
-  bool filter_ = false, transform_ = false, reduce_ = false, state_ = false;
-  bool on_publish_ = false, on_request_ = false, on_timer_ = false;
+  rules::InstanceSettings instance_;
+  std::uint32_t hooks_ = 0;
+  std::string version_;
   std::size_t tests_run_ = 0;
 };
 

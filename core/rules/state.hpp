@@ -6,6 +6,7 @@
 // Threads: [channel], that of the shard the state belongs to.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,8 @@ class Host {
   virtual void log(log::Level level, std::string_view message) = 0;
   virtual Kv& kv() = 0;
   virtual SteadyMs steady_ms() = 0;  // for how long things last
+  // hub.metric. False: there are too many names.
+  virtual bool metric(std::string_view name, double by) = 0;
   // nullptr: taken. Else why not, as a text that lives until the next call.
   virtual const char* publish(std::string_view channel, std::string_view event, std::string_view data) = 0;
 };
@@ -42,6 +45,12 @@ struct SharedDoc {
   bool ready = false;
 };
 
+// A channel's state on its way from a rule that goes to the one that takes its place.
+struct Carried {
+  std::string json;
+  std::string version;  // of the script that made it, as JSON text; empty: it had none
+};
+
 // What is told to hooks of the channel they run for; its Lua table is made at the first event.
 struct ChannelContext {
   std::string_view channel;
@@ -50,6 +59,7 @@ struct ChannelContext {
   int state_reference = -2;       // of the channel's materialised state; -2: `initial` has not run yet
   std::uint64_t incarnation = 0;  // of the state that made them
   std::string source;             // what the table says now
+  std::optional<Carried> carried{};  // becomes the state when it is needed
 };
 
 struct State {
@@ -118,7 +128,8 @@ struct State {
   std::optional<Error> refusal;  // what `on_request` returned in place of a value
 
   // What call() runs.
-  int hook_reference = -2, initial_reference = -2;
+  int hook_reference = -2, initial_reference = -2, migrate_reference = -2;
+  std::string version{};  // of the script, as JSON text; empty: it says none
   int params_reference = -2;
 };
 

@@ -21,7 +21,14 @@ std::string Life::state(SequenceId id, std::string_view params) const {
 class Witness final : public RuleChain {
  public:
   Witness(Truth& truth, Life& life, bool state) : truth_(truth), life_(life), state_(state) {}
-  ~Witness() override { life_.over = true; }
+  // In the place of `before`, after a reload.
+  explicit Witness(Witness& before)
+      : truth_(before.truth_), life_(before.life_), state_(before.state_), reduced_(before.reduced_) {
+    before.replaced_ = true;
+  }
+  ~Witness() override {
+    if (!replaced_) life_.over = true;
+  }
 
   bool asks_publishers() const override { return false; }
   RuleVerdict may_publish(const Identity&, const Draft&) override { return {}; }
@@ -76,12 +83,19 @@ class Witness final : public RuleChain {
   Life& life_;
   const bool state_;
   SequenceId reduced_ = 0;
+  bool replaced_ = false;
 };
 
 std::unique_ptr<RuleChain> Truth::open(std::span<const std::size_t>, std::string_view channel, const Variables&) {
   auto& lives = channels[std::string(channel)];
   if (!lives.empty() && !lives.back().over) throw Violation("channel " + std::string(channel) + " was opened twice");
   return std::make_unique<Witness>(*this, lives.emplace_back(), has_state(channel));
+}
+
+std::unique_ptr<RuleChain> Truth::reopen(std::unique_ptr<RuleChain> before, std::span<const std::size_t> rules,
+                                         std::string_view channel, const Variables& variables) {
+  if (!before) return open(rules, channel, variables);
+  return std::make_unique<Witness>(static_cast<Witness&>(*before));
 }
 
 void Truth::look(const Channels& all) {

@@ -46,6 +46,12 @@ class Truth final : public RuleProvider {
  public:
   std::unique_ptr<RuleChain> open(std::span<const std::size_t> rules, std::string_view channel,
                                   const Variables& variables) override;
+  std::unique_ptr<RuleChain> reopen(std::unique_ptr<RuleChain> before, std::span<const std::size_t> rules,
+                                    std::string_view channel, const Variables& variables) override;
+  Result<std::vector<std::string>> may_subscribe(std::span<const std::size_t>, std::string_view, const Variables&,
+                                                 const Identity&, std::string_view) override {
+    return std::vector<std::string>();
+  }
   Result<std::string> request(std::size_t, const Identity&, std::string_view, std::string_view) override {
     return fail(Errc::no_such_method, "the simulator has none");
   }

@@ -59,32 +59,7 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
   limits_.channels = chance(20) ? static_cast<std::int64_t>(4 + below(12)) : 1000;
   drained_below_ = static_cast<std::size_t>(limits_.outbox_bytes) / (chance(50) ? 8 : 2);
 
-  std::vector<ChannelRoute> routes;
-  routes.push_back(route("open/{name}", 3 + below(40), 1 << 20));
-  routes.push_back(route("slow/{name}", 3 + below(20), 1 << 20));
-  routes.back().overflow = OverflowPolicy::disconnect;
-  routes.push_back(route("secret/{name}", 3 + below(20), 1000 + below(8000)));
-  routes.back().subscribe.scope = "secret:read";
-  routes.back().publish.scope = "secret:read";
-  routes.push_back(route("mine/{name}", 3 + below(40), 1 << 20));
-  routes.back().subscribe.where_json = "{\"data.owner\":\"{identity.subject}\"}";
-  routes.push_back(route("aged/{name}", 50, 1 << 20));
-  routes.back().history.age_max_ms = static_cast<std::int64_t>(200 + below(4000));
-  routes.push_back(route("oldest/{name}", 3 + below(20), 1 << 20));
-  routes.back().overflow = OverflowPolicy::drop_oldest;
-  routes.push_back(route("newest/{name}", 3 + below(20), 1 << 20));
-  routes.back().overflow = OverflowPolicy::drop_newest;
-  routes.push_back(route("latest/{name}", 3 + below(20), 1 << 20));
-  routes.back().overflow = OverflowPolicy::latest;
-  routes.push_back(route("state/{name}", 3 + below(20), 1 << 20));
-  routes.back().state = true;
-  routes.push_back(route("snap/{name}", 3 + below(20), 1 << 20));
-  routes.back().state = true;
-  routes.back().overflow = OverflowPolicy::snapshot;
-  routes.push_back(route("none/{name}", 0, 1 << 20));
-  routes.push_back(route("nobody/{name}", 5, 1 << 20));
-  routes.back().subscribe.nobody = true;
-  routes_ = std::make_shared<const Routes>(std::move(routes));
+  routes_ = make_routes();
   for (const char* group :
        {"open", "slow", "secret", "mine", "aged", "oldest", "newest", "latest", "state", "snap", "none", "nobody"})
     for (const char* name : {"a", "b", "c"}) names_.push_back(std::string(group) + "/" + name);
@@ -114,6 +89,37 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
   for (ShardId id = 0; id < shard_count_; ++id) hosts_.push_back(std::make_unique<Host>(*this, id));
   note("shards=" + std::to_string(shard_count_) + " outbox=" + std::to_string(limits_.outbox_bytes) +
        " history=" + std::to_string(limits_.history_bytes));
+}
+
+RoutesPtr World::make_routes() {
+  std::vector<ChannelRoute> routes;
+  routes.push_back(route("open/{name}", 3 + below(40), 1 << 20));
+  routes.push_back(route("slow/{name}", 3 + below(20), 1 << 20));
+  routes.back().overflow = OverflowPolicy::disconnect;
+  routes.push_back(route("secret/{name}", 3 + below(20), 1000 + below(8000)));
+  routes.back().subscribe.scope = "secret:read";
+  routes.back().publish.scope = "secret:read";
+  routes.push_back(route("mine/{name}", 3 + below(40), 1 << 20));
+  routes.back().subscribe.where_json = "{\"data.owner\":\"{identity.subject}\"}";
+  routes.push_back(route("aged/{name}", 50, 1 << 20));
+  routes.back().history.age_max_ms = static_cast<std::int64_t>(200 + below(4000));
+  routes.push_back(route("oldest/{name}", 3 + below(20), 1 << 20));
+  routes.back().overflow = OverflowPolicy::drop_oldest;
+  routes.push_back(route("newest/{name}", 3 + below(20), 1 << 20));
+  routes.back().overflow = OverflowPolicy::drop_newest;
+  routes.push_back(route("latest/{name}", 3 + below(20), 1 << 20));
+  routes.back().overflow = OverflowPolicy::latest;
+  routes.push_back(route("state/{name}", 3 + below(20), 1 << 20));
+  routes.back().state = true;
+  routes.push_back(route("snap/{name}", 3 + below(20), 1 << 20));
+  routes.back().state = true;
+  routes.back().overflow = OverflowPolicy::snapshot;
+  routes.push_back(route("none/{name}", 0, 1 << 20));
+  routes.push_back(route("nobody/{name}", 5, 1 << 20));
+  routes.back().subscribe.nobody = true;
+  // One that nobody uses: with it and without it, who may see what is looked at again, and comes to the same.
+  if (chance(50)) routes.push_back(route("unused/{name}", 3, 1 << 20));
+  return std::make_shared<const Routes>(std::move(routes));
 }
 
 World::~World() = default;
@@ -234,6 +240,31 @@ void World::answer_auth() {
     hosts_[a.shard]->shard().authenticated(a.connection, a.id, fail(Errc::unauthorized, "nobody of that name"));
   else
     hosts_[a.shard]->shard().authenticated(a.connection, a.id, user->identity);
+  look();
+}
+
+// One step of a reload: every shard takes the new routes as an owner of channels before the first does for its clients.
+void World::reload_some() {
+  const auto take = [this](std::vector<ShardId>& left) {
+    const std::size_t i = below(left.size());
+    const ShardId id = left[i];
+    left.erase(left.begin() + static_cast<std::ptrdiff_t>(i));
+    return id;
+  };
+  if (owners_left_.empty() && clients_left_.empty()) {
+    next_routes_ = make_routes();
+    for (ShardId id = 0; id < shard_count_; ++id) owners_left_.push_back(id);
+    clients_left_ = owners_left_;
+    note("a reload begins");
+  } else if (!owners_left_.empty()) {
+    const ShardId id = take(owners_left_);
+    note("shard " + std::to_string(id) + " takes the new channels");
+    hosts_[id]->shard().reroute_channels(next_routes_);
+  } else {
+    const ShardId id = take(clients_left_);
+    note("shard " + std::to_string(id) + " takes the new channels for its clients");
+    hosts_[id]->shard().reroute_clients();
+  }
   look();
 }
 
@@ -374,6 +405,8 @@ void World::one_step() {
     look();
   } else if (what < 986) {
     settle();
+  } else if (what < 989 || (what < 1000 && !clients_left_.empty())) {
+    reload_some();
   }
   if (chance(20))
     for (const auto& h : hosts_) h->shard().tell_those_behind();

@@ -44,6 +44,8 @@ class World {
   void subscribe(Session& s);
   void publish_from_source();
   void answer_auth();
+  RoutesPtr make_routes();
+  void reload_some();
   void deliver_some(std::size_t from, std::size_t to, std::size_t count);
   void deliver_somewhere();
   void flush(Session& s, std::size_t bytes);
@@ -75,6 +77,9 @@ class World {
   std::deque<PendingAuth> auths_;
   std::deque<std::string> trace_;
   std::vector<std::string> names_;
+  // A reload under way: shards that have not taken the new routes yet, first as owners, then for their clients.
+  RoutesPtr next_routes_;
+  std::vector<ShardId> owners_left_, clients_left_;
   int step_ = 0, next_session_ = 1;
   bool quiet_ = false;  // nobody is left: mail about events must not flow any more
   Totals totals_;
