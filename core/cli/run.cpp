@@ -1,11 +1,14 @@
 // `weir run` and `weir check`.
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <thread>
+#include <tuple>
 
 #include "base/log.hpp"
 #include "base/secrets.hpp"
@@ -17,8 +20,7 @@ namespace {
 
 constexpr int kCannotLoad = 2;
 
-// The manifest's problems all at once, warnings too. Null: there was at least one problem.
-std::unique_ptr<Setup> load(const RunOptions& options, bool for_check) {
+SetupResult load(const RunOptions& options, bool for_check) {
   LoadOptions load;
   load.scripts_folder = own_scripts_folder();
   load.for_check = for_check;
@@ -32,16 +34,56 @@ std::unique_ptr<Setup> load(const RunOptions& options, bool for_check) {
   }
   if (!options.listen.empty()) load.set.emplace_back("listen", "\"" + options.listen + "\"");
   SetupResult result = set_up(options.manifest, load);
-  problems.insert(problems.end(), result.problems.begin(), result.problems.end());
+  result.problems.insert(result.problems.begin(), problems.begin(), problems.end());
+  if (!result.problems.empty()) result.setup.reset();
+  return result;
+}
+
+// The same at the start: its problems all at once, warnings too. Null: there was at least one problem.
+std::unique_ptr<Setup> load_or_say_why(const RunOptions& options, bool for_check) {
+  SetupResult result = load(options, for_check);
   for (const auto& w : result.warnings) std::fprintf(stderr, "warning: %s\n", w.text().c_str());
-  for (const auto& p : problems) std::fprintf(stderr, "%s\n", p.text().c_str());
-  if (!problems.empty()) {
-    std::fprintf(stderr, "%s: %zu problem%s; nothing was started\n", options.manifest.c_str(), problems.size(),
-                 problems.size() == 1 ? "" : "s");
-    return nullptr;
-  }
+  for (const auto& p : result.problems) std::fprintf(stderr, "%s\n", p.text().c_str());
+  if (!result.problems.empty())
+    std::fprintf(stderr, "%s: %zu problem%s; nothing was started\n", options.manifest.c_str(), result.problems.size(),
+                 result.problems.size() == 1 ? "" : "s");
   return std::move(result.setup);
 }
+
+// What a set of files looks like; another one, or none, when one of them has been written, replaced or taken away.
+using Stamp = std::vector<std::tuple<std::string, std::int64_t, std::int64_t, std::uint64_t>>;
+Stamp stamp_of(const RunOptions& options, const Setup& setup) {
+  std::vector<std::string> files = {options.manifest};
+  for (const auto& program : setup.programs)
+    files.insert(files.end(), program->files().begin(), program->files().end());
+  Stamp out;
+  for (const std::string& file : files) {
+    struct stat s {};
+    if (::stat(file.c_str(), &s) == 0)
+      out.emplace_back(file, s.st_mtim.tv_sec * 1'000'000'000 + s.st_mtim.tv_nsec, s.st_size, s.st_ino);
+    else
+      out.emplace_back(file, 0, 0, 0);
+  }
+  return out;
+}
+
+// Reloads when the files have changed and then stayed the same for one look: an editor may be half way through.
+class Watch {
+ public:
+  explicit Watch(const RunOptions& options, const Setup& setup) : options_(options), last_(stamp_of(options, setup)) {}
+  bool changed(const Setup& setup) {
+    const Stamp now = stamp_of(options_, setup);
+    const bool settled = now == seen_ && now != last_;
+    seen_ = now;
+    if (settled) last_ = now;
+    return settled;
+  }
+  void taken(const Setup& setup) { seen_ = last_ = stamp_of(options_, setup); }
+
+ private:
+  const RunOptions& options_;
+  Stamp last_, seen_;
+};
 
 // Each connection takes a descriptor, and the usual soft limit is 1024 for the sake of programs that use select().
 // Where even the hard one has no room for limits.connections, that is lowered to what there is room for: a client too
@@ -86,6 +128,28 @@ void print_limits(const Limits& limits) {
 
 }  // namespace
 
+namespace {
+// Until a signal asks the hub to end.
+void wait_and_reload(const RunOptions& options, Hub& hub, const sigset_t& signals) {
+  Watch watch(options, *hub.setup());
+  for (;;) {
+    int signal_number = 0;
+    if (hub.setup()->manifest.watch) {
+      constexpr timespec kLookEvery{0, 500'000'000};
+      signal_number = sigtimedwait(&signals, nullptr, &kLookEvery);
+      if (signal_number < 0 && !watch.changed(*hub.setup())) continue;
+    } else {
+      sigwait(&signals, &signal_number);
+    }
+    if (signal_number > 0 && signal_number != SIGHUP) return;
+    SetupResult loaded = load(options, false);
+    if (loaded.setup) fit_to_descriptors(loaded.setup->manifest.limits);
+    (void)hub.reload(std::move(loaded));
+    if (signal_number > 0) watch.taken(*hub.setup());
+  }
+}
+}  // namespace
+
 int check(const RunOptions& options, bool limits) {
   if (options.manifest.empty()) {
     if (!limits) {
@@ -95,7 +159,7 @@ int check(const RunOptions& options, bool limits) {
     print_limits(Limits{});
     return 0;
   }
-  const auto setup = load(options, true);
+  const auto setup = load_or_say_why(options, true);
   if (!setup) return kCannotLoad;
   if (limits) print_limits(setup->manifest.limits);
   std::printf("%s: ok (%zu plugin%s, %zu endpoint%s, %zu channel%s, %zu rule%s)\n", options.manifest.c_str(),
@@ -124,7 +188,7 @@ int run(const RunOptions& options) {
     }
     first.level = *level;
   }
-  auto setup = load(options, false);
+  auto setup = load_or_say_why(options, false);
   if (!setup) return kCannotLoad;
   log::Settings settings = setup->manifest.log;
   if (!options.log_level.empty()) settings.level = first.level;
@@ -135,6 +199,7 @@ int run(const RunOptions& options) {
   }
   fit_to_descriptors(setup->manifest.limits);
   auto hub = std::make_unique<Hub>(std::move(setup));
+  hub->on_reload_wanted([] { ::kill(::getpid(), SIGHUP); });
   if (auto ok = hub->start(); !ok) {
     std::fprintf(stderr, "%s\n", secrets::masked(ok.error().message).c_str());
     hub.reset();
@@ -143,12 +208,7 @@ int run(const RunOptions& options) {
   std::printf("weir ready http://%s\n", hub->address().c_str());
   std::fflush(stdout);
 
-  int signal_number = 0;
-  for (;;) {
-    sigwait(&signals, &signal_number);
-    if (signal_number != SIGHUP) break;
-    log::warn("hub", "SIGHUP: this version takes a changed manifest only by a restart");
-  }
+  wait_and_reload(options, *hub, signals);
   // A second signal ends at once, so somebody must listen for it while the first is carried out.
   std::thread([signals] {
     int again = 0;

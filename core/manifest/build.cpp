@@ -73,6 +73,7 @@ class Builder {
     out_.threads = static_cast<unsigned>(std::clamp<std::int64_t>(whole_of(root_, "threads").value_or(0), 0, 1024));
     out_.insecure = flag_of(root_, "insecure", false);
     out_.hosts = texts_of(root_, "hosts");
+    out_.watch = flag_of(root_, "watch", false);
     out_.page = flag_of(root_, "page", true);
     out_.plugin_folders = texts_of(root_, "plugins");
     out_.scripts_folder = text_of(root_, "scripts");
@@ -226,6 +227,7 @@ class Builder {
     entry.place = node.place;
     entry.pattern = text_of(node, "pattern");
     entry.scope = text_of(node, "scope");
+    entry.timeout_ms = ms_of(node, "timeout").value_or(entry.timeout_ms);
     const std::string what = "method " + in_quotes(entry.pattern);
     if (const auto parsed = ChannelPattern::parse_subject(entry.pattern, '.'); !entry.pattern.empty() && !parsed)
       problem(place_of(node, "pattern"), what + ": " + parsed.error().message);

@@ -101,6 +101,7 @@ struct MethodEntry {
   std::string pattern;
   std::optional<std::size_t> rule;  // in Manifest::rules; absent when its script is not there, which is a problem
   std::string scope;
+  std::int64_t timeout_ms = 10'000;
   tree::Place place;
 };
 
@@ -112,6 +113,7 @@ struct Manifest {
   bool insecure = false;           // may listen beyond loopback without auth
   std::vector<std::string> hosts;  // names by which browsers may reach it, besides loopback and listen_host
   unsigned threads = 0;            // 0: one per core
+  bool watch = false;             // reload when one of the files changes
   bool page = true;                // GET / answers with the built-in page
   std::vector<std::string> plugin_folders;
   std::string scripts_folder;  // where rules are looked for besides `folder`; empty: none

@@ -90,7 +90,7 @@ using ExchangePtr = std::shared_ptr<Exchange>;
 struct ListenerSettings {
   std::string host;
   std::uint16_t port = 0;
-  const Limits* limits;
+  const Limits* limits;  // outlives the loops; what changes there holds for connections that come later
 };
 
 // Takes connections and spreads them over the loops.

@@ -58,7 +58,8 @@ class HttpExchange final : public Exchange {
 };
 
 struct Shared {  // what all connections of a listener have in common; outlives it as long as one of them lives
-  Limits limits;
+  explicit Shared(const Limits& l) : limits(l) {}
+  const Limits& limits;
   Listener::Handler handler;
   Listener::Admit admit;
   std::atomic<std::size_t> open{0};
@@ -389,8 +390,7 @@ std::string_view Request::header(std::string_view name) const {
 
 Result<std::unique_ptr<Listener>> Listener::open(const ListenerSettings& settings, std::vector<Loop*> loops,
                                                  Handler handler, Admit admit) {
-  auto shared = std::make_shared<Shared>();
-  shared->limits = *settings.limits;
+  auto shared = std::make_shared<Shared>(*settings.limits);
   shared->handler = std::move(handler);
   shared->admit = std::move(admit);
   auto made = std::make_unique<BeastListener>(std::move(loops), std::move(shared));

@@ -76,7 +76,7 @@ class ChannelLog {
   virtual void walk_back(const std::function<bool(const EventPtr&)>& f) const = 0;
   virtual std::size_t events() const = 0;
   virtual std::size_t bytes() const = 0;
-  virtual void prune(SteadyMs now) = 0;  // lets events go that are too old
+  virtual void prune(SteadyMs now) = 0;            // lets events go that are too old
   virtual void keep(const HistoryRule& rule) = 0;  // from now on (a reload); what is too much goes with the next event
 };
 

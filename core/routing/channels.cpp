@@ -198,7 +198,7 @@ Channels::Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count,
                    const Clock& clock, std::uint64_t seed, Port& port)
     : routes_(std::move(routes)),
       limits_(limits),
-      channels_max_(static_cast<std::size_t>(limits.channels) / shard_count + 1),
+      shard_count_(shard_count),
       rules_(rules),
       clock_(clock),
       port_(port),
@@ -219,9 +219,9 @@ Result<Channel*> Channels::open(std::string_view name) {
   const ChannelRoute* route = routes_->find(name);
   if (route == nullptr)
     return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
-  if (channels_.size() >= channels_max_) {
+  if (channels_.size() >= channels_max()) {
     let_quiet_ones_go();
-    if (channels_.size() >= channels_max_)
+    if (channels_.size() >= channels_max())
       return fail(Errc::limit_exceeded,
                   "the hub has " + std::to_string(limits_.channels) + " channels already (limits.channels)");
   }
@@ -471,6 +471,7 @@ void Channels::reroute(RoutesPtr routes) {
     channels_.erase(found);
   }
   kept_snapshots_.fill({});  // of the rules before
+  budget_.set_bytes_max(static_cast<std::size_t>(limits_.history_bytes) / shard_count_);
 }
 
 bool Channels::tell_those_behind() {

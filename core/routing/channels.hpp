@@ -83,6 +83,7 @@ class Channels {
   // The channel of that name, made when it is new. Errors: no_such_channel, limit_exceeded.
   Result<Channel*> open(std::string_view name);
   void let_quiet_ones_go();
+  std::size_t channels_max() const { return static_cast<std::size_t>(limits_.channels) / shard_count_ + 1; }
   static mail::Chunk snapshots(Channel& channel, const mail::Read& request);
   struct KeptSnapshot {
     std::string channel;
@@ -96,7 +97,7 @@ class Channels {
 
   RoutesPtr routes_;
   const Limits& limits_;
-  const std::size_t channels_max_;
+  const unsigned shard_count_;
   RuleProvider* rules_;  // may be null: no rules
   const Clock& clock_;
   Port& port_;

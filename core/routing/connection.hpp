@@ -49,6 +49,7 @@ struct EndpointRule {
   std::vector<std::string> origins;
   bool deflate = false;                 // compression is offered to clients
   std::size_t deflate_threshold = 256;  // messages of fewer bytes are sent as they are
+  bool operator==(const EndpointRule&) const = default;
 };
 
 // What a client asked for: a channel, or a pattern that stands for many.

@@ -25,7 +25,8 @@ std::size_t Delivery::read_ahead() const { return std::min<std::size_t>(256 * 10
 // As much as limits.outbox_bytes, and of what is left of limits.outboxes_bytes a quarter: whoever needs much gets less
 // and less of it, and there is some left for those who need little. An empty outbox always takes one frame.
 std::size_t Delivery::outbox_max() const {
-  const std::size_t left = frames_max_ - std::min(frames_max_, Frame::alive());
+  const std::size_t most = static_cast<std::size_t>(limits_.outboxes_bytes) / shard_count_;
+  const std::size_t left = most - std::min(most, Frame::alive());
   return std::min(static_cast<std::size_t>(limits_.outbox_bytes), left / 4);
 }
 

@@ -32,10 +32,7 @@ class Delivery {
     virtual void send(Connection& connection, const FramePtr& frame) = 0;  // into the outbox, to be flushed
   };
   Delivery(ShardId shard, unsigned shard_count, const Limits& limits, Port& port)
-      : shard_(shard),
-        frames_max_(static_cast<std::size_t>(limits.outboxes_bytes) / shard_count),
-        limits_(limits),
-        port_(port) {}
+      : shard_(shard), shard_count_(shard_count), limits_(limits), port_(port) {}
 
   // An event of the channel has come by.
   void deliver(Feed& feed, const EventPtr& event);
@@ -95,7 +92,7 @@ class Delivery {
   std::size_t lag_room(const Attachment& a, std::size_t event) const;
 
   const ShardId shard_;
-  const std::size_t frames_max_;  // bytes
+  const unsigned shard_count_;
   const Limits& limits_;
   Port& port_;
   json::Doc doc_;  // reused for each event

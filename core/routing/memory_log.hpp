@@ -18,6 +18,7 @@ class HistoryBudget {
  public:
   explicit HistoryBudget(std::size_t bytes_max) : bytes_max_(bytes_max) {}
   std::size_t bytes() const { return bytes_; }
+  void set_bytes_max(std::size_t bytes_max) { bytes_max_ = bytes_max; }  // what is too much goes with the next event
 
  private:
   friend class MemoryLog;

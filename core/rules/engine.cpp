@@ -23,7 +23,7 @@ struct Stopped {
 struct RuleEngine::Impl {
   Impl(RuleOutput& output, const Clock& clock, const Limits& l, std::shared_ptr<Kv> kv)
       : limits(l), common(output, clock, limits, std::move(kv)) {}
-  const Limits limits;
+  Limits limits;
   rules::Common common;
   std::vector<std::unique_ptr<Slot>> slots;     // as the programs
   std::vector<std::unique_ptr<Slot>> retiring;  // of a reload under way
@@ -191,7 +191,8 @@ RuleEngine::RuleEngine(std::vector<std::shared_ptr<const RuleProgram>> programs,
 }
 RuleEngine::~RuleEngine() = default;
 
-void RuleEngine::replace(std::vector<std::shared_ptr<const RuleProgram>> programs) {
+void RuleEngine::replace(std::vector<std::shared_ptr<const RuleProgram>> programs, const Limits& limits) {
+  impl_->limits = limits;
   auto old = std::move(impl_->slots);
   impl_->slots.clear();
   const auto take = [&old](const auto& fits) {

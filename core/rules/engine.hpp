@@ -77,7 +77,7 @@ class RuleEngine final : public RuleProvider {
 
   // A reload, between two events: replace(), then reopen() for every chain there is, then retire(). Rules that are the
   // same keep what they have; those that are not any more run on_stop.
-  void replace(std::vector<std::shared_ptr<const RuleProgram>> programs);
+  void replace(std::vector<std::shared_ptr<const RuleProgram>> programs, const Limits& limits);
   void retire();
   // The hub ends: what rules still hold goes out (on_stop).
   void stop();

@@ -32,6 +32,7 @@ class Kv {
   // Nothing: full, or not_a_number is set.
   std::optional<double> add(std::string_view key, double by, SteadyMs until, SteadyMs now, bool& not_a_number);
 
+  void set_bytes_max(std::int64_t bytes_max) { bytes_max_ = static_cast<std::size_t>(bytes_max); }
   std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   std::size_t entries() const { return entries_.load(std::memory_order_relaxed); }
 
@@ -53,7 +54,7 @@ class Kv {
   Put put(Part& part, std::string_view key, std::string_view value, SteadyMs until, SteadyMs now);
   StringMap<Entry>::iterator find(Part& part, std::string_view key, SteadyMs now);
 
-  const std::size_t bytes_max_;
+  std::atomic<std::size_t> bytes_max_;
   std::atomic<std::size_t> bytes_{0}, entries_{0};
   std::array<Part, 64> parts_;
 };

@@ -151,6 +151,7 @@ Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings s
                   settings.script + ": test " + std::to_string(made->tests_run_) + name + " " + problem);
     }
   }
+  if (!settings.path.empty()) made->files_.push_back(settings.path);
   made->settings_ = std::move(settings);
   return std::shared_ptr<const RuleProgram>(std::move(made));
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/limits.hpp"
 #include "base/result.hpp"
@@ -61,6 +62,8 @@ class RuleProgram {
   bool handles_events() const {
     return has_filter() || has_transform() || has_state() || has_on_publish() || has_on_subscribe();
   }
+  // The files that it was made of.
+  const std::vector<std::string>& files() const { return files_; }
   // The same text, params and settings: a reload need not touch what runs.
   bool same_as(const RuleProgram& other) const;
   const rules::InstanceSettings& instance_settings() const { return instance_; }
@@ -74,6 +77,7 @@ class RuleProgram {
   rules::InstanceSettings instance_;
   std::uint32_t hooks_ = 0;
   std::string version_;
+  std::vector<std::string> files_;
   std::size_t tests_run_ = 0;
 };
 

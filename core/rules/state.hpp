@@ -55,10 +55,10 @@ struct Carried {
 struct ChannelContext {
   std::string_view channel;
   const Variables* variables = nullptr;
-  int reference = -2;             // in the state's registry; -2: not made yet
-  int state_reference = -2;       // of the channel's materialised state; -2: `initial` has not run yet
-  std::uint64_t incarnation = 0;  // of the state that made them
-  std::string source;             // what the table says now
+  int reference = -2;                // in the state's registry; -2: not made yet
+  int state_reference = -2;          // of the channel's materialised state; -2: `initial` has not run yet
+  std::uint64_t incarnation = 0;     // of the state that made them
+  std::string source;                // what the table says now
   std::optional<Carried> carried{};  // becomes the state when it is needed
 };
 

@@ -18,7 +18,10 @@ bool is_mechanics(std::string_view name) {
 }
 }  // namespace
 
-void Authenticator::add(std::shared_ptr<AuthInstance> instance) { instances_.push_back(std::move(instance)); }
+void Authenticator::set(std::vector<std::shared_ptr<AuthInstance>> instances) {
+  const std::lock_guard lock(mutex_);
+  instances_.swap(instances);
+}
 
 struct Authenticator::Inquiry {
   std::vector<std::shared_ptr<AuthInstance>> providers;
@@ -60,9 +63,12 @@ std::string Authenticator::describe(const net::Request& request, bool kept) {
 void Authenticator::ask(const std::vector<std::string>& providers, std::string described, const std::string& token,
                         std::uint32_t deadline_ms, Done done) const {
   auto inquiry = std::make_shared<Inquiry>();
-  for (const std::string& name : providers)
-    for (const auto& instance : instances_)
-      if (instance->name() == name) inquiry->providers.push_back(instance);
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& name : providers)
+      for (const auto& instance : instances_)
+        if (instance->name() == name) inquiry->providers.push_back(instance);
+  }
   inquiry->request = std::move(described);
   if (!token.empty()) inquiry->request += ",\"token\":" + json::quoted(token);
   inquiry->request += '}';

@@ -19,7 +19,8 @@ namespace weir {
 class Authenticator {
  public:
   using Done = std::function<void(Result<Identity>)>;
-  void add(std::shared_ptr<AuthInstance> instance);  // [main], before anybody asks
+  // Who is asked from now on; inquiries under way end with those that they began with.
+  void set(std::vector<std::shared_ptr<AuthInstance>> instances);
   // A request as providers are shown it, as JSON without its last brace. `kept`: without the headers that only a
   // handshake needs, for connections that may authenticate again and keep it as long as they last.
   static std::string describe(const net::Request& request, bool kept);
@@ -28,12 +29,12 @@ class Authenticator {
   // says.
   void ask(const std::vector<std::string>& providers, std::string described, const std::string& token,
            std::uint32_t deadline_ms, Done done) const;
-  const std::vector<std::shared_ptr<AuthInstance>>& instances() const { return instances_; }
 
  private:
   struct Inquiry;
   static void next(const std::shared_ptr<Inquiry>& inquiry);
-  std::vector<std::shared_ptr<AuthInstance>> instances_;
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<AuthInstance>> instances_;  // guarded by mutex_
 };
 
 // Counts connections: all of them by address, WebSocket clients also in total and by the identity's key.

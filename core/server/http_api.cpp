@@ -75,13 +75,16 @@ class HttpPublish final : public PublishWaiter {
 
 }  // namespace
 
-HttpApi::HttpApi(Hub& hub) : hub_(hub), insight_(hub) {
-  page_ = built_in_page();
-  const auto& endpoints = hub_.setup().endpoints;
+HttpApi::HttpApi(Hub& hub) : hub_(hub), insight_(hub), page_(built_in_page()) {}
+
+std::string HttpApi::page() const {
+  const auto setup = hub_.setup();
+  const auto& endpoints = setup->endpoints;
+  std::string page = page_;
   const std::string_view mark = "{{endpoint}}";
-  if (const auto at = page_.find(mark); at != std::string::npos) {
+  if (const auto at = page.find(mark); at != std::string::npos) {
     std::string path;  // goes into an attribute of the page
-    for (const char c : endpoints.empty() ? std::string() : endpoints[0].path) {
+    for (const char c : endpoints.empty() ? std::string() : endpoints[0]->path) {
       if (c == '"')
         path += "&quot;";
       else if (c == '&')
@@ -91,14 +94,16 @@ HttpApi::HttpApi(Hub& hub) : hub_(hub), insight_(hub) {
       else
         path += c;
     }
-    page_.replace(at, mark.size(), path);
+    page.replace(at, mark.size(), path);
   }
+  return page;
 }
 
 void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
   const net::Request& r = exchange->request();
-  for (const EndpointRule& endpoint : hub_.setup().endpoints)
-    if (endpoint.path == r.path) return upgrade(shard, endpoint, std::move(exchange));
+  const auto setup = hub_.setup();
+  for (const auto& endpoint : setup->endpoints)
+    if (endpoint->path == r.path) return upgrade(shard, *endpoint, std::move(exchange));
   if (r.path.starts_with(kPublishPrefix) && r.path.ends_with(kPublishSuffix) &&
       r.path.size() > kPublishPrefix.size() + kPublishSuffix.size()) {
     if (const std::string origin(r.header("origin")); !origin.empty()) {
@@ -117,14 +122,23 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
                                                          r.path.size() - kPublishPrefix.size() - kPublishSuffix.size());
     return publish(shard, channel, std::move(exchange));
   }
-  const bool page = r.path == "/" && hub_.setup().manifest.page;
+  if (r.path == "/api/v1/reload") {
+    if (r.method != "POST")
+      return exchange->respond({405,
+                                "application/json",
+                                "{\"error\":" + server_frame::error_data(fail(Errc::bad_request, "use POST")) + "}",
+                                {{"allow", "POST"}}});
+    return admin(exchange, [this, exchange] { reload(exchange); });
+  }
+  const bool page = r.path == "/" && setup->manifest.page;
   const bool known =
       page || r.path == "/health" || r.path == "/ready" || r.path == "/stats" || r.path == "/subscriptions";
   if (!known)
     return answer(exchange,
                   fail(Errc::not_found, "nothing at " + json::quoted(r.path) +
                                             "; there are /health, /ready, /stats, /subscriptions, "
-                                            "/api/v1/channels/{channel}/events and the endpoints of the manifest"));
+                                            "/api/v1/reload, /api/v1/channels/{channel}/events and the endpoints of "
+                                            "the manifest"));
   if (r.method != "GET" && r.method != "HEAD")
     return exchange->respond({405,
                               "application/json",
@@ -134,7 +148,7 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
     return exchange->respond(
         {200,
          "text/html; charset=utf-8",
-         page_,
+         this->page(),
          {{"cache-control", "no-cache"},
           {"x-content-type-options", "nosniff"},
           {"referrer-policy", "no-referrer"},
@@ -157,7 +171,8 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
 // Whether browsers may be let ask from where they are. `by_own_name`: a request that names another host is refused even
 // without an Origin header, because a browser sends none for what a page of the "same host" reads.
 bool HttpApi::may_ask(const net::ExchangePtr& exchange, bool by_own_name, bool to_publish) const {
-  const auto& m = hub_.setup().manifest;
+  const auto setup = hub_.setup();
+  const auto& m = setup->manifest;
   if (by_own_name && !own_host(exchange->request(), m)) {
     answer(exchange, unknown_host(exchange->request()));
     return false;
@@ -173,18 +188,18 @@ bool HttpApi::may_ask(const net::ExchangePtr& exchange, bool by_own_name, bool t
 // Besides the pages that may by themselves, those that an endpoint names: they could publish there as well. Where
 // nobody is asked who they are, only the endpoints count that ask nobody either.
 bool HttpApi::page_may_publish(const net::Request& r) const {
-  const auto& m = hub_.setup().manifest;
+  const auto setup = hub_.setup();
+  const auto& m = setup->manifest;
   if (origin_allowed(r, {}, !m.api_auth.empty(), m)) return true;
-  const auto& endpoints = hub_.setup().endpoints;
-  return std::any_of(endpoints.begin(), endpoints.end(), [&](const EndpointRule& e) {
-    return !e.origins.empty() && (e.auth.empty() || !m.api_auth.empty()) &&
-           origin_allowed(r, e.origins, !e.auth.empty(), m);
+  return std::any_of(setup->endpoints.begin(), setup->endpoints.end(), [&](const auto& e) {
+    return !e->origins.empty() && (e->auth.empty() || !m.api_auth.empty()) &&
+           origin_allowed(r, e->origins, !e->auth.empty(), m);
   });
 }
 
 // A browser asks before it sends a page's JSON or key to another origin (Fetch standard, "CORS-preflight request").
 void HttpApi::preflight(const net::ExchangePtr& exchange) {
-  if (!may_ask(exchange, hub_.setup().manifest.api_auth.empty(), true)) return;
+  if (!may_ask(exchange, hub_.setup()->manifest.api_auth.empty(), true)) return;
   exchange->respond({204,
                      "",
                      "",
@@ -194,12 +209,13 @@ void HttpApi::preflight(const net::ExchangePtr& exchange) {
 }
 
 void HttpApi::identified(net::ExchangePtr exchange, Known known) {
-  const auto& providers = hub_.setup().manifest.api_auth;
+  const auto setup = hub_.setup();
+  const auto& providers = setup->manifest.api_auth;
   if (!may_ask(exchange, providers.empty(), true)) return;
   if (providers.empty()) return known(Identity{});
   hub_.authenticator().ask(
       providers, Authenticator::describe(exchange->request(), false), {},
-      static_cast<std::uint32_t>(hub_.setup().manifest.limits.auth_ms),
+      static_cast<std::uint32_t>(hub_.limits().auth_ms),
       [exchange, known = std::move(known)](Result<Identity> who) mutable {
         net::Loop& loop = exchange->loop();
         loop.post([exchange = std::move(exchange), known = std::move(known), who = std::move(who)]() mutable {
@@ -212,11 +228,20 @@ void HttpApi::identified(net::ExchangePtr exchange, Known known) {
 void HttpApi::admin(net::ExchangePtr exchange, std::function<void()> allowed) {
   if (!may_ask(exchange, true, false)) return;
   identified(exchange, [this, exchange, allowed = std::move(allowed)](const Identity& who) {
-    const auto& m = hub_.setup().manifest;
+    const auto setup = hub_.setup();
+    const auto& m = setup->manifest;
     if (!m.api_auth.empty() && !who.has_scope(m.admin_scope))
       return answer(exchange,
                     fail(Errc::forbidden, "this takes the scope \"" + m.admin_scope + "\" (api.admin_scope)"));
     allowed();
+  });
+}
+
+void HttpApi::reload(const net::ExchangePtr& exchange) {
+  if (hub_.draining()) return answer(exchange, fail(Errc::draining, "the hub is shutting down"));
+  hub_.ask_for_reload([exchange](const ReloadReport& report) {
+    exchange->loop().post(
+        [exchange, body = report.json(), done = report.done] { answer(exchange, body, done ? 200 : 422); });
   });
 }
 
@@ -245,7 +270,7 @@ void HttpApi::upgrade(ShardHost& shard, const EndpointRule& endpoint, net::Excha
              "}",
          {{"sec-websocket-version", "13"}, {"upgrade", "websocket"}, {"connection", "upgrade"}}});
   if (auto ok = check_handshake(r); !ok) return answer(exchange, ok.error());
-  if (!origin_allowed(r, endpoint.origins, !endpoint.auth.empty(), hub_.setup().manifest))
+  if (!origin_allowed(r, endpoint.origins, !endpoint.auth.empty(), hub_.setup()->manifest))
     return answer(exchange,
                   fail(Errc::forbidden, "pages of " + std::string(r.header("origin")) +
                                             " may not use this endpoint (origins and hosts in the manifest)"));
@@ -273,7 +298,7 @@ void HttpApi::upgrade(ShardHost& shard, const EndpointRule& endpoint, net::Excha
   };
   if (endpoint.auth.empty()) return go_on(Identity{});
   hub_.authenticator().ask(endpoint.auth, Authenticator::describe(r, false), {},
-                           static_cast<std::uint32_t>(hub_.setup().manifest.limits.auth_ms),
+                           static_cast<std::uint32_t>(hub_.limits().auth_ms),
                            [exchange, go_on, by_frame = endpoint.auth_by_frame](Result<Identity> who) {
                              exchange->loop().post([exchange, go_on, by_frame, who = std::move(who)]() mutable {
                                if (who) return go_on(std::move(*who));
@@ -290,8 +315,9 @@ void HttpApi::publish(ShardHost& shard, std::string_view channel_in_path, net::E
   if (!channel) return answer(exchange, channel.error());
   if (auto ok = check_channel_name(*channel); !ok) return answer(exchange, ok.error());
   identified(exchange, [this, &shard, channel = std::move(*channel), exchange](const Identity& who) {
-    const Limits& limits = hub_.setup().manifest.limits;
-    const ChannelRoute* route = hub_.setup().routes->find(channel);
+    const Limits& limits = hub_.limits();
+    const RoutesPtr routes = hub_.setup()->routes;
+    const ChannelRoute* route = routes->find(channel);
     if (route == nullptr)
       return answer(exchange,
                     fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel)));

@@ -2,6 +2,7 @@
 //   GET /            the built-in page          GET /health /ready            anybody
 //   GET /stats /subscriptions                   admins (api.admin_scope)
 //   POST /api/v1/channels/{channel}/events      publish
+//   POST /api/v1/reload                         admins: reads the manifest again
 //   GET <endpoint>   upgrade to weir.v1
 // Threads: [shard] of the exchange.
 #pragma once
@@ -28,13 +29,15 @@ class HttpApi {
   // Goes on once it is known who asks; otherwise answers. Without any auth in the manifest everybody is let through.
   void identified(net::ExchangePtr exchange, Known known);
   void admin(net::ExchangePtr exchange, std::function<void()> allowed);
+  void reload(const net::ExchangePtr& exchange);
+  std::string page() const;
   bool may_ask(const net::ExchangePtr& exchange, bool by_own_name, bool to_publish) const;
   bool page_may_publish(const net::Request& r) const;
   void preflight(const net::ExchangePtr& exchange);
 
   Hub& hub_;
   Insight insight_;
-  std::string page_;
+  const std::string page_;  // as built in
 };
 
 }  // namespace weir

@@ -11,38 +11,10 @@
 
 namespace weir {
 namespace {
-constexpr std::int64_t kStartMs = 2'000;
-constexpr std::int64_t kPollMs = 5;        // how often drain() looks whether all have left
+constexpr std::int64_t kPollMs = 5;  // how often drain() looks whether all have left
+constexpr std::int64_t kSourcesFirstMs = 1000;
 constexpr std::int64_t kAuthStopMs = 500;  // what auth providers have at least, however long the rest took
 constexpr std::int64_t kReconnectMinMs = 500, kReconnectMaxMs = 5000;
-
-// Stops plugins all at once, each on a thread of its own, because one that hangs must not take the time of the others.
-class Stopping {
- public:
-  Stopping() = default;
-  Stopping(const Stopping&) = delete;
-  Stopping& operator=(const Stopping&) = delete;
-  ~Stopping() { wait(); }
-  void begin(Instance& instance, std::int64_t within_ms) {
-    ++running_;
-    threads_.emplace_back([this, &instance, within_ms] {
-      if (!instance.stop(within_ms)) behind_ = true;
-      --running_;
-    });
-  }
-  bool done() const { return running_ == 0; }
-  // False: at least one was left behind. Instance::stop() keeps its time, so this returns.
-  bool wait() {
-    for (std::thread& t : threads_) t.join();
-    threads_.clear();
-    return !behind_;
-  }
-
- private:
-  std::vector<std::thread> threads_;
-  std::atomic<std::size_t> running_{0};
-  std::atomic<bool> behind_{false};
-};
 
 unsigned thread_count(const Manifest& m) {
   return m.threads != 0 ? m.threads : std::max(1U, std::thread::hardware_concurrency());
@@ -50,17 +22,20 @@ unsigned thread_count(const Manifest& m) {
 }  // namespace
 
 Hub::Hub(std::unique_ptr<Setup> setup)
-    : setup_(std::move(setup)),
-      registry_(setup_->manifest.limits),
-      revocations_(setup_->manifest.limits.handshake_ms + setup_->manifest.limits.auth_ms),
-      ingress_(setup_->manifest.limits) {}
+    : limits_(setup->manifest.limits),
+      registry_(limits_),
+      revocations_(limits_.handshake_ms + limits_.auth_ms),
+      ingress_(limits_),
+      plugins_(limits_, ingress_, authenticator_,
+               [this](const std::string& provider, std::string_view key, std::string_view reason) {
+                 revoke(provider, key, reason);
+               }) {
+  keep_endpoints(*setup);
+  setup_ = std::move(setup);
+}
 
 Hub::~Hub() {
-  {
-    Stopping stopping;  // those that drain() has stopped already return at once
-    for (auto& source : sources_) stopping.begin(*source, kStopMs);
-    for (const auto& instance : authenticator_.instances()) stopping.begin(*instance, kStopMs);
-  }
+  { const auto sources = plugins_.stop_sources(kStopMs), providers = plugins_.stop_providers(kStopMs); }
   for (auto& shard : shards_) shard->stop();
   // With the threads gone, all of it is this thread's. What waits on one shard's loop may hold what belongs to
   // another's, so each step is done for all before the next.
@@ -74,79 +49,36 @@ Hub::~Hub() {
     for (auto& shard : shards_) shard->clear_loop();
 }
 
+std::shared_ptr<const Setup> Hub::setup() const {
+  const std::lock_guard lock(mutex_);
+  return setup_;
+}
+
+// One that is the same stays the very same.
+void Hub::keep_endpoints(Setup& setup) {
+  for (auto& endpoint : setup.endpoints) {
+    const auto same =
+        std::find_if(endpoints_.begin(), endpoints_.end(), [&](const auto& e) { return *e == *endpoint; });
+    if (same == endpoints_.end())
+      endpoints_.push_back(endpoint);
+    else
+      endpoint = *same;
+  }
+}
+
 std::string Hub::address() const { return listener_->address(); }
 
-Result<void> Hub::make_plugins() {
-  const Limits& limits = setup_->manifest.limits;
-  const auto asked = [this](const std::string& name) {
-    const auto among = [&](const std::vector<std::string>& list) {
-      return std::find(list.begin(), list.end(), name) != list.end();
-    };
-    const Manifest& m = setup_->manifest;
-    return among(m.api_auth) ||
-           std::any_of(m.endpoints.begin(), m.endpoints.end(), [&](const EndpointEntry& e) { return among(e.auth); });
-  };
-  EventBounds bounds;
-  bounds.data_max = static_cast<std::uint64_t>(limits.data_bytes);
-  for (std::size_t i = 0; i < setup_->plugins.size(); ++i) {
-    const LoadedPlugin& p = setup_->plugins[i];
-    std::string pointer;
-    const auto refused = [&](const Error& e) {
-      const tree::Problem problem{p.entry->config.nearest(pointer).place, e.message};  // it names the plugin
-      return fail(Errc::bad_request, problem.text());
-    };
-    if (!p.is_auth || (p.is_source && !asked(p.entry->name))) {  // one that can be both is what the manifest uses it as
-      ingress_.add(p.entry->name, setup_->source_routes[i]);
-      auto made = SourceInstance::create(p.entry->name, p.library, p.config_json, ingress_, bounds, &pointer);
-      if (!made) return refused(made.error());
-      ingress_.started(p.entry->name, made->get());
-      sources_.push_back(*made);
-      views_.push_back({&p, made->get()});
-    } else {
-      auto made = AuthInstance::create(
-          p.entry->name, p.library, p.config_json,
-          [this](const std::string& provider, std::string_view key, std::string_view reason) {
-            revoke(provider, key, reason);
-          },
-          &pointer);
-      if (!made) return refused(made.error());
-      authenticator_.add(*made);
-      views_.push_back({&p, made->get()});
-    }
-  }
-  return {};
-}
-
-// A hub says that it is ready when its plugins have begun: a key file that is not there is found now, by whoever starts
-// the hub, and not by the first client. One that takes its time (or whose upstream is away, which it says itself) is
-// not waited for longer.
-Result<void> Hub::start_plugins() {
-  for (const PluginView& view : views_) const_cast<Instance*>(view.instance)->start();
-  const SteadyMs end = system_clock().steady_ms() + kStartMs;
-  for (const PluginView& view : views_) {
-    while (!view.instance->start_returned() && system_clock().steady_ms() < end)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    if (!view.instance->start_returned())
-      log::warn("hub", "a plugin takes long to start", {{"plugin", view.instance->name()}});
-    const InstanceStatus status = view.instance->status();
-    if (view.instance->start_returned() && status.state == InstanceState::failed) {
-      const tree::Problem problem{view.plugin->entry->place,
-                                  "plugin \"" + view.instance->name() + "\" could not start: " + status.reason};
-      return fail(Errc::bad_request, problem.text());
-    }
-  }
-  return {};
-}
-
 Result<void> Hub::start() {
-  const Manifest& m = setup_->manifest;
+  const auto setup = this->setup();
+  const Manifest& m = setup->manifest;
   started_at_ = system_clock().unix_ms();
   const unsigned count = thread_count(m);
   for (unsigned i = 0; i < count; ++i)
-    shards_.push_back(std::make_unique<ShardHost>(
-        i, count, *setup_, random_seed(), [this](ShardHost& host, Connection& c, std::string token, std::string id) {
-          authenticate(host, c, std::move(token), std::move(id));
-        }));
+    shards_.push_back(
+        std::make_unique<ShardHost>(i, count, *setup, limits_, random_seed(),
+                                    [this](ShardHost& host, Connection& c, std::string token, std::string id) {
+                                      authenticate(host, c, std::move(token), std::move(id));
+                                    }));
   std::vector<ShardHost*> all;
   std::vector<net::Loop*> loops;
   for (auto& s : shards_) {
@@ -155,21 +87,22 @@ Result<void> Hub::start() {
   }
   for (auto& s : shards_) s->know(all);
   ingress_.shards(all);
-  if (auto ok = make_plugins(); !ok) return ok;
+  if (auto ok = plugins_.prepare(*setup); !ok) return ok;
+  (void)plugins_.take();  // there is nothing yet whose place it would be
   api_ = std::make_unique<HttpApi>(*this);
   auto listener = net::Listener::open(
-      {m.listen_host, m.listen_port, &m.limits}, loops,
+      {m.listen_host, m.listen_port, &limits_}, loops,
       [this](std::size_t loop, net::ExchangePtr exchange) { api_->handle(*shards_[loop], std::move(exchange)); },
       [this](std::string_view peer) { return admit(peer); });
   if (!listener) return listener.error();
   listener_ = std::move(*listener);
-  if (auto ok = start_plugins(); !ok) return ok;
+  if (const auto problems = plugins_.start(); !problems.empty()) return fail(Errc::bad_request, problems.front());
   for (auto& s : shards_) s->start();  // from here on the listener takes connections; until now they wait in the kernel
   ready_ = true;
   log::info("hub", "ready",
             {{"address", address()},
              {"shards", count},
-             {"plugins", setup_->plugins.size()},
+             {"plugins", setup->plugins.size()},
              {"channels", m.channels.size()},
              {"rules", m.rules.size()}});
   return {};
@@ -177,8 +110,7 @@ Result<void> Hub::start() {
 
 // A connection that has not said anything yet costs a descriptor; this bounds them beside the WebSockets.
 Result<std::unique_ptr<net::Admission>> Hub::admit(std::string_view peer) {
-  if (listener_ != nullptr &&
-      listener_->http_connections() > static_cast<std::size_t>(setup_->manifest.limits.connections))
+  if (listener_ != nullptr && listener_->http_connections() > static_cast<std::size_t>(limits_.connections))
     return fail(Errc::unavailable, "the hub takes no more connections right now (limits.connections)");
   auto place = registry_.enter(std::string(peer));
   if (!place) return place.error();
@@ -187,8 +119,7 @@ Result<std::unique_ptr<net::Admission>> Hub::admit(std::string_view peer) {
 
 void Hub::authenticate(ShardHost& host, Connection& connection, std::string token, std::string id) {
   auto& client = *static_cast<Client*>(connection.user);
-  authenticator_.ask(connection.endpoint.auth, client.described(), token,
-                     static_cast<std::uint32_t>(setup_->manifest.limits.auth_ms),
+  authenticator_.ask(connection.endpoint.auth, client.described(), token, static_cast<std::uint32_t>(limits_.auth_ms),
                      [this, &host, connection_id = connection.id, id = std::move(id),
                       asked = revocations_.mark()](Result<Identity> identity) mutable {
                        host.loop().post([this, &host, connection_id, asked, id = std::move(id),
@@ -218,19 +149,113 @@ void Hub::tell_to_go(Shard& shard, Connection& connection) const {
   shard.close(connection, CloseCode::going_away, "the hub is shutting down", kReconnectMinMs, kReconnectMaxMs);
 }
 
+void Hub::on_all_shards(const std::function<void(ShardHost&)>& what) {
+  std::vector<std::future<void>> all;
+  for (auto& shard : shards_) {
+    auto done = std::make_shared<std::promise<void>>();
+    all.push_back(done->get_future());
+    shard->loop().post([&what, &host = *shard, done] {
+      what(host);
+      done->set_value();
+    });
+  }
+  for (auto& one : all) one.wait();
+}
+
+void Hub::ask_for_reload(Reloaded done) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(done));
+  }
+  if (wake_for_reload_) wake_for_reload_();
+}
+
+std::string Hub::reload_trouble() const {
+  const std::lock_guard lock(mutex_);
+  return reload_trouble_;
+}
+
+ReloadReport Hub::reload(SetupResult loaded) {
+  std::vector<Reloaded> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    waiting.swap(waiting_);
+  }
+  const ReloadReport report = apply(std::move(loaded));
+  for (const std::string& problem : report.problems) log::error("reload", problem);
+  for (const std::string& warning : report.warnings) log::warn("reload", warning);
+  for (const std::string& what : report.restart) log::warn("reload", what);
+  for (const std::string& what : report.changed) log::info("reload", what);
+  if (report.done)
+    log::info("reload", report.changed.empty() ? "nothing has changed" : "done", {{"changes", report.changed.size()}});
+  else
+    log::error("reload", "refused; the hub goes on as it was", {{"problems", report.problems.size()}});
+  {
+    const std::lock_guard lock(mutex_);
+    reload_trouble_.clear();
+    if (!report.done) {
+      reload_trouble_ = "the last reload was refused: " + (report.problems.empty() ? "" : report.problems.front());
+      if (report.problems.size() > 1)
+        reload_trouble_ += " (and " + std::to_string(report.problems.size() - 1) + " more)";
+    }
+  }
+  for (const Reloaded& done : waiting) done(report);
+  return report;
+}
+
+ReloadReport Hub::apply(SetupResult loaded) {
+  ReloadReport report;
+  for (const tree::Problem& p : loaded.problems) report.problems.push_back(p.text());
+  for (const tree::Problem& w : loaded.warnings) report.warnings.push_back(w.text());
+  if (!loaded.setup || draining_) return report;
+  Setup& next = *loaded.setup;
+  const auto before = setup();
+  next.kv = before->kv;
+  keep_endpoints(next);
+  if (auto ok = plugins_.prepare(next); !ok) {
+    report.problems.push_back(ok.error().message);
+    return report;
+  }
+  compare(*before, next, limits_, report);
+  for (const LimitInfo& limit : all_limits()) limits_.*limit.member = next.manifest.limits.*limit.member;
+  if (next.manifest.log.level != before->manifest.log.level) log::set_level(next.manifest.log.level);
+  next.kv->set_bytes_max(limits_.kv_bytes);
+  revocations_.keep_for(limits_.handshake_ms + limits_.auth_ms);
+  // Every channel and rule is what it will be before the first event comes for it, and before the first client asks.
+  on_all_shards([&next](ShardHost& host) { host.take_rules(next); });
+  if (!plugins_.take()) {
+    left_behind_ = true;
+    report.problems.emplace_back("a plugin did not stop within 5 s and was left behind");
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    setup_ = std::move(loaded.setup);
+  }
+  on_all_shards([](ShardHost& host) { host.take_routes(); });
+  for (std::string& problem : plugins_.start()) report.problems.push_back(std::move(problem));
+  if (!plugins_.stop_replaced()) left_behind_ = true;
+  report.done = true;
+  return report;
+}
+
 bool Hub::drain(const std::function<bool()>& hurry) {
-  const SteadyMs begin = system_clock().steady_ms(), end = begin + setup_->manifest.drain_timeout_ms;
+  const auto setup = this->setup();
+  const SteadyMs begin = system_clock().steady_ms(), end = begin + setup->manifest.drain_timeout_ms;
   const auto late = [&] { return hurry() || system_clock().steady_ms() >= end; };
   const auto nap = [] { std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs)); };
   draining_ = true;
   ready_ = false;
   log::info("hub", "draining",
-            {{"connections", registry_.clients()}, {"timeout_ms", setup_->manifest.drain_timeout_ms}});
+            {{"connections", registry_.clients()}, {"timeout_ms", setup->manifest.drain_timeout_ms}});
   const auto left = [end](std::int64_t least) {
     return std::clamp<std::int64_t>(end - system_clock().steady_ms(), least, kStopMs);
   };
-  Stopping sources, providers;
-  for (auto& source : sources_) sources.begin(*source, left(100));
+  const auto sources = plugins_.stop_sources(left(100));
+  while (!sources->done() &&
+         system_clock().steady_ms() < begin + std::min<std::int64_t>(kSourcesFirstMs, (end - begin) / 4))
+    nap();
+  // What rules still hold goes out while there is somebody to get it.
+  for (auto& shard : shards_) shard->loop().post([&rules = shard->rules()] { rules.stop(); });
 
   // So many connections leave in each step that the rate holds and that all have been asked before the time is up.
   std::vector<std::vector<ConnectionId>> waiting(shards_.size());
@@ -248,7 +273,7 @@ bool Hub::drain(const std::function<bool()>& hurry) {
   for (const auto& list : waiting) total += list.size();
   const SteadyMs closing_from = system_clock().steady_ms();
   const double rate = std::max(
-      static_cast<double>(setup_->manifest.drain_rate),
+      static_cast<double>(setup->manifest.drain_rate),
       static_cast<double>(total) * 1000.0 / static_cast<double>(std::max<SteadyMs>(1, (end - closing_from) / 2)));
   while (sent < total && !late()) {
     const auto due = std::min(
@@ -265,12 +290,12 @@ bool Hub::drain(const std::function<bool()>& hurry) {
     }
     nap();
   }
-  while ((registry_.clients() != 0 || !sources.done()) && !late()) nap();
+  while ((registry_.clients() != 0 || !sources->done()) && !late()) nap();
   // Until here plain HTTP was answered, so that whoever asks /ready sees it fail before the port is gone.
   shards_[0]->loop().post([this] { listener_->stop(); });
   const std::size_t remain = registry_.clients();
-  for (const auto& instance : authenticator_.instances()) providers.begin(*instance, left(kAuthStopMs));
-  const bool stopped = sources.wait(), providers_stopped = providers.wait();
+  const auto providers = plugins_.stop_providers(left(kAuthStopMs));
+  const bool stopped = sources->wait(), providers_stopped = providers->wait();
   left_behind_ = !stopped || !providers_stopped;
   const bool clean = remain == 0 && !left_behind_;
   log::info("hub", clean ? "drained" : "drain cut short",

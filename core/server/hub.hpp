@@ -7,12 +7,15 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "net/http.hpp"
 #include "server/admission.hpp"
 #include "server/ingress.hpp"
+#include "server/plugins.hpp"
+#include "server/reload.hpp"
 #include "server/revocations.hpp"
 #include "server/setup.hpp"
 #include "server/shard_host.hpp"
@@ -35,8 +38,20 @@ class Hub {
   // behind it.
   bool left_behind() const { return left_behind_; }
 
+  // A manifest that was read again takes the place of the one that runs, under live connections: events are run by the
+  // rules before or by those after it, each channel's in order. When `loaded` has problems, or a plugin refuses its
+  // config, nothing changes. Says in the log what came of it.
+  ReloadReport reload(SetupResult loaded);
+  // Who wants one from another thread is told its report; `wake` then lets [main] call reload(). Before start().
+  void on_reload_wanted(std::function<void()> wake) { wake_for_reload_ = std::move(wake); }
+
   // --- for HttpApi; [any] ---
-  const Setup& setup() const { return *setup_; }
+  using Reloaded = std::function<void(const ReloadReport&)>;
+  void ask_for_reload(Reloaded done);
+  std::string reload_trouble() const;  // why the last reload was refused; empty: it was not
+  // What holds now. The pointer may be kept for a request, not longer.
+  std::shared_ptr<const Setup> setup() const;
+  const Limits& limits() const { return limits_; }
   bool ready() const { return ready_; }
   bool draining() const { return draining_; }
   UnixMs started_at() const { return started_at_; }
@@ -46,31 +61,35 @@ class Hub {
   const Authenticator& authenticator() const { return authenticator_; }
   Registry& registry() { return registry_; }
   const Ingress& ingress() const { return ingress_; }
-  struct PluginView {
-    const LoadedPlugin* plugin;
-    const Instance* instance;
-  };
-  const std::vector<PluginView>& plugin_views() const { return views_; }
+  const Plugins& plugins() const { return plugins_; }
 
  private:
-  Result<void> make_plugins();
-  Result<void> start_plugins();
   void authenticate(ShardHost& host, Connection& connection, std::string token, std::string id);
   void revoke(const std::string& provider, std::string_view key, std::string_view reason);
   Result<std::unique_ptr<net::Admission>> admit(std::string_view peer);
+  // Runs it on every shard and waits until all have.
+  void on_all_shards(const std::function<void(ShardHost&)>& what);
+  void keep_endpoints(Setup& setup);
+  ReloadReport apply(SetupResult loaded);
 
-  std::unique_ptr<Setup> setup_;
+  Limits limits_;                       // a reload changes them under those who read
+  std::shared_ptr<const Setup> setup_;  // guarded by mutex_
+  // All that there ever were: connections refer to them. They are few, and small.
+  std::vector<std::shared_ptr<const EndpointRule>> endpoints_;
   Registry registry_;
   Revocations revocations_;
   Authenticator authenticator_;
   Ingress ingress_;
   std::vector<std::unique_ptr<ShardHost>> shards_;
-  std::vector<std::shared_ptr<SourceInstance>> sources_;
-  std::vector<PluginView> views_;
+  Plugins plugins_;
   std::unique_ptr<HttpApi> api_;
   std::unique_ptr<net::Listener> listener_;
   std::atomic<bool> ready_{false}, draining_{false}, left_behind_{false};
   UnixMs started_at_ = 0;
+  std::function<void()> wake_for_reload_;
+  mutable std::mutex mutex_;
+  std::vector<Reloaded> waiting_;  // guarded by mutex_
+  std::string reload_trouble_;     // guarded by mutex_
 };
 
 }  // namespace weir

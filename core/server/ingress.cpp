@@ -9,8 +9,7 @@ std::string_view text(weir_str s) { return s.ptr == nullptr ? std::string_view()
 
 struct Ingress::Source {
   std::string name;
-  std::vector<SourceRoute> routes;
-  std::atomic<SourceInstance*> instance{nullptr};
+  std::shared_ptr<SourceInstance> instance;
   std::atomic<std::int64_t> events{0}, bytes{0};  // under way
   std::atomic<bool> paused{false};
   std::atomic<std::uint64_t> taken{0}, unrouted{0}, refused{0}, pauses{0};
@@ -21,14 +20,13 @@ struct Ingress::Source {
   bool has_room() const { return events < limits->source_events_in_flight && bytes < limits->source_bytes_in_flight; }
   void resume_if_drained() {
     if (!paused || events > limits->source_events_in_flight / 2 || bytes > limits->source_bytes_in_flight / 2) return;
-    if (paused.exchange(false))
-      if (SourceInstance* i = instance) i->resume();
+    if (paused.exchange(false)) instance->resume();
   }
 };
 
 // What one emit() handed over: done when the last of its events has its place.
 struct Ingress::Batch final : PublishWaiter, std::enable_shared_from_this<Ingress::Batch> {
-  Source* source;
+  std::shared_ptr<Source> source;
   std::string cursor;  // of its last event
   std::int64_t events = 0, bytes = 0;
   std::atomic<std::int64_t> missing{1};  // one for emit() itself, so that it does not end before it is filled
@@ -54,8 +52,7 @@ struct Ingress::Batch final : PublishWaiter, std::enable_shared_from_this<Ingres
         if (!source->batches.front()->cursor.empty()) cursor_now = std::move(source->batches.front()->cursor);
         source->batches.pop_front();
       }
-      if (!cursor_now.empty())
-        if (SourceInstance* i = source->instance) i->accepted(cursor_now);
+      if (!cursor_now.empty()) source->instance->accepted(cursor_now);
     }
     source->resume_if_drained();
   }
@@ -64,25 +61,43 @@ struct Ingress::Batch final : PublishWaiter, std::enable_shared_from_this<Ingres
 Ingress::Ingress(const Limits& limits) : limits_(limits) {}
 Ingress::~Ingress() = default;
 
-void Ingress::add(const std::string& source, std::vector<SourceRoute> routes) {
-  auto s = std::make_unique<Source>();
-  s->name = source;
-  s->routes = std::move(routes);
-  s->limits = &limits_;
-  sources_.emplace(source, std::move(s));
+void Ingress::feed_from(const std::vector<Feeding>& sources) {
+  std::unordered_map<std::string, Found> next;
+  const std::unique_lock lock(mutex_);
+  for (const Feeding& f : sources) {
+    Found& found = next[f.instance->name()];
+    found.routes = std::make_shared<const std::vector<SourceRoute>>(f.routes);
+    const auto had = sources_.find(f.instance->name());
+    if (had != sources_.end() && had->second.source->instance == f.instance) {
+      found.source = had->second.source;
+      continue;
+    }
+    found.source = std::make_shared<Source>();
+    found.source->name = f.instance->name();
+    found.source->instance = f.instance;
+    found.source->limits = &limits_;
+  }
+  sources_ = std::move(next);
 }
-void Ingress::started(const std::string& source, SourceInstance* instance) { find(source).instance = instance; }
 
-std::vector<std::string> Ingress::channels_of(const Source& source, std::string_view subject) const {
+Ingress::Found Ingress::find(const std::string& name) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = sources_.find(name);
+  return found == sources_.end() ? Found{} : found->second;
+}
+
+std::vector<std::string> Ingress::channels_of(const std::string& name, const RoutesOfSource& routes,
+                                              std::string_view subject) {
   std::vector<std::string> channels;
-  for (const SourceRoute& route : source.routes) {
+  if (!routes) return channels;
+  for (const SourceRoute& route : *routes) {
     const auto variables = route.subject.match(subject);
     if (!variables) continue;
-    auto name = route.channel.expand(*variables);
-    if (name)
-      channels.push_back(std::move(*name));
+    auto channel = route.channel.expand(*variables);
+    if (channel)
+      channels.push_back(std::move(*channel));
     else
-      log::warn("ingress", "a subject of \"" + source.name + "\" makes no channel name: " + name.error().message,
+      log::warn("ingress", "a subject of \"" + name + "\" makes no channel name: " + channel.error().message,
                 {{"subject", subject}});
   }
   return channels;
@@ -90,10 +105,12 @@ std::vector<std::string> Ingress::channels_of(const Source& source, std::string_
 
 weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, std::uint32_t stride, std::uint32_t count,
                           std::uint32_t* accepted) {
-  Source& s = find(instance.name());
   *accepted = 0;
+  const Found found = find(instance.name());
+  if (!found.source) return WEIR_E_CLOSED;
+  Source& s = *found.source;
   auto batch = std::make_shared<Batch>();
-  batch->source = &s;
+  batch->source = found.source;
   std::vector<std::vector<Mail>> mails(shards_.size());
   std::string subject_before;
   std::vector<std::string> channels;
@@ -102,7 +119,7 @@ weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, st
     const weir_event& e = event_at(events, stride, *accepted);
     if (subject_before != text(e.subject) || *accepted == 0) {  // sources emit runs of one subject
       subject_before = text(e.subject);
-      channels = channels_of(s, subject_before);
+      channels = channels_of(s.name, found.routes, subject_before);
     }
     const auto size = static_cast<std::int64_t>(e.data.size + 64);
     ++s.events;
@@ -143,17 +160,18 @@ weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, st
 }
 
 void Ingress::gap(SourceInstance& instance, std::string_view subject, std::uint64_t count, std::string_view reason) {
-  Source& s = find(instance.name());
-  mail::SourceGap gap{s.name, {}, count, std::string(reason)};
+  mail::SourceGap gap{instance.name(), {}, count, std::string(reason)};
   if (!subject.empty()) {
-    gap.channels = channels_of(s, subject);
+    gap.channels = channels_of(instance.name(), find(instance.name()).routes, subject);
     if (gap.channels.empty()) return;
   }
   for (ShardHost* shard : shards_) shard->put(letter(mail::SourceGap(gap)));
 }
 
 Ingress::Counters Ingress::counters(const std::string& source) const {
-  const Source& s = find(source);
+  const Found found = find(source);
+  if (!found.source) return {};
+  const Source& s = *found.source;
   return {s.taken, s.unrouted, s.refused, static_cast<std::uint64_t>(s.events.load()), s.pauses};
 }
 

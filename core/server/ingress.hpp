@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,8 +24,12 @@ class Ingress final : public SourceSink {
   ~Ingress() override;
   // Before the sources start. [main]
   void shards(std::vector<ShardHost*> shards) { shards_ = std::move(shards); }
-  void add(const std::string& source, std::vector<SourceRoute> routes);
-  void started(const std::string& source, SourceInstance* instance);
+  // The sources from now on and what their subjects feed; the others have been stopped. [main]
+  struct Feeding {
+    std::shared_ptr<SourceInstance> instance;
+    std::vector<SourceRoute> routes;
+  };
+  void feed_from(const std::vector<Feeding>& sources);
 
   weir_status emit(SourceInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count,
                    std::uint32_t* accepted) override;
@@ -38,12 +43,19 @@ class Ingress final : public SourceSink {
  private:
   struct Source;
   struct Batch;
-  Source& find(const std::string& name) const { return *sources_.at(name); }
-  std::vector<std::string> channels_of(const Source& source, std::string_view subject) const;
+  using RoutesOfSource = std::shared_ptr<const std::vector<SourceRoute>>;
+  struct Found {
+    std::shared_ptr<Source> source;  // null: not known, or not any more
+    RoutesOfSource routes;
+  };
+  Found find(const std::string& name) const;
+  static std::vector<std::string> channels_of(const std::string& name, const RoutesOfSource& routes,
+                                              std::string_view subject);
 
   const Limits& limits_;
   std::vector<ShardHost*> shards_;
-  std::unordered_map<std::string, std::unique_ptr<Source>> sources_;  // constant once the sources run
+  mutable std::shared_mutex mutex_;                 // taken once for each emit()
+  std::unordered_map<std::string, Found> sources_;  // guarded by mutex_
 };
 
 }  // namespace weir

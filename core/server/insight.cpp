@@ -1,9 +1,11 @@
 #include "server/insight.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -45,6 +47,12 @@ void gather(Hub& hub, net::Loop& loop, std::type_identity_t<std::function<Answer
     });
 }
 
+std::string number_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", value);
+  return text;
+}
+
 std::string joined(const std::vector<std::string>& parts) {
   std::string out;
   for (const std::string& p : parts)
@@ -64,41 +72,52 @@ std::string Insight::health(int& status) const {
     degraded = true;
     reason(trouble);
   }
-  for (const auto& view : hub_.plugin_views()) {
+  if (const std::string trouble = hub_.reload_trouble(); !trouble.empty()) {
+    degraded = true;
+    reason(trouble);
+  }
+  for (const auto& view : hub_.plugins().views()) {
     const InstanceStatus s = view.instance->status();
     if (!plugins.empty()) plugins += ',';
-    plugins += "{\"name\":" + json::quoted(view.plugin->entry->name) +
-               ",\"library\":" + quoted(view.plugin->entry->library) + ",\"state\":\"" + std::string(to_word(s.state)) +
-               "\",\"reason\":" + quoted(s.reason) + ",\"since\":\"" + iso8601(s.since) + "\"}";
+    plugins += "{\"name\":" + json::quoted(view.name) + ",\"library\":" + quoted(view.library) + ",\"state\":\"" +
+               std::string(to_word(s.state)) + "\",\"reason\":" + quoted(s.reason) + ",\"since\":\"" +
+               iso8601(s.since) + "\"}";
     if (s.state == InstanceState::degraded || s.state == InstanceState::retrying || s.state == InstanceState::failed ||
         s.state == InstanceState::stopped) {
       degraded = true;
-      reason("plugin \"" + view.plugin->entry->name + "\" is " + std::string(to_word(s.state)) +
+      reason("plugin \"" + view.name + "\" is " + std::string(to_word(s.state)) +
              (s.reason.empty() ? "" : ": " + s.reason));
     }
   }
-  const auto& programs = hub_.setup().programs;
-  for (std::size_t i = 0; i < programs.size(); ++i) {
+  // A rule is there once on each shard; one script may be several rules, which stand in the same order everywhere.
+  std::vector<std::pair<std::string, std::vector<RuleStatus>>> by_rule;
+  for (const auto& shard : hub_.shards()) {
+    std::map<std::string, std::size_t> seen;
+    for (RuleStatus& status_here : shard->rules().status()) {
+      std::size_t nth = seen[status_here.script]++;
+      auto found = std::find_if(by_rule.begin(), by_rule.end(),
+                                [&](const auto& rule) { return rule.first == status_here.script && nth-- == 0; });
+      if (found == by_rule.end()) found = by_rule.insert(found, {status_here.script, {}});
+      found->second.push_back(std::move(status_here));
+    }
+  }
+  for (const auto& [script, on_shards] : by_rule) {
     bool quarantined = false;
     std::string why;
     std::uint64_t stopped = 0;
     std::vector<StoppedChannel> shown;
-    for (const auto& shard : hub_.shards()) {
-      auto list = shard->rules().status();
-      if (i >= list.size()) continue;
-      if (list[i].quarantined) {
+    for (const RuleStatus& one : on_shards) {
+      if (one.quarantined) {
         quarantined = true;
-        why = list[i].reason;
+        why = one.reason;
       }
-      stopped += list[i].channels_stopped;
-      for (auto& one : list[i].stopped)
-        if (shown.size() < RuleStatus::kStoppedShown) shown.push_back(std::move(one));
+      stopped += one.channels_stopped;
+      for (const auto& channel : one.stopped)
+        if (shown.size() < RuleStatus::kStoppedShown) shown.push_back(channel);
     }
-    const std::string& script = programs[i]->settings().script;
     if (quarantined) reason("rule " + script + " is quarantined: " + why);
     for (const auto& [channel, error] : shown) {
-      reason("channel " + channel + " is stopped by rule " + script + ": " + error +
-             "; mend it and start the hub again");
+      reason("channel " + channel + " is stopped by rule " + script + ": " + error + "; mend it and reload");
       (why += why.empty() ? "" : "; ") += "channel " + channel + " is stopped: " + error;
     }
     if (stopped > shown.size()) {
@@ -153,31 +172,30 @@ void Insight::stats(net::ExchangePtr exchange) {
       },
       [this, exchange](const std::vector<std::string>& shards) {
         std::string plugins, rules;
-        for (const auto& view : hub_.plugin_views()) {
+        for (const auto& view : hub_.plugins().views()) {
           if (!plugins.empty()) plugins += ',';
           const InstanceCounters c = view.instance->counters();
-          plugins += "{\"name\":" + json::quoted(view.plugin->entry->name) +
-                     ",\"emitted\":" + std::to_string(c.emitted) + ",\"accepted\":" + std::to_string(c.accepted) +
+          plugins += "{\"name\":" + json::quoted(view.name) + ",\"emitted\":" + std::to_string(c.emitted) +
+                     ",\"accepted\":" + std::to_string(c.accepted) +
                      ",\"refusedFull\":" + std::to_string(c.refused_full) +
                      ",\"refusedInvalid\":" + std::to_string(c.refused_invalid) +
                      ",\"misbehaved\":" + std::to_string(c.misbehaved);
-          if (dynamic_cast<const SourceInstance*>(view.instance) != nullptr) {
-            const auto in = hub_.ingress().counters(view.plugin->entry->name);
+          if (view.source) {
+            const auto in = hub_.ingress().counters(view.name);
             plugins += ",\"unrouted\":" + std::to_string(in.unrouted) +
                        ",\"inFlight\":" + std::to_string(in.in_flight) + ",\"pauses\":" + std::to_string(in.pauses);
           }
           plugins += ",\"metrics\":{";
           for (const auto& [name, value] : view.instance->metrics()) {
             if (plugins.back() != '{') plugins += ',';
-            char number[32];
-            std::snprintf(number, sizeof number, "%.17g", value);
-            plugins += json::quoted(name) + ":" + number;
+            plugins += json::quoted(name) + ":" + number_text(value);
           }
           plugins += "}}";
         }
         for (const auto& shard : hub_.shards())
           for (const RuleStatus& r : shard->rules().status()) {
-            if (r.events + r.skipped + r.requests + r.errors == 0) continue;  // not used on this shard
+            if (r.events + r.skipped + r.requests + r.errors + r.subscriptions_refused == 0)
+              continue;  // not used on this shard
             if (!rules.empty()) rules += ',';
             rules += "{\"script\":" + json::quoted(r.script) + ",\"shard\":" + std::to_string(shard->id()) +
                      ",\"events\":" + std::to_string(r.events) + ",\"kept\":" + std::to_string(r.kept) +
@@ -186,18 +204,25 @@ void Insight::stats(net::ExchangePtr exchange) {
                      ",\"skipped\":" + std::to_string(r.skipped) + ",\"published\":" + std::to_string(r.published) +
                      ",\"reduced\":" + std::to_string(r.reduced) + ",\"snapshots\":" + std::to_string(r.snapshots) +
                      ",\"refused\":" + std::to_string(r.refused) + ",\"requests\":" + std::to_string(r.requests) +
-                     ",\"timers\":" + std::to_string(r.timers) + ",\"operations\":" + std::to_string(r.operations) +
+                     ",\"timers\":" + std::to_string(r.timers) +
+                     ",\"subscriptionsRefused\":" + std::to_string(r.subscriptions_refused) +
+                     ",\"reloads\":" + std::to_string(r.reloads) + ",\"operations\":" + std::to_string(r.operations) +
                      ",\"allocatedBytes\":" + std::to_string(r.allocated_bytes) +
                      ",\"logLinesLost\":" + std::to_string(r.log_lines_lost) + ",\"reasons\":{";
             for (const auto& [why, count] : r.reasons) {
               if (rules.back() != '{') rules += ',';
               rules += json::quoted(why) + ":" + std::to_string(count);
             }
+            rules += "},\"metrics\":{";
+            for (const auto& [name, value] : r.metrics) {
+              if (rules.back() != '{') rules += ',';
+              (rules += json::quoted(name) + ":") += number_text(value);
+            }
             rules += "}}";
           }
         answer(exchange, "{\"shards\":[" + joined(shards) + "],\"plugins\":[" + plugins + "],\"rules\":[" + rules +
-                             "],\"kv\":{\"entries\":" + std::to_string(hub_.setup().kv->entries()) +
-                             ",\"bytes\":" + std::to_string(hub_.setup().kv->bytes()) + "}}");
+                             "],\"kv\":{\"entries\":" + std::to_string(hub_.setup()->kv->entries()) +
+                             ",\"bytes\":" + std::to_string(hub_.setup()->kv->bytes()) + "}}");
       });
 }
 

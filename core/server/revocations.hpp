@@ -2,6 +2,7 @@
 // the moment its connection is open; whoever opens a connection looks here whether that has happened. Keeps each for
 // `keep_ms`, which must be longer than that takes, and at most kRevocationsMax; the oldest leave first. Threads: [any].
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -20,6 +21,7 @@ class Revocations {
  public:
   using Mark = std::uint64_t;
   explicit Revocations(std::int64_t keep_ms, const Clock& clock = system_clock()) : keep_ms_(keep_ms), clock_(clock) {}
+  void keep_for(std::int64_t keep_ms) { keep_ms_ = keep_ms; }
   // Take this before a provider is asked.
   Mark mark() const;
   void add(std::string_view provider, std::string_view key, std::string_view reason);
@@ -33,7 +35,7 @@ class Revocations {
     SteadyMs at;
     std::string provider, key, reason;
   };
-  const std::int64_t keep_ms_;
+  std::atomic<std::int64_t> keep_ms_;
   const Clock& clock_;
   mutable std::mutex mutex_;
   Mark last_ = 0;              // guarded by mutex_

@@ -150,6 +150,7 @@ class Builder {
     std::string first;
     for (const std::size_t rule : c.rules) {
       route.asks_publishers = route.asks_publishers || setup_->programs[rule]->has_on_publish();
+      route.asks_subscribers = route.asks_subscribers || setup_->programs[rule]->has_on_subscribe();
       if (!setup_->programs[rule]->has_state()) continue;
       const std::string& script = setup_->programs[rule]->settings().script;
       if (route.state)
@@ -214,7 +215,7 @@ class Builder {
       if (!setup_->programs[*m.rule]->has_on_request())
         problem(m.place, "method \"" + m.pattern + "\": the rule " + setup_->programs[*m.rule]->settings().script +
                              " has no on_request to answer with");
-      out.push_back({std::move(*pattern), *m.rule, m.scope});
+      out.push_back({std::move(*pattern), *m.rule, m.scope, m.timeout_ms});
     }
     return out;
   }
@@ -233,7 +234,7 @@ class Builder {
       r.origins = e.origins;
       r.deflate = e.compression.on;
       r.deflate_threshold = static_cast<std::size_t>(e.compression.threshold);
-      setup_->endpoints.push_back(std::move(r));
+      setup_->endpoints.push_back(std::make_shared<const EndpointRule>(std::move(r)));
     }
   }
 

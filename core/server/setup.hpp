@@ -35,7 +35,7 @@ struct Setup {
   std::shared_ptr<Kv> kv;                                    // what the rules of all shards share
   RoutesPtr routes;
   std::vector<std::vector<SourceRoute>> source_routes;  // by plugin
-  std::vector<EndpointRule> endpoints;
+  std::vector<std::shared_ptr<const EndpointRule>> endpoints;
 };
 
 struct SetupResult {

@@ -40,18 +40,16 @@ void empty(std::vector<Mail>& mails) {
 }
 }  // namespace
 
-ShardHost::ShardHost(ShardId id, unsigned count, const Setup& setup, std::uint64_t seed, Authenticate authenticate)
-    : id_(id),
-      mailbox_max_(static_cast<std::size_t>(setup.manifest.limits.mailbox_messages)),
-      mailbox_bytes_max_(static_cast<std::size_t>(setup.manifest.limits.mailbox_bytes)),
-      authenticate_(std::move(authenticate)) {
-  rules_ = std::make_unique<RuleEngine>(setup.programs, static_cast<RuleOutput&>(*this), system_clock(),
-                                        setup.manifest.limits, setup.kv);
+ShardHost::ShardHost(ShardId id, unsigned count, const Setup& setup, const Limits& limits, std::uint64_t seed,
+                     Authenticate authenticate)
+    : id_(id), limits_(limits), authenticate_(std::move(authenticate)) {
+  rules_ =
+      std::make_unique<RuleEngine>(setup.programs, static_cast<RuleOutput&>(*this), system_clock(), limits, setup.kv);
   Shard::Settings s;
   s.id = id;
   s.count = count;
   s.routes = setup.routes;
-  s.limits = &setup.manifest.limits;
+  s.limits = &limits;
   s.rules = rules_.get();
   s.clock = &system_clock();
   s.seed = seed;
@@ -81,6 +79,12 @@ void ShardHost::forget() {
   outgoing_.clear();
   shard_.reset();
   rules_.reset();
+}
+
+void ShardHost::take_rules(const Setup& setup) {
+  rules_->replace(setup.programs, limits_);
+  shard_->reroute_channels(setup.routes);
+  rules_->retire();
 }
 
 void ShardHost::list(Client& client) {
@@ -153,7 +157,7 @@ void ShardHost::open_mailbox() {
 
 void ShardHost::mail(ShardId to, Mail mail) { outgoing_[to].push_back(std::move(mail)); }
 bool ShardHost::full(ShardId of) const {
-  return of != id_ && (all_[of]->full() || outgoing_[of].size() >= mailbox_max_);
+  return of != id_ && (all_[of]->full() || outgoing_[of].size() >= static_cast<std::size_t>(limits_.mailbox_messages));
 }
 void ShardHost::authenticate(Connection& connection, std::string token, std::string id) {
   authenticate_(*this, connection, std::move(token), std::move(id));

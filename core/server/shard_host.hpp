@@ -24,7 +24,9 @@ class Client;
 class ShardHost final : private ShardPort, private RuleOutput {
  public:
   using Authenticate = std::function<void(ShardHost&, Connection&, std::string token, std::string id)>;
-  ShardHost(ShardId id, unsigned count, const Setup& setup, std::uint64_t seed, Authenticate authenticate);
+  // `limits` outlives it and may change under it.
+  ShardHost(ShardId id, unsigned count, const Setup& setup, const Limits& limits, std::uint64_t seed,
+            Authenticate authenticate);
   ~ShardHost() override;
   // Once, before start(): all shards, itself among them. [main]
   void know(std::vector<ShardHost*> all) {
@@ -37,6 +39,10 @@ class ShardHost final : private ShardPort, private RuleOutput {
   // loops. [main]
   void forget();                        // all mail, the shard and its rules
   void clear_loop() { loop_.clear(); }  // what still waits on the loop
+
+  // A reload, in two steps, each for all shards before the next (Shard::reroute_channels). [shard]
+  void take_rules(const Setup& setup);
+  void take_routes() { shard_->reroute_clients(); }
 
   net::Loop& loop() { return loop_; }
   Shard& shard() { return *shard_; }  // [shard]
@@ -52,8 +58,8 @@ class ShardHost final : private ShardPort, private RuleOutput {
   void put(Mail mail);                 // [any]
   void put(std::vector<Mail>& mails);  // in order; empties it [any]
   bool full() const {
-    return mailbox_size_.load(std::memory_order_relaxed) >= mailbox_max_ ||
-           mailbox_bytes_.load(std::memory_order_relaxed) >= mailbox_bytes_max_;
+    return mailbox_size_.load(std::memory_order_relaxed) >= static_cast<std::size_t>(limits_.mailbox_messages) ||
+           mailbox_bytes_.load(std::memory_order_relaxed) >= static_cast<std::size_t>(limits_.mailbox_bytes);
   }
 
   // What /health shows without asking the shard. [any]
@@ -72,7 +78,7 @@ class ShardHost final : private ShardPort, private RuleOutput {
   void flush();
 
   const ShardId id_;
-  const std::size_t mailbox_max_, mailbox_bytes_max_;
+  const Limits& limits_;
   Authenticate authenticate_;
   net::Loop loop_;
   std::unique_ptr<RuleEngine> rules_;

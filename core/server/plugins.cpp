@@ -1,0 +1,189 @@
+#include "server/plugins.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "base/log.hpp"
+
+namespace weir {
+namespace {
+constexpr std::int64_t kStartMs = 2'000;
+
+// One that can be both is what the manifest uses it as.
+bool used_as_source(const Setup& setup, const LoadedPlugin& p) {
+  if (!p.is_auth || !p.is_source) return p.is_source;
+  const auto among = [&](const std::vector<std::string>& list) {
+    return std::find(list.begin(), list.end(), p.entry->name) != list.end();
+  };
+  const Manifest& m = setup.manifest;
+  return !among(m.api_auth) &&
+         std::none_of(m.endpoints.begin(), m.endpoints.end(), [&](const EndpointEntry& e) { return among(e.auth); });
+}
+}  // namespace
+
+struct Plugins::Stopping::State {
+  std::vector<std::thread> threads;
+  std::atomic<std::size_t> running{0};
+  std::atomic<bool> behind{false};
+};
+
+Plugins::Stopping::Stopping() : state_(std::make_unique<State>()) {}
+Plugins::Stopping::~Stopping() { wait(); }
+void Plugins::Stopping::begin(Instance& instance, std::int64_t within_ms) {
+  ++state_->running;
+  state_->threads.emplace_back([&state = *state_, &instance, within_ms] {
+    if (!instance.stop(within_ms)) state.behind = true;
+    --state.running;
+  });
+}
+bool Plugins::Stopping::done() const { return state_->running == 0; }
+bool Plugins::Stopping::wait() {
+  for (std::thread& t : state_->threads) t.join();
+  state_->threads.clear();
+  return !state_->behind;
+}
+
+Plugins::Plugins(const Limits& limits, Ingress& ingress, Authenticator& authenticator, AuthInstance::Revoke revoke)
+    : limits_(limits), ingress_(ingress), authenticator_(authenticator), revoke_(std::move(revoke)) {}
+
+Plugins::~Plugins() {
+  Stopping stopping;  // those that have been stopped already return at once
+  for (const auto* list : {&entries_, &next_, &replaced_})
+    for (const Entry& e : *list) stopping.begin(e.instance(), kStopMs);
+}
+
+Result<void> Plugins::prepare(const Setup& setup) {
+  EventBounds bounds;
+  bounds.data_max = static_cast<std::uint64_t>(limits_.data_bytes);
+  std::vector<Entry> next;
+  const auto give_up = [&next](Error error) -> Result<void> {
+    Stopping stopping;
+    for (const Entry& made : next)
+      if (made.fresh) stopping.begin(made.instance(), kStopMs);
+    return error;
+  };
+  for (std::size_t i = 0; i < setup.plugins.size(); ++i) {
+    const LoadedPlugin& p = setup.plugins[i];
+    Entry e;
+    e.name = p.entry->name;
+    e.library = p.entry->library;
+    e.code = p.library;
+    e.config = p.config_json;
+    e.place = p.entry->place;
+    e.routes = setup.source_routes[i];
+    const bool source = used_as_source(setup, p);
+    const auto same = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& now) {
+      return now.name == e.name && now.code == e.code && now.config == e.config && (now.source != nullptr) == source;
+    });
+    if (same != entries_.end()) {
+      e.source = same->source;
+      e.auth = same->auth;
+      next.push_back(std::move(e));
+      continue;
+    }
+    std::string pointer;
+    const auto refused = [&](const Error& error) {
+      const tree::Problem problem{p.entry->config.nearest(pointer).place, error.message};  // it names the plugin
+      return give_up(fail(Errc::bad_request, problem.text()));
+    };
+    if (source) {
+      auto made = SourceInstance::create(e.name, p.library, p.config_json, ingress_, bounds, &pointer);
+      if (!made) return refused(made.error());
+      e.source = std::move(*made);
+    } else {
+      auto made = AuthInstance::create(e.name, p.library, p.config_json, revoke_, &pointer);
+      if (!made) return refused(made.error());
+      e.auth = std::move(*made);
+    }
+    e.fresh = true;
+    next.push_back(std::move(e));
+  }
+  next_ = std::move(next);
+  return {};
+}
+
+bool Plugins::take() {
+  const auto kept = [this](const Entry& e) {
+    return std::any_of(next_.begin(), next_.end(), [&](const Entry& n) { return &n.instance() == &e.instance(); });
+  };
+  Stopping sources;
+  for (Entry& e : entries_) {
+    if (kept(e)) continue;
+    log::info("hub", "a plugin instance ends", {{"plugin", e.name}});
+    if (e.source) sources.begin(*e.source, kStopMs);
+    replaced_.push_back(std::move(e));
+  }
+  const bool stopped = sources.wait();
+  entries_ = std::move(next_);
+  next_.clear();
+  std::vector<Ingress::Feeding> feeding;
+  std::vector<std::shared_ptr<AuthInstance>> providers;
+  std::vector<View> views;
+  for (const Entry& e : entries_) {
+    if (e.source)
+      feeding.push_back({e.source, e.routes});
+    else
+      providers.push_back(e.auth);
+    views.push_back({e.name, e.library, e.source != nullptr,
+                     e.source ? std::shared_ptr<const Instance>(e.source) : std::shared_ptr<const Instance>(e.auth)});
+  }
+  ingress_.feed_from(feeding);
+  authenticator_.set(std::move(providers));
+  const std::lock_guard lock(mutex_);
+  views_ = std::move(views);
+  return stopped;
+}
+
+// A hub says that it is ready when its plugins have begun: a key file that is not there is found now, by whoever starts
+// the hub, and not by the first client. One that takes its time (or whose upstream is away, which it says itself) is
+// not waited for longer.
+std::vector<std::string> Plugins::start() {
+  std::vector<std::string> problems;
+  for (const Entry& e : entries_)
+    if (e.fresh) e.instance().start();
+  const SteadyMs end = system_clock().steady_ms() + kStartMs;
+  for (Entry& e : entries_) {
+    if (!std::exchange(e.fresh, false)) continue;
+    const Instance& instance = e.instance();
+    while (!instance.start_returned() && system_clock().steady_ms() < end)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (!instance.start_returned()) log::warn("hub", "a plugin takes long to start", {{"plugin", e.name}});
+    const InstanceStatus status = instance.status();
+    if (instance.start_returned() && status.state == InstanceState::failed) {
+      const tree::Problem problem{e.place, "plugin \"" + e.name + "\" could not start: " + status.reason};
+      problems.push_back(problem.text());
+    }
+  }
+  return problems;
+}
+
+bool Plugins::stop_replaced() {
+  Stopping stopping;
+  for (const Entry& e : replaced_) stopping.begin(e.instance(), kStopMs);
+  const bool stopped = stopping.wait();
+  // Whoever looks at one of them right now (views()) must not be the last to let it go: that is [main].
+  std::erase_if(replaced_, [](const Entry& e) { return (e.source ? e.source.use_count() : e.auth.use_count()) == 1; });
+  return stopped;
+}
+
+std::unique_ptr<Plugins::Stopping> Plugins::stop_sources(std::int64_t within_ms) {
+  auto stopping = std::make_unique<Stopping>();
+  for (const Entry& e : entries_)
+    if (e.source) stopping->begin(*e.source, within_ms);
+  return stopping;
+}
+
+std::unique_ptr<Plugins::Stopping> Plugins::stop_providers(std::int64_t within_ms) {
+  auto stopping = std::make_unique<Stopping>();
+  for (const Entry& e : entries_)
+    if (e.auth) stopping->begin(*e.auth, within_ms);
+  return stopping;
+}
+
+std::vector<Plugins::View> Plugins::views() const {
+  const std::lock_guard lock(mutex_);
+  return views_;
+}
+
+}  // namespace weir
