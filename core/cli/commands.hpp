@@ -14,6 +14,12 @@ struct RunOptions {
 int run(const RunOptions& options);
 int check(const RunOptions& options, bool limits);
 
+struct ReloadOptions {
+  std::string manifest, at, key;
+  bool json = false;
+};
+int reload(const ReloadOptions& options);
+
 struct RuleRunOptions {
   std::string script, input = "-", params = "{}", channel, pattern;
   bool log_lines = false, jit = false;

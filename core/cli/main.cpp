@@ -1,5 +1,6 @@
-// The one program: `weir run`, `weir check`, `weir rules`, `weir plugin`. Exit status: 0 all well, 2 for a manifest,
-// script or plugin that can't be loaded, 1 for anything else; also for a hub with a plugin that would not stop.
+// The one program: `weir run`, `weir check`, `weir reload`, `weir rules`, `weir plugin`. Exit status: 0 all well, 2 for
+// a manifest, script or plugin that can't be loaded, 1 for anything else; also for a hub with a plugin that would not
+// stop.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -39,6 +40,17 @@ int main(int argc, char** argv) {
   check_command->add_option("--listen", check.listen, "as for run");
   check_command->add_option("--set", check.set, "as for run")->type_name("KEY=VALUE");
   check_command->add_flag("--limits", limits, "Print every limit with its value, what happens at it, and why");
+
+  weir::cli::ReloadOptions reload;
+  auto* reload_command = app.add_subcommand("reload", "Let a running hub read its manifest and scripts again");
+  reload_command->footer(
+      "The manifest only says where the hub listens: it reads its own. Without a change that can be loaded it goes on "
+      "as it\nwas. Exit status: 0 done; 2 refused, and why; 1 the hub did not answer, or not to us.");
+  reload_command->add_option("manifest", reload.manifest, "the manifest that the hub was started with");
+  reload_command->add_option("--at", reload.at, "where it listens, when it is not what the manifest says")
+      ->type_name("ADDRESS:PORT");
+  reload_command->add_option("--key", reload.key, "a key with the scope api.admin_scope; better in WEIR_KEY");
+  reload_command->add_flag("--json", reload.json, "Print the hub's report as it is");
 
   auto* rules = app.add_subcommand("rules", "Work on Lua rules");
   rules->require_subcommand(1);
@@ -96,6 +108,7 @@ int main(int argc, char** argv) {
   try {
     if (*run_command) return weir::cli::run(run);
     if (*check_command) return weir::cli::check(check, limits);
+    if (*reload_command) return weir::cli::reload(reload);
     if (*rules_test) return weir::cli::rules_test(scripts);
     if (*rules_run) return weir::cli::rules_run(rule);
     if (*rules_bench) return weir::cli::rules_bench(rule);

@@ -88,7 +88,7 @@ class Watch {
 // Each connection takes a descriptor, and the usual soft limit is 1024 for the sake of programs that use select().
 // Where even the hard one has no room for limits.connections, that is lowered to what there is room for: a client too
 // many is then answered 503, instead of waiting for a descriptor. Worth a warning only to those who asked for more.
-void fit_to_descriptors(Limits& limits) {
+void fit_to_descriptors(Limits& limits, bool say = true) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
   if (files.rlim_cur < files.rlim_max) {
@@ -101,11 +101,12 @@ void fit_to_descriptors(Limits& limits) {
   const rlim_t room = files.rlim_cur - reserve;
   if (room >= wanted) return;
   const bool asked = limits.connections != Limits{}.connections;
-  log::write(asked ? log::Level::warn : log::Level::info, "hub",
-             "at most " + std::to_string(room) + " connections instead of limits.connections, " +
-                 std::to_string(wanted) + ": this process may have " + std::to_string(files.rlim_cur) +
-                 " open files; for more raise that limit (ulimit -n, LimitNOFILE=) to " +
-                 std::to_string(wanted + reserve));
+  if (say)
+    log::write(asked ? log::Level::warn : log::Level::info, "hub",
+               "at most " + std::to_string(room) + " connections instead of limits.connections, " +
+                   std::to_string(wanted) + ": this process may have " + std::to_string(files.rlim_cur) +
+                   " open files; for more raise that limit (ulimit -n, LimitNOFILE=) to " +
+                   std::to_string(wanted + reserve));
   limits.connections = static_cast<std::int64_t>(std::max<rlim_t>(room, 1));
 }
 
@@ -143,7 +144,7 @@ void wait_and_reload(const RunOptions& options, Hub& hub, const sigset_t& signal
     }
     if (signal_number > 0 && signal_number != SIGHUP) return;
     SetupResult loaded = load(options, false);
-    if (loaded.setup) fit_to_descriptors(loaded.setup->manifest.limits);
+    if (loaded.setup) fit_to_descriptors(loaded.setup->manifest.limits, false);
     (void)hub.reload(std::move(loaded));
     if (signal_number > 0) watch.taken(*hub.setup());
   }

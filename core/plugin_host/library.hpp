@@ -37,6 +37,10 @@ class Library {
   const PluginInfo& info() const { return info_; }
   const weir_source_v1* source() const { return source_; }  // null: not provided
   const weir_auth_v1* auth() const { return auth_; }
+  // The same code in memory: loading a file that has not been replaced comes to what is loaded already.
+  bool same_code(const Library& other) const {
+    return path_ == other.path_ && source_ == other.source_ && auth_ == other.auth_;
+  }
 
  private:
   Library() = default;

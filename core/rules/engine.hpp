@@ -1,8 +1,8 @@
 // The rules of one shard: one isolated Lua state for each program, made when its first event comes, and the chains of
 // the channels that run through them. A rule that fails is answered by its on_error; one that keeps failing
 // (limits.rule_errors_in_a_row) is quarantined: not run any more, but tried with one event every 30 seconds.
-// Limits: limits.rule_*; kPublishedMax events published in one hook call, kHopsMax times on; kEventsMax events out of
-// one. Threads: [channel] for all but status(), which is [any].
+// Limits: limits.rule_*; kPublishedMax events published in one hook call (kPublishedAtStopMax in on_stop), kHopsMax
+// times on; kEventsMax events out of one. Threads: [channel] for all but status(), which is [any].
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -66,7 +66,7 @@ struct RuleStatus {
 class RuleEngine final : public RuleProvider {
  public:
   static constexpr std::uint8_t kHopsMax = 4;
-  static constexpr std::size_t kPublishedMax = 64, kEventsMax = 256;
+  static constexpr std::size_t kPublishedMax = 64, kPublishedAtStopMax = 10'000, kEventsMax = 256;
   static constexpr SteadyMs kQuarantineMs = 30'000;
 
   // `programs`: in the order of the manifest's list of distinct rules. `output` and `clock` outlive the engine.

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <lua.hpp>
+#include <utility>
 
 #include "rules/hooks.hpp"
 #include "rules/values.hpp"
@@ -28,10 +29,11 @@ std::uint64_t next_incarnation() {
 }  // namespace
 
 Result<std::unique_ptr<Instance>> Instance::load(const InstanceSettings& settings, const std::string& instrumented,
-                                                 Host& host) {
+                                                 Host& host, ModuleSource& modules) {
   std::unique_ptr<Instance> made(new Instance);
   auto& s = made->state_;
   s.host = &host;
+  s.modules = &modules;
   s.incarnation = next_incarnation();
   s.data_bytes_max = settings.data_bytes_max;
   made->budget_ = settings.budget;
@@ -197,7 +199,12 @@ Result<Instance::Answer> Instance::request(const Identity& identity, std::string
   return Answer{s.out, {}};
 }
 
-Result<void> Instance::run_with_time(Hook hook) { return call_without_event(hook); }
+Result<void> Instance::stop() {
+  const Budget each = std::exchange(budget_, Budget{load_ops_, load_ms_, budget_.bytes});
+  auto stopped = call_without_event(Hook::on_stop);
+  budget_ = each;
+  return stopped;
+}
 
 // The state stays: `ctx` is only made anew, so what says whose incarnation both are must not change.
 void Instance::forget_table(ChannelContext& context) {

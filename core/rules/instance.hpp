@@ -26,8 +26,9 @@ enum class Outcome : std::uint8_t { keep, drop, failed };
 class Instance {
  public:
   // Errors: bad_request - "script:line: message", whatever keeps the script from being a rule.
+  // `host` and `modules` (what the script may require) outlive it.
   static Result<std::unique_ptr<Instance>> load(const InstanceSettings& settings, const std::string& instrumented,
-                                                Host& host);
+                                                Host& host, ModuleSource& modules);
 
   const Description& description() const { return description_; }
   Result<void> set_params(const std::string& params_json);
@@ -60,8 +61,9 @@ class Instance {
     std::optional<Error> refusal;
   };
   Result<Answer> request(const Identity& identity, std::string_view method, std::string_view params_json);
-  // on_timer or on_stop. Errors: as State::call.
-  Result<void> run_with_time(Hook hook);
+  // Errors: as State::call.
+  Result<void> timer() { return call_without_event(Hook::on_timer); }
+  Result<void> stop();  // with what loading may take
 
   const std::string& reason() const { return state_.reason; }
   std::int64_t operations() const { return state_.operations_last; }

@@ -10,6 +10,7 @@ namespace {
 // The accessor closure is how the engine reaches the counter between two calls.
 constexpr std::string_view kProlog =
     "local __weir_g,__weir_t=0,__weir_trip __weir_trip=nil __weir_t(function()return __weir_g end);";
+constexpr std::string_view kModuleProlog = "local __weir_g,__weir_t return function(...) ", kModuleEnd = "\nend";
 constexpr std::string_view kGas = " __weir_g=__weir_g-1 if __weir_g<0 then __weir_g=__weir_t()end; ";
 
 bool is_name_start(char c) {
@@ -30,11 +31,12 @@ constexpr std::array<std::string_view, 21> kWords = {"and", "break",    "do",   
 
 class Weaver {
  public:
-  Weaver(std::string_view script, std::string_view source) : script_(script), source_(source) {}
+  Weaver(std::string_view script, std::string_view source, std::string_view prolog)
+      : script_(script), source_(source), prolog_(prolog) {}
 
   Result<std::string> run() {
-    out_.reserve(source_.size() * 2 + kProlog.size());
-    out_ += kProlog;
+    out_.reserve(source_.size() * 2 + prolog_.size());
+    out_ += prolog_;
     if (source_.starts_with("\xEF\xBB\xBF")) at_ = written_ = 3;
     if (at_ < source_.size() && source_[at_] == '#') {  // "#!/usr/bin/env ..." as the stock loader allows
       while (at_ < source_.size() && source_[at_] != '\n') ++at_;
@@ -86,7 +88,7 @@ class Weaver {
     return true;
   }
   bool name_follows() {
-    Weaver ahead(script_, source_);
+    Weaver ahead(script_, source_, {});
     ahead.at_ = at_;
     return ahead.next() == Token::name;
   }
@@ -176,20 +178,32 @@ class Weaver {
     return kind;
   }
 
-  std::string_view script_, source_, text_;
+  std::string_view script_, source_, prolog_, text_;
   std::size_t at_ = 0, start_ = 0, written_ = 0;
   std::string out_;
 };
 
 }  // namespace
 
-Result<std::string> instrument(std::string_view script, std::string_view source) {
+namespace {
+Result<std::string> weave(std::string_view script, std::string_view source, std::string_view prolog) {
   if (source.starts_with('\x1B'))
     return fail(Errc::bad_request, std::string(script) + ": compiled Lua is not accepted; give the source text");
   if (source.size() > kScriptBytesMax)
     return fail(Errc::bad_request, std::string(script) + ": " + std::to_string(source.size()) +
                                        " bytes; a script may have " + std::to_string(kScriptBytesMax));
-  return Weaver(script, source).run();
+  return Weaver(script, source, prolog).run();
+}
+}  // namespace
+
+Result<std::string> instrument(std::string_view script, std::string_view source) {
+  return weave(script, source, kProlog);
+}
+
+Result<std::string> instrument_module(std::string_view script, std::string_view source) {
+  auto woven = weave(script, source, kModuleProlog);
+  if (woven) *woven += kModuleEnd;
+  return woven;
 }
 
 }  // namespace weir::rules

@@ -20,5 +20,8 @@ inline constexpr std::string_view kReservedPrefix = "__weir_";
 // accessor of the counter once, and afterwards hands out the next number of operations (see state.cpp).
 // Errors: bad_request - "script:line: message": bytecode, too long, a reserved name, `goto` used as a name.
 Result<std::string> instrument(std::string_view script, std::string_view source);
+// The same for a script that another one requires: a chunk that returns a function, to be called once its upvalues
+// __weir_g and __weir_t have been made those of the other one.
+Result<std::string> instrument_module(std::string_view script, std::string_view source);
 
 }  // namespace weir::rules

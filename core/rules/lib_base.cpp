@@ -21,7 +21,6 @@ constexpr Missing kMissing[] = {
     {"print", "use hub.log(message)"},
     {"os", "hub.now() has the time"},
     {"io", "rules can't reach files"},
-    {"require", "a rule is one file"},
     {"dofile", "a rule is one file"},
     {"loadfile", "a rule is one file"},
     {"load", "rules can't make code"},

@@ -1,5 +1,6 @@
 #include "rules/program.hpp"
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -37,6 +38,12 @@ rules::InstanceSettings rules_settings(const RuleSettings& settings, const Limit
   out.data_bytes_max = static_cast<std::size_t>(limits.data_bytes);
   out.jit = settings.jit;
   return out;
+}
+
+std::vector<std::string> folders_of(const RuleSettings& settings) {
+  if (!settings.folders.empty() || settings.path.empty()) return settings.folders;
+  const auto folder = std::filesystem::absolute(settings.path).parent_path();
+  return {folder.string(), folder.parent_path().string()};
 }
 
 // The events of a test go into the state, one after the other; then it is asked for.
@@ -127,7 +134,8 @@ Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings s
   made->instrumented_ = std::move(*instrumented);
   TestHost host;
   made->instance_ = rules_settings(settings, limits);
-  auto instance = rules::Instance::load(made->instance_, made->instrumented_, host);
+  rules::ModuleFolders modules(folders_of(settings));
+  auto instance = rules::Instance::load(made->instance_, made->instrumented_, host, modules);
   if (!instance) return instance.error();
   const auto& description = (*instance)->description();
   made->hooks_ = description.hooks;
@@ -151,14 +159,18 @@ Result<std::shared_ptr<const RuleProgram>> RuleProgram::from_text(RuleSettings s
                   settings.script + ": test " + std::to_string(made->tests_run_) + name + " " + problem);
     }
   }
+  instance->reset();  // it refers to the modules
+  made->modules_ = modules.take();
   if (!settings.path.empty()) made->files_.push_back(settings.path);
+  for (const auto& [name, module] : made->modules_) made->files_.push_back(module.file);
   made->settings_ = std::move(settings);
   return std::shared_ptr<const RuleProgram>(std::move(made));
 }
 
 bool RuleProgram::same_as(const RuleProgram& other) const {
   return instance_ == other.instance_ && settings_.on_error == other.settings_.on_error &&
-         settings_.every_ms == other.settings_.every_ms && instrumented_ == other.instrumented_;
+         settings_.every_ms == other.settings_.every_ms && instrumented_ == other.instrumented_ &&
+         modules_ == other.modules_;
 }
 
 }  // namespace weir

@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "rules/hook.hpp"
 #include "rules/instance_settings.hpp"
+#include "rules/modules.hpp"
 
 namespace weir {
 
@@ -25,8 +26,10 @@ enum class RuleOnError : std::uint8_t {
 };
 
 struct RuleSettings {
-  std::string script;              // as the manifest says it, for messages
-  std::string path;                // where the file is
+  std::string script;  // as the manifest says it, for messages
+  std::string path;    // where the file is
+  // Where scripts that it requires are looked for, in this order; empty: in its own folder and the one above.
+  std::vector<std::string> folders{};
   std::string params_json = "{}";  // an object
   RuleOnError on_error = RuleOnError::drop;
   bool jit = false;
@@ -62,6 +65,7 @@ class RuleProgram {
   bool handles_events() const {
     return has_filter() || has_transform() || has_state() || has_on_publish() || has_on_subscribe();
   }
+  const rules::Modules& modules() const { return modules_; }
   // The files that it was made of.
   const std::vector<std::string>& files() const { return files_; }
   // The same text, params and settings: a reload need not touch what runs.
@@ -78,6 +82,7 @@ class RuleProgram {
   std::uint32_t hooks_ = 0;
   std::string version_;
   std::vector<std::string> files_;
+  rules::Modules modules_;
   std::size_t tests_run_ = 0;
 };
 

@@ -49,7 +49,7 @@ class Slot::Spent {
 
 bool Slot::ensure_instance() {
   if (instance_) return true;
-  auto made = Instance::load(program_->instance_settings(), program_->instrumented(), *this);
+  auto made = Instance::load(program_->instance_settings(), program_->instrumented(), *this, modules_);
   if (!made) {
     why_ = made.error().message;
     return false;
@@ -166,7 +166,7 @@ std::optional<SteadyMs> Slot::timer(SteadyMs now) {
   timer_at_ = now + program_->settings().every_ms;
   const Publishing publishing(common_, program_->settings().script);
   const Spent spent(*this);
-  if (const auto ran = instance_->run_with_time(Hook::on_timer); !ran) {
+  if (const auto ran = instance_->timer(); !ran) {
     common_.published.resize(common_.published_before);
     (void)failed(ran.error().message, &timer_errors_in_a_row_);
   } else {
@@ -181,7 +181,10 @@ void Slot::stop() {
   if (!instance_ || !program_->has_on_stop()) return;
   const Publishing publishing(common_, program_->settings().script);
   const Spent spent(*this);
-  if (const auto ran = instance_->run_with_time(Hook::on_stop); !ran) {
+  common_.published_max = RuleEngine::kPublishedAtStopMax;
+  const auto ran = instance_->stop();
+  common_.published_max = RuleEngine::kPublishedMax;
+  if (!ran) {
     common_.published.resize(common_.published_before);
     (void)failed(ran.error().message);
   } else {
@@ -286,8 +289,9 @@ const char* Slot::publish(std::string_view channel, std::string_view event, std:
     return "an event's name has 1 to 255 bytes of UTF-8";
   if (common_.current->hops >= RuleEngine::kHopsMax)
     return "this event was published on by rules 4 times already; do they go in circles?";
-  if (common_.published.size() - common_.published_before >= RuleEngine::kPublishedMax)
-    return "more than 64 events published in one call";
+  if (common_.published.size() - common_.published_before >= common_.published_max)
+    return common_.published_max == RuleEngine::kPublishedMax ? "more than 64 events published in one call"
+                                                              : "more than 10,000 events published in on_stop";
   Draft draft;
   draft.event = event;
   draft.data = data;

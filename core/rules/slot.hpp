@@ -41,7 +41,8 @@ struct Common {
   const Draft* current = nullptr;  // the event that the running hook looks at
   UnixMs now = 0;                  // 0: not asked for yet in this run
   std::vector<std::pair<std::string, Draft>> published;
-  std::size_t published_before = 0;  // by hooks that have returned
+  std::size_t published_before = 0;                       // by hooks that have returned
+  std::size_t published_max = RuleEngine::kPublishedMax;  // by this one
 };
 
 class Slot final : public Host {
@@ -110,6 +111,7 @@ class Slot final : public Host {
   void went_well(std::int64_t& in_a_row);
 
   const std::shared_ptr<const RuleProgram> program_;
+  ModulesRead modules_{program_->modules()};
   Common& common_;
   const std::shared_ptr<SlotStats> stats_;
   std::unique_ptr<Instance> instance_;

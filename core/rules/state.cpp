@@ -37,22 +37,6 @@ void* allocate(void* user, void* block, std::size_t old_size, std::size_t new_si
   return fresh;
 }
 
-// `__weir_trip`: first called by the prolog with the accessor of the counter, then by every check that finds it used
-// up.
-int trip(lua_State* L) {
-  auto& s = state_of(L);
-  if (lua_isfunction(L, 1)) {
-    s.gas_reference = luaL_ref(L, LUA_REGISTRYINDEX);
-    return 0;
-  }
-  const auto next = s.meter.grant();
-  if (next == 0) raise_budget(L);
-  lua_Debug frame;
-  if (lua_getstack(L, kCallDepthMax, &frame) != 0) return luaL_error(L, "calls nested deeper than %d", kCallDepthMax);
-  lua_pushnumber(L, static_cast<lua_Number>(next - 1));  // the operation that asked is the first of them
-  return 1;
-}
-
 void set_gas(State& s, std::int64_t operations) {
   lua_rawgeti(s.L, LUA_REGISTRYINDEX, s.gas_reference);
   lua_pushnumber(s.L, static_cast<lua_Number>(operations));
@@ -90,6 +74,7 @@ int set_up(lua_State* L) {
   open_string(L);
   open_table(L);
   open_hub(L);
+  open_require(L);
   lua_pushcfunction(L, trip);
   lua_setfield(L, -2, "__weir_trip");
   guard_globals(L);
@@ -173,6 +158,22 @@ std::string placed(std::string message, const std::string& script) {
 }
 
 }  // namespace
+
+// `__weir_trip`: first called by the prolog with the accessor of the counter, then by every check that finds it used
+// up.
+int trip(lua_State* L) {
+  auto& s = state_of(L);
+  if (lua_isfunction(L, 1)) {
+    s.gas_reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+  }
+  const auto next = s.meter.grant();
+  if (next == 0) raise_budget(L);
+  lua_Debug frame;
+  if (lua_getstack(L, kCallDepthMax, &frame) != 0) return luaL_error(L, "calls nested deeper than %d", kCallDepthMax);
+  lua_pushnumber(L, static_cast<lua_Number>(next - 1));  // the operation that asked is the first of them
+  return 1;
+}
 
 State& state_of(lua_State* L) {
   void* user = nullptr;

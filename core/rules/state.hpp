@@ -25,6 +25,8 @@ struct lua_State;
 
 namespace weir::rules {
 
+class ModuleSource;
+
 // What a rule can reach outside of its state.
 class Host {
  public:
@@ -86,6 +88,7 @@ struct State {
   Meter meter;
   std::size_t bytes = 0, bytes_max = 0;
   Host* host = nullptr;
+  ModuleSource* modules = nullptr;  // for `require`; null: there are none
   std::uint64_t incarnation = 0;
   std::int64_t operations_last = 0;
   std::uint64_t operations_all = 0, bytes_allocated = 0;          // ever
@@ -139,6 +142,8 @@ State& state_of(lua_State* L);
 inline void charge(State& s, std::int64_t operations) {
   if (!s.meter.charge(operations)) raise_budget(s.L);
 }
+// What the counter woven into scripts calls when it has run out (instrument.hpp).
+int trip(lua_State* L);
 // Raises an error when C code calls Lua that calls C too deeply (callbacks of gsub, comparators of sort).
 void check_c_stack(lua_State* L);
 
@@ -148,6 +153,7 @@ void guard_globals(lua_State* L);  // after all others: from now on a new global
 void open_string(lua_State* L);
 void open_table(lua_State* L);
 void open_hub(lua_State* L);
+void open_require(lua_State* L);
 void open_lazy(lua_State* L, State& s);
 
 }  // namespace weir::rules

@@ -74,7 +74,8 @@ Result<void> Plugins::prepare(const Setup& setup) {
     e.routes = setup.source_routes[i];
     const bool source = used_as_source(setup, p);
     const auto same = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& now) {
-      return now.name == e.name && now.code == e.code && now.config == e.config && (now.source != nullptr) == source;
+      return now.name == e.name && now.code->same_code(*e.code) && now.config == e.config &&
+             (now.source != nullptr) == source;
     });
     if (same != entries_.end()) {
       e.source = same->source;

@@ -76,7 +76,7 @@ void compare(const Setup& before, const Setup& now, const Limits& limits, Reload
   differences(
       before.plugins, now.plugins, "plugin", [](const LoadedPlugin& p) { return p.entry->name; },
       [](const LoadedPlugin& x, const LoadedPlugin& y) {
-        return x.library == y.library && x.config_json == y.config_json;
+        return x.library->same_code(*y.library) && x.config_json == y.config_json;
       },
       changed);
   differences(

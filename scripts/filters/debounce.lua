@@ -4,8 +4,10 @@
 --           by    a path; its value is the key (default "key")
 --           max   so many keys at a time; events beyond them pass (default 1000)
 -- Changes:  the event comes with its name and data, and a new id.
--- Keeps:    what waits, in memory: it is lost when the hub ends. A publisher is told that its event was dropped, with the reason "waits".
+-- Keeps:    what waits, in memory; when the hub ends, or a reload brings another version of this rule, it goes on at once. A publisher is told that its event was dropped, with the reason "waits".
 -- Cost:     1 us and what it takes to copy the data.
+local at = require("lib/at")
+
 local rule = {
   params = {
     wait = { type = "number", default = 0.5, description = "seconds without an event" },
@@ -16,15 +18,6 @@ local rule = {
 
 local waiting = {}  -- by channel and key: { channel, event, data, due }
 local count = 0
-
-local function at(ev, path)
-  local node = ev
-  for step in path:gmatch("[^.]+") do
-    if type(node) ~= "table" then return nil end
-    node = node[step]
-  end
-  return node
-end
 
 function rule.transform(ev, ctx)
   if ev.source == ctx.script then return ev end  -- has waited
@@ -53,6 +46,10 @@ function rule.on_timer(now)
       passed = passed + 1
     end
   end
+end
+
+function rule.on_stop()
+  for _, one in pairs(waiting) do hub.publish(one.channel, one.event, one.data) end
 end
 
 function rule.check(params)

@@ -6,6 +6,8 @@
 -- Changes:  nothing. An event without the field is kept. Each channel is looked at for itself.
 -- Keeps:    the time of the last 10,000 to 20,000 values, of all channels together; one that was forgotten passes again.
 -- Cost:     about a microsecond.
+local at = require("lib/at")
+
 local rule = {
   params = {
     by = { type = "string", default = "id", description = "a path; events with the same value there are the same" },
@@ -16,15 +18,6 @@ local rule = {
 local kept_max = 10000
 local seen, count = {}, 0
 local old = {}
-
-local function at(ev, path)
-  local node = ev
-  for step in path:gmatch("[^.]+") do
-    if type(node) ~= "table" then return nil end
-    node = node[step]
-  end
-  return node
-end
 
 function rule.filter(ev, ctx)
   local value = at(ev, ctx.params.by)

@@ -6,6 +6,8 @@
 --           required  whether an event is dropped when nothing is known (default false)
 -- Changes:  sets `into`. An event without the field, or one of which nothing is known, goes on as it is.
 -- Cost:     1 us, and 50 ns for each value that is added.
+local at = require("lib/at")
+
 local rule = {
   params = {
     by = { type = "string", required = true, description = "the path of what is looked up" },
@@ -14,15 +16,6 @@ local rule = {
     required = { type = "boolean", default = false, description = "whether what is not known is dropped" },
   },
 }
-
-local function at(ev, path)
-  local node = ev
-  for step in path:gmatch("[^.]+") do
-    if type(node) ~= "table" then return nil end
-    node = node[step]
-  end
-  return node
-end
 
 function rule.transform(ev, ctx)
   local p = ctx.params

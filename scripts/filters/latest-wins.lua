@@ -4,8 +4,10 @@
 -- Options:  by   a path; its value is the key (default "key")
 --           max  so many keys at a time; events beyond them pass (default 1000)
 -- Changes:  nothing in an event that goes on at once. One that was held comes with its name, key and data, and a new id.
--- Keeps:    what is held, in memory: it is lost when the hub ends. A publisher is told that its event was dropped, with the reason "held".
+-- Keeps:    what is held, in memory; when the hub ends, or a reload brings another version of this rule, it goes on at once. A publisher is told that its event was dropped, with the reason "held".
 -- Cost:     1 us; for one that is held also what it takes to copy the data.
+local at = require("lib/at")
+
 local rule = {
   params = {
     by = { type = "string", default = "key", description = "a path; its value is the key" },
@@ -15,15 +17,6 @@ local rule = {
 
 local seen = {}  -- by channel and key: { channel, key, event, data } once something is held
 local count = 0
-
-local function at(ev, path)
-  local node = ev
-  for step in path:gmatch("[^.]+") do
-    if type(node) ~= "table" then return nil end
-    node = node[step]
-  end
-  return node
-end
 
 function rule.transform(ev, ctx)
   if ev.source == ctx.script then return ev end  -- held before
@@ -53,6 +46,12 @@ function rule.on_timer()
       held.event, held.data = nil, nil
       passed = passed + 1
     end
+  end
+end
+
+function rule.on_stop()
+  for _, held in pairs(seen) do
+    if held.event then hub.publish(held.channel, held.event, held.data) end
   end
 end
 

@@ -7,6 +7,8 @@
 -- Reads:    the text. An event without one goes on as it is.
 -- Changes:  adds the fields. Numbers of clf (status, bytes) are numbers; those of logfmt and pairs are, with numbers = true.
 -- Cost:     about a microsecond, and 0.3 for each field.
+local at = require("lib/at")
+
 local rule = {
   params = {
     format = { type = "string", required = true, enum = { "logfmt", "pairs", "clf", "json" }, description = "of the text" },
@@ -16,15 +18,6 @@ local rule = {
     on_fail = { type = "string", default = "keep", enum = { "keep", "drop" }, description = "what does not parse" },
   },
 }
-
-local function at(ev, path)
-  local node = ev
-  for step in path:gmatch("[^.]+") do
-    if type(node) ~= "table" then return nil end
-    node = node[step]
-  end
-  return node
-end
 
 -- The table at a path, made where there is none; nil where something else stands.
 local function table_at(ev, path)

@@ -7,6 +7,8 @@
 -- Keeps:    two numbers for each of the last 10,000 to 20,000 values, of all channels together; one that was forgotten begins with a full
 --           burst again.
 -- Cost:     about a microsecond.
+local at = require("lib/at")
+
 local rule = {
   params = {
     per_second = { type = "number", default = 10, description = "how many events pass a second" },
@@ -18,15 +20,6 @@ local rule = {
 local kept_max = 10000
 local tokens, since, count = {}, {}, 0
 local old_tokens, old_since = {}, {}
-
-local function at(ev, path)
-  local node = ev
-  for step in path:gmatch("[^.]+") do
-    if type(node) ~= "table" then return nil end
-    node = node[step]
-  end
-  return node
-end
 
 function rule.filter(ev, ctx)
   local params = ctx.params

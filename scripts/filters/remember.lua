@@ -7,6 +7,8 @@
 -- Changes:  nothing. An event without the key goes on and is not remembered; one whose value is missing or null forgets the key.
 -- Limits:   limits.kv_bytes for all of hub.kv. When that is full the event goes on, and the log says so.
 -- Cost:     1 us, and 50 ns for each value in it.
+local at = require("lib/at")
+
 local rule = {
   params = {
     key = { type = "string", default = "key", description = "the path of what it is remembered by" },
@@ -16,15 +18,6 @@ local rule = {
     keep = { type = "boolean", default = true, description = "whether the event goes on" },
   },
 }
-
-local function at(ev, path)
-  local node = ev
-  for step in path:gmatch("[^.]+") do
-    if type(node) ~= "table" then return nil end
-    node = node[step]
-  end
-  return node
-end
 
 function rule.filter(ev, ctx)
   local p = ctx.params

@@ -7,6 +7,8 @@
 -- Reads:    the field `by`, the event's name, time and data.
 -- Changes:  nothing. An event without the field is delivered and not kept.
 -- Cost:     1 us and what it takes to copy the data: about 50 ns for each value in it.
+local at = require("lib/at")
+
 local rule = {
   params = {
     by = { type = "string", default = "key", description = "a path; its value is the key" },
@@ -14,15 +16,6 @@ local rule = {
     max = { type = "integer", default = 1000, description = "how many keys are kept" },
   },
 }
-
-local function at(ev, path)
-  local node = ev
-  for step in path:gmatch("[^.]+") do
-    if type(node) ~= "table" then return nil end
-    node = node[step]
-  end
-  return node
-end
 
 local function removes(name, list)
   for _, wanted in ipairs(list) do

@@ -9,6 +9,8 @@
 -- Makes:    {"from": 1767225600000, "to": 1767225610000, "keys": {"error": {"count": 2, "sum": 30, "min": 10, "max": 20}}}, as often as `every` in the manifest
 --           says, once also when nothing came: then `keys` is empty. Windows begin with an event.
 -- Cost:     1 us.
+local at = require("lib/at")
+
 local rule = {
   params = {
     by = { type = "string", default = "", description = "a path; its value is the key" },
@@ -21,15 +23,6 @@ local rule = {
 }
 
 local windows = {}  -- by channel: { from, keys, count, params }
-
-local function at(ev, path)
-  local node = ev
-  for step in path:gmatch("[^.]+") do
-    if type(node) ~= "table" then return nil end
-    node = node[step]
-  end
-  return node
-end
 
 function rule.filter(ev, ctx)
   if ev.source == ctx.script then return true end  -- a window
@@ -72,6 +65,13 @@ function rule.on_timer(now)
       window.from, window.keys, window.count = now, {}, 0
       told = told + 1
     end
+  end
+end
+
+function rule.on_stop(now)
+  for channel, window in pairs(windows) do
+    local p = window.params
+    if window.count ~= 0 then hub.publish(p.to ~= "" and p.to or channel, p.event, { from = window.from, to = now, keys = window.keys }) end
   end
 end
 

@@ -212,13 +212,16 @@ TEST(KvTest, WrongUseSaysSo) {
             "rule error: test.lua:1: hub.kv.incr: what 'a' holds is no number, or would be none");
 }
 
+const std::string kScripts = std::string(WEIR_SOURCE_DIR) + "/scripts";
+
 std::string library(const std::string& name) {
-  std::ifstream file(std::string(WEIR_SOURCE_DIR) + "/scripts/filters/" + name);
+  std::ifstream file(kScripts + "/filters/" + name);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
 TEST(LibraryTest, WhatRememberPutsThereEnrichFinds) {
   RuleSettings remembers, enriches;
+  remembers.folders = enriches.folders = {kScripts};
   remembers.script = "remember.lua";
   remembers.params_json = R"({"key":"data.id","value":"data.profile","prefix":"user:"})";
   enriches.script = "enrich.lua";
@@ -243,6 +246,7 @@ TEST(LibraryTest, WhatRememberPutsThereEnrichFinds) {
 // Symptom: a timer that had more than 64 batches to publish lost all of them.
 TEST(LibraryTest, BatchesOfManyChannelsAllComeThoughNotInOneCall) {
   RuleSettings settings;
+  settings.folders = {kScripts};
   settings.script = "batch.lua";
   settings.every_ms = 100;
   Published output;

@@ -129,7 +129,7 @@ const Trick kTricks[] = {
     {"Debug", "debug.sethook()", "does not exist in rules"},
     {"Loadstring", "loadstring('while true do end')()", "does not exist in rules"},
     {"StringDump", "return string.dump(function() end)", "attempt to call"},
-    {"Require", "require('ffi')", "does not exist in rules"},
+    {"Require", "require('ffi')", "was not required when the script was loaded"},
     {"Ffi", "ffi.cdef('')", "does not exist in rules"},
     {"Io", "io.open('/etc/passwd')", "does not exist in rules"},
     {"Os", "os.exit()", "does not exist in rules"},

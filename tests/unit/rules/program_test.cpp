@@ -12,7 +12,9 @@ namespace weir {
 namespace {
 
 TEST(ProgramTest, WhatDoesNotLoadSaysWhyAndWhere) {
-  const std::string kHooks = "filter, transform, initial, reduce, snapshot, on_publish, on_request and on_timer";
+  const std::string kHooks =
+      "filter, transform, initial, reduce, snapshot, migrate, on_subscribe, on_publish, on_request, on_timer and "
+      "on_stop";
   const std::pair<const char*, std::string> kErrors[] = {
       {"return {\n  filter = function(ev) retrun true end }", "test.lua:2: '=' expected near 'true'"},
       {"local x = nil\nreturn { filter = x.y }", "test.lua:2: attempt to index local 'x' (a nil value)"},
@@ -21,8 +23,6 @@ TEST(ProgramTest, WhatDoesNotLoadSaysWhyAndWhere) {
        "test.lua: the script must return a table with hooks, not a nil; there are " + kHooks},
       {"return {}", "test.lua: the returned table has no hook; there are " + kHooks},
       {"return { filter = true }", "test.lua: `filter` must be a function, not a boolean"},
-      {"return { filter = function() end, on_subscribe = function() end }",
-       "test.lua: this version does not run `on_subscribe` yet; it runs " + kHooks},
       {"return { transform = function() end, fliter = function() end }",
        "test.lua: unknown hook `fliter`; did you mean `filter`?"},
       {"\x1bLJ\x02", "test.lua: compiled Lua is not accepted; give the source text"},

@@ -173,7 +173,7 @@ TEST(StateTest, ASnapshotThatIsTooLargeOrNoJsonIsAnError) {
 TEST(StateTest, PublishIsForEventsOnTheirWay) {
   StateBench b("return { reduce = function(s, ev) hub.publish('a', 'b', 1) return s end }");
   b.take("1");
-  EXPECT_NE(b.status().reason.find("hub.publish works in filter, transform, on_request and on_timer only"),
+  EXPECT_NE(b.status().reason.find("hub.publish works in filter, transform, on_request, on_timer and on_stop only"),
             std::string::npos);
 }
 
