@@ -139,13 +139,17 @@ void HubTest::write(const std::string& name, const std::string& text, bool appen
   std::ofstream(folder_ + "/" + name, append ? std::ios::app : std::ios::trunc) << text;
 }
 
-void HubTest::start(const std::string& manifest) {
-  write("hub.toml", "listen = \"127.0.0.1:0\"\nthreads = 2\nplugins = [\"" WEIR_BINARY_DIR
-                    "/lib/weir\", \"" WEIR_BINARY_DIR "/lib/weir-tests\"]\n" +
+SetupResult HubTest::load(const std::string& manifest, int threads) {
+  write("hub.toml", "listen = \"127.0.0.1:0\"\nthreads = " + std::to_string(threads) +
+                        "\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\", \"" WEIR_BINARY_DIR "/lib/weir-tests\"]\n" +
                         manifest);
   LoadOptions options;
   options.scripts_folder = WEIR_SOURCE_DIR "/scripts";
-  SetupResult result = set_up(folder_ + "/hub.toml", options);
+  return set_up(folder_ + "/hub.toml", options);
+}
+ReloadReport HubTest::reload(const std::string& manifest, int threads) { return hub_->reload(load(manifest, threads)); }
+void HubTest::start(const std::string& manifest) {
+  SetupResult result = load(manifest, 2);
   for (const auto& p : result.problems) ADD_FAILURE() << p.text();
   ASSERT_TRUE(result.setup);
   hub_ = std::make_unique<Hub>(std::move(result.setup));

@@ -76,6 +76,8 @@ class HubTest : public ::testing::Test {
   void write(const std::string& name, const std::string& text, bool append = false) const;
   // Starts a hub from a manifest; `listen` and the built plugins' folder are put in front of it.
   void start(const std::string& manifest);
+  // Lets the running hub take another manifest.
+  ReloadReport reload(const std::string& manifest, int threads = 2);
   // The same, expecting that it does not load; returns every problem, a line each.
   std::string problems(const std::string& manifest);
   Hub& hub() { return *hub_; }
@@ -91,6 +93,7 @@ class HubTest : public ::testing::Test {
   void stop() { hub_.reset(); }
 
  private:
+  SetupResult load(const std::string& manifest, int threads);
   std::string folder_;
   std::unique_ptr<Hub> hub_;
   std::uint16_t port_ = 0;
