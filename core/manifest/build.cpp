@@ -260,7 +260,7 @@ class Builder {
     }
     if (rule.script.empty()) return std::nullopt;  // the schema said so
     std::string looked;
-    rule.path = find_script(rule.script, looked);
+    rule.path = find_script(rule.script, rule.folders, looked);
     if (rule.path.empty()) {
       problem(script_place, what + ": script " + in_quotes(rule.script) + " is not there; looked for " + looked);
       return std::nullopt;
@@ -276,24 +276,29 @@ class Builder {
     return known->second;
   }
   // The file's path, or empty and where it was looked for.
-  std::string find_script(const std::string& script, std::string& looked) {
+  std::string find_script(const std::string& script, std::vector<std::string>& folders, std::string& looked) {
     for (const char c : script)
       if (static_cast<unsigned char>(c) < 0x20) {  // a NUL would cut the path short
         looked = "nothing, since a path with control characters can't be meant";
         return {};
       }
+    for (const std::string& folder : {out_.folder, out_.scripts_folder, options_.scripts_folder})
+      if (!folder.empty()) folders.push_back(folder);
     std::vector<fs::path> candidates;
     if (fs::path(script).is_absolute()) {
       candidates.emplace_back(script);
+      folders.insert(folders.begin(), candidates[0].parent_path().string());
     } else {
-      candidates.push_back(fs::path(out_.folder) / script);
-      if (!out_.scripts_folder.empty()) candidates.push_back(fs::path(out_.scripts_folder) / script);
-      if (!options_.scripts_folder.empty()) candidates.push_back(fs::path(options_.scripts_folder) / script);
+      for (const std::string& folder : folders) candidates.push_back(fs::path(folder) / script);
     }
-    for (const fs::path& candidate : candidates) {
-      const std::string path = candidate.lexically_normal().string();
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      const std::string path = candidates[i].lexically_normal().string();
       std::error_code ec;
-      if (fs::is_regular_file(path, ec)) return path;
+      if (fs::is_regular_file(path, ec)) {
+        const auto found = folders.begin() + static_cast<std::ptrdiff_t>(i);
+        std::rotate(folders.begin(), found, found + 1);  // what came with it counts before what has the same name
+        return path;
+      }
       looked += (looked.empty() ? "" : ", ") + in_quotes(path);
     }
     return {};

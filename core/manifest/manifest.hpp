@@ -59,9 +59,10 @@ struct FromEntry {
 
 enum class OnError : std::uint8_t { drop, pass, stop_channel };
 struct RuleEntry {
-  std::string script;       // as the manifest says it, for messages
-  std::string path;         // where it was found
-  std::string params_json;  // an object
+  std::string script;                  // as the manifest says it, for messages
+  std::string path;                    // where it was found
+  std::vector<std::string> folders{};  // where scripts that it requires are looked for: first where it was found itself
+  std::string params_json;             // an object
   OnError on_error = OnError::drop;
   bool jit = false;
   std::optional<std::int64_t> ops, time_ms, bytes;  // else Limits::rule_*
@@ -113,7 +114,7 @@ struct Manifest {
   bool insecure = false;           // may listen beyond loopback without auth
   std::vector<std::string> hosts;  // names by which browsers may reach it, besides loopback and listen_host
   unsigned threads = 0;            // 0: one per core
-  bool watch = false;             // reload when one of the files changes
+  bool watch = false;              // reload when one of the files changes
   bool page = true;                // GET / answers with the built-in page
   std::vector<std::string> plugin_folders;
   std::string scripts_folder;  // where rules are looked for besides `folder`; empty: none

@@ -252,6 +252,7 @@ Result<void> State::call(int function_reference, std::int64_t ops, std::int64_t 
   if (++generation >= 1U << 25) generation = 1;
   event_flags = 0;
   data_open = false;
+  if (!exact.empty()) exact.clear();
   stack_base = static_cast<const char*>(__builtin_frame_address(0));
   set_gas(*this, meter.start(ops, time_ms));
   lua_rawgeti(L, LUA_REGISTRYINDEX, function_reference);

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -64,6 +65,12 @@ struct ChannelContext {
   std::optional<Carried> carried{};  // becomes the state when it is needed
 };
 
+// A whole number that a double can't hold, as the JSON has it.
+struct Exact {
+  std::string text;
+  bool several = false;  // others were read in the same call that are the same double
+};
+
 struct State {
   State() = default;
   ~State();
@@ -112,6 +119,7 @@ struct State {
   std::string text, text2, out;
   json::Doc decode_doc;
   std::vector<std::string_view> keys;
+  std::unordered_map<double, Exact> exact;  // of the running call
 
   // What the last hook call came to.
   bool kept = false;

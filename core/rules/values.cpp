@@ -10,7 +10,10 @@
 #include "rules/lazy.hpp"
 
 namespace weir::rules {
+
 namespace {
+
+constexpr double kDoublesAreExactBelow = 9007199254740992.0;  // 2^53
 
 void push_string(lua_State* L, State& s, json::Value value) {
   if (const auto plain = value.plain_string()) {
@@ -33,6 +36,21 @@ void push_plain_object(lua_State* L, State& s, json::Value object) {
 
 int absolute(lua_State* L, int index) { return index > 0 ? index : lua_gettop(L) + index + 1; }
 
+// Whole numbers beyond what a double holds are remembered by their text for the rest of the call.
+void note_exact(State& s, double number, std::string_view raw) {
+  constexpr std::size_t kExactMax = 65'536;
+  if (raw.find_first_not_of("0123456789", raw.starts_with('-') ? 1 : 0) != std::string_view::npos) return;
+  if (s.exact.size() >= kExactMax) return;
+  charge(s, 2);
+  const auto [entry, fresh] = s.exact.try_emplace(number, Exact{std::string(raw), false});
+  if (!fresh && entry->second.text != raw) entry->second.several = true;
+}
+
+const Exact* find_exact(const State& s, double number) {
+  if (s.exact.empty() || std::fabs(number) < kDoublesAreExactBelow) return nullptr;
+  const auto found = s.exact.find(number);
+  return found == s.exact.end() ? nullptr : &found->second;
+}
 }  // namespace
 
 void push_json(lua_State* L, State& s, json::Value value, bool lazy) {
@@ -52,6 +70,7 @@ void push_json(lua_State* L, State& s, json::Value value, bool lazy) {
         lua_pushlstring(L, raw.data(), raw.size());
         luaL_error(L, "the number %s is beyond what Lua can hold", lua_tostring(L, -1));
       }
+      if (std::fabs(number) >= kDoublesAreExactBelow) note_exact(s, number, value.raw());
       lua_pushnumber(L, number);
       break;
     }
@@ -113,7 +132,7 @@ void append_number(std::string& out, double number) {
   char buffer[40];
   std::to_chars_result end{};
   // Whole numbers print without ".0"; 2^53 is where doubles stop to hold every integer.
-  if (std::fabs(number) <= 9007199254740992.0 && number == std::floor(number))
+  if (std::fabs(number) <= kDoublesAreExactBelow && number == std::floor(number))
     end = std::to_chars(buffer, buffer + sizeof buffer, static_cast<std::int64_t>(number));
   else
     end = std::to_chars(buffer, buffer + sizeof buffer, number);
@@ -175,6 +194,13 @@ void Writer::value(int index) {
     case LUA_TNUMBER: {
       const double number = lua_tonumber(L_, index);
       if (!std::isfinite(number)) wrong("not a finite number; JSON has no nan and no infinity");
+      if (const Exact* exact = find_exact(s_, number)) {
+        if (exact->several)
+          wrong(
+              "is a whole number beyond 2^53 that Lua can't tell from another one here; send such numbers as strings");
+        out_ += exact->text;
+        break;
+      }
       append_number(out_, number);
       break;
     }
@@ -301,8 +327,13 @@ bool Writer::same_scalar(int index, json::Value source) {
       return source.is(json::Kind::null) && lua_touserdata(L_, index) == nullptr;
     case LUA_TBOOLEAN:
       return source.is(json::Kind::boolean) && source.boolean() == (lua_toboolean(L_, index) != 0);
-    case LUA_TNUMBER:
-      return source.is(json::Kind::number) && source.number() == lua_tonumber(L_, index);
+    case LUA_TNUMBER: {
+      const double number = lua_tonumber(L_, index);
+      if (!source.is(json::Kind::number) || source.number() != number) return false;
+      // One from elsewhere that looks the same in Lua is written as it was there.
+      const Exact* exact = find_exact(s_, number);
+      return exact == nullptr || exact->several || exact->text == source.raw();
+    }
     case LUA_TSTRING: {
       if (!source.is(json::Kind::string)) return false;
       std::size_t size = 0;

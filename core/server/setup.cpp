@@ -116,10 +116,7 @@ class Builder {
       settings.script = r.script;
       settings.path = r.path;
       settings.params_json = r.params_json;
-      // One that came with the hub finds what came with it first, whatever stands beside the manifest.
-      settings.folders = {m.folder, m.scripts_folder};
-      if (!m.scripts_folder.empty() && r.path.starts_with(m.scripts_folder))
-        std::swap(settings.folders[0], settings.folders[1]);
+      settings.folders = r.folders;
       settings.on_error = static_cast<RuleOnError>(r.on_error);
       settings.jit = r.jit;
       if (whole_) {  // else they may be out of range, which has been told

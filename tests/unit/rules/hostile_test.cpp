@@ -61,7 +61,7 @@ const Trick kTricks[] = {
      "string.format('%s', t)",
      "callbacks inside callbacks"},
     {"RepBomb", "local s = ('x'):rep(1e9)", "string.rep would make more"},
-    {"RepBombWithSeparator", "local s = ('x'):rep(1e6, ('y'):rep(1e6))", nullptr},
+    {"RepBombWithSeparator", "local s = ('x'):rep(1e6, ('y'):rep(1e6))", "string.rep would make more"},
     {"RepOfNothing", "local s = (''):rep(1e300) return true", "none"},
     {"RepStorm", "while true do local s = ('x'):rep(1e6) end", nullptr},
     {"DoublingString", "local s = 'x' while true do s = s .. s end", nullptr},

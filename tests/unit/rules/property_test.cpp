@@ -116,11 +116,7 @@ TEST(PropertyTest, ArraysThatChangeEqualTheSameDoneByAnotherParser) {
     else
       t.insert(t.begin(), t[1].is_null() ? Json{{"x", nullptr}} : Json{{"x", t[1]}});
     const auto changed = bench.data(text);
-    // Integers beyond 2^53 that move inside of an array are read as doubles: compare as such.
-    ASSERT_EQ(Json::parse(changed, nullptr, false).dump().size() != 0, true) << changed;
-    if (text.find("9007199254740993") == std::string::npos && text.find("12345678901234567890") == std::string::npos) {
-      ASSERT_EQ(Json::parse(changed, nullptr, false), expected) << text << "\n" << changed;
-    }
+    ASSERT_EQ(Json::parse(changed, nullptr, false), expected) << text << "\n" << changed;
   }
 }
 
