@@ -178,7 +178,8 @@ int run_transform(lua_State* L) {
   if (kind == TableKind::event && s.event_flags == 0) return 0;  // nothing was even looked at
   s.in_place = kind != TableKind::many;
   if (s.in_place) {
-    copy_head(s.patch, *s.draft);
+    s.patched_head = kind != TableKind::event || (s.event_flags & ~field_bit(Field::data)) != 0;
+    if (s.patched_head) copy_head(s.patch, *s.draft);
     take_any(L, s, result, s.patch, true);
     s.patched = true;
     return 0;

@@ -152,10 +152,12 @@ Outcome Instance::transform(Draft& draft, SharedDoc& shared, ChannelContext& con
   if (outcome != Outcome::keep) {
   } else if (state_.patched) {
     auto& patch = state_.patch;
-    draft.event.swap(patch.event);
-    draft.id.swap(patch.id);
-    draft.key.swap(patch.key);
-    draft.time_ms = patch.time_ms;
+    if (state_.patched_head) {
+      draft.event.swap(patch.event);
+      draft.id.swap(patch.id);
+      draft.key.swap(patch.key);
+      draft.time_ms = patch.time_ms;
+    }
     if (state_.data_changed && draft.data != patch.data) {
       draft.data.swap(patch.data);
       shared.ready = false;

@@ -129,6 +129,12 @@ void read_object(lua_State* L, State& s, int index, int key) {
     return;
   }
   push_json(L, s, json::Value(&doc, *found), true);
+  // Most scalars are read once. One that stays out of the table need not be compared when the event is written.
+  const auto kind = doc.node(*found).kind;
+  if (kind != json::Kind::object && kind != json::Kind::array && (s.flags[*found] & kAsked) == 0) {
+    s.flags[*found] |= kAsked;
+    return;
+  }
   lua_pushvalue(L, key);
   lua_pushvalue(L, -2);
   lua_rawset(L, index);
@@ -269,7 +275,7 @@ std::optional<std::uint32_t> find_member(const json::Doc& doc, std::uint32_t obj
 }
 
 void push_lazy_object(lua_State* L, State& s, std::uint32_t node) {
-  lua_createtable(L, 1, static_cast<int>(std::min<std::uint32_t>(s.shared->doc.node(node).count, 4)));
+  lua_createtable(L, 1, 0);
   lua_pushnumber(L, s.generation * kNodes + node);
   lua_rawseti(L, -2, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s.index_mt);
@@ -277,7 +283,7 @@ void push_lazy_object(lua_State* L, State& s, std::uint32_t node) {
 }
 
 void push_event(lua_State* L, State& s) {
-  lua_createtable(L, 1, 4);
+  lua_createtable(L, 1, 1);
   lua_pushnumber(L, s.generation * kNodes);
   lua_rawseti(L, -2, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s.event_mt);

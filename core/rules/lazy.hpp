@@ -14,6 +14,7 @@ namespace weir::rules {
 inline constexpr std::uint8_t kRead = 1;      // the value of a member: now lives in the Lua table
 inline constexpr std::uint8_t kShadowed = 2;  // an earlier member of the same name, touched with the last one
 inline constexpr std::uint8_t kNewKeys = 4;   // an object: the table has keys that the source has not
+inline constexpr std::uint8_t kAsked = 8;     // a scalar that was read once, without being put into the table
 
 enum class Field : std::uint8_t { data, event, id, key, time, channel, source, none };
 inline constexpr std::uint8_t field_bit(Field f) { return static_cast<std::uint8_t>(1U << static_cast<unsigned>(f)); }

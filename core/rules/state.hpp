@@ -125,7 +125,8 @@ struct State {
   bool kept = false;
   std::string reason;
   bool in_place = false;  // the result is one event, not a list
-  bool patched = false;   // `patch` holds the event's fields; its data only if `data_changed`
+  // `patch` holds what became of the event: its data if `data_changed`, the rest if `patched_head`.
+  bool patched = false, patched_head = false;
   bool data_changed = false;
   Draft patch;
   std::vector<Draft> results;         // of hub.many

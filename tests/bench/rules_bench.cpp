@@ -1,6 +1,6 @@
 // What a rule costs from the bytes of an event to the bytes that come out, beside the ways that other hubs take: a JSON
 // library and Lua tables, or lua-cjson. One thread, one run, turn about, so that a busy machine slows all of them.
-//   ./dev bench rules [--seconds 0.2] [--rounds 7]
+//   ./dev bench rules [--seconds 0.2] [--rounds 7] [--bytes 200] [--rule filter] [--way weir]
 // Prints microseconds of processor time for each event (the best round) and how many times as long the others take.
 #include <dlfcn.h>
 #include <time.h>
@@ -321,20 +321,28 @@ int main(int argc, char** argv) {
   using namespace weir;
   double seconds = 0.2;
   int rounds = 7;
+  std::string only_way, only_rule;
+  std::vector<std::size_t> sizes = {200, 1024, 6 * 1024};
   for (int i = 1; i + 1 < argc; i += 2) {
     if (std::strcmp(argv[i], "--seconds") == 0) seconds = std::atof(argv[i + 1]);
     if (std::strcmp(argv[i], "--rounds") == 0) rounds = std::atoi(argv[i + 1]);
+    if (std::strcmp(argv[i], "--way") == 0) only_way = argv[i + 1];
+    if (std::strcmp(argv[i], "--rule") == 0) only_rule = argv[i + 1];
+    if (std::strcmp(argv[i], "--bytes") == 0) sizes = {static_cast<std::size_t>(std::atoi(argv[i + 1]))};
   }
-  for (const std::size_t size : {200U, 1024U, 6U * 1024}) {
+  for (const std::size_t size : sizes) {
     const auto events = events_of(size);
     std::printf("events of %zu bytes\n", events[1].size());
     for (const Rule& rule : kRules) {
       std::vector<Measured> ways = {
           {"weir", weir_way(rule)}, {"nlohmann", nlohmann_way(rule)}, {"lua-cjson", cjson_way(rule)}};
+      if (!only_rule.empty() && only_rule != rule.name) continue;
+      if (!only_way.empty()) std::erase_if(ways, [&](const Measured& m) { return only_way != m.name; });
       measure(ways, events, rounds, seconds);
       std::printf("  %-7s", rule.name);
       print(ways);
     }
+    if (!only_rule.empty() && only_rule != "parse") continue;
     std::vector<Measured> parsers = {{"index", index_way()}};
 #ifdef WEIR_BENCH_SIMDJSON
     parsers.push_back({"simdjson", simdjson_way()});
