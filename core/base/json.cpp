@@ -362,6 +362,32 @@ Result<void> Doc::parse(std::string_view text, int depth_max) {
   return {};
 }
 
+Nodes Doc::nodes_of(const Value& value) const {
+  const std::uint32_t first = value.index(), offset = nodes_[first].begin;
+  Nodes out(nodes_.begin() + first, nodes_.begin() + nodes_[first].next);
+  if (first == 0 && offset == 0) return out;
+  for (Node& node : out) {
+    node.begin -= offset;
+    node.end -= offset;
+    node.next -= first;
+  }
+  return out;
+}
+
+void Doc::adopt(std::string_view text, Nodes& nodes) {
+  text_ = text;
+  nodes_.swap(nodes);
+  size_ = static_cast<std::uint32_t>(nodes_.size());
+  stopped_at_ = 0;
+  whole_ = true;
+}
+
+void Doc::trim(std::size_t nodes_max) {
+  if (nodes_.capacity() > nodes_max) Nodes().swap(nodes_);
+  size_ = 0;
+  whole_ = false;
+}
+
 Value Value::find(std::string_view key) const {
   if (!is(Kind::object)) return {};
   std::uint32_t found = 0;  // no member's value stands there

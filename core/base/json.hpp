@@ -26,6 +26,7 @@ struct Node {
 };
 
 class Value;
+using Nodes = std::vector<Node>;
 
 class Doc {
  public:
@@ -33,11 +34,17 @@ class Doc {
   // Errors: bad_frame - not JSON, with the byte offset and what was expected there.
   //         too_large - nested deeper than `depth_max`, or a text of 4 GiB and more.
   Result<void> parse(std::string_view text, int depth_max = kDepthMax);
-  Value root() const;                                     // only when whole()
+  Value root() const;  // only when whole()
   // Whether the last parse came to the end of a text that the grammar allows. True after one that failed, when all
   // that is wrong is half of a surrogate pair: who has to answer can still read whom. string() has U+FFFD there.
   bool whole() const { return whole_; }
   std::size_t stopped_at() const { return stopped_at_; }  // the byte at which the last parse failed; 0 if it did not
+  // The index of that value alone, as parsing its raw() would make it.
+  Nodes nodes_of(const Value& value) const;
+  // Takes over an index that nodes_of() or parse() made of exactly this text; `nodes` gets the memory that was here.
+  void adopt(std::string_view text, Nodes& nodes);
+  // Gives memory back, if there is room for more nodes than that.
+  void trim(std::size_t nodes_max);
   std::string_view text() const { return text_; }
   const Node& node(std::uint32_t index) const { return nodes_[index]; }
   std::uint32_t size() const { return size_; }
@@ -47,7 +54,7 @@ class Doc {
   std::string_view text_;
   std::size_t stopped_at_ = 0;
   bool whole_ = false;
-  std::vector<Node> nodes_;  // the first size_ count; the rest is room for the next text
+  Nodes nodes_;  // the first size_ count; the rest is room for the next text
   std::uint32_t size_ = 0;
 };
 

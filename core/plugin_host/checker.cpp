@@ -22,7 +22,7 @@ class CountingSink : public SourceSink {
  public:
   std::atomic<std::int64_t> room{1'000'000'000};
   std::atomic<std::uint64_t> calls{0}, taken{0}, refused{0};
-  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t count,
+  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t count, std::span<const json::Doc>,
                    std::uint32_t* accepted) override {
     ++calls;
     for (*accepted = 0; *accepted < count; ++*accepted) {

@@ -31,7 +31,7 @@ std::string wrong_with_batch(const weir_event* events, std::uint32_t stride, std
   return {};
 }
 
-std::string wrong_with_event(const weir_event& event, std::uint32_t stride, const EventBounds& bounds) {
+std::string wrong_with_event(const weir_event& event, std::uint32_t stride, const EventBounds& bounds, json::Doc& doc) {
   if (event.struct_size < kEventBytesMin || event.struct_size > stride)
     return "struct_size is " + std::to_string(event.struct_size) + "; sizeof(weir_event) is expected";
   if (event.flags != 0) return "flags is " + std::to_string(event.flags) + "; 0 is expected";
@@ -51,10 +51,19 @@ std::string wrong_with_event(const weir_event& event, std::uint32_t stride, cons
   }
   if (event.event.size == 0) return "event has no name";
   if (std::string wrong = wrong_with_text("data", event.data, bounds.data_max); !wrong.empty()) return wrong;
-  if (event.data.size == 0) return {};  // stands for null
-  thread_local json::Doc doc;           // keeps its memory from event to event
+  if (event.data.size == 0) {  // stands for null
+    doc.trim(0);
+    return {};
+  }
   if (const auto parsed = doc.parse(view(event.data)); !parsed) return "data is not JSON: " + parsed.error().message;
   return {};
+}
+
+void BatchIndex::trim() {
+  constexpr std::size_t kRoomKept = 1024;
+  for (std::size_t i = 0; i < used_; ++i) docs_[i].trim(kRoomKept);
+  rest_.trim(kRoomKept);
+  begin();
 }
 
 }  // namespace weir

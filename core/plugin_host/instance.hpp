@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -108,11 +109,12 @@ class Instance {
 class SourceSink {
  public:
   virtual ~SourceSink() = default;
+  // `indexes`: of the data of the first events, as far as they were kept; for the time of the call.
   // Takes the first *accepted of `count` events that stand `stride` bytes apart; they have been checked; empty data
   // means null. WEIR_OK, WEIR_PAUSE (all taken) or WEIR_E_FULL (*accepted taken); after the latter two it calls
   // resume() later.
   virtual weir_status emit(SourceInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count,
-                           std::uint32_t* accepted) = 0;
+                           std::span<const json::Doc> indexes, std::uint32_t* accepted) = 0;
   // The source lost events upstream; count 0: not known how many.
   virtual void gap(SourceInstance& source, std::string_view subject, std::uint64_t count, std::string_view reason) = 0;
 };

@@ -46,15 +46,19 @@ weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride,
     return WEIR_E_INVALID;
   }
   if (count == 0) return WEIR_OK;
+  thread_local const auto indexes = std::make_unique<BatchIndex>();
+  indexes->begin();
   std::uint32_t good = 0;
   std::string wrong;
   for (; good < count; ++good) {
-    wrong = wrong_with_event(event_at(events, stride, good), stride, bounds_);
+    wrong = wrong_with_event(event_at(events, stride, good), stride, bounds_, indexes->next());
     if (!wrong.empty()) break;
+    indexes->checked();
   }
   weir_status status = WEIR_OK;
   if (good != 0) {
-    status = sink_.emit(*this, events, stride, good, accepted);
+    status = sink_.emit(*this, events, stride, good, indexes->kept(), accepted);
+    indexes->trim();
     if (*accepted > good) *accepted = good;
   }
   auto& counts = border_->counts;

@@ -137,6 +137,7 @@ Result<void> read_publication(const Members& members, ClientFrame& into) {
   const json::Value data = members[Name::data];
   if (!data) return fail(Errc::bad_request, "\"data\" is missing; any JSON value will do, null too");
   into.data = data.raw();
+  into.data_value = data;
   return {};
 }
 

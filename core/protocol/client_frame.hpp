@@ -27,6 +27,7 @@ struct ClientFrame {
   std::string_view params = "{}";     // subscribe: JSON text of an object; request: of anything
   std::string event, key, dedupe;     // publish
   std::string_view data = "null";     // publish: JSON text
+  json::Value data_value;             // the same where it stands in the frame
   std::string method;                 // request
 };
 

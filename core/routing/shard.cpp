@@ -456,6 +456,7 @@ void Shard::act_publish(Connection& c, ClientFrame& frame) {
   draft.event = std::move(frame.event);
   draft.data = std::move(data_);
   draft.data = frame.data;
+  if (!route->rules.empty()) draft.nodes = doc_.nodes_of(frame.data_value);
   draft.key = std::move(frame.key);
   // Ids are each publisher's own: another key's counter must not swallow this one's events.
   if (!frame.dedupe.empty()) draft.dedupe = c.identity.provider + '\n' + c.identity.key + '\n' + frame.dedupe;

@@ -84,7 +84,7 @@ class RuleEngine::Chain final : public RuleChain {
     if (!engine_.stopped.empty())
       if (const auto found = engine_.stopped.find(channel_); found != engine_.stopped.end())
         return {false, found->second.reason, true};
-    engine_.common.shared.ready = false;
+    engine_.common.shared.take(draft);
     engine_.common.now = 0;
     auto verdict = run_rules(draft, more);
     engine_.common.hand_over();

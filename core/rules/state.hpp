@@ -46,6 +46,13 @@ class Host {
 struct SharedDoc {
   json::Doc doc;
   bool ready = false;
+  // The index that the event has brought along, if it has.
+  void take(Draft& draft) {
+    ready = !draft.nodes.empty();
+    if (!ready) return;
+    doc.adopt(draft.data, draft.nodes);
+    draft.nodes.clear();
+  }
 };
 
 // A channel's state on its way from a rule that goes to the one that takes its place.

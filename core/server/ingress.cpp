@@ -86,16 +86,16 @@ Ingress::Found Ingress::find(const std::string& name) const {
   return found == sources_.end() ? Found{} : found->second;
 }
 
-std::vector<std::string> Ingress::channels_of(const std::string& name, const RoutesOfSource& routes,
-                                              std::string_view subject) {
-  std::vector<std::string> channels;
+std::vector<Ingress::Target> Ingress::channels_of(const std::string& name, const RoutesOfSource& routes,
+                                                  std::string_view subject) {
+  std::vector<Target> channels;
   if (!routes) return channels;
   for (const SourceRoute& route : *routes) {
     const auto variables = route.subject.match(subject);
     if (!variables) continue;
     auto channel = route.channel.expand(*variables);
     if (channel)
-      channels.push_back(std::move(*channel));
+      channels.push_back({std::move(*channel), route.rules});
     else
       log::warn("ingress", "a subject of \"" + name + "\" makes no channel name: " + channel.error().message,
                 {{"subject", subject}});
@@ -104,7 +104,7 @@ std::vector<std::string> Ingress::channels_of(const std::string& name, const Rou
 }
 
 weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, std::uint32_t stride, std::uint32_t count,
-                          std::uint32_t* accepted) {
+                          std::span<const json::Doc> indexes, std::uint32_t* accepted) {
   *accepted = 0;
   const Found found = find(instance.name());
   if (!found.source) return WEIR_E_CLOSED;
@@ -113,7 +113,7 @@ weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, st
   batch->source = found.source;
   std::vector<std::vector<Mail>> mails(shards_.size());
   std::string subject_before;
-  std::vector<std::string> channels;
+  std::vector<Target> channels;
   bool shard_full = false;
   for (; *accepted < count && !shard_full && (s.has_room() || (*accepted == 0 && s.events == 0)); ++*accepted) {
     const weir_event& e = event_at(events, stride, *accepted);
@@ -128,10 +128,12 @@ weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, st
     batch->bytes += size;
     if (e.cursor.size != 0) batch->cursor = text(e.cursor);
     if (channels.empty()) ++s.unrouted;
-    for (const std::string& channel : channels) {
+    for (const auto& [channel, rules] : channels) {
       Draft d;
       d.event = text(e.event);
       d.data = e.data.size == 0 ? std::string_view("null") : text(e.data);
+      if (rules && *accepted < indexes.size() && indexes[*accepted].whole())
+        d.nodes = indexes[*accepted].nodes_of(indexes[*accepted].root());
       d.id = text(e.id);
       d.key = text(e.key);
       d.time_ms = e.time_ms;
@@ -162,7 +164,8 @@ weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, st
 void Ingress::gap(SourceInstance& instance, std::string_view subject, std::uint64_t count, std::string_view reason) {
   mail::SourceGap gap{instance.name(), {}, count, std::string(reason)};
   if (!subject.empty()) {
-    gap.channels = channels_of(instance.name(), find(instance.name()).routes, subject);
+    for (Target& target : channels_of(instance.name(), find(instance.name()).routes, subject))
+      gap.channels.push_back(std::move(target.channel));
     if (gap.channels.empty()) return;
   }
   for (ShardHost* shard : shards_) shard->put(letter(mail::SourceGap(gap)));

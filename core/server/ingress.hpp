@@ -32,7 +32,7 @@ class Ingress final : public SourceSink {
   void feed_from(const std::vector<Feeding>& sources);
 
   weir_status emit(SourceInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count,
-                   std::uint32_t* accepted) override;
+                   std::span<const json::Doc> indexes, std::uint32_t* accepted) override;
   void gap(SourceInstance& source, std::string_view subject, std::uint64_t count, std::string_view reason) override;
 
   struct Counters {
@@ -49,8 +49,12 @@ class Ingress final : public SourceSink {
     RoutesOfSource routes;
   };
   Found find(const std::string& name) const;
-  static std::vector<std::string> channels_of(const std::string& name, const RoutesOfSource& routes,
-                                              std::string_view subject);
+  struct Target {
+    std::string channel;
+    bool rules;
+  };
+  static std::vector<Target> channels_of(const std::string& name, const RoutesOfSource& routes,
+                                         std::string_view subject);
 
   const Limits& limits_;
   std::vector<ShardHost*> shards_;

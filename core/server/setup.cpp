@@ -22,7 +22,8 @@ AccessRule access(const Access& a) { return {a.nobody, a.scope, a.where_json}; }
 
 class NoSink final : public SourceSink {
  public:
-  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t, std::uint32_t*) override {
+  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t, std::span<const json::Doc>,
+                   std::uint32_t*) override {
     return WEIR_E_CLOSED;
   }
   void gap(SourceInstance&, std::string_view, std::uint64_t, std::string_view) override {}
@@ -199,7 +200,7 @@ class Builder {
           if (!subject)
             problem(f.place, "channel \"" + c.pattern + "\": from: " + subject.error().message);
           else
-            setup_->source_routes[i].push_back({*subject, *pattern});
+            setup_->source_routes[i].push_back({*subject, *pattern, !c.rules.empty()});
         }
       }
       routes.push_back(std::move(route));

@@ -26,6 +26,7 @@ struct LoadedPlugin {
 struct SourceRoute {
   Pattern subject;
   Pattern channel;
+  bool rules = false;  // there are some, which will want to look into the data
 };
 
 struct Setup {

@@ -42,7 +42,7 @@ class CollectingSink : public SourceSink {
       : room_(room), when_full_(when_full) {}
 
   weir_status emit(SourceInstance&, const weir_event* events, std::uint32_t stride, std::uint32_t count,
-                   std::uint32_t* accepted) override {
+                   std::span<const json::Doc>, std::uint32_t* accepted) override {
     const std::lock_guard lock(mutex_);
     ++calls_;
     for (*accepted = 0; *accepted < count; ++*accepted) {

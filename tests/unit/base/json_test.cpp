@@ -217,5 +217,28 @@ TEST(JsonTest, WhatIsQuotedReadsBackAndForeignBytesAreReplaced) {
   EXPECT_EQ(to_utf8("\xC0z"), "\xEF\xBF\xBDz");
 }
 
+// An index that is handed on must be the one that parsing again would make.
+TEST(JsonTest, ThePartOfAnIndexIsTheIndexOfThePart) {
+  const std::string text = R"( {"a":[1,{"b":"x\n","c":[]},null], "d":{"e":{"f":[true,-1.5e3,"\u00e4"]}},"a":""} )";
+  Doc whole;
+  ASSERT_TRUE(whole.parse(text));
+  for (std::uint32_t i = 0; i < whole.size(); ++i) {
+    const Value value(&whole, i);
+    const std::string raw(value.raw());
+    Nodes nodes = whole.nodes_of(value);
+    Doc adopted, parsed;
+    adopted.adopt(raw, nodes);
+    ASSERT_TRUE(parsed.parse(raw)) << raw;
+    ASSERT_EQ(adopted.size(), parsed.size()) << raw;
+    EXPECT_TRUE(adopted.whole());
+    for (std::uint32_t n = 0; n < parsed.size(); ++n) {
+      const Node &a = adopted.node(n), &b = parsed.node(n);
+      EXPECT_TRUE(a.begin == b.begin && a.end == b.end && a.next == b.next && a.count == b.count && a.kind == b.kind &&
+                  a.escaped == b.escaped)
+          << raw << " node " << n;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir::json

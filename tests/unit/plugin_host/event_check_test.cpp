@@ -9,6 +9,8 @@ namespace {
 
 weir_str str(std::string_view text) { return {text.data(), text.size()}; }
 
+json::Doc doc;
+
 weir_event good() {
   weir_event e{};
   e.struct_size = sizeof e;
@@ -24,7 +26,7 @@ TEST(EventCheckTest, TheEdgesOfEachLength) {
     weir_event e = good();
     e.data = str("null");
     e.*field = str(text);
-    return !wrong_with_event(e, sizeof e, bounds).empty();
+    return !wrong_with_event(e, sizeof e, bounds, doc).empty();
   };
   for (const auto field :
        {&weir_event::subject, &weir_event::event, &weir_event::id, &weir_event::key, &weir_event::cursor}) {
@@ -41,7 +43,7 @@ TEST(EventCheckTest, DataIsJson) {
   const auto check = [](std::string_view data) {
     weir_event e = good();
     e.data = str(data);
-    return wrong_with_event(e, sizeof e, {});
+    return wrong_with_event(e, sizeof e, {}, doc);
   };
   EXPECT_EQ(check("{}"), "");
   EXPECT_EQ(check("\"text\""), "");
@@ -58,12 +60,40 @@ TEST(EventCheckTest, ANewerAndBiggerEventIsTaken) {
   } bigger{good(), {}};
   bigger.event.struct_size = sizeof bigger;
   EXPECT_EQ(wrong_with_batch(&bigger.event, sizeof bigger, 1), "");
-  EXPECT_EQ(wrong_with_event(bigger.event, sizeof bigger, {}), "");
+  EXPECT_EQ(wrong_with_event(bigger.event, sizeof bigger, {}, doc), "");
   bigger.event.struct_size = sizeof bigger + 8;  // larger than its place
-  EXPECT_NE(wrong_with_event(bigger.event, sizeof bigger, {}), "");
+  EXPECT_NE(wrong_with_event(bigger.event, sizeof bigger, {}, doc), "");
 }
 
 TEST(EventCheckTest, NothingIsAlwaysRight) { EXPECT_EQ(wrong_with_batch(nullptr, 0, 0), ""); }
+
+TEST(EventCheckTest, TheIndexesOfABatchAreKeptWithinBounds) {
+  BatchIndex indexes;
+  const std::string small = "[1,2]";
+  std::string large = "[0";
+  for (int i = 1; i < 150'000; ++i) large += ",0";
+  large += ']';
+  const auto check = [&](const std::string& data) {
+    weir_event e = good();
+    e.data = str(data);
+    ASSERT_EQ(wrong_with_event(e, sizeof e, {}, indexes.next()), "");
+    indexes.checked();
+  };
+  indexes.begin();
+  check(small);
+  check("");
+  check(large);
+  check(large);
+  for (int i = 0; i < 10; ++i) check(small);
+  ASSERT_EQ(indexes.kept().size(), 4U);  // then there are nodes enough
+  EXPECT_EQ(indexes.kept()[0].root().count(), 2U);
+  EXPECT_FALSE(indexes.kept()[1].whole());
+  EXPECT_EQ(indexes.kept()[2].root().count(), 150'000U);
+  indexes.trim();
+  EXPECT_TRUE(indexes.kept().empty());
+  for (int i = 0; i < 300; ++i) check(small);
+  EXPECT_EQ(indexes.kept().size(), BatchIndex::kEventsMax);
+}
 
 }  // namespace
 }  // namespace weir
