@@ -66,6 +66,7 @@ class Instance {
   Result<void> stop();  // with what loading may take
 
   const std::string& reason() const { return state_.reason; }
+  std::int64_t spent_ns() const { return state_.meter.spent_ns(); }  // by the last call
   std::int64_t operations() const { return state_.operations_last; }
   std::uint64_t operations_all() const { return state_.operations_all; }
   std::uint64_t bytes_allocated() const { return state_.bytes_allocated; }

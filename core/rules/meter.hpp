@@ -35,6 +35,9 @@ class Meter {
     tripped_ = Trip::none;
   }
 
+  // Processor time of the last call, as far as the clock was looked at.
+  std::int64_t spent_ns() const { return last_ns_ - started_ns_; }
+
   Trip tripped() const { return tripped_; }
   bool running() const { return running_; }
   std::int64_t ops_max() const { return ops_max_; }

@@ -8,7 +8,10 @@
 namespace weir::rules {
 namespace {
 constexpr std::uint64_t kLogLinesPerSecond = 100;
-}
+// A call that was stopped has cost all that it may; other channels of the shard have waited for it.
+constexpr std::int64_t kBudgetStopCounts = 4;
+constexpr std::int64_t kCostlyNs = 1'000'000;
+}  // namespace
 
 // As long as it lives hooks may publish though no event is being handled.
 class Slot::Publishing {
@@ -59,10 +62,20 @@ bool Slot::ensure_instance() {
   return true;
 }
 
+bool Slot::waits() {
+  if (!quarantined_ && !was_costly_) return false;
+  const SteadyMs now = common_.clock.steady_ms();
+  return (quarantined_ && now < retry_at_) || (was_costly_ && !common_.waste.allowed(now));
+}
+
 Outcome Slot::failed(const std::string& reason, std::int64_t* in_a_row) {
   stats_->errors.add();
-  if (reason.find(" budget exceeded (") != std::string::npos) stats_->budget_stops.add();
-  if (in_a_row != nullptr) ++*in_a_row;
+  const bool budget = reason.find(" budget exceeded (") != std::string::npos;
+  if (budget) stats_->budget_stops.add();
+  const std::int64_t spent_ns = instance_ ? instance_->spent_ns() : 0;
+  if (spent_ns > 0) common_.waste.take(spent_ns, common_.clock.steady_ms());
+  if (in_a_row != nullptr) was_costly_ = budget || spent_ns > kCostlyNs;
+  if (in_a_row != nullptr) *in_a_row += budget ? kBudgetStopCounts : 1;
   why_ = "rule error: " + reason;
   log(log::Level::warn, why_);
   stats_->failed(reason);
@@ -78,6 +91,7 @@ Outcome Slot::failed(const std::string& reason, std::int64_t* in_a_row) {
 
 void Slot::went_well(std::int64_t& in_a_row) {
   in_a_row = 0;
+  was_costly_ = false;
   if (!quarantined_) return;
   quarantined_ = false;
   stats_->released();
@@ -163,6 +177,7 @@ Result<std::string> Slot::request(const Identity& who, std::string_view method, 
 std::optional<SteadyMs> Slot::timer(SteadyMs now) {
   if (!instance_) return std::nullopt;
   if (now < timer_at_ || (quarantined_ && now < retry_at_)) return std::max(timer_at_, quarantined_ ? retry_at_ : 0);
+  if (waits()) return timer_at_ = now + program_->settings().every_ms;
   timer_at_ = now + program_->settings().every_ms;
   const Publishing publishing(common_, program_->settings().script);
   const Spent spent(*this);

@@ -1,6 +1,7 @@
 // One rule on one shard: its Lua state, made when it is first needed, its errors and quarantine, its figures.
 // Private to this layer. Threads: [channel].
 #pragma once
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,30 @@
 #include "rules/slot_stats.hpp"
 
 namespace weir::rules {
+
+// What calls that fail may take of a shard's time, all rules together: three parts in a thousand, and kBurstNs at once.
+// While there is nothing left, a rule whose last call failed and took long for it waits (its on_error applies), so that
+// the channels beside it need not.
+class Waste {
+ public:
+  static constexpr std::int64_t kNsPerMs = 3'000, kBurstNs = 50'000'000;
+  void take(std::int64_t ns, SteadyMs now) {
+    fill(now);
+    left_ -= ns;
+  }
+  bool allowed(SteadyMs now) {
+    fill(now);
+    return left_ > 0;
+  }
+
+ private:
+  void fill(SteadyMs now) {
+    left_ = std::min(kBurstNs, left_ + (now - at_) * kNsPerMs);
+    at_ = now;
+  }
+  std::int64_t left_ = kBurstNs;
+  SteadyMs at_ = 0;
+};
 
 // What the rules of a shard have in common while they run.
 struct Common {
@@ -38,6 +63,7 @@ struct Common {
   const Limits& limits;
   const std::shared_ptr<Kv> kv;
   SharedDoc shared;
+  Waste waste;
   const Draft* current = nullptr;  // the event that the running hook looks at
   UnixMs now = 0;                  // 0: not asked for yet in this run
   std::vector<std::pair<std::string, Draft>> published;
@@ -104,7 +130,7 @@ class Slot final : public Host {
   class Spent;
   bool ensure_instance();
   bool adopt(ChannelContext& context);
-  bool waits() const { return quarantined_ && common_.clock.steady_ms() < retry_at_; }
+  bool waits();
   // in_a_row: of the kind of hook; null where clients decide what it is called with, since they must not be able to
   // quarantine a rule for each other.
   Outcome failed(const std::string& reason, std::int64_t* in_a_row = nullptr);
@@ -120,6 +146,7 @@ class Slot final : public Host {
   // By the kind of hook: one that is well must not hide that another one keeps failing.
   std::int64_t errors_in_a_row_ = 0, reduce_errors_in_a_row_ = 0, timer_errors_in_a_row_ = 0;
   SteadyMs timer_at_ = 0;
+  bool was_costly_ = false;  // the last call failed, and took long for it
   bool quarantined_ = false;
   SteadyMs retry_at_ = 0;
   SteadyMs log_second_ = -1;
