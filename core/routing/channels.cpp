@@ -423,7 +423,7 @@ void Channels::watch(mail::Watch request) {
     if (!request.pattern.matches(name)) continue;
     if (route != &channel->route() || route->asks_subscribers) {
       route = &channel->route();
-      may = permit(*route, rules_, name, *request.who, request.params);
+      may = permit(*route, rules_, *routes_, name, *request.who, request.params);
     }
     if (!may) continue;
     channel->interest(request.from);

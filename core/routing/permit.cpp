@@ -4,15 +4,18 @@
 
 namespace weir {
 
-Result<Permit> permit(const ChannelRoute& route, RuleProvider* rules, std::string_view channel,
-                      const Identity& identity, std::string_view params) {
+Result<Permit> permit(const ChannelRoute& route, RuleProvider* rules, const Routes& routes_of_rules,
+                      std::string_view channel, const Identity& identity, std::string_view params) {
   if (auto ok = check_access(route.subscribe, identity, "subscribe to", channel); !ok) return ok.error();
   auto mandatory = mandatory_filter(route.subscribe, identity);
   if (!mandatory) return mandatory.error();
   Permit out{std::move(*mandatory)};
   if (!route.asks_subscribers || rules == nullptr) return out;
-  const auto variables = route.pattern.match(channel);
-  auto filters = rules->may_subscribe(route.rules, channel, variables.value_or(Variables()), identity, params);
+  const ChannelRoute* asked = routes_of_rules.find(channel);
+  if (asked == nullptr)
+    return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel) + " any more");
+  const auto variables = asked->pattern.match(channel).value_or(Variables());
+  auto filters = rules->may_subscribe(asked->rules, channel, variables, identity, params);
   if (!filters) return filters.error();
   for (const std::string& text : *filters) {
     json::Doc doc;

@@ -16,9 +16,10 @@ struct Permit {
   bool part = false;  // a rule gave it a filter of its own, so what is the same for all is not for it
 };
 
-// `params`: the subscription's, as JSON text. `rules` may be null where no route asks them.
-// Errors: unauthorized, forbidden - as check_access(), or a rule says no; internal - a rule failed.
-Result<Permit> permit(const ChannelRoute& route, RuleProvider* rules, std::string_view channel,
-                      const Identity& identity, std::string_view params);
+// `params`: the subscription's, as JSON text. `rules` may be null where no route asks them. `routes_of_rules`: those
+// that `rules` has its rules from; during a reload they are newer than `route`. Errors: unauthorized, forbidden - as
+// check_access(), or a rule says no; internal - a rule failed.
+Result<Permit> permit(const ChannelRoute& route, RuleProvider* rules, const Routes& routes_of_rules,
+                      std::string_view channel, const Identity& identity, std::string_view params);
 
 }  // namespace weir

@@ -67,6 +67,7 @@ Shard::~Shard() = default;
 void Shard::reroute_channels(RoutesPtr routes) {
   owned_routes_ = routes;
   ages_ = grows_old(*routes);
+  subscribers_.rules_changed(routes);
   channels_.reroute(std::move(routes));
   run_local();
 }

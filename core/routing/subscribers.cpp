@@ -15,6 +15,7 @@ Subscribers::Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, 
       shard_count_(shard_count),
       routes_(std::move(routes)),
       rules_(rules),
+      routes_of_rules_(routes_),
       limits_(limits),
       clock_(clock),
       port_(port),
@@ -108,7 +109,7 @@ Result<std::vector<Permit>> Subscribers::check(const Connection& connection, con
     const ChannelRoute* route = routes_->find(name);
     if (route == nullptr)
       return fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(name));
-    auto may = permit(*route, rules_, name, connection.identity, wanted.params);
+    auto may = permit(*route, rules_, *routes_of_rules_, name, connection.identity, wanted.params);
     if (!may) return may.error();
     permits[i] = std::move(*may);
   }

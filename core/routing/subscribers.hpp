@@ -40,7 +40,9 @@ class Subscribers {
   // The identity, or who may see what, has changed: what it may not see any more ends and it is told why, beginning
   // with `since`; mandatory filters are made anew; patterns find what they may see now.
   void reauthorize(Connection& connection, std::string_view since);
-  // A reload: subscriptions to channels that are not in the manifest any more end.
+  // A reload, first step: the rules are those of these routes from now on.
+  void rules_changed(RoutesPtr routes) { routes_of_rules_ = std::move(routes); }
+  // Second step: subscriptions to channels that are not in the manifest any more end.
   void reroute(RoutesPtr routes);
   void closed(Connection& connection);
   // There is room in its outbox again.
@@ -96,6 +98,7 @@ class Subscribers {
   const unsigned shard_count_;
   RoutesPtr routes_;
   RuleProvider* const rules_;
+  RoutesPtr routes_of_rules_;  // during a reload newer than routes_
   const Limits& limits_;
   const Clock& clock_;
   Port& port_;

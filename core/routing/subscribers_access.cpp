@@ -9,7 +9,7 @@ namespace weir {
 
 std::optional<Permit> Subscribers::allowed(const Connection& connection, const ChannelRoute& route,
                                            std::string_view channel, const Subscription& subscription) const {
-  auto may = permit(route, rules_, channel, connection.identity, subscription.params);
+  auto may = permit(route, rules_, *routes_of_rules_, channel, connection.identity, subscription.params);
   if (!may) return std::nullopt;
   may->filter = Filter::both(std::move(may->filter), subscription.filter);
   return std::move(*may);

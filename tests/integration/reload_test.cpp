@@ -5,6 +5,17 @@
 #include "base/json.hpp"
 #include "integration/hub_fixture.hpp"
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define WEIR_SLOW_BUILD true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define WEIR_SLOW_BUILD true
+#endif
+#endif
+#ifndef WEIR_SLOW_BUILD
+#define WEIR_SLOW_BUILD false
+#endif
+
 namespace weir::test {
 namespace {
 
@@ -240,7 +251,7 @@ TEST_F(HubReloadTest, UnderTrafficNothingIsLostDoubledOrRunByHalf) {
   scripts(0);
   const std::string manifest = kEndpoint + channel("c/{x}", "rules = [\"a.lua\", \"b.lua\"]\n");
   start(manifest);
-  constexpr int kReloads = 1000, kEventsPerMs = 20;
+  constexpr int kReloads = WEIR_SLOW_BUILD ? 50 : 1000, kEventsPerMs = 20;
   Client reader = connect(), writer = connect();
   subscribe(reader, "c/*");
   std::atomic<int> reloads{0}, written{0};
@@ -254,11 +265,15 @@ TEST_F(HubReloadTest, UnderTrafficNothingIsLostDoubledOrRunByHalf) {
       written = i;
       if (i % kEventsPerMs == 0) std::this_thread::sleep_until(begin + std::chrono::milliseconds(i / kEventsPerMs));
     }
+    // The reader may wait for one more already: this one tells it that it is over.
+    const int end = ++written;
     all_written = true;
+    (void)writer.socket().send(
+        "{\"type\":\"publish\",\"channel\":\"c/0\",\"event\":\"e\",\"data\":{\"i\":" + std::to_string(end) + "}}");
   });
   std::map<std::string, int> sequence, last;
   std::thread reads([&] {
-    for (int n = 0; !all_written || n < written; ++n) {
+    for (int n = 0; n < written || !all_written; ++n) {
       const Json event = reader.next("event");
       if (event.is_null()) break;
       const std::string name = event["channel"];
@@ -276,8 +291,6 @@ TEST_F(HubReloadTest, UnderTrafficNothingIsLostDoubledOrRunByHalf) {
     ++reloads;
   }
   writes.join();
-  // The last one may have been waited for in vain: an event more tells the reader that it is over.
-  publish("c/0", {{"i", written + 1}});
   reads.join();
   EXPECT_EQ(reloads, kReloads);
   int states = 0;
@@ -286,7 +299,7 @@ TEST_F(HubReloadTest, UnderTrafficNothingIsLostDoubledOrRunByHalf) {
     subscribe(c, name);
     states += c.next("snapshot")["data"]["n"].get<int>();
   }
-  EXPECT_EQ(states, written + 1);  // no reload lost one, or counted it twice
+  EXPECT_EQ(states, written);  // no reload lost one, or counted it twice
 }
 
 // --- on_subscribe ----------------------------------------------------------------------------------------------------
