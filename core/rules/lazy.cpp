@@ -43,11 +43,12 @@ std::uint32_t handle(lua_State* L, const State& s, int index) {
   lua_rawgeti(L, index, 0);
   const double value = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
   lua_pop(L, 1);
+  const double node = value - s.generation * kNodes;
+  if (node >= 0 && node < kNodes && s.meter.running()) return static_cast<std::uint32_t>(node);
   if (!(value >= 0 && value < 9007199254740992.0))
     luaL_error(L, "the key 0 of an event's object is taken; use another one");
-  const auto generation = static_cast<std::uint32_t>(value / kNodes);
-  if (generation != s.generation || !s.meter.running()) luaL_error(L, kOver);
-  return static_cast<std::uint32_t>(value - generation * kNodes);
+  luaL_error(L, kOver);
+  return 0;
 }
 
 // Pushes the event's field as it came in; nil for what is empty.
@@ -275,7 +276,7 @@ std::optional<std::uint32_t> find_member(const json::Doc& doc, std::uint32_t obj
 }
 
 void push_lazy_object(lua_State* L, State& s, std::uint32_t node) {
-  lua_createtable(L, 1, 0);
+  lua_createtable(L, 1, node == 0 ? 2 : 0);  // most of what is put into one is put into the outermost
   lua_pushnumber(L, s.generation * kNodes + node);
   lua_rawseti(L, -2, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s.index_mt);

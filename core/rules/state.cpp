@@ -218,7 +218,7 @@ Result<void> State::open(std::string_view name, std::int64_t bytes_limit, bool j
     return fail(Errc::internal, script + ": no Lua state with " + std::to_string(bytes_limit) +
                                     " bytes: " + take_error(L) + "; raise limits.rule_bytes");
   // Collect early: a state that may hold 8 MiB should not first let garbage grow to 8 MiB.
-  lua_gc(L, LUA_GCSETPAUSE, 200);
+  lua_gc(L, LUA_GCSETPAUSE, 180);
   lua_gc(L, LUA_GCSETSTEPMUL, 400);
   return {};
 }

@@ -117,7 +117,7 @@ std::string Insight::health(int& status) const {
     }
     if (quarantined) reason("rule " + script + " is quarantined: " + why);
     for (const auto& [channel, error] : shown) {
-      reason("channel " + channel + " is stopped by rule " + script + ": " + error + "; mend it and reload");
+      reason("channel " + channel + " is stopped by rule " + script + ": " + error + "; mend it, then weir reload");
       (why += why.empty() ? "" : "; ") += "channel " + channel + " is stopped: " + error;
     }
     if (stopped > shown.size()) {

@@ -2,7 +2,6 @@
 // library and Lua tables, or lua-cjson. One thread, one run, turn about, so that a busy machine slows all of them.
 //   ./dev bench rules [--seconds 0.2] [--rounds 7] [--bytes 200] [--rule filter] [--way weir]
 // Prints microseconds of processor time for each event (the best round) and how many times as long the others take.
-#include <dlfcn.h>
 #include <time.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <cstring>
 #include <functional>
 #include <lua.hpp>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -85,10 +85,16 @@ Way weir_way(const Rule& rule) {
   const std::string text = "local function decide(data) " + std::string(rule.body) + " end return { " +
                            (changes ? "transform = function(ev) if decide(ev.data) then return ev end end }"
                                     : "filter = function(ev) return decide(ev.data) end }");
-  auto program = RuleProgram::from_text(settings, text, Limits{});
+  // Shared by all states, as in a hub.
+  static const auto kv = std::make_shared<Kv>(1'000'000);
+  static std::map<std::string, std::shared_ptr<const RuleProgram>> programs;
+  auto& known = programs[text];
+  auto program =
+      known ? Result<std::shared_ptr<const RuleProgram>>(known) : RuleProgram::from_text(settings, text, Limits{});
   if (!program) std::fprintf(stderr, "%s\n", program.error().message.c_str()), std::exit(1);
+  known = *program;
   h->engine = std::make_unique<RuleEngine>(std::vector<std::shared_ptr<const RuleProgram>>{*program}, h->output,
-                                           system_clock(), Limits{});
+                                           system_clock(), Limits{}, kv);
   const std::size_t only[] = {0};
   h->chain = h->engine->open(only, "bench/1", {});
   return [h](const std::string& data) {
@@ -279,6 +285,34 @@ Way simdjson_way() {
 }
 #endif
 
+std::int64_t resident_kib() {
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  long long all = 0, resident = 0;
+  if (file == nullptr || std::fscanf(file, "%lld %lld", &all, &resident) != 2) return 0;
+  std::fclose(file);
+  return resident * 4;
+}
+
+// What one rule's Lua state takes, when it has been made and when it has seen events.
+void measure_states() {
+  constexpr int kStates = 400;
+  const auto events = events_of(200);
+  std::vector<Way> ways;
+  ways.reserve(kStates);
+  const auto before = resident_kib();
+  for (int i = 0; i < kStates; ++i) {
+    ways.push_back(weir_way(kRules[0]));
+    ways.back()(events[1]);
+  }
+  const auto made = resident_kib();
+  for (const Way& way : ways)
+    for (int i = 0; i < 1000; ++i) way(events[static_cast<std::size_t>(i) % events.size()]);
+  const auto used = resident_kib();
+  std::printf(
+      "a rule's state: %.1f KiB once made, %.1f KiB after 1000 events (mean of %d, with what the hub keeps for each)\n",
+      static_cast<double>(made - before) / kStates, static_cast<double>(used - before) / kStates, kStates);
+}
+
 struct Measured {
   const char* name;
   Way way;
@@ -330,6 +364,7 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--rule") == 0) only_rule = argv[i + 1];
     if (std::strcmp(argv[i], "--bytes") == 0) sizes = {static_cast<std::size_t>(std::atoi(argv[i + 1]))};
   }
+  if (only_way.empty() && only_rule.empty()) measure_states();
   for (const std::size_t size : sizes) {
     const auto events = events_of(size);
     std::printf("events of %zu bytes\n", events[1].size());
