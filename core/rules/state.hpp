@@ -72,7 +72,7 @@ struct ChannelContext {
   std::optional<Carried> carried{};  // becomes the state when it is needed
 };
 
-// A whole number that a double can't hold, as the JSON has it.
+// A number beyond 2^53, as the JSON has it: a double may not hold it.
 struct Exact {
   std::string text;
   bool several = false;  // others were read in the same call that are the same double

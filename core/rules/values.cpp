@@ -36,10 +36,9 @@ void push_plain_object(lua_State* L, State& s, json::Value object) {
 
 int absolute(lua_State* L, int index) { return index > 0 ? index : lua_gettop(L) + index + 1; }
 
-// Whole numbers beyond what a double holds are remembered by their text for the rest of the call.
+// Numbers so large that several texts are the same double are remembered by their text for the rest of the call.
 void note_exact(State& s, double number, std::string_view raw) {
   constexpr std::size_t kExactMax = 65'536;
-  if (raw.find_first_not_of("0123456789", raw.starts_with('-') ? 1 : 0) != std::string_view::npos) return;
   if (s.exact.size() >= kExactMax) return;
   charge(s, 2);
   const auto [entry, fresh] = s.exact.try_emplace(number, Exact{std::string(raw), false});
@@ -196,8 +195,7 @@ void Writer::value(int index) {
       if (!std::isfinite(number)) wrong("not a finite number; JSON has no nan and no infinity");
       if (const Exact* exact = find_exact(s_, number)) {
         if (exact->several)
-          wrong(
-              "is a whole number beyond 2^53 that Lua can't tell from another one here; send such numbers as strings");
+          wrong("is a number beyond 2^53 that Lua can't tell from another one here; send such numbers as strings");
         out_ += exact->text;
         break;
       }

@@ -81,6 +81,9 @@ const Edit kEdits[] = {
      R"({"list":[-9223372036854775807,18446744073709551615],"b":9007199254740993,"c":{"x":-9223372036854775807}})"},
     {"WholeNumbersThatLookAlikeStayWhereTheyAre", "local x, y = ev.data.a, ev.data.b; ev.data.n = x == y",
      R"({"a":9007199254740993,"b":9007199254740992})", R"({"a":9007199254740993,"b":9007199254740992,"n":true})"},
+    // Found by fuzzing: what stood in the array was written as the other number.
+    {"OneWithAPointThatLooksTheSameStaysWhereItIs", "local x, y = ev.data.a, ev.data.b[1]; ev.data.n = 1",
+     R"({"a":9007199254740993,"b":[9007199254740992.9]})", R"({"a":9007199254740993,"b":[9007199254740992.9],"n":1})"},
     {"OneThatLooksTheSameTakesThePlace", "ev.data.a = nil; ev.data.a = ev.data.b",
      R"({"a":9007199254740993,"b":9007199254740992})", R"({"a":9007199254740992,"b":9007199254740992})"},
     {"IntegersWithoutPoint", "ev.data.n = 3.0; ev.data.m = 0.1; ev.data.k = 1e300; ev.data.z = -0", R"({})",
