@@ -34,9 +34,7 @@ inline std::string at(std::string_view frame, std::string_view path) {
   return v.is(json::Kind::string) ? v.string() : std::string(v.raw());
 }
 
-inline ChannelRoute route(std::string_view pattern) {
-  return ChannelRoute(*Pattern::parse(pattern));
-}
+inline ChannelRoute route(std::string_view pattern) { return ChannelRoute(*Pattern::parse(pattern)); }
 
 inline Identity person(std::string subject, std::vector<std::string> scopes = {}) {
   Identity i;

@@ -5,9 +5,7 @@
 namespace weir {
 namespace {
 
-ChannelRoute route(std::string_view pattern) {
-  return ChannelRoute(*Pattern::parse(pattern));
-}
+ChannelRoute route(std::string_view pattern) { return ChannelRoute(*Pattern::parse(pattern)); }
 
 // Whether an identity with these attributes, and the subject "u1", may see an event under that template.
 bool sees(const std::string& where, const std::string& attributes, const std::string& name,
