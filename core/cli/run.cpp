@@ -52,10 +52,7 @@ std::unique_ptr<Setup> load_or_say_why(const RunOptions& options, bool for_check
 
 // What a set of files looks like; another one, or none, when one of them has been written, replaced or taken away.
 using Stamp = std::vector<std::tuple<std::string, std::int64_t, std::int64_t, std::uint64_t>>;
-Stamp stamp_of(const RunOptions& options, const Setup& setup) {
-  std::vector<std::string> files = {options.manifest};
-  for (const auto& program : setup.programs)
-    files.insert(files.end(), program->files().begin(), program->files().end());
+Stamp stamp_of(const std::vector<std::string>& files) {
   Stamp out;
   for (const std::string& file : files) {
     struct stat s {};
@@ -67,22 +64,35 @@ Stamp stamp_of(const RunOptions& options, const Setup& setup) {
   return out;
 }
 
-// Reloads when the files have changed and then stayed the same for one look: an editor may be half way through.
+// Says when the files have changed and then stayed the same for one look: an editor may be half way through. They are
+// those of the hub that runs, and of what was last tried in its place: the mistake may stand in either.
 class Watch {
  public:
-  explicit Watch(const RunOptions& options, const Setup& setup) : options_(options), last_(stamp_of(options, setup)) {}
-  bool changed(const Setup& setup) {
-    const Stamp now = stamp_of(options_, setup);
+  explicit Watch(const std::string& manifest) : manifest_(manifest) {}
+  void begin() { before_ = stamp_of(files_); }  // they are going to be read now
+  void look_at(const Setup& runs, const std::vector<std::string>& tried) {
+    files_ = {manifest_};
+    for (const auto& program : runs.programs)
+      files_.insert(files_.end(), program->files().begin(), program->files().end());
+    files_.insert(files_.end(), tried.begin(), tried.end());
+    last_ = stamp_of(files_);
+    // What was written while it was read counts as a change.
+    for (auto& file : last_)
+      for (const auto& before : before_)
+        if (std::get<0>(before) == std::get<0>(file)) file = before;
+    seen_.clear();
+  }
+  bool changed() {
+    Stamp now = stamp_of(files_);
     const bool settled = now == seen_ && now != last_;
-    seen_ = now;
-    if (settled) last_ = now;
+    seen_ = std::move(now);
     return settled;
   }
-  void taken(const Setup& setup) { seen_ = last_ = stamp_of(options_, setup); }
 
  private:
-  const RunOptions& options_;
-  Stamp last_, seen_;
+  const std::string manifest_;
+  std::vector<std::string> files_;
+  Stamp last_, seen_, before_;
 };
 
 // Each connection takes a descriptor, and the usual soft limit is 1024 for the sake of programs that use select().
@@ -132,21 +142,24 @@ void print_limits(const Limits& limits) {
 namespace {
 // Until a signal asks the hub to end.
 void wait_and_reload(const RunOptions& options, Hub& hub, const sigset_t& signals) {
-  Watch watch(options, *hub.setup());
+  Watch watch(options.manifest);
+  watch.look_at(*hub.setup(), {});
   for (;;) {
     int signal_number = 0;
     if (hub.setup()->manifest.watch) {
       constexpr timespec kLookEvery{0, 500'000'000};
       signal_number = sigtimedwait(&signals, nullptr, &kLookEvery);
-      if (signal_number < 0 && !watch.changed(*hub.setup())) continue;
+      if (signal_number < 0 && !watch.changed()) continue;
     } else {
       sigwait(&signals, &signal_number);
     }
     if (signal_number > 0 && signal_number != SIGHUP) return;
+    watch.begin();
     SetupResult loaded = load(options, false);
     if (loaded.setup) fit_to_descriptors(loaded.setup->manifest.limits, false);
+    const std::vector<std::string> tried = std::move(loaded.scripts);
     (void)hub.reload(std::move(loaded));
-    if (signal_number > 0) watch.taken(*hub.setup());
+    watch.look_at(*hub.setup(), tried);
   }
 }
 }  // namespace

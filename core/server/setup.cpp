@@ -48,6 +48,9 @@ class Builder {
     if (for_check_) try_plugins();
     SetupResult result;
     result.problems = std::move(problems_);
+    for (const RuleEntry& rule : setup_->manifest.rules) result.scripts.push_back(rule.path);
+    for (const auto& program : setup_->programs)
+      result.scripts.insert(result.scripts.end(), program->files().begin(), program->files().end());
     if (whole_ && result.problems.empty()) result.setup = std::move(setup_);
     return result;
   }

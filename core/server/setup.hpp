@@ -42,6 +42,7 @@ struct Setup {
 struct SetupResult {
   std::unique_ptr<Setup> setup;  // absent when there is a problem
   std::vector<tree::Problem> problems, warnings;
+  std::vector<std::string> scripts;  // the files of its rules, those with a problem too
 };
 
 // With options.for_check an instance of every plugin is made and destroyed as well, as only a plugin can judge all of

@@ -4,6 +4,8 @@
 -- Reads:    data.<field>; where that is missing, the first word in data.line that names a level.
 -- Changes:  nothing. An event in which no level is found is kept: better one line too many than a lost one.
 -- Cost:     well below a microsecond with a level field; a scan of the line without.
+local at = require("lib/at")
+
 local names = {
   trace = 1, verbose = 1, finest = 1,
   debug = 2, dbg = 2, fine = 2,
@@ -25,14 +27,6 @@ local rule = {
 local function rank(value)
   if type(value) == "string" then return names[value:lower()] end
   if type(value) == "number" and value >= 10 and value <= 60 then return math.floor(value / 10) end
-end
-
-local function at(data, path)
-  for name in path:gmatch("[^.]+") do
-    if type(data) ~= "table" then return nil end
-    data = data[name]
-  end
-  return data
 end
 
 local function rank_of_line(line)

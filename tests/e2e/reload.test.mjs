@@ -19,6 +19,14 @@ async function until(hub, client, wanted) {
   throw new Error(`it did not change; the hub said:\n${hub.log}`);
 }
 
+async function untilHealth(hub, status) {
+  for (let n = 0; n < 3000; n++) {
+    if ((await hub.get('/health')).json.status === status) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error(`/health does not become ${status}; the hub said:\n${hub.log}`);
+}
+
 test('weir reload takes a changed script under a live connection, and refuses one that does not load', async (t) => {
   const hub = await startHub(t, endpoint + channel, { files: { 'rules/a.lua': version(1) } });
   const manifest = path.join(hub.folder, 'hub.toml');
@@ -76,6 +84,13 @@ test('with watch a change is taken by itself, also of a script that another one 
   await until(hub, client, (e) => e.data.v === 1);
   write(hub.folder, { 'lib/v.lua': 'return 22\n' });
   await until(hub, client, (e) => e.data.v === 22);
+  // A mistake in a script that is not in use yet, mended: both are noticed.
+  const other = '[[channel]]\npattern = "d/{name}"\nrules = ["rules/new.lua"]\n';
+  write(hub.folder, { 'rules/new.lua': 'return {\n', 'hub.toml': `listen = "127.0.0.1:0"\nwatch = true\n${endpoint}${channel}${other}` });
+  await untilHealth(hub, 'degraded');
+  write(hub.folder, { 'rules/new.lua': 'return { filter = function(ev) return false, "new" end }\n' });
+  await untilHealth(hub, 'ok');
+  assert.equal((await hub.publish('d/x', { event: 'e', data: 1 })).json.reason, 'new');
 });
 
 test('only an administrator may reload', async (t) => {
