@@ -121,7 +121,7 @@ class Parser {
     skip_space();
     if (!value(0)) return false;
     skip_space();
-    doc_.size_ = size_;
+    doc_.end_ = size_;
     if (at_ != end_) return wrong("the end of the text");
     if (half_ == nullptr) return true;
     doc_.whole_ = true;
@@ -348,7 +348,7 @@ class Parser {
 
 Result<void> Doc::parse(std::string_view text, int depth_max) {
   text_ = text;
-  size_ = 0;
+  root_ = end_ = offset_ = 0;
   stopped_at_ = 0;
   whole_ = false;
   if (text.size() >= std::numeric_limits<std::uint32_t>::max())
@@ -362,29 +362,52 @@ Result<void> Doc::parse(std::string_view text, int depth_max) {
   return {};
 }
 
-Nodes Doc::nodes_of(const Value& value) const {
-  const std::uint32_t first = value.index(), offset = nodes_[first].begin;
-  Nodes out(nodes_.begin() + first, nodes_.begin() + nodes_[first].next);
-  if (first == 0 && offset == 0) return out;
-  for (Node& node : out) {
-    node.begin -= offset;
-    node.end -= offset;
-    node.next -= first;
-  }
+Index Doc::index_of(const Value& value) const {
+  const std::uint32_t root = value.index(), offset = nodes_[root].begin;
+  Index out;
+  out.nodes.assign(nodes_.begin() + root, nodes_.begin() + nodes_[root].next);
+  out.end = static_cast<std::uint32_t>(out.nodes.size());
+  out.offset = offset;
+  if (root != 0)
+    for (Node& node : out.nodes) node.next -= root;
   return out;
 }
 
-void Doc::adopt(std::string_view text, Nodes& nodes) {
+void Doc::lend(const Value& value, Index& to) {
+  const Node& node = nodes_[value.index()];
+  to.root = value.index();
+  to.end = node.next;
+  to.offset = node.begin;
+  nodes_.swap(to.nodes);
+  root_ = end_ = 0;
+  whole_ = false;
+}
+
+void Doc::reuse(Index& from) {
+  from.root = from.end = 0;
+  if (from.nodes.size() > nodes_.size()) nodes_.swap(from.nodes);
+}
+
+void Doc::adopt(std::string_view text, Index& index) {
   text_ = text;
-  nodes_.swap(nodes);
-  size_ = static_cast<std::uint32_t>(nodes_.size());
+  nodes_.swap(index.nodes);
+  root_ = index.root;
+  end_ = index.end;
+  offset_ = index.offset;
+  index.root = index.end = 0;
   stopped_at_ = 0;
   whole_ = true;
 }
 
+void Doc::give_back(Index& index) {
+  nodes_.swap(index.nodes);
+  index.root = index.end = root_ = end_ = 0;
+  whole_ = false;
+}
+
 void Doc::trim(std::size_t nodes_max) {
   if (nodes_.capacity() > nodes_max) Nodes().swap(nodes_);
-  size_ = 0;
+  root_ = end_ = 0;
   whole_ = false;
 }
 
@@ -458,6 +481,14 @@ std::string Value::string() const {
 
 double Value::number() const {
   const auto text = raw();
+  // Most numbers are short integers, which a double holds exactly.
+  if (text.size() <= 15) {
+    std::int64_t whole = 0;
+    const std::size_t sign = text.front() == '-' ? 1 : 0;
+    std::size_t i = sign;
+    for (; i < text.size() && is_digit(text[i]); ++i) whole = whole * 10 + (text[i] - '0');
+    if (i == text.size()) return sign == 0 ? static_cast<double>(whole) : -static_cast<double>(whole);
+  }
   double value = 0;
   const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (ec == std::errc::result_out_of_range) {  // from_chars does not say which way; strtod does
@@ -541,6 +572,12 @@ bool valid_utf8(std::string_view text) {
     p += length;
   }
   return true;
+}
+
+std::string_view strip(std::string_view text) {
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 std::string to_utf8(std::string_view text) {

@@ -28,6 +28,15 @@ struct Node {
 class Value;
 using Nodes = std::vector<Node>;
 
+// The index of one value on its way from the Doc that parsed it to one that reads it. Numbers of nodes and places in
+// the text stay those of the Doc that they come from, so that nothing has to be rewritten on the way.
+struct Index {
+  Nodes nodes{};                    // that of the value are [root, end); the others are room
+  std::uint32_t root = 0, end = 0;  // equal: there is no index
+  std::uint32_t offset = 0;         // what stands at the first byte of the value's text
+  bool empty() const { return root == end; }
+};
+
 class Doc {
  public:
   static constexpr int kDepthMax = 64;
@@ -39,23 +48,37 @@ class Doc {
   // that is wrong is half of a surrogate pair: who has to answer can still read whom. string() has U+FFFD there.
   bool whole() const { return whole_; }
   std::size_t stopped_at() const { return stopped_at_; }  // the byte at which the last parse failed; 0 if it did not
-  // The index of that value alone, as parsing its raw() would make it.
-  Nodes nodes_of(const Value& value) const;
-  // Takes over an index that nodes_of() or parse() made of exactly this text; `nodes` gets the memory that was here.
-  void adopt(std::string_view text, Nodes& nodes);
+  // A copy of the index of that value, no larger than it needs to be: for where it may lie about for some time.
+  Index index_of(const Value& value) const;
+  // The same without a copy: nothing is left here until the next parse(). `to` gets the memory, which reuse() brings
+  // back, so that one piece of memory serves one frame after the other.
+  void lend(const Value& value, Index& to);
+  void reuse(Index& from);
+  // Takes over the index of a value whose raw() is exactly this text; `index` gets the memory that was here.
+  void adopt(std::string_view text, Index& index);
+  // The memory of an adopted index goes back to where it came from. There is no index in either then.
+  void give_back(Index& index);
   // Gives memory back, if there is room for more nodes than that.
   void trim(std::size_t nodes_max);
-  std::string_view text() const { return text_; }
   const Node& node(std::uint32_t index) const { return nodes_[index]; }
-  std::uint32_t size() const { return size_; }
+  // Nodes are numbered from root_index() up to, but not including, end_index().
+  std::uint32_t root_index() const { return root_; }
+  std::uint32_t end_index() const { return end_; }
+  // The text and parts of it, by places as nodes have them: it runs from begin() to end().
+  std::uint32_t begin() const { return offset_; }
+  std::uint32_t end() const { return offset_ + static_cast<std::uint32_t>(text_.size()); }
+  std::string_view slice(std::uint32_t from, std::uint32_t to) const {
+    return {text_.data() + (from - offset_), to - from};
+  }
 
  private:
   friend class Parser;
   std::string_view text_;
   std::size_t stopped_at_ = 0;
   bool whole_ = false;
-  Nodes nodes_;  // the first size_ count; the rest is room for the next text
-  std::uint32_t size_ = 0;
+  Nodes nodes_;  // those that count are [root_, end_); the rest is room for the next text
+  std::uint32_t root_ = 0, end_ = 0;
+  std::uint32_t offset_ = 0;  // what nodes call the first byte of text_
 };
 
 // A place in a Doc; cheap to copy. An empty Value stands for "not there".
@@ -68,7 +91,7 @@ class Value {
   bool is(Kind k) const { return doc_ != nullptr && node().kind == k; }
   std::uint32_t index() const { return index_; }
   std::uint32_t count() const { return node().count; }
-  std::string_view raw() const { return doc_->text().substr(node().begin, node().end - node().begin); }
+  std::string_view raw() const { return doc_->slice(node().begin, node().end); }
 
   // The member of that (unescaped) name, the last one if there are several; empty if this is no object or has none.
   Value find(std::string_view key) const;
@@ -114,7 +137,7 @@ class Value {
   std::uint32_t index_ = 0;
 };
 
-inline Value Doc::root() const { return Value(this, 0); }
+inline Value Doc::root() const { return Value(this, root_); }
 
 // Whether `text` stands in a JSON string as it is: ASCII without quotes, backslashes and control characters.
 bool needs_no_escape(std::string_view text);
@@ -122,6 +145,8 @@ bool needs_no_escape(std::string_view text);
 void append_string(std::string& out, std::string_view text);
 std::string quoted(std::string_view text);
 bool valid_utf8(std::string_view text);
+// Without the white space that may stand around JSON text: what raw() of its root is.
+std::string_view strip(std::string_view text);
 // A copy in which every byte that is not part of UTF-8 is replaced by U+FFFD.
 std::string to_utf8(std::string_view text);
 

@@ -38,7 +38,7 @@ class BatchIndex {
   json::Doc& next() { return keeps() ? docs_[used_] : rest_; }
   void checked() {  // next() is the index of one event more
     if (!keeps()) return;
-    nodes_ += docs_[used_].size();
+    nodes_ += docs_[used_].end_index();
     ++used_;
   }
   // Of the events from the first one on; an event without data has an index that is not whole().

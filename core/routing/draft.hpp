@@ -19,7 +19,7 @@ struct Draft {
   std::string dedupe;     // the publisher's id for this publication; empty: none
   UnixMs time_ms = 0;     // when it happened; 0: when it gets its place
   std::string source;     // the plugin instance it came from; empty: a client
-  json::Nodes nodes{};    // the index of `data` where it came in, for the first rule that looks; empty: not kept
+  json::Index index{};    // that of `data` from where it came in, for the first rule that looks; empty: not kept
   std::uint8_t hops = 0;  // how many rules published it on; bounded, so that rules can't go in circles for ever
 };
 

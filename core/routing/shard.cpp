@@ -457,7 +457,12 @@ void Shard::act_publish(Connection& c, ClientFrame& frame) {
   draft.event = std::move(frame.event);
   draft.data = std::move(data_);
   draft.data = frame.data;
-  if (!route->rules.empty()) draft.nodes = doc_.nodes_of(frame.data_value);
+  if (!route->rules.empty()) {
+    if (to == settings_.id)
+      doc_.lend(frame.data_value, draft.index);
+    else
+      draft.index = doc_.index_of(frame.data_value);
+  }
   draft.key = std::move(frame.key);
   // Ids are each publisher's own: another key's counter must not swallow this one's events.
   if (!frame.dedupe.empty()) draft.dedupe = c.identity.provider + '\n' + c.identity.key + '\n' + frame.dedupe;
@@ -470,6 +475,7 @@ void Shard::act_publish(Connection& c, ClientFrame& frame) {
   publish(to, open, channel, std::move(draft), std::move(ticket));
   // An event is made of a copy, so mostly the draft's is still there.
   if (draft.data.capacity() <= kKeepData) data_ = std::move(draft.data);
+  doc_.reuse(draft.index);
 }
 
 void Shard::settled(Connection& c) {

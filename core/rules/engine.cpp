@@ -87,6 +87,7 @@ class RuleEngine::Chain final : public RuleChain {
     engine_.common.shared.take(draft);
     engine_.common.now = 0;
     auto verdict = run_rules(draft, more);
+    engine_.common.shared.give_back(draft);
     engine_.common.hand_over();
     return verdict;
   }

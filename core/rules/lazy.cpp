@@ -34,18 +34,19 @@ void open_data(lua_State* L, State& s) {
     shared.ready = shared.doc.parse(s.draft->data).has_value();
     if (!shared.ready) luaL_error(L, "the event's data is not JSON");
   }
-  s.flags.assign(shared.doc.size(), 0);
+  s.flags.assign(shared.doc.end_index(), 0);
   s.data_open = true;
 }
 
 // The generation and node in slot 0 of the table at `index`; raises an error when they are not of the running call.
 std::uint32_t handle(lua_State* L, const State& s, int index) {
   lua_rawgeti(L, index, 0);
-  const double value = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+  const double value = lua_tonumber(L, -1);
   lua_pop(L, 1);
   const double node = value - s.generation * kNodes;
   if (node >= 0 && node < kNodes && s.meter.running()) return static_cast<std::uint32_t>(node);
-  if (!(value >= 0 && value < 9007199254740992.0))
+  lua_rawgeti(L, index, 0);
+  if (lua_type(L, -1) != LUA_TNUMBER || !(value >= 0 && value < 9007199254740992.0))
     luaL_error(L, "the key 0 of an event's object is taken; use another one");
   luaL_error(L, kOver);
   return 0;
@@ -103,7 +104,7 @@ void read_event(lua_State* L, State& s, int index, int key) {
 }
 
 // Of several members of one name the last counts. Once it is touched the earlier ones must know, for when it is
-// removed.
+// removed. Whoever calls this has touched the data.
 void mark_shadowed(State& s, std::uint32_t object, std::uint32_t last, std::string_view key) {
   const auto& doc = s.shared->doc;
   std::uint32_t i = object + 1;
@@ -140,6 +141,7 @@ void read_object(lua_State* L, State& s, int index, int key) {
   lua_pushvalue(L, -2);
   lua_rawset(L, index);
   s.flags[*found] |= kRead;
+  s.data_touched = true;
   if (repeated) mark_shadowed(s, node, *found, {text, size});
 }
 
@@ -160,6 +162,7 @@ void write_event(lua_State* L, State& s, int index, int key, int value) {
 
 void write_object(lua_State* L, State& s, int index, int key, int value) {
   const auto node = lazy_node(L, s, index);
+  s.data_touched = true;
   if (lua_type(L, key) == LUA_TSTRING) {
     std::size_t size = 0;
     const char* text = lua_tolstring(L, key, &size);
@@ -228,6 +231,8 @@ void open_lazy(lua_State* L, State& s) {
   make_metatable(L, "event", event_index, event_newindex, s.event_mt, s.event_id);
   make_metatable(L, "array", nullptr, nullptr, s.array_mt, s.array_id);
   make_metatable(L, "many", nullptr, nullptr, s.many_mt, s.many_id);
+  lua_pushliteral(L, "data");
+  s.data_name = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushlightuserdata(L, nullptr);
   lua_createtable(L, 0, 2);
   lua_pushcfunction(L, null_text);
@@ -253,30 +258,31 @@ void check_event(lua_State* L, State& s, int index) { handle(L, s, index); }
 std::uint32_t lazy_node(lua_State* L, State& s, int index) {
   const auto node = handle(L, s, index);
   // A script can write a number of its own into slot 0; it must not lead outside of the index.
-  if (!s.data_open || node >= s.shared->doc.size() || s.shared->doc.node(node).kind != json::Kind::object)
+  const auto& doc = s.shared->doc;
+  if (!s.data_open || node < doc.root_index() || node >= doc.end_index() || doc.node(node).kind != json::Kind::object)
     luaL_error(L, kOver);
   return node;
 }
 
 std::optional<std::uint32_t> find_member(const json::Doc& doc, std::uint32_t object, std::string_view key,
                                          bool* repeated) {
-  std::optional<std::uint32_t> found;
-  const auto text = doc.text();
+  std::uint32_t found = 0;  // no member's value stands there
   std::uint32_t i = object + 1;
   for (auto n = doc.node(object).count; n != 0; --n) {
-    const auto& name = doc.node(i);
-    const bool same =
-        name.escaped ? json::Value(&doc, i).string_equals(key)
-                     : name.end - name.begin == key.size() + 2 && text.compare(name.begin + 1, key.size(), key) == 0;
-    if (same && found && repeated != nullptr) *repeated = true;
-    if (same) found = i + 1;
+    const json::Node& name = doc.node(i);
+    // Most names differ in length already, and that takes no look at the text.
+    if ((name.escaped || name.end - name.begin == key.size() + 2) && json::Value(&doc, i).string_equals(key)) {
+      if (found != 0 && repeated != nullptr) *repeated = true;
+      found = i + 1;
+    }
     i = doc.node(i + 1).next;
   }
-  return found;
+  return found == 0 ? std::nullopt : std::optional(found);
 }
 
 void push_lazy_object(lua_State* L, State& s, std::uint32_t node) {
-  lua_createtable(L, 1, node == 0 ? 2 : 0);  // most of what is put into one is put into the outermost
+  lua_createtable(
+      L, 1, node == s.shared->doc.root_index() ? 2 : 0);  // most of what is put into one is put into the outermost
   lua_pushnumber(L, s.generation * kNodes + node);
   lua_rawseti(L, -2, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s.index_mt);
@@ -289,6 +295,14 @@ void push_event(lua_State* L, State& s) {
   lua_rawseti(L, -2, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s.event_mt);
   lua_setmetatable(L, -2);
+  // Nearly every rule looks at an object in ev.data: it is there at once where that takes no work of its own.
+  const auto& shared = *s.shared;
+  if (!shared.ready || !shared.doc.root().is(json::Kind::object)) return;
+  open_data(L, s);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s.data_name);
+  push_lazy_object(L, s, shared.doc.root_index());
+  lua_rawset(L, -3);
+  s.event_flags = field_bit(Field::data);
 }
 
 void push_context(lua_State* L, State& s) {
@@ -344,6 +358,7 @@ void fill(lua_State* L, State& s, int index) {
   }
   const auto node = lazy_node(L, s, index);
   const auto& doc = s.shared->doc;
+  s.data_touched = true;
   luaL_checkstack(L, 6, "nested too deeply");
   std::uint32_t i = node + 1;
   for (auto n = doc.node(node).count; n != 0; --n) {

@@ -251,7 +251,7 @@ Result<void> State::run_top_level(const std::string& instrumented, std::int64_t 
 Result<void> State::call(int function_reference, std::int64_t ops, std::int64_t time_ms) {
   if (++generation >= 1U << 25) generation = 1;
   event_flags = 0;
-  data_open = false;
+  data_open = data_touched = false;
   if (!exact.empty()) exact.clear();
   stack_base = static_cast<const char*>(__builtin_frame_address(0));
   set_gas(*this, meter.start(ops, time_ms));

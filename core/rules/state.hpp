@@ -46,12 +46,15 @@ class Host {
 struct SharedDoc {
   json::Doc doc;
   bool ready = false;
-  // The index that the event has brought along, if it has.
+  bool taken = false;
+  // The index that the event has brought along, if it has; its memory goes back afterwards.
   void take(Draft& draft) {
-    ready = !draft.nodes.empty();
-    if (!ready) return;
-    doc.adopt(draft.data, draft.nodes);
-    draft.nodes.clear();
+    ready = taken = !draft.index.empty();
+    if (ready) doc.adopt(draft.data, draft.index);
+  }
+  void give_back(Draft& draft) {
+    if (taken) doc.give_back(draft.index);
+    ready = taken = false;
   }
 };
 
@@ -110,6 +113,7 @@ struct State {
   int gas_reference = -2;                                         // the accessor closure of the counter
   int chunk_reference = -2;                                       // the compiled script, until it has run
   int index_mt = -2, array_mt = -2, event_mt = -2, many_mt = -2;  // registry references of metatables
+  int data_name = -2;                                             // and of the string "data"
   const void *object_id = nullptr, *array_id = nullptr, *event_id = nullptr, *many_id = nullptr;
 
   // The event of the running hook.
@@ -120,6 +124,7 @@ struct State {
   std::uint8_t event_flags = 0;     // by field: read or written
   bool data_open = false;           // `flags` belongs to this event's data
   std::vector<std::uint8_t> flags;  // by node of the index
+  bool data_touched = false;        // some of `flags` say that the data may be written otherwise than it came
   std::size_t data_bytes_max = 1024 * 1024;
 
   // Scratch space of the C functions.

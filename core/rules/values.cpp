@@ -54,8 +54,9 @@ const Exact* find_exact(const State& s, double number) {
 
 void push_json(lua_State* L, State& s, json::Value value, bool lazy) {
   charge(s, 1);
-  luaL_checkstack(L, 4, "JSON nested too deeply");
-  switch (value.kind()) {
+  const auto kind = value.kind();
+  if (kind == json::Kind::array || !lazy) luaL_checkstack(L, 4, "JSON nested too deeply");
+  switch (kind) {
     case json::Kind::null:
       lua_pushlightuserdata(L, nullptr);
       break;
@@ -167,8 +168,8 @@ void Writer::account() {
   if (out_.size() > s_.data_bytes_max) wrong("larger than limits.data_bytes");
 }
 
-void Writer::flush(std::size_t upto) {
-  out_ += source_.substr(copied_, upto - copied_);
+void Writer::flush(std::uint32_t upto) {
+  out_ += s_.shared->doc.slice(copied_, upto);
   copied_ = upto;
 }
 
@@ -306,14 +307,11 @@ void Writer::object(int index) {
 }
 
 void Writer::moved(int index, std::uint32_t node) {
-  const auto source = source_;
   const auto copied = copied_;
   const auto& place = s_.shared->doc.node(node);
-  source_ = s_.shared->doc.text();
   copied_ = place.begin;
   object_in_place(index, node);
   flush(place.end);
-  source_ = source;
   copied_ = copied;
 }
 
@@ -362,7 +360,7 @@ void Writer::in_place(int index, std::uint32_t node) {
 // Removing the i-th of the kept parts takes the comma before it along, or the one behind if nothing is kept before.
 void Writer::object_in_place(int index, std::uint32_t node) {
   const auto& doc = s_.shared->doc;
-  std::size_t kept_end = 0;
+  std::uint32_t kept_end = 0;
   std::uint32_t i = node + 1;
   for (auto n = doc.node(node).count; n != 0; --n) {
     const auto& key = doc.node(i);
@@ -420,7 +418,7 @@ void Writer::object_in_place(int index, std::uint32_t node) {
   std::sort(s_.keys.begin() + static_cast<std::ptrdiff_t>(first), s_.keys.end());
   const auto last = s_.keys.size();
   if (first != last) {
-    const std::size_t inside = doc.node(node).begin + 1;
+    const std::uint32_t inside = doc.node(node).begin + 1;
     if (kept_end != 0 && copied_ < kept_end) flush(kept_end);
     if (copied_ < inside) flush(inside);
     for (std::size_t k = first; k < last; ++k) member(index, s_.keys[k], kept_end != 0 || k != first);
@@ -432,7 +430,7 @@ void Writer::array_in_place(int index, std::uint32_t node) {
   const auto& doc = s_.shared->doc;
   const auto count = count_array(index);
   const std::size_t in_source = doc.node(node).count;
-  std::size_t kept_end = 0;
+  std::uint32_t kept_end = 0;
   std::uint32_t i = node + 1;
   for (std::size_t n = 1; n <= in_source; ++n) {
     const auto& place = doc.node(i);
@@ -451,7 +449,7 @@ void Writer::array_in_place(int index, std::uint32_t node) {
     i = place.next;
   }
   if (count <= in_source) return;
-  const std::size_t inside = doc.node(node).begin + 1;
+  const std::uint32_t inside = doc.node(node).begin + 1;
   if (copied_ < std::max(inside, kept_end)) flush(std::max(inside, kept_end));
   for (std::size_t n = in_source + 1; n <= count; ++n) {
     if (n != 1) out_ += ',';
@@ -464,12 +462,15 @@ void Writer::array_in_place(int index, std::uint32_t node) {
 }
 
 bool Writer::write_event_data(int index) {
+  const auto& doc = s_.shared->doc;
   index = absolute(L_, index);
-  source_ = s_.shared->doc.text();
-  copied_ = 0;
-  in_place(index, 0);
-  if (copied_ == 0 && out_.empty()) return false;
-  flush(source_.size());
+  if (!s_.data_touched && table_kind(L_, s_, index) == TableKind::object &&
+      lazy_node(L_, s_, index) == doc.root_index())
+    return false;
+  copied_ = doc.begin();
+  in_place(index, doc.root_index());
+  if (copied_ == doc.begin() && out_.empty()) return false;
+  flush(doc.end());
   account();
   return true;
 }

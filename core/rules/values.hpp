@@ -39,7 +39,7 @@ class Writer {
   void object_in_place(int index, std::uint32_t node);
   void array_in_place(int index, std::uint32_t node);
   bool same_scalar(int index, json::Value source);
-  void flush(std::size_t upto);
+  void flush(std::uint32_t upto);
   void member(int index, std::string_view key, bool comma);
   std::size_t count_array(int index);  // its length; raises for holes and other keys
   void collect_keys(int index, std::size_t first);
@@ -56,8 +56,7 @@ class Writer {
   lua_State* L_;
   std::string& out_;
   const char* what_;
-  std::string_view source_;
-  std::size_t copied_ = 0;
+  std::uint32_t copied_ = 0;  // where the part of the event's text begins that is not written yet
   int depth_ = 0;
   Step path_[kDepthMax + 2];
 };

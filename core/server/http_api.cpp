@@ -349,7 +349,7 @@ void HttpApi::publish(ShardHost& shard, std::string_view channel_in_path, net::E
     Draft draft;
     draft.event = std::move(frame.event);
     draft.data = frame.data;
-    if (!route->rules.empty()) draft.nodes = doc.nodes_of(frame.data_value);
+    if (!route->rules.empty()) draft.index = doc.index_of(frame.data_value);
     draft.key = std::move(frame.key);
     if (!frame.dedupe.empty()) draft.dedupe = who.provider + '\n' + who.key + '\n' + frame.dedupe;
     if (id) draft.id = id.string();

@@ -131,9 +131,9 @@ weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, st
     for (const auto& [channel, rules] : channels) {
       Draft d;
       d.event = text(e.event);
-      d.data = e.data.size == 0 ? std::string_view("null") : text(e.data);
+      d.data = e.data.size == 0 ? std::string_view("null") : json::strip(text(e.data));
       if (rules && *accepted < indexes.size() && indexes[*accepted].whole())
-        d.nodes = indexes[*accepted].nodes_of(indexes[*accepted].root());
+        d.index = indexes[*accepted].index_of(indexes[*accepted].root());
       d.id = text(e.id);
       d.key = text(e.key);
       d.time_ms = e.time_ms;

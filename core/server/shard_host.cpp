@@ -25,7 +25,7 @@ constexpr std::size_t kKeepMails = 4096;  // room that a mailbox keeps after a b
 std::size_t weight(const Mail& mail) {
   if (const auto* d = std::get_if<mail::Delivery>(&mail)) return d->event->memory();
   if (const auto* p = std::get_if<std::unique_ptr<mail::Publish>>(&mail))
-    return (*p)->draft.data.size() + (*p)->draft.nodes.size() * sizeof(json::Node) + 256;
+    return (*p)->draft.data.size() + (*p)->draft.index.nodes.size() * sizeof(json::Node) + 256;
   if (const auto* a = std::get_if<std::unique_ptr<mail::Ask>>(&mail)) return (*a)->params.size() + 512;
   if (const auto* a = std::get_if<std::unique_ptr<mail::Answer>>(&mail))
     return ((*a)->result ? (*a)->result->size() : 0) + 256;

@@ -12,14 +12,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   weir::json::Doc doc;
   const auto ok = doc.parse(text);
   if (doc.whole())
-    for (std::uint32_t i = 0; i < doc.size(); ++i) {
+    for (std::uint32_t i = 0; i < doc.end_index(); ++i) {
       const weir::json::Value v(&doc, i);
       if (v.is(weir::json::Kind::string) && !weir::json::valid_utf8(v.string())) std::abort();
     }
   if (!ok && ok.error().code == weir::Errc::too_large) return 0;
   // nlohmann refuses numbers beyond a double; we keep them as text.
   bool beyond = false;
-  for (std::uint32_t i = 0; ok && i < doc.size(); ++i)
+  for (std::uint32_t i = 0; ok && i < doc.end_index(); ++i)
     beyond =
         beyond || (doc.node(i).kind == weir::json::Kind::number && std::isinf(weir::json::Value(&doc, i).number()));
   if (beyond) return 0;
@@ -28,9 +28,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // nlohmann skips a byte order mark; RFC 8259 lets us refuse it.
   if (!text.starts_with("\xEF\xBB\xBF") && ok.has_value() != nlohmann::json::accept(text)) std::abort();
   if (!ok) return doc.stopped_at() <= size ? 0 : (std::abort(), 0);
-  for (std::uint32_t i = 0; i < doc.size(); ++i) {
+  for (std::uint32_t i = 0; i < doc.end_index(); ++i) {
     const auto& n = doc.node(i);
-    if (n.begin >= n.end || n.end > size || n.next <= i || n.next > doc.size()) std::abort();
+    if (n.begin >= n.end || n.end > size || n.next <= i || n.next > doc.end_index()) std::abort();
     const weir::json::Value v(&doc, i);
     if (v.is(weir::json::Kind::number)) (void)v.number(), (void)v.integer();
     if (!v.is(weir::json::Kind::string)) continue;

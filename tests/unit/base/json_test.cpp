@@ -145,8 +145,8 @@ TEST(JsonTest, EveryValueKnowsWhatComesBehindItHoweverManyThereAre) {
   std::string text = "[";
   for (int i = 0; i < 100; ++i) text += "{\"a\":[1,true,\"x\"],\"b\":{}},";
   ASSERT_TRUE(doc.parse(text += "null]"));
-  ASSERT_EQ(doc.size(), 1U + 100 * 8 + 1);
-  EXPECT_EQ(doc.node(0).next, doc.size());
+  ASSERT_EQ(doc.end_index(), 1U + 100 * 8 + 1);
+  EXPECT_EQ(doc.node(0).next, doc.end_index());
   EXPECT_EQ(doc.node(0).count, 101U);
   for (std::uint32_t i = 1; i < 801; i += 8) {
     ASSERT_EQ(doc.node(i).next, i + 8);
@@ -159,7 +159,7 @@ TEST(JsonTest, EveryValueKnowsWhatComesBehindItHoweverManyThereAre) {
   }
   ASSERT_FALSE(doc.parse("[1,2"));
   ASSERT_TRUE(doc.parse("[3]")) << "a Doc is used again, also after a text that was refused";
-  EXPECT_EQ(doc.size(), 2U);
+  EXPECT_EQ(doc.end_index(), 2U);
   EXPECT_EQ(doc.root().at(0).integer(), 3);
 }
 
@@ -217,27 +217,48 @@ TEST(JsonTest, WhatIsQuotedReadsBackAndForeignBytesAreReplaced) {
   EXPECT_EQ(to_utf8("\xC0z"), "\xEF\xBF\xBDz");
 }
 
-// An index that is handed on must be the one that parsing again would make.
+// An index that is handed on must say the same as the one that parsing again would make.
+void expect_same(const Doc& got, const Doc& parsed) {
+  ASSERT_EQ(got.end_index() - got.root_index(), parsed.end_index());
+  EXPECT_TRUE(got.whole());
+  EXPECT_EQ(got.slice(got.begin(), got.end()), parsed.slice(parsed.begin(), parsed.end()));
+  for (std::uint32_t n = 0; n < parsed.end_index(); ++n) {
+    const Node &a = got.node(got.root_index() + n), &b = parsed.node(n);
+    EXPECT_TRUE(a.begin - got.begin() == b.begin && a.end - got.begin() == b.end &&
+                a.next - got.root_index() == b.next && a.count == b.count && a.kind == b.kind && a.escaped == b.escaped)
+        << parsed.root().raw() << " node " << n;
+    EXPECT_EQ(Value(&got, got.root_index() + n).raw(), Value(&parsed, n).raw());
+  }
+}
+
 TEST(JsonTest, ThePartOfAnIndexIsTheIndexOfThePart) {
   const std::string text = R"( {"a":[1,{"b":"x\n","c":[]},null], "d":{"e":{"f":[true,-1.5e3,"\u00e4"]}},"a":""} )";
   Doc whole;
   ASSERT_TRUE(whole.parse(text));
-  for (std::uint32_t i = 0; i < whole.size(); ++i) {
-    const Value value(&whole, i);
-    const std::string raw(value.raw());
-    Nodes nodes = whole.nodes_of(value);
-    Doc adopted, parsed;
-    adopted.adopt(raw, nodes);
+  const auto count = whole.end_index();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::string raw(Value(&whole, i).raw());
+    Doc parsed, copied, lent;
     ASSERT_TRUE(parsed.parse(raw)) << raw;
-    ASSERT_EQ(adopted.size(), parsed.size()) << raw;
-    EXPECT_TRUE(adopted.whole());
-    for (std::uint32_t n = 0; n < parsed.size(); ++n) {
-      const Node &a = adopted.node(n), &b = parsed.node(n);
-      EXPECT_TRUE(a.begin == b.begin && a.end == b.end && a.next == b.next && a.count == b.count && a.kind == b.kind &&
-                  a.escaped == b.escaped)
-          << raw << " node " << n;
-    }
+    Index index = whole.index_of(Value(&whole, i));
+    copied.adopt(raw, index);
+    EXPECT_TRUE(index.empty());
+    expect_same(copied, parsed);
+
+    whole.lend(Value(&whole, i), index);
+    EXPECT_FALSE(whole.whole());
+    lent.adopt(raw, index);
+    expect_same(lent, parsed);
+    whole.reuse(index);
+    ASSERT_TRUE(whole.parse(text));  // with what memory ever came back
+    ASSERT_EQ(whole.end_index(), count);
   }
+}
+
+TEST(JsonTest, StripLeavesWhatStandsInside) {
+  EXPECT_EQ(strip("\r\n\t {\"a\" : 1 } \n"), "{\"a\" : 1 }");
+  EXPECT_EQ(strip(" \n"), "");
+  EXPECT_EQ(strip("null"), "null");
 }
 
 }  // namespace
