@@ -1,5 +1,6 @@
 #include "plugin_host/event_check.hpp"
 
+#include "base/base64.hpp"
 #include "base/json.hpp"
 
 namespace weir {
@@ -31,10 +32,21 @@ std::string wrong_with_batch(const weir_event* events, std::uint32_t stride, std
   return {};
 }
 
-std::string wrong_with_event(const weir_event& event, std::uint32_t stride, const EventBounds& bounds, json::Doc& doc) {
+namespace {
+// What is no JSON becomes some.
+std::string json_of(std::string_view bytes) {
+  if (json::valid_utf8(bytes)) return json::quoted(bytes);
+  return "{\"base64\":\"" + base64(bytes) + "\"}";
+}
+}  // namespace
+
+std::string wrong_with_event(const weir_event& event, std::uint32_t stride, const EventBounds& bounds, json::Doc& doc,
+                             std::string& made) {
+  made.clear();
   if (event.struct_size < kEventBytesMin || event.struct_size > stride)
     return "struct_size is " + std::to_string(event.struct_size) + "; sizeof(weir_event) is expected";
-  if (event.flags != 0) return "flags is " + std::to_string(event.flags) + "; 0 is expected";
+  if (event.flags > WEIR_DATA_ANY)
+    return "flags is " + std::to_string(event.flags) + "; WEIR_DATA_JSON, WEIR_DATA_TEXT or WEIR_DATA_ANY is expected";
   struct Text {
     const char* what;
     const weir_str& text;
@@ -51,11 +63,20 @@ std::string wrong_with_event(const weir_event& event, std::uint32_t stride, cons
   }
   if (event.event.size == 0) return "event has no name";
   if (std::string wrong = wrong_with_text("data", event.data, bounds.data_max); !wrong.empty()) return wrong;
-  if (event.data.size == 0) {  // stands for null
+  if (event.data.size == 0 && event.flags == WEIR_DATA_JSON) {  // stands for null
     doc.trim(0);
     return {};
   }
-  if (const auto parsed = doc.parse(view(event.data)); !parsed) return "data is not JSON: " + parsed.error().message;
+  if (event.flags != WEIR_DATA_TEXT) {
+    const auto parsed = doc.parse(view(event.data));
+    if (parsed) return {};
+    if (event.flags == WEIR_DATA_JSON) return "data is not JSON: " + parsed.error().message;
+  }
+  made = json_of(view(event.data));
+  if (made.size() > bounds.data_max)
+    return "data has " + std::to_string(made.size()) + " bytes as JSON; at most " + std::to_string(bounds.data_max) +
+           " are allowed";
+  (void)doc.parse(made);
   return {};
 }
 

@@ -27,8 +27,10 @@ inline constexpr std::uint32_t kStrideMax = 4096;
 
 // Empty when a batch of this shape can be walked, else what is wrong with it.
 std::string wrong_with_batch(const weir_event* events, std::uint32_t stride, std::uint32_t count);
-// Empty when the event is right, else what is wrong with it. `doc` is then the index of its data, where it has any.
-std::string wrong_with_event(const weir_event& event, std::uint32_t stride, const EventBounds& bounds, json::Doc& doc);
+// Empty when the event is right, else what is wrong with it. `made` is then the JSON that its data had to be turned
+// into, empty if it is JSON already; `doc` is the index of its JSON, where it has any, and borrows it.
+std::string wrong_with_event(const weir_event& event, std::uint32_t stride, const EventBounds& bounds, json::Doc& doc,
+                             std::string& made);
 
 // The indexes of a batch's events, so that nobody has to make them again: of the first ones, within bounds.
 class BatchIndex {

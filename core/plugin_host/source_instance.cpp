@@ -1,5 +1,9 @@
+#include <algorithm>
+#include <cstring>
+#include <deque>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "plugin_host/border.hpp"
 #include "plugin_host/instance.hpp"
@@ -38,6 +42,15 @@ Result<std::shared_ptr<SourceInstance>> SourceInstance::create(std::string name,
   return made;
 }
 
+namespace {
+weir_event copy_of(const weir_event& event) {
+  weir_event copy{};
+  std::memcpy(&copy, &event, std::min<std::size_t>(event.struct_size, sizeof copy));
+  copy.struct_size = sizeof copy;
+  return copy;
+}
+}  // namespace
+
 weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride, std::uint32_t count,
                                  std::uint32_t* accepted) {
   if (const std::string wrong = wrong_with_batch(events, stride, count); !wrong.empty()) {
@@ -50,10 +63,24 @@ weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride,
   indexes->begin();
   std::uint32_t good = 0;
   std::string wrong;
+  std::deque<std::string> made;    // JSON of what came as something else; indexes borrow it
+  std::vector<weir_event> copies;  // the whole batch, once one of it had to be turned into JSON
+  made.emplace_back();
   for (; good < count; ++good) {
-    wrong = wrong_with_event(event_at(events, stride, good), stride, bounds_, indexes->next());
+    const weir_event& event = event_at(events, stride, good);
+    wrong = wrong_with_event(event, stride, bounds_, indexes->next(), made.back());
     if (!wrong.empty()) break;
     indexes->checked();
+    if (made.back().empty() && copies.empty()) continue;
+    while (copies.size() <= good)
+      copies.push_back(copy_of(event_at(events, stride, static_cast<std::uint32_t>(copies.size()))));
+    if (made.back().empty()) continue;
+    copies.back().data = {made.back().data(), made.back().size()};
+    made.emplace_back();
+  }
+  if (!copies.empty()) {
+    events = copies.data();
+    stride = sizeof(weir_event);
   }
   weir_status status = WEIR_OK;
   if (good != 0) {

@@ -81,7 +81,11 @@ Result<void> Instance::call(Hook hook) {
   state_.hook_reference = hooks_[index(hook)];
   auto called = state_.call(runners_[index(hook)], budget_.ops, budget_.time_ms);
   // An instance that keeps the states of channels is never thrown away: its limit holds, and its errors are told.
-  if (!called) usable_ = state_.recover() || description_.has_state();
+  if (!called) {
+    const auto begin = thread_cpu_ns();
+    usable_ = state_.recover() || description_.has_state();
+    cleanup_ns_ = thread_cpu_ns() - begin;
+  }
   return called;
 }
 

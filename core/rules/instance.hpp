@@ -66,7 +66,8 @@ class Instance {
   Result<void> stop();  // with what loading may take
 
   const std::string& reason() const { return state_.reason; }
-  std::int64_t spent_ns() const { return state_.meter.spent_ns(); }  // by the last call
+  // By the last call, which failed: its own time, and what it took to get rid of what it had left.
+  std::int64_t spent_ns() const { return state_.meter.spent_ns() + cleanup_ns_; }
   std::int64_t operations() const { return state_.operations_last; }
   std::uint64_t operations_all() const { return state_.operations_all; }
   std::uint64_t bytes_allocated() const { return state_.bytes_allocated; }
@@ -93,6 +94,7 @@ class Instance {
   std::array<int, kHooks> hooks_{}, runners_{};
   int save_ = -2, adopt_ = -2;
   bool usable_ = true;
+  std::int64_t cleanup_ns_ = 0;
 };
 
 }  // namespace weir::rules

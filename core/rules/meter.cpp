@@ -13,13 +13,13 @@ constexpr std::int64_t kQuantumMin = 8, kQuantumMax = 1000;
 // One look at the clock per about 50 us: often enough to be exact, too rarely to cost anything.
 constexpr std::int64_t kShortNs = 30'000, kLongNs = 80'000;
 
-std::int64_t thread_ns() {
+}  // namespace
+
+std::int64_t thread_cpu_ns() {
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
 }
-
-}  // namespace
 
 std::int64_t Meter::start(std::int64_t ops_max, std::int64_t time_max_ms) {
   ops_max_ = ops_max;
@@ -35,7 +35,7 @@ std::int64_t Meter::start(std::int64_t ops_max, std::int64_t time_max_ms) {
 bool Meter::in_time() {
   if (!running_) return true;
   if (tripped_ != Trip::none) return false;
-  const auto now = thread_ns();
+  const auto now = thread_cpu_ns();
   if (started_ns_ == 0) started_ns_ = last_ns_ = now;
   const auto spent = now - last_ns_;
   last_ns_ = now;

@@ -7,6 +7,9 @@
 
 namespace weir::rules {
 
+// Processor time of the calling thread. Costs a system call.
+std::int64_t thread_cpu_ns();
+
 enum class Trip : std::uint8_t { none, ops, time, memory };
 
 class Meter {

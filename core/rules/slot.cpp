@@ -1,6 +1,7 @@
 #include "rules/slot.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.hpp"
 #include "routing/pattern.hpp"
@@ -40,7 +41,7 @@ class Slot::Spent {
   ~Spent() {
     slot_.stats_->operations.add(slot_.instance_->operations_all() - operations_);
     slot_.stats_->allocated_bytes.add(slot_.instance_->bytes_allocated() - allocated_);
-    if (!slot_.instance_->usable()) slot_.instance_.reset();
+    if (!slot_.instance_->usable()) slot_.throw_away();
   }
   Spent(const Spent&) = delete;
   Spent& operator=(const Spent&) = delete;
@@ -50,9 +51,19 @@ class Slot::Spent {
   const std::uint64_t operations_, allocated_;
 };
 
+// A state that a failing call has used up costs time once more when it goes, and when the next one is made.
+void Slot::throw_away() {
+  const auto begin = thread_cpu_ns();
+  instance_.reset();
+  thrown_away_ = true;
+  common_.waste.take(thread_cpu_ns() - begin, common_.clock.steady_ms());
+}
+
 bool Slot::ensure_instance() {
   if (instance_) return true;
+  const auto begin = thread_cpu_ns();
   auto made = Instance::load(program_->instance_settings(), program_->instrumented(), *this, modules_);
+  if (std::exchange(thrown_away_, false)) common_.waste.take(thread_cpu_ns() - begin, common_.clock.steady_ms());
   if (!made) {
     why_ = made.error().message;
     return false;

@@ -128,6 +128,7 @@ class Slot final : public Host {
  private:
   class Publishing;
   class Spent;
+  void throw_away();
   bool ensure_instance();
   bool adopt(ChannelContext& context);
   bool waits();
@@ -146,6 +147,7 @@ class Slot final : public Host {
   // By the kind of hook: one that is well must not hide that another one keeps failing.
   std::int64_t errors_in_a_row_ = 0, reduce_errors_in_a_row_ = 0, timer_errors_in_a_row_ = 0;
   SteadyMs timer_at_ = 0;
+  bool thrown_away_ = false;
   bool was_costly_ = false;  // the last call failed, and took long for it
   bool quarantined_ = false;
   SteadyMs retry_at_ = 0;

@@ -84,13 +84,27 @@ static weir_status start(void* p, weir_error* error) {
   if (is(self, "emit: stride odd")) emit(self, events, sizeof(weir_event) + 1, 3);
   if (is(self, "emit: null")) emit(self, NULL, sizeof(weir_event), 3);
   if (is(self, "emit: struct size")) events[1].struct_size = 8, emit(self, events, sizeof(weir_event), 3);
-  if (is(self, "emit: flags")) events[1].flags = 1, emit(self, events, sizeof(weir_event), 3);
+  if (is(self, "emit: flags")) events[1].flags = 7, emit(self, events, sizeof(weir_event), 3);
   if (is(self, "emit: json")) events[1].data = str("{\"a\":"), emit(self, events, sizeof(weir_event), 3);
   if (is(self, "emit: utf8")) events[1].subject = str("\xff\xfe"), emit(self, events, sizeof(weir_event), 3);
   if (is(self, "emit: no name")) events[1].event = str(""), emit(self, events, sizeof(weir_event), 3);
   if (is(self, "emit: huge length")) events[1].key.size = UINT64_MAX, emit(self, events, sizeof(weir_event), 3);
   if (is(self, "emit: null text")) events[1].key.size = 10, emit(self, events, sizeof(weir_event), 3);
   if (is(self, "emit: no accepted")) host->emit(host->ctx, events, sizeof(weir_event), 3, NULL);
+  if (is(self, "emit: too long as json")) {
+    static char controls[400 * 1024];
+    memset(controls, 1, sizeof controls);
+    events[1].flags = WEIR_DATA_TEXT;
+    events[1].data.ptr = controls, events[1].data.size = sizeof controls;
+    emit(self, events, sizeof(weir_event), 3);
+  }
+  if (is(self, "emit: any data")) {
+    weir_event more[6] = {event("{\"a\":1}"), event("7"),          event("{\"a\":"),
+                          event("\xff\xfe!"), event(" {\"b\":2}"), event("")};
+    more[1].flags = WEIR_DATA_TEXT;
+    for (int i = 2; i < 6; ++i) more[i].flags = WEIR_DATA_ANY;
+    emit(self, more, sizeof(weir_event), 6);
+  }
   if (is(self, "emit: good")) emit(self, events, sizeof(weir_event), 3);
   if (is(self, "state: garbage"))
     host->state(host->ctx, 99, str("?")), host->state(host->ctx, WEIR_STATE_STOPPED, str("?"));

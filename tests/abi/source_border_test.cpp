@@ -52,7 +52,18 @@ TEST_P(BadEventTest, IsNamedByItsIndexAndThoseBeforeItAreTaken) {
 }
 INSTANTIATE_TEST_SUITE_P(Modes, BadEventTest,
                          testing::Values("emit: struct size", "emit: flags", "emit: json", "emit: utf8",
-                                         "emit: no name", "emit: huge length", "emit: null text"));
+                                         "emit: no name", "emit: huge length", "emit: null text",
+                                         "emit: too long as json"));
+
+TEST(SourceBorderTest, WhatIsNoJsonBecomesSome) {
+  CollectingSink sink;
+  const auto source = started("emit: any data", sink);
+  std::vector<std::string> data;
+  for (const auto& event : sink.taken()) data.push_back(event.data);
+  EXPECT_EQ(data, (std::vector<std::string>{R"({"a":1})", R"("7")", R"("{\"a\":")", R"({"base64":"//4h"})",
+                                            R"( {"b":2})", R"("")"}));
+  EXPECT_EQ(source->counters().refused_invalid, 0u);
+}
 
 class BadBatchTest : public testing::TestWithParam<const char*> {};
 

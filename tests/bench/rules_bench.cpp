@@ -227,7 +227,7 @@ Way cjson_way(const Rule& rule) {
 
 Way index_way() {
   return [doc = std::make_shared<json::Doc>()](const std::string& data) -> std::size_t {
-    return doc->parse(data) ? doc->size() : 0;
+    return doc->parse(data) ? doc->end_index() : 0;
   };
 }
 

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "base/base64.hpp"
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/ids.hpp"
@@ -29,6 +30,19 @@ TEST(Iso8601Test, TheSecondBeforeIsNotTakenForThisOne) {
       {-1000, "1969-12-31T23:59:59.000Z"},       {-1001, "1969-12-31T23:59:58.999Z"},
       {kNoon + 7, "2026-02-10T12:00:00.007Z"}};
   for (const auto& [time, text] : steps) EXPECT_EQ(iso8601(time), text);
+}
+
+// The vectors of RFC 4648, section 10.
+TEST(Base64Test, IsWhatTheRfcSays) {
+  const std::pair<const char*, const char*> vectors[] = {{"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foob", "Zm9vYg=="},
+                                                         {"fooba", "Zm9vYmE="},
+                                                         {"foobar", "Zm9vYmFy"}};
+  for (const auto& [bytes, text] : vectors) EXPECT_EQ(base64(bytes), text);
+  EXPECT_EQ(base64("\xfb\xff\xbf"), "+/+/");
 }
 
 TEST(IdsTest, WithinAMillisecondAnIdIsTheOneBeforeAndOne) {

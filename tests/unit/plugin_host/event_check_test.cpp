@@ -11,6 +11,13 @@ weir_str str(std::string_view text) { return {text.data(), text.size()}; }
 
 json::Doc doc;
 
+std::string wrong_with(const weir_event& event, std::uint32_t stride, const EventBounds& bounds = {}) {
+  std::string made;
+  std::string wrong = wrong_with_event(event, stride, bounds, doc, made);
+  EXPECT_EQ(made, "");
+  return wrong;
+}
+
 weir_event good() {
   weir_event e{};
   e.struct_size = sizeof e;
@@ -26,7 +33,7 @@ TEST(EventCheckTest, TheEdgesOfEachLength) {
     weir_event e = good();
     e.data = str("null");
     e.*field = str(text);
-    return !wrong_with_event(e, sizeof e, bounds, doc).empty();
+    return !wrong_with(e, sizeof e, bounds).empty();
   };
   for (const auto field :
        {&weir_event::subject, &weir_event::event, &weir_event::id, &weir_event::key, &weir_event::cursor}) {
@@ -43,7 +50,7 @@ TEST(EventCheckTest, DataIsJson) {
   const auto check = [](std::string_view data) {
     weir_event e = good();
     e.data = str(data);
-    return wrong_with_event(e, sizeof e, {}, doc);
+    return wrong_with(e, sizeof e);
   };
   EXPECT_EQ(check("{}"), "");
   EXPECT_EQ(check("\"text\""), "");
@@ -60,9 +67,9 @@ TEST(EventCheckTest, ANewerAndBiggerEventIsTaken) {
   } bigger{good(), {}};
   bigger.event.struct_size = sizeof bigger;
   EXPECT_EQ(wrong_with_batch(&bigger.event, sizeof bigger, 1), "");
-  EXPECT_EQ(wrong_with_event(bigger.event, sizeof bigger, {}, doc), "");
+  EXPECT_EQ(wrong_with(bigger.event, sizeof bigger), "");
   bigger.event.struct_size = sizeof bigger + 8;  // larger than its place
-  EXPECT_NE(wrong_with_event(bigger.event, sizeof bigger, {}, doc), "");
+  EXPECT_NE(wrong_with(bigger.event, sizeof bigger), "");
 }
 
 TEST(EventCheckTest, NothingIsAlwaysRight) { EXPECT_EQ(wrong_with_batch(nullptr, 0, 0), ""); }
@@ -73,10 +80,11 @@ TEST(EventCheckTest, TheIndexesOfABatchAreKeptWithinBounds) {
   std::string large = "[0";
   for (int i = 1; i < 150'000; ++i) large += ",0";
   large += ']';
+  std::string made;
   const auto check = [&](const std::string& data) {
     weir_event e = good();
     e.data = str(data);
-    ASSERT_EQ(wrong_with_event(e, sizeof e, {}, indexes.next()), "");
+    ASSERT_EQ(wrong_with_event(e, sizeof e, {}, indexes.next(), made), "");
     indexes.checked();
   };
   indexes.begin();

@@ -27,12 +27,19 @@ enum {
   WEIR_STATE_STOPPED = 6
 };
 
+/* What an event's data is; one of them in weir_event.flags. A hub that does not know one answers WEIR_E_INVALID. */
+enum {
+  WEIR_DATA_JSON = 0, /* JSON text */
+  WEIR_DATA_TEXT = 1, /* any bytes: the hub makes a JSON string of them, {"base64":"..."} if they are not UTF-8 (1.1) */
+  WEIR_DATA_ANY = 2   /* JSON where it is JSON, else as WEIR_DATA_TEXT (1.1) */
+};
+
 typedef struct weir_event {
   uint32_t struct_size;
-  uint32_t flags;   /* 0 */
+  uint32_t flags;   /* WEIR_DATA_* */
   weir_str subject; /* where it comes from, in the source's own terms; the manifest's `from` maps it to channels */
   weir_str event;   /* its name, e.g. "line"; 1..255 bytes of UTF-8 */
-  weir_str data;    /* JSON text; may be empty, which means null */
+  weir_str data;    /* as flags say; empty JSON means null */
   weir_str id;      /* empty: the hub makes one */
   weir_str key;     /* for conflation and state; may be empty */
   weir_str cursor;  /* handed back by accepted(); empty: nothing to hand back */

@@ -7,6 +7,6 @@
 /* A hub loads a plugin whose major number is its own and whose minor number is any: what a newer minor adds stands
  * at the end of structs or behind a new interface id, and both sides look before they use it. */
 #define WEIR_ABI_MAJOR 1
-#define WEIR_ABI_MINOR 0
+#define WEIR_ABI_MINOR 1
 
 #endif

@@ -15,14 +15,17 @@
 
 namespace weir::sdk {
 
+enum class Data : std::uint32_t { json = WEIR_DATA_JSON, text = WEIR_DATA_TEXT, any = WEIR_DATA_ANY };
+
 struct Event {
   std::string_view subject{};
   std::string_view event{};
-  std::string_view data{};  // JSON text; empty: null
+  std::string_view data{};  // JSON text (empty: null), or what `kind` says
   std::string_view id{};    // empty: the hub makes one
   std::string_view key{};
   std::string_view cursor{};  // handed back by Source::accepted()
   std::int64_t time_ms = 0;   // 0: now
+  Data kind = Data::json;     // others: the hub makes JSON of it (ABI 1.1)
 };
 
 class Emitter {
@@ -73,7 +76,7 @@ class Emitter {
  private:
   // One event in one block: the six texts behind each other.
   struct Kept {
-    explicit Kept(const Event& e) : time_ms(e.time_ms) {
+    explicit Kept(const Event& e) : time_ms(e.time_ms), kind(e.kind) {
       const std::array<std::string_view, 6> parts = {e.subject, e.event, e.data, e.id, e.key, e.cursor};
       std::size_t total = 0;
       for (const auto part : parts) total += part.size();
@@ -89,11 +92,20 @@ class Emitter {
         const std::size_t from = i == 0 ? 0 : ends[i - 1];
         return weir_str{bytes.data() + from, ends[i] - from};
       };
-      return {sizeof(weir_event), 0, part(0), part(1), part(2), part(3), part(4), part(5), time_ms};
+      return {sizeof(weir_event),
+              static_cast<std::uint32_t>(kind),
+              part(0),
+              part(1),
+              part(2),
+              part(3),
+              part(4),
+              part(5),
+              time_ms};
     }
     std::string bytes;
     std::array<std::size_t, 6> ends{};
     std::int64_t time_ms;
+    Data kind;
   };
 
   void offer() {

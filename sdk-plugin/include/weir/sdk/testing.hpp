@@ -36,6 +36,7 @@ namespace weir::sdk::testing {
 struct SeenEvent {
   std::string subject, event, data, id, key, cursor;
   std::int64_t time_ms = 0;
+  std::uint32_t kind = WEIR_DATA_JSON;  // what `data` is; the real hub makes JSON of it
 };
 struct SeenState {
   std::int32_t state = 0;
@@ -220,8 +221,8 @@ class FakeHost {
       const auto* e =
           reinterpret_cast<const weir_event*>(reinterpret_cast<const char*>(batch) + std::size_t{i} * stride);
       if (!self.check(*e)) return WEIR_E_INVALID;
-      self.events.push_back(
-          {text(e->subject), text(e->event), text(e->data), text(e->id), text(e->key), text(e->cursor), e->time_ms});
+      self.events.push_back({text(e->subject), text(e->event), text(e->data), text(e->id), text(e->key),
+                             text(e->cursor), e->time_ms, e->flags});
       ++*accepted;
       if (self.room_) --*self.room_;
     }
@@ -232,6 +233,9 @@ class FakeHost {
       return mistake("an event's struct_size is " + std::to_string(e.struct_size)), false;
     if (e.event.size == 0 || e.event.size > 255)
       return mistake("an event's name has " + std::to_string(e.event.size) + " bytes; 1..255 are allowed"), false;
+    if (e.flags > WEIR_DATA_ANY)
+      return mistake("an event's flags are " + std::to_string(e.flags) + "; WEIR_DATA_* are allowed"), false;
+    if (e.flags != WEIR_DATA_JSON) return true;
     try {
       if (e.data.size != 0) json::parse(to_view(e.data));
     } catch (const Failure& f) {

@@ -1,0 +1,335 @@
+#include "consumer.hpp"
+
+#include <nats/nats.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "message.hpp"
+
+namespace weir::nats {
+
+struct Consumer::Check {
+  std::string problem;      // empty: all is well
+  bool made = false;        // the consumer was not there
+  bool ours = true;         // it is one that can be read from here
+  std::uint64_t first = 0;  // of the stream
+  std::uint64_t delivered_stream = 0, delivered_consumer = 0, pending = 0;
+  std::int64_t ack_wait_ms = 0;
+};
+
+Consumer::Consumer(const sdk::Host& host, const StreamConfig& config, Link& link, Inbox& inbox, Told told)
+    : host_(host), config_(config), link_(link), told_(std::move(told)), ack_wait_ms_(config.ack_wait_ms) {
+  natsInbox* name = nullptr;
+  if (natsInbox_Create(&name) == NATS_OK) inbox_ = name;
+  natsInbox_Destroy(name);
+  std::string why;
+  // What may come at once is bounded by what is asked for.
+  if (inbox_.empty() || !link_.subscribe(inbox_ + ".*", "", -1, -1, inbox, why))
+    throw sdk::Failure(WEIR_E_INTERNAL, "no subscription for what the stream sends: " + why);
+  ticks_.start(host_, 250, 250, [this] { tick(); });
+}
+
+void Consumer::connected() {
+  requests_.clear();  // the server has forgotten them
+  check();
+}
+
+void Consumer::away() {
+  phase_ = Phase::away;
+  waited_ = false;
+  ++checks_;
+  later_.cancel();
+  requests_.clear();
+}
+
+void Consumer::later(std::int64_t ms, std::function<void()> call) {
+  later_.start(host_, static_cast<std::uint64_t>(ms), 0, std::move(call));
+}
+
+// --- How does the consumer stand? -----------------------------------------------------------------------------------
+
+namespace {
+
+struct Closer {
+  void operator()(jsCtx* p) const { jsCtx_Destroy(p); }
+  void operator()(jsStreamInfo* p) const { jsStreamInfo_Destroy(p); }
+  void operator()(jsConsumerInfo* p) const { jsConsumerInfo_Destroy(p); }
+};
+template <class T>
+using Owned = std::unique_ptr<T, Closer>;
+
+std::string text_of(natsStatus status, jsErrCode code) {
+  natsStatus last = NATS_OK;
+  const char* detail = nats_GetLastError(&last);
+  std::string out = natsStatus_GetText(status);
+  if (detail != nullptr && *detail != '\0' && last == status) out = detail;
+  if (code != 0) out += " (JetStream error " + std::to_string(static_cast<int>(code)) + ")";
+  return out;
+}
+
+}  // namespace
+
+void Consumer::check() {
+  phase_ = Phase::checking;
+  later_.cancel();
+  link_.blocking([this, host = host_, config = config_, last = last_, number = ++checks_](natsConnection* connection) {
+    Check c;
+    const auto look = [&]() -> std::string {
+      jsOptions options;
+      if (jsOptions_Init(&options) != NATS_OK) return "not enough memory";
+      options.Prefix = config.api_prefix.c_str();
+      options.Wait = 2'000;
+      jsCtx* raw = nullptr;
+      if (const auto s = natsConnection_JetStream(&raw, connection, &options); s != NATS_OK)
+        return natsStatus_GetText(s);
+      const Owned<jsCtx> js(raw);
+      jsErrCode code{};
+      jsStreamInfo* stream_raw = nullptr;
+      natsStatus status = js_GetStreamInfo(&stream_raw, js.get(), config.stream.c_str(), nullptr, &code);
+      const Owned<jsStreamInfo> stream(stream_raw);
+      if (status == NATS_NOT_FOUND) return "there is no stream \"" + config.stream + "\"; `nats stream add` makes one";
+      if (status == NATS_NO_RESPONDERS) return "the server has no JetStream (no -js), or not for this account";
+      if (status != NATS_OK) return "stream \"" + config.stream + "\": " + text_of(status, code);
+      c.first = stream->State.FirstSeq;
+
+      jsConsumerInfo* info_raw = nullptr;
+      status = js_GetConsumerInfo(&info_raw, js.get(), config.stream.c_str(), config.durable.c_str(), nullptr, &code);
+      if (status == NATS_NOT_FOUND) {
+        c.made = true;
+        jsConsumerConfig wanted;
+        if (jsConsumerConfig_Init(&wanted) != NATS_OK) return "not enough memory";
+        wanted.Durable = config.durable.c_str();
+        wanted.AckPolicy = js_AckExplicit;
+        wanted.AckWait = config.ack_wait_ms * 1'000'000;
+        wanted.MaxAckPending = config.in_flight;
+        if (!config.subject.empty()) wanted.FilterSubject = config.subject.c_str();
+        using From = StreamConfig::From;
+        if (last != 0) {  // somebody has removed it while we read it
+          wanted.DeliverPolicy = js_DeliverByStartSequence;
+          wanted.OptStartSeq = last + 1;
+        } else if (config.from == From::sequence) {
+          wanted.DeliverPolicy = js_DeliverByStartSequence;
+          wanted.OptStartSeq = config.sequence;
+        } else if (config.from == From::time) {
+          wanted.DeliverPolicy = js_DeliverByStartTime;
+          wanted.OptStartTime = config.time_ms * 1'000'000;
+        } else {
+          wanted.DeliverPolicy = config.from == From::fresh  ? js_DeliverNew
+                                 : config.from == From::last ? js_DeliverLast
+                                                             : js_DeliverAll;
+        }
+        status = js_AddConsumer(&info_raw, js.get(), config.stream.c_str(), &wanted, nullptr, &code);
+      }
+      const Owned<jsConsumerInfo> info(info_raw);
+      if (status != NATS_OK) return "consumer \"" + config.durable + "\": " + text_of(status, code);
+      const jsConsumerConfig& has = *info->Config;
+      const auto text = [](const char* t) { return std::string(t == nullptr ? "" : t); };
+      if (!text(has.DeliverSubject).empty() || has.AckPolicy != js_AckExplicit)
+        return "consumer \"" + config.durable +
+               "\" is there already, but not one that is pulled and acknowledged one by "
+               "one; name another one as `durable`";
+      if (text(has.FilterSubject) != config.subject)
+        return "consumer \"" + config.durable + "\" is there already, with the subject \"" + text(has.FilterSubject) +
+               "\" and not \"" + config.subject + "\"; name another one as `durable`, or remove it";
+      c.delivered_stream = info->Delivered.Stream;
+      c.delivered_consumer = info->Delivered.Consumer;
+      c.pending = static_cast<std::uint64_t>(std::max<std::int64_t>(0, info->NumAckPending));
+      c.ack_wait_ms = has.AckWait / 1'000'000;
+      return {};
+    };
+    c.problem = look();
+    // The instance outlives its tasks on the strand: those that have not run when it is stopped never do.
+    (void)host.post([this, c, number] {
+      if (number == checks_ && phase_ == Phase::checking) checked(c);
+    });
+  });
+}
+
+void Consumer::checked(const Check& c) {
+  if (!c.problem.empty()) {
+    told_.state(false, c.problem + "; looked at again every 2 s");
+    return later(2'000, [this] { check(); });
+  }
+  if (c.ack_wait_ms > 0) ack_wait_ms_ = c.ack_wait_ms;
+  const std::uint64_t seen = std::max(last_, c.made ? 0 : c.delivered_stream);
+  if (seen != 0 && c.first > seen + 1) {
+    told_.lost(config_.subject.empty() ? c.first - seen - 1 : 0,
+               "the stream " + config_.stream + " has thrown away the messages " + std::to_string(seen + 1) + " to " +
+                   std::to_string(c.first - 1) + " before they were read (its limits)");
+  }
+  seen_ = std::max({seen_, c.delivered_stream, c.first == 0 ? 0 : c.first - 1});
+  const std::uint64_t here = expected_ == 0 ? 0 : expected_ - 1;
+  if (c.made) {
+    owed_ = false;
+    if (last_ != 0)
+      host_.warn("the consumer " + config_.durable + " was gone and has been made anew behind sequence " +
+                 std::to_string(last_));
+    in_flight_.clear();  // the new one knows nothing of them
+    phase_ = Phase::reading;
+  } else if (waited_) {
+    // It is time: what is not acknowledged and not in flight here comes again now.
+    left_again_ = static_cast<std::int64_t>(c.pending) - static_cast<std::int64_t>(in_flight_.size());
+    phase_ = left_again_ > 0 ? Phase::again : Phase::reading;
+    owed_ = left_again_ > 0;
+  } else {
+    // Of one that we have not read from yet all that is not acknowledged may have been lost with whoever read it.
+    const std::uint64_t lost = owed_ || expected_ == 0       ? c.pending
+                               : c.delivered_consumer > here ? c.delivered_consumer - here
+                                                             : 0;
+    if (lost != 0) return recover(lost);
+    phase_ = Phase::reading;
+    owed_ = false;
+  }
+  waited_ = false;
+  expected_ = c.delivered_consumer + 1;
+  told_.state(true, {});
+  ask();
+}
+
+void Consumer::recover(std::uint64_t count) {
+  const std::int64_t ms = ack_wait_ms_ + 250;
+  phase_ = Phase::waiting;
+  owed_ = true;
+  requests_.clear();
+  ++counts_.recoveries;
+  told_.state(true, std::to_string(count) +
+                        " messages were on their way when the connection broke; the server sends them again within " +
+                        std::to_string((ms + 999) / 1000) + " s");
+  later(ms, [this] {
+    waited_ = true;
+    check();
+  });
+}
+
+// --- Messages -------------------------------------------------------------------------------------------------------
+
+bool Consumer::take(natsMsg* message, std::uint64_t& sequence) {
+  const char* reply = natsMsg_GetReply(message);
+  if (const auto status = status_of(message); !status.empty() && reply == nullptr) {
+    const std::string_view subject = natsMsg_GetSubject(message);
+    heard_ms_ = host_.now_ms();
+    if (status != "100") over(status, subject.substr(subject.rfind('.') + 1));
+    return false;
+  }
+  Place place;
+  if (reply == nullptr || !read_place(reply, place)) return false;
+  if (phase_ != Phase::reading && phase_ != Phase::again) return false;  // it comes again, behind what is missing
+  if (expected_ != 0 && place.consumer_sequence > expected_) {
+    recover(place.consumer_sequence - expected_);
+    return false;
+  }
+  expected_ = place.consumer_sequence + 1;
+  heard_ms_ = host_.now_ms();
+  if (!requests_.empty() && --requests_.front().left <= 0) requests_.pop_front();
+  const bool again = phase_ == Phase::again;
+  if (again && --left_again_ <= 0) {
+    owed_ = false;
+    phase_ = Phase::reading;
+  }
+  if (place.stream_sequence <= last_) {
+    ++counts_.again;
+    const auto found = std::lower_bound(in_flight_.begin(), in_flight_.end(), place.stream_sequence,
+                                        [](const InFlight& f, std::uint64_t s) { return f.sequence < s; });
+    if (found != in_flight_.end() && found->sequence == place.stream_sequence)
+      found->reply = reply;
+    else
+      acknowledge(reply);
+    return false;
+  }
+  // Without a filter every number is a message, and one that is skipped was removed before it was read.
+  const std::uint64_t before = std::max(last_, seen_);
+  if (config_.subject.empty() && !again && before != 0 && place.stream_sequence > before + 1)
+    told_.lost(place.stream_sequence - before - 1, "the stream " + config_.stream + " has no messages " +
+                                                       std::to_string(before + 1) + " to " +
+                                                       std::to_string(place.stream_sequence - 1) + " any more");
+  last_ = sequence = place.stream_sequence;
+  in_flight_.push_back({sequence, reply, host_.now_ms()});
+  ++counts_.messages;
+  return true;
+}
+
+void Consumer::accepted(std::uint64_t sequence) {
+  while (!in_flight_.empty() && in_flight_.front().sequence <= sequence) {
+    acknowledge(in_flight_.front().reply);
+    in_flight_.pop_front();
+    ++counts_.acknowledged;
+  }
+  ask();
+}
+
+void Consumer::acknowledge(const std::string& reply, std::string_view how) { (void)link_.publish(reply, how); }
+
+// --- Asking for more ------------------------------------------------------------------------------------------------
+
+void Consumer::ask() {
+  if (paused_ || (phase_ != Phase::reading && phase_ != Phase::again)) return;
+  std::int64_t asked = 0;
+  for (const Request& r : requests_) asked += r.left;
+  std::int64_t room = config_.in_flight - static_cast<std::int64_t>(in_flight_.size()) - asked;
+  if (phase_ == Phase::again) {  // exactly these, and no new ones among them
+    if (requests_.empty() && room > 0) request(std::min(room, left_again_));
+    return;
+  }
+  // Two requests at most, so that one is under way while the other one is used up.
+  if (requests_.size() >= 2 || room <= 0) return;
+  if (!requests_.empty() && room < config_.in_flight / 4) return;
+  request(std::min(room, std::max<std::int64_t>(1, config_.in_flight / 2)));
+}
+
+void Consumer::request(std::int64_t count, bool bounded) {
+  const std::uint64_t number = ++requests_made_;
+  std::string body = "{\"batch\":" + std::to_string(count) + ",\"expires\":" + std::to_string(kExpiresMs * 1'000'000) +
+                     ",\"idle_heartbeat\":" + std::to_string(kHeartbeatMs * 1'000'000);
+  if (bounded) body += ",\"max_bytes\":" + std::to_string(kBytesMax);
+  body += '}';
+  if (!link_.publish(config_.api_prefix + ".CONSUMER.MSG.NEXT." + config_.stream + "." + config_.durable, body,
+                     inbox_ + "." + std::to_string(number)))
+    return;
+  if (requests_.empty()) heard_ms_ = host_.now_ms();
+  requests_.push_back({number, count, host_.now_ms() + kExpiresMs + 5'000, bounded});
+}
+
+// The server has ended a request: 408 its time is over, 409 the next message is too large for what is left of it, or
+// the consumer is gone, 503 nobody is there.
+void Consumer::over(std::string_view status, std::string_view request_number) {
+  std::uint64_t number = 0;
+  (void)std::from_chars(request_number.data(), request_number.data() + request_number.size(), number);
+  const auto found =
+      std::find_if(requests_.begin(), requests_.end(), [&](const Request& r) { return r.number == number; });
+  if (found == requests_.end()) return;
+  const Request was = *found;
+  requests_.erase(found);
+  if (phase_ == Phase::again) {  // all that there was has come
+    owed_ = false;
+    phase_ = Phase::reading;
+    return ask();
+  }
+  if (status == "408" || status == "404") return ask();
+  // One message that is larger than a whole request: it comes alone.
+  if (status == "409" && was.bounded && in_flight_.empty() && requests_.empty()) {
+    request(1, false);
+    return later(1'000, [this] { check(); });
+  }
+  if (status == "409" && !in_flight_.empty()) return ask();
+  later(1'000, [this] { check(); });
+}
+
+void Consumer::tick() {
+  const std::int64_t now = host_.now_ms();
+  while (!requests_.empty() && requests_.front().until_ms < now) requests_.pop_front();
+  // Where a request waits the server says that it does. One that says nothing has lost it, or the consumer.
+  if (!requests_.empty() && now - heard_ms_ > 2 * kHeartbeatMs + 1'000) {
+    requests_.clear();
+    return check();
+  }
+  // The hub has them, only not yet a place for them: the server must not think that they are lost.
+  for (InFlight& f : in_flight_) {
+    if (now - f.told_ms < ack_wait_ms_ / 3) break;
+    acknowledge(f.reply, "+WPI");
+    f.told_ms = now;
+  }
+  ask();
+}
+
+}  // namespace weir::nats

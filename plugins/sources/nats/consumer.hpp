@@ -1,0 +1,96 @@
+// A durable consumer of a JetStream stream, read in order, each message once.
+// It asks for as many messages as the hub has room for, and acknowledges one when the hub has its event. In order
+// means: the server sends a message again when its acknowledgement is missing for ack_wait, and new ones meanwhile. So
+// where messages were lost on their way (the server had delivered more than came here), nothing is asked for until the
+// server sends these again; they come first then. What comes twice is known by its sequence number. Threads: [strand].
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "config.hpp"
+#include "link.hpp"
+#include "weir/sdk/host.hpp"
+
+namespace weir::nats {
+
+class Consumer {
+ public:
+  struct Told {
+    std::function<void(bool running, const std::string& why)> state;
+    // Messages of the stream that are gone before they came here; count 0: not known how many.
+    std::function<void(std::uint64_t count, const std::string& why)> lost;
+  };
+  struct Counts {
+    std::uint64_t messages = 0, again = 0, acknowledged = 0, recoveries = 0;
+  };
+
+  Consumer(const sdk::Host& host, const StreamConfig& config, Link& link, Inbox& inbox, Told told);
+
+  void connected();  // also again
+  void away();
+  // A message of the stream that is to become an event; false: it is none, or one that came before.
+  bool take(natsMsg* message, std::uint64_t& sequence);
+  void accepted(std::uint64_t sequence);  // up to this one
+  // Asks for more, if there is room. To be called when something was taken and when the hub goes on.
+  void ask();
+  void pause(bool paused) { paused_ = paused; }
+  const Counts& counts() const { return counts_; }
+  std::size_t in_flight() const { return in_flight_.size(); }
+
+ private:
+  enum class Phase : std::uint8_t {
+    away,
+    checking,  // how does the consumer stand?
+    waiting,   // for the server to send again what was lost
+    again,     // it does
+    reading
+  };
+  struct Check;
+  void check();
+  void checked(const Check& check);
+  void recover(std::uint64_t count);
+  void request(std::int64_t count, bool bounded = true);
+  void over(std::string_view status, std::string_view request);
+  void later(std::int64_t ms, std::function<void()> call);
+  void tick();
+  void acknowledge(const std::string& reply, std::string_view how = "+ACK");
+
+  struct InFlight {
+    std::uint64_t sequence;
+    std::string reply;
+    std::int64_t told_ms;  // when the server last heard of it
+  };
+  struct Request {
+    std::uint64_t number;
+    std::int64_t left, until_ms;
+    bool bounded;
+  };
+  static constexpr std::int64_t kExpiresMs = 30'000, kHeartbeatMs = 2'000, kBytesMax = 4 * 1024 * 1024;
+
+  sdk::Host host_;
+  const StreamConfig config_;
+  Link& link_;
+  Told told_;
+  std::string inbox_;  // the subject that the server answers on, without its last token
+  Phase phase_ = Phase::away;
+  bool paused_ = false;
+  std::uint64_t checks_ = 0;        // an answer to an older one is of no use
+  std::deque<InFlight> in_flight_;  // ascending
+  std::deque<Request> requests_;
+  std::uint64_t requests_made_ = 0;
+  std::int64_t heard_ms_ = 0;    // when the server last sent something
+  std::uint64_t last_ = 0;       // the highest sequence that became an event
+  std::uint64_t seen_ = 0;       // the highest one that the server had delivered to anybody when we looked
+  std::uint64_t expected_ = 0;   // the next of the consumer's own numbers; 0: not known
+  bool owed_ = false;            // messages were lost on their way and have not come again yet
+  bool waited_ = false;          // for as long as it takes the server to see that
+  std::int64_t left_again_ = 0;  // phase again: how many are still to come
+  std::int64_t ack_wait_ms_;     // what the consumer has
+  Counts counts_;
+  sdk::Timer later_, ticks_;
+};
+
+}  // namespace weir::nats

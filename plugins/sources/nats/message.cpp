@@ -1,0 +1,130 @@
+#include "message.hpp"
+
+#include <nats/nats.h>
+
+#include <array>
+#include <charconv>
+
+namespace weir::nats {
+namespace {
+
+std::string_view header(natsMsg* message, const char* name) {
+  const char* value = nullptr;
+  if (natsMsgHeader_Get(message, name, &value) != NATS_OK || value == nullptr) return {};
+  return value;
+}
+
+// The n-th token, from 1, or from the end for negative n.
+std::string_view token_of(std::string_view subject, int n) {
+  if (n < 0) {
+    for (;;) {
+      const auto dot = subject.rfind('.');
+      if (++n == 0) return dot == std::string_view::npos ? subject : subject.substr(dot + 1);
+      if (dot == std::string_view::npos) return {};
+      subject = subject.substr(0, dot);
+    }
+  }
+  for (;;) {
+    const auto dot = subject.find('.');
+    if (--n == 0) return subject.substr(0, dot);
+    if (dot == std::string_view::npos) return {};
+    subject.remove_prefix(dot + 1);
+  }
+}
+
+}  // namespace
+
+Template::Template(const sdk::json::Value& value) {
+  const std::string& text = value.as_string();
+  const auto wrong = [&](const std::string& place) {
+    return value.wrong("{subject}, {1}, {-1} or {header:Name} in braces", sdk::json::quoted(place));
+  };
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const auto open = text.find('{', at);
+    if (open != at) parts_.push_back({What::text, text.substr(at, open - at)});
+    if (open == std::string::npos) break;
+    const auto close = text.find('}', open);
+    const std::string place = text.substr(open + 1, close == std::string::npos ? close : close - open - 1);
+    if (close == std::string::npos) throw wrong(text.substr(open));
+    at = close + 1;
+    if (place == "subject") {
+      parts_.push_back({What::subject, {}});
+    } else if (place.starts_with("header:") && place.size() > 7) {
+      parts_.push_back({What::header, place.substr(7)});
+    } else {
+      int token = 0;
+      const auto [end, error] = std::from_chars(place.data(), place.data() + place.size(), token);
+      if (error != std::errc() || end != place.data() + place.size() || token == 0 || token < -100 || token > 100)
+        throw wrong("{" + place + "}");
+      parts_.push_back({What::token, {}, token});
+    }
+  }
+}
+
+void Template::fill(std::string& out, natsMsg* message, std::string_view subject) const {
+  out.clear();
+  for (const Part& part : parts_) {
+    switch (part.what) {
+      case What::text:
+        out += part.text;
+        break;
+      case What::subject:
+        out += subject;
+        break;
+      case What::token:
+        out += token_of(subject, part.token);
+        break;
+      case What::header:
+        out += header(message, part.text.c_str());
+    }
+  }
+}
+
+sdk::Event MessageReader::event_of(natsMsg* message) {
+  sdk::Event event;
+  event.subject = natsMsg_GetSubject(message);
+  event.data = {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))};
+  event.kind = config_.payload;
+  config_.event.fill(event_, message, event.subject);
+  config_.key.fill(key_, message, event.subject);
+  config_.id.fill(id_, message, event.subject);
+  // A name has 1 to 255 bytes; what a message says must not make it get lost.
+  if (event_.size() > 255) event_.resize(255);
+  event.event = event_.empty() ? std::string_view("message") : event_;
+  event.key = std::string_view(key_).substr(0, 1024);
+  event.id = std::string_view(id_).substr(0, 255);
+  return event;
+}
+
+// $JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>, with
+// <domain>.<account> before the stream and perhaps a random token behind where the server is newer (ADR-15 of NATS).
+bool read_place(std::string_view reply, Place& place) {
+  if (!reply.starts_with("$JS.ACK.")) return false;
+  std::array<std::string_view, 12> tokens;
+  std::size_t count = 0;
+  while (count < tokens.size()) {
+    const auto dot = reply.find('.');
+    tokens[count++] = reply.substr(0, dot);
+    if (dot == std::string_view::npos) break;
+    reply.remove_prefix(dot + 1);
+  }
+  if (count != 9 && count < 11) return false;
+  const std::size_t first = count == 9 ? 4 : 6;
+  const auto number = [&](std::size_t i, auto& out) {
+    const auto text = tokens[i];
+    return std::from_chars(text.data(), text.data() + text.size(), out).ec == std::errc();
+  };
+  std::int64_t ns = 0;
+  if (!number(first, place.delivered) || !number(first + 1, place.stream_sequence) ||
+      !number(first + 2, place.consumer_sequence) || !number(first + 3, ns))
+    return false;
+  place.time_ms = ns / 1'000'000;
+  return true;
+}
+
+std::string_view status_of(natsMsg* message) {
+  return natsMsg_GetDataLength(message) == 0 ? header(message, "Status") : std::string_view();
+}
+
+}  // namespace weir::nats

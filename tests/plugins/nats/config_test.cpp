@@ -1,0 +1,57 @@
+#include "config.hpp"
+
+#include <gtest/gtest.h>
+
+namespace weir::nats {
+namespace {
+
+Config parsed(const std::string& json) { return parse_config(sdk::json::parse(json)); }
+
+std::string refused(const std::string& json) {
+  try {
+    (void)parsed(json);
+  } catch (const sdk::Failure& f) {
+    return f.json_pointer() + ": " + f.what();
+  }
+  return "taken";
+}
+
+TEST(NatsConfigTest, Defaults) {
+  const Config config = parsed("{}");
+  EXPECT_EQ(config.link.servers, std::vector<std::string>{"nats://127.0.0.1:4222"});
+  EXPECT_FALSE(config.link.tls);
+  EXPECT_FALSE(config.stream);
+  EXPECT_EQ(config.message.payload, sdk::Data::any);
+}
+
+TEST(NatsConfigTest, AStream) {
+  const Config config = parsed(
+      R"({"url":["nats://a:1","tls://b:2"],"stream":{"name":"ORDERS","subject":"orders.*","from":"2026-02-10T12:00:00Z","domain":"leaf","ack_wait":"2s"}})");
+  EXPECT_EQ(config.link.servers.size(), 2u);
+  EXPECT_TRUE(config.link.tls);
+  ASSERT_TRUE(config.stream);
+  EXPECT_EQ(config.stream->durable, "weir");
+  EXPECT_EQ(config.stream->api_prefix, "$JS.leaf.API");
+  EXPECT_EQ(config.stream->time_ms, 1'770'724'800'000);
+  EXPECT_EQ(config.stream->ack_wait_ms, 2000);
+  EXPECT_EQ(parsed(R"({"stream":{"name":"A","from":17}})").stream->sequence, 17u);
+  EXPECT_EQ(parsed(R"({"stream":{"name":"A","from":"new"}})").stream->from, StreamConfig::From::fresh);
+}
+
+TEST(NatsConfigTest, WhatIsWrongIsNamed) {
+  EXPECT_NE(refused(R"({"subjects":["a..b"]})").find("/subjects/0"), std::string::npos);
+  for (const char* subject : {"", ".a", "a.", "a b", "a.>.b", "a\\n"})
+    EXPECT_NE(refused("{\"subjects\":[\"" + std::string(subject) + "\"]}"), "taken") << subject;
+  for (const char* subject : {"a", "a.*.b", ">", "a.>", "$SYS.x"})
+    EXPECT_EQ(refused("{\"subjects\":[\"" + std::string(subject) + "\"]}"), "taken") << subject;
+  EXPECT_NE(refused(R"({"subjects":["a"],"stream":{"name":"A"}})").find("second [[plugin]]"), std::string::npos);
+  EXPECT_NE(refused(R"({"stream":{"name":"A.B"}})").find("/stream/name"), std::string::npos);
+  EXPECT_NE(refused(R"({"stream":{"name":"A","from":"tomorrow"}})").find("\"tomorrow\""), std::string::npos);
+  EXPECT_NE(refused(R"({"token":"t","user":"u"})").find("four ways"), std::string::npos);
+  EXPECT_NE(refused(R"({"password":"p"})").find("user is not"), std::string::npos);
+  EXPECT_NE(refused(R"({"nkey":"U"})").find("nkey_seed"), std::string::npos);
+  EXPECT_NE(refused(R"({"tls":{"certificate":"c.pem"}})").find("/tls"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir::nats

@@ -1,0 +1,96 @@
+#include "message.hpp"
+
+#include <gtest/gtest.h>
+#include <nats/nats.h>
+
+#include <memory>
+
+namespace weir::nats {
+namespace {
+
+struct Closer {
+  void operator()(natsMsg* m) const { natsMsg_Destroy(m); }
+};
+
+std::unique_ptr<natsMsg, Closer> message(const char* subject, const char* data) {
+  static const natsStatus opened = nats_Open(-1);  // else only a connection does it
+  EXPECT_EQ(opened, NATS_OK);
+  natsMsg* raw = nullptr;
+  EXPECT_EQ(natsMsg_Create(&raw, subject, nullptr, data, static_cast<int>(std::string_view(data).size())), NATS_OK);
+  natsMsgHeader_Set(raw, "Type", "order.created");
+  return std::unique_ptr<natsMsg, Closer>(raw);
+}
+
+sdk::json::Value text(const std::string& value) { return sdk::json::parse(sdk::json::quoted(value)); }
+
+std::string filled(const std::string& value, const char* subject = "a.bc.d") {
+  std::string out = "left from before";
+  Template(text(value)).fill(out, message(subject, "1").get(), subject);
+  return out;
+}
+
+TEST(NatsTemplateTest, PlacesAreFilled) {
+  EXPECT_EQ(filled("plain"), "plain");
+  EXPECT_EQ(filled(""), "");
+  EXPECT_EQ(filled("{subject}"), "a.bc.d");
+  EXPECT_EQ(filled("<{1}|{2}|{3}>"), "<a|bc|d>");
+  EXPECT_EQ(filled("<{-1}|{-2}|{-3}>"), "<d|bc|a>");
+  EXPECT_EQ(filled("<{4}|{-4}>"), "<|>");
+  EXPECT_EQ(filled("{1}{-1}", "alone"), "alonealone");
+  EXPECT_EQ(filled("{header:Type}/{header:Missing}."), "order.created/.");
+}
+
+TEST(NatsTemplateTest, OtherPlacesAreRefusedByName) {
+  for (const char* wrong : {"{", "{subject", "{0}", "{x}", "{header:}", "{101}", "{1x}", "{}"}) {
+    try {
+      (void)Template(text(wrong));
+      ADD_FAILURE() << wrong;
+    } catch (const sdk::Failure& f) {
+      EXPECT_NE(std::string(f.what()).find("{header:Name}"), std::string::npos) << f.what();
+      EXPECT_NE(std::string(f.what()).find(std::string(wrong).substr(0, 1)), std::string::npos) << f.what();
+    }
+  }
+}
+
+TEST(NatsMessageTest, BecomesAnEvent) {
+  MessageConfig config;
+  config.event = Template(text("{header:Type}"));
+  config.key = Template(text("{2}"));
+  MessageReader reader(config);
+  const auto m = message("shop.eu.7", "{\"n\":1}");
+  const sdk::Event event = reader.event_of(m.get());
+  EXPECT_EQ(event.subject, "shop.eu.7");
+  EXPECT_EQ(event.event, "order.created");
+  EXPECT_EQ(event.key, "eu");
+  EXPECT_EQ(event.id, "");
+  EXPECT_EQ(event.data, "{\"n\":1}");
+  EXPECT_EQ(event.kind, sdk::Data::any);
+}
+
+TEST(NatsMessageTest, AnEventAlwaysHasANameThatTheHubTakes) {
+  MessageConfig config;
+  config.event = Template(text("{header:Missing}"));
+  EXPECT_EQ(MessageReader(config).event_of(message("a", "1").get()).event, "message");
+  config.event = Template(text(std::string(250, 'x') + "{subject}"));
+  EXPECT_EQ(MessageReader(config).event_of(message("abcdefgh", "1").get()).event, std::string(250, 'x') + "abcde");
+}
+
+TEST(NatsPlaceTest, OldAndNewServers) {
+  Place place;
+  ASSERT_TRUE(read_place("$JS.ACK.ORDERS.weir.2.17.9.1770724800123456789.4", place));
+  EXPECT_EQ(place.delivered, 2U);
+  EXPECT_EQ(place.stream_sequence, 17U);
+  EXPECT_EQ(place.consumer_sequence, 9U);
+  EXPECT_EQ(place.time_ms, 1'770'724'800'123);
+  Place newer;
+  ASSERT_TRUE(read_place("$JS.ACK.hub.ACCOUNT.ORDERS.weir.2.17.9.1770724800123456789.4", newer));
+  EXPECT_EQ(newer.stream_sequence, 17U);
+  ASSERT_TRUE(read_place("$JS.ACK._.ACCOUNT.ORDERS.weir.2.18.9.1770724800123456789.4.r4nd0m", newer));
+  EXPECT_EQ(newer.stream_sequence, 18U);
+  for (const char* wrong :
+       {"", "_INBOX.abc", "$JS.ACK.ORDERS.weir.2", "$JS.ACK.a.b.c.d.e.f.g", "$JS.ACK.O.w.1.2.3.4.5.6"})
+    EXPECT_FALSE(read_place(wrong, place)) << wrong;
+}
+
+}  // namespace
+}  // namespace weir::nats

@@ -1,0 +1,246 @@
+// The plugin beside a real nats-server, without a hub: who we are, what a full hub means, what is acknowledged when.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "support/nats_server.hpp"
+#include "weir/sdk/testing.hpp"
+
+extern "C" const weir_plugin weir_plugin_entry;
+
+namespace weir::test {
+namespace {
+
+using sdk::testing::FakeHost;
+using sdk::testing::SourceRig;
+
+struct NatsPluginTest : testing::Test {
+  NatsPluginTest()
+      : folder(
+            std::filesystem::temp_directory_path() /
+            ("weir-nats-" + std::to_string(getpid()) + testing::UnitTest::GetInstance()->current_test_info()->name())) {
+    std::filesystem::create_directories(folder);
+  }
+  ~NatsPluginTest() override {
+    EXPECT_TRUE(hub.mistakes.empty()) << hub.mistakes.front();
+    std::filesystem::remove_all(folder);
+  }
+  std::string config(const NatsServer& server, const std::string& more) const {
+    return "{\"url\":\"" + server.url() + "\"," + more + "}";
+  }
+  bool reaches(std::int32_t state) {
+    return hub.run_until([&] { return hub.last_state() == state; }, 20'000);
+  }
+  const std::filesystem::path folder;
+  FakeHost hub;
+};
+
+TEST_F(NatsPluginTest, MessagesOfCoreNatsBecomeEvents) {
+  NatsServer server(folder);
+  SourceRig nats(
+      hub, weir_plugin_entry,
+      config(server, R"("subjects":["shop.>"],"event":"{header:Type}","key":"{2}","id":"{header:Nats-Msg-Id}")"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  NatsClient client(server.url());
+  client.publish("shop.eu.orders", R"({"n":1, "of":[2]})", {{"Type", "created"}, {"Nats-Msg-Id", "m-1"}});
+  client.publish("shop.us", "not json");
+  client.publish("other", "1");
+  client.publish("shop.us", std::string("\x00\xff", 2));
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 3; }));
+  EXPECT_EQ(hub.events[0].subject, "shop.eu.orders");
+  EXPECT_EQ(hub.events[0].event, "created");
+  EXPECT_EQ(hub.events[0].key, "eu");
+  EXPECT_EQ(hub.events[0].id, "m-1");
+  EXPECT_EQ(hub.events[0].data, R"({"n":1, "of":[2]})");
+  EXPECT_EQ(hub.events[0].kind, WEIR_DATA_ANY);
+  EXPECT_EQ(hub.events[1].event, "message");
+  EXPECT_EQ(hub.events[2].data, std::string("\x00\xff", 2));
+  EXPECT_TRUE(hub.gaps.empty());
+}
+
+TEST_F(NatsPluginTest, AServerThatComesLaterIsFound) {
+  NatsServer server(folder);
+  server.kill();
+  SourceRig nats(hub, weir_plugin_entry, config(server, R"("subjects":["a"])"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  server.start();
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  NatsClient client(server.url());
+  client.publish("a", "1");
+  EXPECT_TRUE(hub.run_until([&] { return hub.events.size() == 1; }));
+  EXPECT_TRUE(hub.gaps.empty());  // nothing was promised before
+}
+
+TEST_F(NatsPluginTest, AfterABreakThereIsAGap) {
+  NatsServer server(folder);
+  SourceRig nats(hub, weir_plugin_entry, config(server, R"("subjects":["a"])"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  server.kill();
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  EXPECT_NE(hub.states.back().reason.find("broke"), std::string::npos) << hub.states.back().reason;
+  server.start();
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  ASSERT_TRUE(hub.run_until([&] { return hub.gaps.size() == 1; }));
+  EXPECT_EQ(hub.gaps[0].subject, "");
+  EXPECT_NE(hub.gaps[0].reason.find("was down for"), std::string::npos);
+}
+
+TEST_F(NatsPluginTest, WhatDoesNotFitIsCountedInAGap) {
+  NatsServer server(folder);
+  SourceRig nats(hub, weir_plugin_entry, config(server, R"("subjects":["a"],"pending":{"messages":100})"));
+  hub.take_only(10);
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  NatsClient client(server.url());
+  constexpr std::size_t kAll = 20'000;
+  for (std::size_t i = 0; i < kAll; ++i) client.publish("a", std::to_string(i));
+  client.flush();
+  const auto lost = [&] {
+    std::size_t all = 0;
+    for (const auto& gap : hub.gaps) all += gap.count;
+    return all;
+  };
+  ASSERT_TRUE(hub.run_until([&] { return lost() > 10'000; }, 20'000));
+  nats.resume();
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() + lost() == kAll; }, 20'000))
+      << hub.events.size() << " and " << lost();
+  for (std::size_t i = 1; i < hub.events.size(); ++i)
+    ASSERT_LT(std::stoul(hub.events[i - 1].data), std::stoul(hub.events[i].data));
+}
+
+TEST_F(NatsPluginTest, WhoWeAreIsSaidAndARefusalIsTold) {
+  NatsServer server(folder, "authorization { users: [ {user: anna, password: \"s3cret\"} ] }\n");
+  {
+    SourceRig nats(hub, weir_plugin_entry, config(server, R"("subjects":["a"],"user":"anna","password":"s3cret")"));
+    ASSERT_EQ(nats.start(), WEIR_OK);
+    EXPECT_TRUE(reaches(WEIR_STATE_RUNNING));
+  }
+  FakeHost other;
+  SourceRig nats(other, weir_plugin_entry, config(server, R"("subjects":["a"],"user":"anna","password":"wrong")"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(other.run_until([&] { return other.last_state() == WEIR_STATE_RETRYING; }, 20'000));
+  EXPECT_NE(other.states.back().reason.find("uthorization"), std::string::npos) << other.states.back().reason;
+}
+
+TEST_F(NatsPluginTest, ATokenIsSaid) {
+  NatsServer server(folder, "authorization { token: \"t0ken\" }\n");
+  SourceRig nats(hub, weir_plugin_entry, config(server, R"("subjects":["a"],"token":"t0ken")"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  EXPECT_TRUE(reaches(WEIR_STATE_RUNNING));
+}
+
+// --- JetStream ------------------------------------------------------------------------------------------------------
+
+const char* const kStream = R"("stream":{"name":"S","durable":"d","in_flight":50,"ack_wait":"500ms"})";
+
+TEST_F(NatsPluginTest, AMessageIsAcknowledgedWhenTheHubHasIt) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  for (int i = 0; i < 20; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
+  SourceRig nats(hub, weir_plugin_entry, config(server, kStream));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 20; }, 20'000));
+  EXPECT_EQ(hub.events[0].id, "S.1");
+  EXPECT_EQ(hub.events[19].cursor, "20");
+  EXPECT_EQ(client.ack_pending("S", "d"), 20);
+  nats.accepted("15");
+  EXPECT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 5; }));
+  nats.accepted("20");
+  EXPECT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 0; }));
+}
+
+TEST_F(NatsPluginTest, AFullHubPausesTheStream) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  for (int i = 0; i < 500; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
+  hub.take_only(10);
+  SourceRig nats(hub, weir_plugin_entry, config(server, kStream));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 10 && client.unread("S", "d") == 450; }, 20'000));
+  nats.resume();
+  std::size_t accepted = 0;
+  while (accepted < 500) {
+    ASSERT_TRUE(hub.run_until([&] { return hub.events.size() > accepted; }, 20'000)) << accepted;
+    accepted = hub.events.size();
+    nats.accepted(hub.events.back().cursor);
+  }
+  for (std::size_t i = 0; i < 500; ++i) ASSERT_EQ(hub.events[i].data, std::to_string(i));
+}
+
+TEST_F(NatsPluginTest, WhereANewConsumerBegins) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  for (int i = 1; i <= 10; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
+  const auto first_of = [&](const std::string& durable, const std::string& from) {
+    FakeHost own;
+    SourceRig nats(own, weir_plugin_entry,
+                   config(server, "\"stream\":{\"name\":\"S\",\"durable\":\"" + durable + "\",\"from\":" + from + "}"));
+    EXPECT_EQ(nats.start(), WEIR_OK);
+    EXPECT_TRUE(own.run_until([&] { return own.last_state() == WEIR_STATE_RUNNING; }, 20'000));
+    client.publish_stored("s.a", "last", "m-" + durable);
+    EXPECT_TRUE(own.run_until([&] { return !own.events.empty(); }, 20'000));
+    return own.events.empty() ? "" : own.events[0].data;
+  };
+  EXPECT_EQ(first_of("a", "\"all\""), "1");
+  EXPECT_EQ(first_of("b", "7"), "7");
+  EXPECT_EQ(first_of("c", "\"new\""), "last");
+}
+
+TEST_F(NatsPluginTest, AStreamThatIsNotThereIsToldAndFoundLater) {
+  NatsServer server(folder);
+  SourceRig nats(hub, weir_plugin_entry, config(server, kStream));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  EXPECT_NE(hub.states.back().reason.find("there is no stream \"S\""), std::string::npos) << hub.states.back().reason;
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  client.publish_stored("s.a", "1", "m1");
+  EXPECT_TRUE(hub.run_until([&] { return hub.events.size() == 1; }, 20'000));
+  EXPECT_EQ(hub.last_state(), WEIR_STATE_RUNNING);
+}
+
+TEST_F(NatsPluginTest, WhatTheStreamHasThrownAwayIsToldByAGap) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>", 10);  // keeps ten
+  client.publish_stored("s.a", "1", "m1");
+  {
+    SourceRig nats(hub, weir_plugin_entry, config(server, kStream));
+    ASSERT_EQ(nats.start(), WEIR_OK);
+    ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 1; }, 20'000));
+    nats.accepted("1");
+    ASSERT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 0; }));
+  }
+  for (int i = 2; i <= 30; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
+  FakeHost later;
+  SourceRig nats(later, weir_plugin_entry, config(server, kStream));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(later.run_until([&] { return later.events.size() == 10; }, 20'000));
+  ASSERT_EQ(later.gaps.size(), 1u);
+  EXPECT_EQ(later.gaps[0].count, 19u);
+  EXPECT_EQ(later.events[0].data, "21");
+}
+
+TEST_F(NatsPluginTest, AConsumerThatWasRemovedIsMadeAnewBehindWhatWasRead) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  for (int i = 1; i <= 5; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
+  SourceRig nats(hub, weir_plugin_entry, config(server, kStream));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 5; }, 20'000));
+  nats.accepted("5");
+  client.remove_consumer("S", "d");
+  for (int i = 6; i <= 8; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 8; }, 20'000));
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(hub.events[i].data, std::to_string(i + 1));
+}
+
+}  // namespace
+}  // namespace weir::test

@@ -1,0 +1,100 @@
+#include "support/tcp_proxy.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+
+namespace weir::test {
+namespace {
+
+sockaddr_in local(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+// False: one of them is gone.
+bool forward(int from, int to) {
+  std::array<char, 65536> bytes;
+  const auto got = ::recv(from, bytes.data(), bytes.size(), 0);
+  if (got <= 0) return false;
+  for (ssize_t sent = 0; sent < got;) {
+    const auto more = ::send(to, bytes.data() + sent, static_cast<std::size_t>(got - sent), MSG_NOSIGNAL);
+    if (more <= 0) return false;
+    sent += more;
+  }
+  return true;
+}
+
+void close_both(int a, int b) {
+  ::close(a);
+  ::close(b);
+}
+
+}  // namespace
+
+TcpProxy::TcpProxy(std::uint16_t to) : to_(to) {
+  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = local(0);
+  socklen_t size = sizeof address;
+  ::bind(listener_, reinterpret_cast<sockaddr*>(&address), size);
+  ::listen(listener_, 64);
+  ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
+  port_ = ntohs(address.sin_port);
+  thread_ = std::thread([this] { run(); });
+}
+
+TcpProxy::~TcpProxy() {
+  over_ = true;
+  thread_.join();
+  for (const Pair& p : pairs_) close_both(p.client, p.server);
+  ::close(listener_);
+}
+
+void TcpProxy::run() {
+  while (!over_) {
+    if (mode_ == Mode::reset) {
+      mode_ = Mode::open;
+      for (const Pair& p : pairs_) close_both(p.client, p.server);
+      pairs_.clear();
+    }
+    if (mode_ == Mode::cut) {
+      ::poll(nullptr, 0, 1);
+      continue;
+    }
+    std::vector<pollfd> fds{{listener_, POLLIN, 0}};
+    for (const Pair& p : pairs_) {
+      fds.push_back({p.client, POLLIN, 0});
+      fds.push_back({p.server, POLLIN, 0});
+    }
+    if (::poll(fds.data(), fds.size(), 5) <= 0 || mode_ != Mode::open) continue;
+    std::vector<Pair> left;
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+      const Pair& p = pairs_[i];
+      bool well = true;
+      if (fds[1 + 2 * i].revents != 0) well = forward(p.client, p.server);
+      if (well && fds[2 + 2 * i].revents != 0) well = forward(p.server, p.client);
+      if (well)
+        left.push_back(p);
+      else
+        close_both(p.client, p.server);
+    }
+    pairs_ = std::move(left);
+    if (fds[0].revents == 0) continue;
+    const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in address = local(to_);
+    if (client >= 0 && ::connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+      pairs_.push_back({client, server});
+    else
+      close_both(client, server);
+  }
+}
+
+}  // namespace weir::test

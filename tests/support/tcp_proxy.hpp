@@ -1,0 +1,38 @@
+// A link that can be cut: forwards connections to a port of 127.0.0.1. While it is cut nothing goes through, and nobody
+// is told, as behind a cable that was pulled. Threads: one of its own; the functions may be called from any.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace weir::test {
+
+class TcpProxy {
+ public:
+  explicit TcpProxy(std::uint16_t to);
+  ~TcpProxy();
+  TcpProxy(const TcpProxy&) = delete;
+  TcpProxy& operator=(const TcpProxy&) = delete;
+  std::uint16_t port() const { return port_; }
+  // What is under way is lost with the connections it was in: after heal() those answer nothing any more, they are
+  // reset.
+  void cut() { mode_ = Mode::cut; }
+  void heal() { mode_ = Mode::reset; }
+
+ private:
+  enum class Mode : int { open, cut, reset };
+  struct Pair {
+    int client, server;
+  };
+  void run();
+  const std::uint16_t to_;
+  std::uint16_t port_ = 0;
+  int listener_ = -1;
+  std::atomic<Mode> mode_ = Mode::open;
+  std::atomic<bool> over_ = false;
+  std::vector<Pair> pairs_;
+  std::thread thread_;
+};
+
+}  // namespace weir::test
