@@ -7,6 +7,7 @@ namespace weir::nats {
 // constinit and without constructors: the hub may read it before any code of the plugin ran.
 constinit const char kManifest[] = R"json({
   "kinds": ["source"],
+  "subject_separator": ".",
   "summary": "Events from NATS: core subjects, or a durable consumer of a JetStream stream",
   "config_schema": {
     "type": "object",

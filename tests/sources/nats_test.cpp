@@ -1,0 +1,166 @@
+// NATS through a hub to a client, while the server and the link to it fail. S0.9, S0.11, S0.15.
+#include <thread>
+
+#include "integration/hub_fixture.hpp"
+#include "support/nats_server.hpp"
+#include "support/tcp_proxy.hpp"
+
+namespace weir::test {
+namespace {
+
+class NatsHubTest : public HubTest {
+ protected:
+  NatsHubTest() : server_(folder()), proxy_(server_.port()) {}
+
+  void start_hub(const std::string& config) {
+    start("[[plugin]]\nname = \"bus\"\nlibrary = \"nats\"\nconfig = { url = \"nats://127.0.0.1:" +
+          std::to_string(proxy_.port()) + "\", ping = \"200ms\", " + config + " }\n" + R"(
+[[endpoint]]
+path = "/ws"
+[[channel]]
+pattern = "orders/{shop}"
+from = [{ plugin = "bus", subject = "orders.{shop}.>" }]
+history = { count = 100000 }
+)");
+  }
+  std::string state() { return http("GET", "/health").json()["plugins"][0].value("state", ""); }
+  bool reaches(const std::string& wanted) {
+    return wait_until([&] { return state() == wanted; });
+  }
+
+  NatsServer server_;
+  TcpProxy proxy_;
+};
+
+TEST_F(NatsHubTest, SubjectsBecomeChannelsAndAGapTellsOfABreak) {
+  start_hub(R"(subjects = ["orders.>"], event = "{3}", key = "{4}")");
+  ASSERT_TRUE(reaches("running"));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}});
+  NatsClient client(server_.url());
+  client.publish("orders.us.created.1", "{}");
+  client.publish("orders.eu.created.7", R"( {"n": 1} )");
+  client.publish("orders.eu.noted.7", "plain text");
+  Json e = c.next("event");
+  EXPECT_EQ(e["event"], "created");
+  EXPECT_EQ(e["key"], "7");
+  EXPECT_EQ(e["data"], (Json{{"n", 1}}));
+  e = c.next("event");
+  EXPECT_EQ(e["event"], "noted");
+  EXPECT_EQ(e["data"], "plain text");
+
+  server_.kill();
+  ASSERT_TRUE(reaches("retrying"));
+  server_.start();
+  ASSERT_TRUE(reaches("running"));
+  const Json gap = c.next("gap");
+  EXPECT_EQ(gap["data"]["channel"], "orders/eu") << gap;
+  EXPECT_NE(gap["data"].value("reason", "").find("was down"), std::string::npos) << gap;
+  client.publish("orders.eu.created.8", R"({"n":2})");
+  EXPECT_EQ(c.next("event")["data"]["n"], 2);
+}
+
+// Publishes 0, 1, 2, ... each stored once, until all are out.
+class Publisher {
+ public:
+  Publisher(const NatsServer& server, int count)
+      : thread_([url = server.url(), count, this] {
+          NatsClient client(url);
+          for (int i = 0; i < count; ++i) {
+            client.publish_stored("orders.eu.created." + std::to_string(i), "{\"n\":" + std::to_string(i) + "}",
+                                  "m" + std::to_string(i));
+            ++stored_;
+          }
+        }) {}
+  ~Publisher() { thread_.join(); }
+  int stored() const { return stored_; }
+
+ private:
+  std::atomic<int> stored_ = 0;
+  std::thread thread_;
+};
+
+const char* const kDurable = R"(stream = { name = "ORDERS", in_flight = 200, ack_wait = "500ms" })";
+
+class NatsDurableTest : public NatsHubTest {
+ protected:
+  NatsDurableTest() { NatsClient(server_.url()).add_stream("ORDERS", "orders.>"); }
+  // Reads up to `count` events more, each the successor of the one before.
+  void expect_more(Client& c, int count) {
+    for (const int end = next_ + count; next_ < end; ++next_) {
+      const Json e = c.next("event");
+      ASSERT_EQ(e["data"]["n"], next_) << e;
+      ASSERT_EQ(e["id"], "ORDERS." + std::to_string(next_ + 1));
+    }
+  }
+  int next_ = 0;
+};
+
+TEST_F(NatsDurableTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
+  start_hub(kDurable);
+  ASSERT_TRUE(reaches("running"));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}});
+  const int each = 400;
+  Publisher publisher(server_, 11 * each);
+  for (int cut = 0; cut < 10; ++cut) {
+    expect_more(c, each);
+    if (HasFatalFailure()) return;
+    proxy_.cut();
+    ASSERT_TRUE(reaches("retrying"));  // nothing came back, and it was noticed
+    proxy_.heal();
+  }
+  expect_more(c, each);
+}
+
+TEST_F(NatsDurableTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
+  start_hub(kDurable);
+  ASSERT_TRUE(reaches("running"));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}});
+  const int each = 500;
+  Publisher publisher(server_, 4 * each);
+  for (int kill = 0; kill < 3; ++kill) {
+    expect_more(c, each);
+    if (HasFatalFailure()) return;
+    server_.kill();
+    server_.start();
+  }
+  expect_more(c, each);
+}
+
+TEST_F(NatsDurableTest, AFrozenServerLosesAndDoublesNothing) {
+  start_hub(kDurable);
+  ASSERT_TRUE(reaches("running"));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}});
+  const int each = 500;
+  Publisher publisher(server_, 2 * each);
+  expect_more(c, each);
+  if (HasFatalFailure()) return;
+  server_.freeze();
+  ASSERT_TRUE(reaches("retrying"));
+  server_.thaw();
+  expect_more(c, each);
+}
+
+TEST_F(NatsDurableTest, AHubThatComesBackGoesOnBehindWhatItHad) {
+  start_hub(kDurable);
+  NatsClient client(server_.url());
+  for (int i = 0; i < 50; ++i)
+    client.publish_stored("orders.eu.a", "{\"n\":" + std::to_string(i) + "}", "m" + std::to_string(i));
+  ASSERT_TRUE(
+      wait_until([&] { return client.unread("ORDERS", "weir") == 0 && client.ack_pending("ORDERS", "weir") == 0; }));
+  stop();
+  for (int i = 50; i < 60; ++i)
+    client.publish_stored("orders.eu.a", "{\"n\":" + std::to_string(i) + "}", "m" + std::to_string(i));
+  start_hub(kDurable);
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 1; }));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}, {"replay", 1000}});
+  next_ = 50;
+  expect_more(c, 10);
+}
+
+}  // namespace
+}  // namespace weir::test
