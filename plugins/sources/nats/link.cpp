@@ -297,8 +297,7 @@ void Link::said_closed(std::string why) {
   close();
   if (!complaint_.empty()) why = std::exchange(complaint_, {});
   const std::int64_t ms = delay_ms(++openings_);
-  told_.away("no connection to " + where() + ": " + why + "; tried again in " + std::to_string((ms + 999) / 1000) +
-             " s");
+  told_.away("no connection to " + where() + ": " + why + "; it is tried again all the time");
   reopen_.start(host_, static_cast<std::uint64_t>(ms), 0, [this] { open(); });
 }
 
