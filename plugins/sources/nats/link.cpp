@@ -128,8 +128,9 @@ struct Link::Shared {
     changed.notify_all();
   }
   void tell(const std::shared_ptr<Shared>& self, std::function<void(Link&)> call) {
-    (void)host.post([self, call = std::move(call)] {
-      if (self->link != nullptr) call(*self->link);
+    // Weak: a task that never runs stays with the host, and `self` holds that.
+    (void)host.post([weak = std::weak_ptr(self), call = std::move(call)] {
+      if (const auto there = weak.lock(); there != nullptr && there->link != nullptr) call(*there->link);
     });
   }
 };
