@@ -3,7 +3,6 @@
 #include <nats/nats.h>
 
 #include <algorithm>
-#include <random>
 
 namespace weir::nats {
 
@@ -84,14 +83,7 @@ void Worker::run() {
 
 namespace {
 
-constexpr std::int64_t kConnectMs = 2'000, kWriteMs = 2'000, kDelayMinMs = 100, kDelayMaxMs = 8'000;
-
-// Between half and all of a time that doubles with each attempt, so that many hubs do not come back as one.
-std::int64_t delay_ms(int attempt) {
-  thread_local std::minstd_rand random(std::random_device{}());
-  const std::int64_t most = std::min(kDelayMaxMs, kDelayMinMs << std::min(attempt, 10));
-  return std::uniform_int_distribution<std::int64_t>(most / 2, most)(random);
-}
+constexpr std::int64_t kConnectMs = 2'000, kWriteMs = 2'000;
 
 std::string last_error(natsConnection* connection, natsStatus fallback) {
   const char* text = nullptr;
@@ -206,7 +198,12 @@ void Link::open() {
     (void)natsOptions_SetMaxReconnect(raw, -1);
     (void)natsOptions_SetFailRequestsOnDisconnect(raw, true);
     (void)natsOptions_SetCustomReconnectDelay(
-        raw, [](natsConnection*, int attempts, void*) { return delay_ms(attempts); }, nullptr);
+        raw,
+        [](natsConnection*, int attempts, void*) {
+          thread_local sdk::Backoff backoff;
+          return static_cast<std::int64_t>(backoff.wait_ms(static_cast<std::uint32_t>(attempts)));
+        },
+        nullptr);
     (void)natsOptions_SetDisconnectedCB(
         raw,
         [](natsConnection* connection, void* closure) {
@@ -279,7 +276,7 @@ void Link::opened(const std::string& why) {
 
 void Link::said_connected(bool again) {
   connected_ = true;
-  openings_ = 0;
+  backoff_.reset();
   complaint_.clear();
   again = again || was_connected_;
   if (again) ++reconnects_;
@@ -297,9 +294,8 @@ void Link::said_away(const std::string& why) {
 void Link::said_closed(std::string why) {
   close();
   if (!complaint_.empty()) why = std::exchange(complaint_, {});
-  const std::int64_t ms = delay_ms(++openings_);
   told_.away("no connection to " + where() + ": " + why + "; it is tried again all the time");
-  reopen_.start(host_, static_cast<std::uint64_t>(ms), 0, [this] { open(); });
+  reopen_.start(host_, backoff_.next_ms(), 0, [this] { open(); });
 }
 
 void Link::close() {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "config.hpp"
+#include "weir/sdk/backoff.hpp"
 #include "weir/sdk/host.hpp"
 
 typedef struct __natsConnection natsConnection;
@@ -113,7 +114,7 @@ class Link {
   std::vector<Subscription> subscriptions_;
   bool connected_ = false, was_connected_ = false;
   std::uint64_t reconnects_ = 0;
-  int openings_ = 0;
+  sdk::Backoff backoff_;
   std::string complaint_;  // of cnats, while there is no connection
   sdk::Timer reopen_;
   Worker worker_;

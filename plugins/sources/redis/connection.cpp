@@ -1,0 +1,206 @@
+#include "connection.hpp"
+
+#include <hiredis/hiredis.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace weir::redis {
+namespace {
+
+constexpr std::uint64_t kConnectMs = 3'000;
+
+std::string word(int error) { return std::generic_category().message(error); }
+
+// A socket on its way to be connected, or -1 and why not.
+int connect_to(const Address& address, std::string& why) {
+  if (!address.socket.empty()) {
+    sockaddr_un to{};
+    to.sun_family = AF_UNIX;
+    if (address.socket.size() >= sizeof to.sun_path) return why = "the path is too long for a socket", -1;
+    std::memcpy(to.sun_path, address.socket.data(), address.socket.size());
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0 || errno == EINPROGRESS) return fd;
+    why = word(errno);
+    ::close(fd);
+    return -1;
+  }
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int error = ::getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found); error != 0)
+    return why = ::gai_strerror(error), -1;
+  int fd = -1;
+  for (const addrinfo* a = found; a != nullptr && fd < 0; a = a->ai_next) {
+    fd = ::socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (::connect(fd, a->ai_addr, a->ai_addrlen) == 0 || errno == EINPROGRESS) continue;
+    why = word(errno);
+    ::close(fd);
+    fd = -1;
+  }
+  ::freeaddrinfo(found);
+  const int on = 1;
+  if (fd >= 0) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return fd;
+}
+
+}  // namespace
+
+void ReaderCloser::operator()(redisReader* reader) const { redisReaderFree(reader); }
+
+std::string_view text_of(const redisReply* reply) {
+  if (reply == nullptr || reply->str == nullptr) return {};
+  return {reply->str, static_cast<std::size_t>(reply->len)};
+}
+
+Connection::Connection(const sdk::Host& host, const Address& address, Told told)
+    : host_(host), address_(address), told_(std::move(told)) {}
+
+void Connection::open() {
+  close();
+  std::string why;
+  fd_ = connect_to(address_, why);
+  if (fd_ < 0) return end(why);
+  connecting_ = true;
+  reader_.reset(redisReaderCreate());
+  watch();
+  timer_.start(host_, kConnectMs, 0, [this] { end("no answer within 3 s"); });
+}
+
+void Connection::close() {
+  ++life_;
+  timer_.cancel();
+  watch_.end();
+  watched_ = 0;
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+  connecting_ = ready_ = false;
+  out_.clear();
+}
+
+void Connection::end(const std::string& why) {
+  close();
+  const std::uint64_t ms = backoff_.next_ms();
+  timer_.start(host_, ms, 0, [this] { open(); });
+  told_.away("no connection to Redis at " + address_.text() + ": " + why + "; it is tried again all the time");
+}
+
+void Connection::watch() {
+  const std::uint32_t wanted = (paused_ && ready_ ? 0U : std::uint32_t{WEIR_WATCH_READ}) |
+                               (connecting_ || !out_.empty() ? std::uint32_t{WEIR_WATCH_WRITE} : 0U);
+  if (wanted == watched_) return;
+  watch_.end();
+  watched_ = wanted;
+  if (wanted != 0 && !watch_.start(host_, fd_, wanted, [this](std::uint32_t events) { on_event(events); }))
+    end("the hub can't watch its socket");
+}
+
+void Connection::connected() {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0) return end(word(error));
+  connecting_ = false;
+  greetings_ = 1;
+  if (!address_.user.empty())
+    ++greetings_, send({"AUTH", address_.user, address_.password});
+  else if (!address_.password.empty())
+    ++greetings_, send({"AUTH", address_.password});
+  if (address_.database != 0) ++greetings_, send({"SELECT", std::to_string(address_.database)});
+  send({"CLIENT", "SETNAME", "weir"});
+}
+
+// False: the server does not want us.
+bool Connection::greeted(redisReply& reply) {
+  // An old server, or one with ACLs, may refuse a name; everything else matters.
+  if (reply.type == REDIS_REPLY_ERROR && (greetings_ > 1 || text_of(&reply).starts_with("NOAUTH"))) {
+    end(std::string(text_of(&reply)));
+    return false;
+  }
+  if (--greetings_ != 0) return true;
+  ready_ = true;
+  ++openings_;
+  backoff_.reset();
+  timer_.cancel();
+  watch();
+  told_.ready();
+  return true;
+}
+
+void Connection::on_event(std::uint32_t events) {
+  if (connecting_) {
+    connected();
+    if (fd_ < 0) return;
+  }
+  const auto life = life_;
+  if ((events & (WEIR_WATCH_READ | WEIR_WATCH_ERROR)) != 0) read();
+  if (life == life_ && (events & WEIR_WATCH_WRITE) != 0) flush();
+}
+
+void Connection::read() {
+  std::array<char, 64 * 1024> bytes;
+  const auto life = life_;
+  const auto got = ::recv(fd_, bytes.data(), bytes.size(), 0);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got == 0) return end("the server has closed it");
+  if (got < 0) return end(word(errno));
+  heard_ms_ = host_.now_ms();
+  if (redisReaderFeed(reader_.get(), bytes.data(), static_cast<std::size_t>(got)) != REDIS_OK)
+    return end(reader_->errstr);
+  for (;;) {
+    void* raw = nullptr;
+    if (redisReaderGetReply(reader_.get(), &raw) != REDIS_OK)
+      return end(std::string("what it says is no RESP: ") + reader_->errstr);
+    if (raw == nullptr) return;
+    struct Freed {
+      void* reply;
+      ~Freed() { freeReplyObject(reply); }
+    } const freed{raw};
+    auto& reply = *static_cast<redisReply*>(raw);
+    if (greetings_ > 0)
+      (void)greeted(reply);
+    else
+      told_.reply(reply);
+    if (life != life_) return;
+  }
+}
+
+void Connection::send(const std::vector<std::string>& command) {
+  if (fd_ < 0 || connecting_) return;
+  std::vector<const char*> words;
+  std::vector<std::size_t> sizes;
+  for (const auto& text : command) {
+    words.push_back(text.data());
+    sizes.push_back(text.size());
+  }
+  char* made = nullptr;
+  const int size = redisFormatCommandArgv(&made, static_cast<int>(words.size()), words.data(), sizes.data());
+  if (size < 0) return end("not enough memory");
+  out_.append(made, static_cast<std::size_t>(size));
+  redisFreeCommand(made);
+  flush();
+}
+
+void Connection::flush() {
+  while (!out_.empty()) {
+    const auto sent = ::send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) break;  // full for now; an error shows when it is read
+    out_.erase(0, static_cast<std::size_t>(sent));
+  }
+  watch();
+}
+
+void Connection::pause(bool paused) {
+  paused_ = paused;
+  if (fd_ >= 0 && !connecting_) watch();
+}
+
+}  // namespace weir::redis

@@ -1,0 +1,176 @@
+// The plugin: one connection for pub/sub, or Streams. While the hub is full pub/sub is not read from, and the server
+// ends a connection that is read too slowly; what is lost then is told by a gap, as after every break. Threads:
+// [strand]; no threads of its own.
+#include <hiredis/hiredis.h>
+
+#include <charconv>
+#include <memory>
+#include <string>
+
+#include "config.hpp"
+#include "connection.hpp"
+#include "streams.hpp"
+#include "weir/sdk/plugin.hpp"
+
+namespace weir::redis {
+namespace {
+
+class Redis final : public sdk::Source {
+ public:
+  Redis(const sdk::Host& host, const sdk::json::Value& config)
+      : host_(host),
+        config_(parse_config(config)),
+        emitter_(host),
+        kind_(config_.text ? sdk::Data::text : sdk::Data::any) {}
+
+  void start() override {
+    host_.state(sdk::State::starting, "connecting");
+    ticks_.start(host_, 250, 250, [this] { tick(); });
+    if (config_.stream) {
+      streams_ = std::make_unique<Streams>(
+          host_, config_,
+          Streams::Told{[this](bool running, const std::string& why) {
+                          host_.state(running ? sdk::State::running : sdk::State::retrying, why);
+                        },
+                        [this](const std::string& key, const EntryId& id, const redisReply& fields,
+                               std::uint64_t cursor) { entry(key, id, fields, cursor); },
+                        [this](const std::string& key, const std::string& why) { gap(key, 1, why); }});
+      return streams_->open();
+    }
+    connection_ =
+        std::make_unique<Connection>(host_, config_.address,
+                                     Connection::Told{[this] { ready(); }, [this](redisReply& reply) { heard(reply); },
+                                                      [this](const std::string& why) {
+                                                        if (away_since_ == 0) away_since_ = host_.now_ms();
+                                                        host_.state(sdk::State::retrying, why);
+                                                      }});
+    connection_->open();
+  }
+  void pause() override {
+    emitter_.pause();
+    hold();
+  }
+  void resume() override {
+    if (!emitter_.resume()) return;
+    if (connection_) connection_->pause(false);
+    if (!streams_) return;
+    streams_->pause(false);
+    streams_->ask();
+  }
+  void accepted(std::string_view cursor) override {
+    std::uint64_t number = 0;
+    if (streams_ && std::from_chars(cursor.data(), cursor.data() + cursor.size(), number).ec == std::errc())
+      streams_->accepted(number);
+  }
+  void stop() override {
+    ticks_.cancel();
+    emitter_.flush();
+    streams_.reset();
+    connection_.reset();
+  }
+
+ private:
+  // Where the hub takes no more, nothing more is read.
+  void hold() {
+    if (connection_) connection_->pause(true);
+    if (streams_) streams_->pause(true);
+  }
+  void add(const sdk::Event& event) {
+    ++messages_;
+    if (!emitter_.add(event) && !emitter_.closed()) gap(event.subject, 1, "more was read than the hub had room for");
+    if (emitter_.full()) hold();
+  }
+  void gap(std::string_view subject, std::uint64_t count, const std::string& why) {
+    emitter_.flush();  // behind what came before it
+    host_.gap(subject, count, why);
+    ++gaps_;
+  }
+
+  // --- Pub/sub
+  void ready() {
+    for (const auto& [word, names] : {std::pair{"SUBSCRIBE", &config_.channels}, {"PSUBSCRIBE", &config_.patterns}}) {
+      if (names->empty()) continue;
+      std::vector<std::string> command = {word};
+      command.insert(command.end(), names->begin(), names->end());
+      connection_->send(command);
+    }
+    subscribed_ = 0;
+  }
+  void heard(redisReply& reply) {
+    if (reply.type == REDIS_REPLY_ERROR) return connection_->end(std::string(text_of(&reply)));
+    if (reply.type != REDIS_REPLY_ARRAY || reply.elements == 0) return;
+    const auto what = text_of(reply.element[0]);
+    if (what == "message" && reply.elements == 3) {
+      add({.subject = text_of(reply.element[1]),
+           .event = config_.event,
+           .data = text_of(reply.element[2]),
+           .kind = kind_});
+    } else if (what == "pmessage" && reply.elements == 4) {
+      add({.subject = text_of(reply.element[2]),
+           .event = config_.event,
+           .data = text_of(reply.element[3]),
+           .kind = kind_});
+    } else if (what == "subscribe" || what == "psubscribe") {
+      if (++subscribed_ == config_.channels.size() + config_.patterns.size()) running();
+    }
+  }
+  void running() {
+    host_.state(sdk::State::running);
+    if (connection_->reconnects() != 0)
+      gap("", 0,
+          "the connection to Redis was down for " + std::to_string((host_.now_ms() - away_since_ + 999) / 1000) +
+              " s; what was sent meanwhile did not come here");
+    away_since_ = 0;
+  }
+
+  // --- Streams
+  void entry(const std::string& key, const EntryId& id, const redisReply& fields, std::uint64_t cursor) {
+    bool as_it_is = false;
+    const std::string data = data_of(fields, config_.stream->field, as_it_is);
+    const std::string text = id.text(), number = std::to_string(cursor);
+    add({.subject = key,
+         .event = config_.event,
+         .data = data,
+         .id = text,
+         .cursor = number,
+         .time_ms = static_cast<std::int64_t>(id.ms),
+         .kind = as_it_is ? kind_ : sdk::Data::any});
+  }
+
+  void tick() {
+    const std::int64_t now = host_.now_ms();
+    // While nothing is read nothing can be heard either.
+    if (connection_ && connection_->ready() && !emitter_.full()) {
+      const std::int64_t quiet = now - connection_->heard_ms();
+      if (quiet > 2 * config_.ping_ms)
+        connection_->end("it does not answer");
+      else if (quiet > config_.ping_ms && now - pinged_ms_ > config_.ping_ms)
+        connection_->send({"PING"}), pinged_ms_ = now;
+    }
+    host_.metric("messages", static_cast<double>(messages_));
+    host_.metric("gaps", static_cast<double>(gaps_));
+    host_.metric("reconnects", static_cast<double>(streams_ ? streams_->reconnects() : connection_->reconnects()));
+    if (!streams_) return;
+    const auto& counts = streams_->counts();
+    host_.metric("in_flight", static_cast<double>(streams_->in_flight()));
+    host_.metric("acknowledged", static_cast<double>(counts.acknowledged));
+    host_.metric("came_again", static_cast<double>(counts.again));
+    host_.metric("claimed", static_cast<double>(counts.claimed));
+  }
+
+  sdk::Host host_;
+  const Config config_;
+  sdk::Emitter emitter_;
+  const sdk::Data kind_;
+  std::unique_ptr<Connection> connection_;  // pub/sub
+  std::unique_ptr<Streams> streams_;
+  sdk::Timer ticks_;
+  std::size_t subscribed_ = 0;
+  std::int64_t away_since_ = 0, pinged_ms_ = 0;
+  std::uint64_t messages_ = 0, gaps_ = 0;
+};
+
+}  // namespace
+}  // namespace weir::redis
+
+WEIR_PLUGIN("redis", "0.1.0", weir::redis::kManifest, weir::redis::Redis);

@@ -1,0 +1,107 @@
+// Entries of streams, read as one consumer of a group: in order, each once, acknowledged when the hub has its event.
+// Two connections: one waits for entries, the other one acknowledges meanwhile. After a break the server still has what
+// it handed out and nobody acknowledged; that is read first, behind the last entry that came here, and then what is
+// new. Threads: [strand].
+#pragma once
+#include <compare>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config.hpp"
+#include "connection.hpp"
+#include "weir/sdk/host.hpp"
+
+namespace weir::redis {
+
+// "1770724800000-3".
+struct EntryId {
+  std::uint64_t ms = 0, number = 0;
+  auto operator<=>(const EntryId&) const = default;
+  std::string text() const { return std::to_string(ms) + "-" + std::to_string(number); }
+  // False: that is no id.
+  static bool read(std::string_view text, EntryId& id);
+};
+
+// The data of an entry: the field of that name, else an object of all of them. `fields`: names and values in turns.
+std::string data_of(const redisReply& fields, const std::string& field, bool& as_it_is);
+
+class Streams {
+ public:
+  struct Told {
+    std::function<void(bool running, const std::string& why)> state;
+    // An entry that is to become an event; `cursor` grows by one with each.
+    std::function<void(const std::string& key, const EntryId& id, const redisReply& fields, std::uint64_t cursor)>
+        entry;
+    std::function<void(const std::string& key, const std::string& why)> lost;
+  };
+  struct Counts {
+    std::uint64_t entries = 0, again = 0, acknowledged = 0, claimed = 0;
+  };
+  Streams(const sdk::Host& host, const Config& config, Told told);
+
+  void open();
+  void accepted(std::uint64_t cursor);  // up to this one
+  void pause(bool paused) { paused_ = paused; }
+  void ask();  // for more, if there is room
+  const Counts& counts() const { return counts_; }
+  std::size_t in_flight() const { return in_flight_.size(); }
+  std::uint64_t reconnects() const { return reader_.reconnects(); }
+
+ private:
+  static constexpr std::int64_t kWaitMs = 2'000;
+  static constexpr std::int64_t kAtOnce = 100;
+  enum class Asked : std::uint8_t { group, acknowledge, claim, ping };
+  struct Stream {
+    std::string key;
+    EntryId last;         // the newest entry that became an event
+    bool pending = true;  // what was handed out before may still be there
+    std::string claim_from = "0-0";
+  };
+  struct InFlight {
+    std::uint64_t cursor;
+    std::size_t stream;
+    EntryId id;
+  };
+  struct Done {
+    std::size_t stream;
+    std::vector<std::string> ids;
+  };
+  void ready();
+  void away(const std::string& why, Connection& other);
+  void make_groups();
+  void answered(redisReply& reply);  // of the connection that acknowledges
+  void read(redisReply& reply);      // of the one that reads
+  void take(std::size_t stream, const redisReply& entries, bool claimed);
+  void acknowledge(std::size_t stream, std::vector<std::string> ids);
+  void send(const Done& done);
+  bool known(std::size_t stream, const EntryId& id) const;
+  void tick();
+
+  sdk::Host host_;
+  const Config config_;
+  const StreamConfig& stream_;
+  Told told_;
+  std::vector<Stream> streams_;
+  std::deque<InFlight> in_flight_;
+  std::deque<Done> done_;             // sent, and the server has not said yet that it has them; also over a break
+  std::deque<Asked> asked_;           // of the connection that acknowledges, in order
+  std::deque<std::size_t> asked_of_;  // which stream, for asked_
+  std::size_t groups_left_ = 0;
+  bool reading_ = false;             // the groups are there
+  bool waiting_ = false;             // a read is under way
+  std::size_t reading_pending_ = 0;  // of which stream that is, if pending entries are read
+  bool pending_ = false;
+  bool paused_ = false;
+  bool ending_ = false;
+  std::uint64_t cursor_ = 0;
+  std::int64_t claimed_ms_ = 0;
+  Counts counts_;
+  sdk::Timer ticks_, again_;
+  Connection reader_, writer_;
+};
+
+}  // namespace weir::redis

@@ -1,0 +1,45 @@
+#include "config.hpp"
+
+#include <gtest/gtest.h>
+
+namespace weir::redis {
+namespace {
+
+Config parsed(const std::string& json) { return parse_config(sdk::json::parse(json)); }
+Address address(const std::string& url) { return parsed("{\"channels\":[\"a\"],\"url\":\"" + url + "\"}").address; }
+
+std::string refused(const std::string& json) {
+  try {
+    (void)parsed(json);
+  } catch (const sdk::Failure& f) {
+    return f.json_pointer() + ": " + f.what();
+  }
+  return "taken";
+}
+
+TEST(RedisConfigTest, Urls) {
+  EXPECT_EQ(address("redis://cache").text(), "cache:6379");
+  EXPECT_EQ(address("redis://cache:7000/3").text(), "cache:7000");
+  EXPECT_EQ(address("redis://cache:7000/3").database, 3);
+  EXPECT_EQ(address("redis://[::1]:7000").host, "::1");
+  EXPECT_EQ(address("redis://[::1]").port, "6379");
+  EXPECT_EQ(address("unix:/run/redis.sock").socket, "/run/redis.sock");
+  for (const char* wrong : {"redis:/x", "http://x", "redis://", "redis://a:b", "redis://a:0", "redis://a:70000",
+                            "redis://a/x", "redis://[::1", "unix:"})
+    EXPECT_NE(refused("{\"channels\":[\"a\"],\"url\":\"" + std::string(wrong) + "\"}").find("/url"), std::string::npos)
+        << wrong;
+}
+
+TEST(RedisConfigTest, WhatIsWrongIsNamed) {
+  EXPECT_NE(refused(R"({"channels":["a"],"url":"redis://:secret@a"})").find("`password`"), std::string::npos);
+  EXPECT_EQ(refused(R"({"channels":["a"],"url":"redis://:secret@a"})").find("secret"), std::string::npos);
+  EXPECT_NE(refused("{}").find("channels, patterns and stream"), std::string::npos);
+  EXPECT_NE(refused(R"({"channels":["a"],"stream":{"keys":["b"]}})").find("second [[plugin]]"), std::string::npos);
+  EXPECT_NE(refused(R"({"stream":{"keys":["b"],"from":"yesterday"}})").find("\"yesterday\""), std::string::npos);
+  EXPECT_NE(refused(R"({"channels":["a"],"user":"u"})").find("password is not"), std::string::npos);
+  EXPECT_EQ(parsed(R"({"stream":{"keys":["b"]}})").stream->from, "0");
+  EXPECT_EQ(parsed(R"({"stream":{"keys":["b"],"from":"new"}})").stream->from, "$");
+}
+
+}  // namespace
+}  // namespace weir::redis

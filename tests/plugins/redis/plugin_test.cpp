@@ -1,0 +1,234 @@
+// The plugin beside a real redis-server, without a hub: who we are, what a full hub means, what is acknowledged when.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+
+#include "support/redis_server.hpp"
+#include "weir/sdk/testing.hpp"
+
+extern "C" const weir_plugin weir_plugin_entry;
+
+namespace weir::test {
+namespace {
+
+using sdk::testing::FakeHost;
+using sdk::testing::SourceRig;
+
+struct RedisPluginTest : testing::Test {
+  RedisPluginTest()
+      : folder(std::filesystem::temp_directory_path() /
+               ("weir-redis-" + std::to_string(getpid()) +
+                testing::UnitTest::GetInstance()->current_test_info()->name())) {
+    std::filesystem::create_directories(folder);
+  }
+  ~RedisPluginTest() override {
+    EXPECT_TRUE(hub.mistakes.empty()) << hub.mistakes.front();
+    std::filesystem::remove_all(folder);
+  }
+  static std::string config(const RedisServer& server, const std::string& more) {
+    return "{\"url\":\"" + server.url() + "\"," + more + "}";
+  }
+  bool reaches(std::int32_t state) {
+    return hub.run_until([&] { return hub.last_state() == state; }, 20'000);
+  }
+  const std::filesystem::path folder;
+  FakeHost hub;
+};
+
+TEST_F(RedisPluginTest, MessagesOfPubSubBecomeEvents) {
+  RedisServer server(folder);
+  SourceRig redis(hub, weir_plugin_entry, config(server, R"("channels":["a:b"],"patterns":["shop:*"],"event":"said")"));
+  ASSERT_EQ(redis.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  RedisClient client(server.port());
+  client.say({"PUBLISH", "a:b", R"({"n": 1})"});
+  client.say({"PUBLISH", "shop:eu", "text"});
+  client.say({"PUBLISH", "other", "1"});
+  client.say({"PUBLISH", "shop:us", std::string("\0\xff", 2)});
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 3; }));
+  EXPECT_EQ(hub.events[0].subject, "a:b");
+  EXPECT_EQ(hub.events[0].event, "said");
+  EXPECT_EQ(hub.events[0].data, R"({"n": 1})");
+  EXPECT_EQ(hub.events[0].kind, WEIR_DATA_ANY);
+  EXPECT_EQ(hub.events[1].subject, "shop:eu");
+  EXPECT_EQ(hub.events[2].data, std::string("\0\xff", 2));
+  EXPECT_TRUE(hub.gaps.empty());
+}
+
+TEST_F(RedisPluginTest, AfterABreakThereIsAGap) {
+  RedisServer server(folder);
+  SourceRig redis(hub, weir_plugin_entry, config(server, R"("channels":["a"])"));
+  ASSERT_EQ(redis.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  server.kill();
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  server.start();
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  EXPECT_NE(hub.gaps[0].reason.find("was down for"), std::string::npos);
+}
+
+TEST_F(RedisPluginTest, AServerThatDoesNotAnswerIsLeft) {
+  RedisServer server(folder);
+  SourceRig redis(hub, weir_plugin_entry, config(server, R"("channels":["a"],"ping":"100ms")"));
+  ASSERT_EQ(redis.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  server.freeze();
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  EXPECT_NE(hub.states.back().reason.find("does not answer"), std::string::npos) << hub.states.back().reason;
+  server.thaw();
+  EXPECT_TRUE(reaches(WEIR_STATE_RUNNING));
+}
+
+// The server ends who reads too slowly; that is how a full hub comes to lose something.
+TEST_F(RedisPluginTest, BeingCutByTheOutputBufferLimitIsAGap) {
+  RedisServer server(folder, {"--client-output-buffer-limit", "pubsub 64kb 64kb 1"});
+  hub.take_only(5);
+  SourceRig redis(hub, weir_plugin_entry, config(server, R"("channels":["a"])"));
+  ASSERT_EQ(redis.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  RedisClient client(server.port());
+  const std::string large = "\"" + std::string(100'000, 'x') + "\"";
+  ASSERT_TRUE(hub.run_until([&] {
+    for (int i = 0; i < 50; ++i) client.say({"PUBLISH", "a", large});
+    return client.subscribers("a") == 0;
+  }));
+  redis.resume();
+  ASSERT_TRUE(hub.run_until([&] { return hub.gaps.size() == 1; }, 20'000));
+  EXPECT_EQ(hub.last_state(), WEIR_STATE_RUNNING);
+  client.say({"PUBLISH", "a", "\"after\""});
+  EXPECT_TRUE(hub.run_until([&] { return !hub.events.empty() && hub.events.back().data == "\"after\""; }));
+}
+
+TEST_F(RedisPluginTest, WhoWeAreIsSaidAndARefusalIsTold) {
+  RedisServer server(folder, {"--requirepass", "s3cret"});
+  {
+    SourceRig redis(hub, weir_plugin_entry, config(server, R"("channels":["a"],"password":"s3cret")"));
+    ASSERT_EQ(redis.start(), WEIR_OK);
+    EXPECT_TRUE(reaches(WEIR_STATE_RUNNING));
+  }
+  for (const char* wrong :
+       {R"("channels":["a"],"password":"wrong")", R"("channels":["a"])", R"("stream":{"keys":["a"]})"}) {
+    FakeHost other;
+    SourceRig redis(other, weir_plugin_entry, config(server, wrong));
+    ASSERT_EQ(redis.start(), WEIR_OK);
+    ASSERT_TRUE(other.run_until([&] { return other.last_state() == WEIR_STATE_RETRYING; }, 20'000)) << wrong;
+    const std::string& why = other.states.back().reason;
+    EXPECT_TRUE(why.find("WRONGPASS") != std::string::npos || why.find("NOAUTH") != std::string::npos) << why;
+  }
+}
+
+// --- Streams --------------------------------------------------------------------------------------------------------
+
+const char* const kStream = R"("stream":{"keys":["s"],"group":"g","consumer":"c","field":"data","in_flight":50})";
+
+std::int64_t pending(RedisClient& client) {
+  const std::string reply = client.say({"XPENDING", "s", "g"});  // [count,...
+  return reply.starts_with("[") ? std::strtoll(reply.c_str() + 1, nullptr, 10) : -1;
+}
+
+TEST_F(RedisPluginTest, AnEntryIsAcknowledgedWhenTheHubHasIt) {
+  RedisServer server(folder);
+  RedisClient client(server.port());
+  for (int i = 1; i <= 20; ++i) client.add("s", i, "data", std::to_string(i));
+  SourceRig redis(hub, weir_plugin_entry, config(server, kStream));
+  ASSERT_EQ(redis.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 20; }, 20'000));
+  EXPECT_EQ(hub.events[0].id, "1-0");
+  EXPECT_EQ(hub.events[0].subject, "s");
+  EXPECT_EQ(hub.events[6].data, "7");
+  EXPECT_EQ(hub.events[6].time_ms, 7);
+  EXPECT_EQ(pending(client), 20);
+  redis.accepted(hub.events[14].cursor);
+  EXPECT_TRUE(hub.run_until([&] { return pending(client) == 5; }));
+  redis.accepted(hub.events[19].cursor);
+  EXPECT_TRUE(hub.run_until([&] { return pending(client) == 0; }));
+}
+
+TEST_F(RedisPluginTest, AFullHubPausesTheStream) {
+  RedisServer server(folder);
+  RedisClient client(server.port());
+  for (int i = 1; i <= 500; ++i) client.add("s", i, "data", std::to_string(i));
+  hub.take_only(10);
+  SourceRig redis(hub, weir_plugin_entry, config(server, kStream));
+  ASSERT_EQ(redis.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 10 && pending(client) == 50; }, 20'000));
+  redis.resume();
+  std::size_t accepted = 0;
+  while (accepted < 500) {
+    ASSERT_TRUE(hub.run_until([&] { return hub.events.size() > accepted; }, 20'000)) << accepted;
+    accepted = hub.events.size();
+    redis.accepted(hub.events.back().cursor);
+    EXPECT_LE(pending(client), 100);
+  }
+  for (std::size_t i = 0; i < 500; ++i) ASSERT_EQ(hub.events[i].data, std::to_string(i + 1));
+}
+
+TEST_F(RedisPluginTest, ANewGroupBeginsWhereTheManifestSays) {
+  RedisServer server(folder);
+  RedisClient client(server.port());
+  for (int i = 1; i <= 5; ++i) client.add("s", i, "data", std::to_string(i));
+  const auto first_of = [&](const std::string& group, const std::string& from) {
+    FakeHost own;
+    SourceRig redis(
+        own, weir_plugin_entry,
+        config(server, R"("stream":{"keys":["s"],"field":"data","group":")" + group + R"(","from":")" + from + "\"}"));
+    EXPECT_EQ(redis.start(), WEIR_OK);
+    EXPECT_TRUE(own.run_until([&] { return own.last_state() == WEIR_STATE_RUNNING; }, 20'000));
+    client.say({"XADD", "s", "*", "data", "last"});
+    EXPECT_TRUE(own.run_until([&] { return !own.events.empty(); }, 20'000));
+    return own.events.empty() ? "" : own.events[0].data;
+  };
+  EXPECT_EQ(first_of("a", "all"), "1");
+  EXPECT_EQ(first_of("b", "3-0"), "4");
+  EXPECT_EQ(first_of("c", "new"), "last");
+}
+
+TEST_F(RedisPluginTest, WhatAnotherConsumerLeftBehindIsClaimed) {
+  RedisServer server(folder);
+  RedisClient client(server.port());
+  for (int i = 1; i <= 5; ++i) client.add("s", i, "data", std::to_string(i));
+  client.say({"XGROUP", "CREATE", "s", "g", "0"});
+  client.say({"XREADGROUP", "GROUP", "g", "dead", "COUNT", "3", "STREAMS", "s", ">"});
+  SourceRig redis(
+      hub, weir_plugin_entry,
+      config(server, R"("stream":{"keys":["s"],"group":"g","consumer":"c","field":"data","claim":"300ms"})"));
+  ASSERT_EQ(redis.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 5; }, 20'000));
+  redis.accepted(hub.events.back().cursor);
+  EXPECT_TRUE(hub.run_until([&] { return pending(client) == 0; }));
+  std::set<std::string> data;
+  for (const auto& event : hub.events) data.insert(event.data);
+  EXPECT_EQ(data, (std::set<std::string>{"1", "2", "3", "4", "5"}));
+}
+
+TEST_F(RedisPluginTest, AGroupThatWasRemovedIsMadeAnewBehindWhatWasRead) {
+  RedisServer server(folder);
+  RedisClient client(server.port());
+  for (int i = 1; i <= 5; ++i) client.add("s", i, "data", std::to_string(i));
+  SourceRig redis(hub, weir_plugin_entry, config(server, kStream));
+  ASSERT_EQ(redis.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 5; }, 20'000));
+  client.say({"XGROUP", "DESTROY", "s", "g"});
+  redis.accepted(hub.events.back().cursor);
+  for (int i = 6; i <= 8; ++i) client.add("s", i, "data", std::to_string(i));
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 8; }, 20'000));
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(hub.events[i].data, std::to_string(i + 1));
+}
+
+TEST_F(RedisPluginTest, AKeyThatIsNoStreamIsTold) {
+  RedisServer server(folder);
+  RedisClient client(server.port());
+  client.say({"SET", "s", "text"});
+  SourceRig redis(hub, weir_plugin_entry, config(server, kStream));
+  ASSERT_EQ(redis.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  EXPECT_NE(hub.states.back().reason.find("WRONGTYPE"), std::string::npos) << hub.states.back().reason;
+  client.say({"DEL", "s"});
+  EXPECT_TRUE(reaches(WEIR_STATE_RUNNING));
+}
+
+}  // namespace
+}  // namespace weir::test

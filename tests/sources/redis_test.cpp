@@ -1,0 +1,147 @@
+// Redis through a hub to a client, while the server and the link to it fail. S2.1.
+#include <thread>
+
+#include "integration/hub_fixture.hpp"
+#include "support/redis_server.hpp"
+#include "support/tcp_proxy.hpp"
+
+namespace weir::test {
+namespace {
+
+class RedisHubTest : public HubTest {
+ protected:
+  RedisHubTest() : server_(folder()), proxy_(server_.port()) {}
+
+  void start_hub(const std::string& config) {
+    start("[[plugin]]\nname = \"cache\"\nlibrary = \"redis\"\nconfig = { url = \"redis://127.0.0.1:" +
+          std::to_string(proxy_.port()) + "\", ping = \"200ms\", " + config + " }\n" + R"(
+[[endpoint]]
+path = "/ws"
+[[channel]]
+pattern = "session/{id}"
+from = [{ plugin = "cache", subject = "session:{id}" }]
+history = { count = 100000 }
+)");
+  }
+  bool reaches(const std::string& wanted) {
+    return wait_until([&] { return http("GET", "/health").json()["plugins"][0].value("state", "") == wanted; });
+  }
+  RedisServer server_;
+  TcpProxy proxy_;
+};
+
+TEST_F(RedisHubTest, ChannelsBecomeChannelsAndAGapTellsOfABreak) {
+  start_hub(R"(patterns = ["session:*"], event = "handoff")");
+  ASSERT_TRUE(reaches("running"));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "session/7"}});
+  RedisClient client(server_.port());
+  client.say({"PUBLISH", "session:8", "{}"});
+  client.say({"PUBLISH", "session:7", R"({"to":"b"})"});
+  const Json e = c.next("event");
+  EXPECT_EQ(e["event"], "handoff");
+  EXPECT_EQ(e["data"], (Json{{"to", "b"}}));
+  proxy_.cut();
+  ASSERT_TRUE(reaches("retrying"));
+  proxy_.heal();
+  const Json gap = c.next("gap");
+  EXPECT_NE(gap["data"].value("reason", "").find("was down"), std::string::npos) << gap;
+  client.say({"PUBLISH", "session:7", R"({"to":"c"})"});
+  EXPECT_EQ(c.next("event")["data"]["to"], "c");
+}
+
+// Adds 1, 2, 3, ... each once, until all are there.
+class Writer {
+ public:
+  Writer(const RedisServer& server, int count)
+      : thread_([port = server.port(), count] {
+          RedisClient client(port);
+          for (int i = 1; i <= count; ++i) client.add("session:7", i, "data", "{\"n\":" + std::to_string(i) + "}");
+        }) {}
+  ~Writer() { thread_.join(); }
+
+ private:
+  std::thread thread_;
+};
+
+const char* const kDurable = R"(stream = { keys = ["session:7"], field = "data", in_flight = 200 })";
+
+class RedisDurableTest : public RedisHubTest {
+ protected:
+  Client subscribed() {
+    start_hub(kDurable);
+    EXPECT_TRUE(reaches("running"));
+    Client c = connect();
+    c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "session/7"}});
+    return c;
+  }
+  // Reads `count` events more, each the successor of the one before.
+  void expect_more(Client& c, int count) {
+    for (const int end = next_ + count; next_ < end; ++next_) {
+      const Json e = c.next("event");
+      ASSERT_EQ(e["data"]["n"], next_) << e;
+      ASSERT_EQ(e["id"], std::to_string(next_) + "-0");
+    }
+  }
+  int next_ = 1;
+};
+
+TEST_F(RedisDurableTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
+  Client c = subscribed();
+  const int each = 400;
+  Writer writer(server_, 11 * each);
+  for (int cut = 0; cut < 10; ++cut) {
+    expect_more(c, each);
+    if (HasFatalFailure()) return;
+    proxy_.cut();
+    ASSERT_TRUE(reaches("retrying"));
+    proxy_.heal();
+  }
+  expect_more(c, each);
+}
+
+TEST_F(RedisDurableTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
+  Client c = subscribed();
+  const int each = 500;
+  Writer writer(server_, 4 * each);
+  for (int kill = 0; kill < 3; ++kill) {
+    expect_more(c, each);
+    if (HasFatalFailure()) return;
+    server_.kill();
+    server_.start();
+  }
+  expect_more(c, each);
+}
+
+TEST_F(RedisDurableTest, AFrozenServerLosesAndDoublesNothing) {
+  Client c = subscribed();
+  const int each = 500;
+  Writer writer(server_, 2 * each);
+  expect_more(c, each);
+  if (HasFatalFailure()) return;
+  server_.freeze();
+  ASSERT_TRUE(reaches("retrying"));
+  server_.thaw();
+  expect_more(c, each);
+}
+
+TEST_F(RedisDurableTest, AHubThatComesBackGoesOnBehindWhatItHad) {
+  RedisClient client(server_.port());
+  for (int i = 1; i <= 50; ++i) client.add("session:7", i, "data", "{\"n\":" + std::to_string(i) + "}");
+  start_hub(kDurable);
+  ASSERT_TRUE(wait_until([&] {
+    return client.say({"XPENDING", "session:7", "weir"}).starts_with("[0") &&
+           http("GET", "/health").json()["channels"] == 1;
+  }));
+  stop();
+  for (int i = 51; i <= 60; ++i) client.add("session:7", i, "data", "{\"n\":" + std::to_string(i) + "}");
+  start_hub(kDurable);
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 1; }));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "session/7"}, {"replay", 1000}});
+  next_ = 51;
+  expect_more(c, 10);
+}
+
+}  // namespace
+}  // namespace weir::test

@@ -1,0 +1,108 @@
+#include "support/redis_server.hpp"
+
+#include <gtest/gtest.h>
+#include <hiredis/hiredis.h>
+
+#include <chrono>
+#include <thread>
+
+namespace weir::test {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(20);
+
+std::string text(const redisReply& reply) {
+  if (reply.type == REDIS_REPLY_INTEGER) return std::to_string(reply.integer);
+  if (reply.type == REDIS_REPLY_NIL) return "nil";
+  if (reply.type != REDIS_REPLY_ARRAY) return {reply.str, static_cast<std::size_t>(reply.len)};
+  std::string out = "[";
+  for (std::size_t i = 0; i < reply.elements; ++i) (out += i == 0 ? "" : ",") += text(*reply.element[i]);
+  return out + "]";
+}
+
+}  // namespace
+
+RedisServer::RedisServer(const std::string& folder, std::vector<std::string> options)
+    : folder_(folder), options_(std::move(options)), port_(free_port()) {
+  start();
+}
+
+void RedisServer::start() {
+  std::vector<std::string> command = {"redis-server",
+                                      "--port",
+                                      std::to_string(port_),
+                                      "--bind",
+                                      "127.0.0.1",
+                                      "--dir",
+                                      folder_,
+                                      "--save",
+                                      "",
+                                      "--appendonly",
+                                      "yes",
+                                      "--logfile",
+                                      folder_ + "/redis.log"};
+  command.insert(command.end(), options_.begin(), options_.end());
+  process_.run(command, folder_ + "/redis.out");
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (!answers(port_)) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until)
+        << "redis-server does not answer; see " << folder_ << "/redis.log";
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+RedisClient::RedisClient(std::uint16_t port, std::string password) : port_(port), password_(std::move(password)) {}
+RedisClient::~RedisClient() {
+  if (context_ != nullptr) redisFree(context_);
+}
+
+std::string RedisClient::say(const std::vector<std::string>& command) {
+  std::vector<const char*> words;
+  std::vector<std::size_t> sizes;
+  for (const auto& word : command) {
+    words.push_back(word.data());
+    sizes.push_back(word.size());
+  }
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (std::chrono::steady_clock::now() < until) {
+    if (context_ == nullptr || context_->err != 0) {
+      if (context_ != nullptr) redisFree(context_);
+      context_ = redisConnectWithTimeout("127.0.0.1", port_, {1, 0});
+      redisSetTimeout(context_, {1, 0});
+      if (context_->err == 0 && !password_.empty())
+        freeReplyObject(redisCommand(context_, "AUTH %s", password_.c_str()));
+    }
+    if (context_->err == 0) {
+      auto* reply = static_cast<redisReply*>(
+          redisCommandArgv(context_, static_cast<int>(words.size()), words.data(), sizes.data()));
+      if (reply != nullptr) {
+        std::string out = text(*reply);
+        freeReplyObject(reply);
+        if (!out.starts_with("LOADING")) return out;
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ADD_FAILURE() << command[0] << ": no answer from the server";
+  return {};
+}
+
+std::int64_t RedisClient::number(const std::vector<std::string>& command) {
+  const std::string reply = say(command);
+  char* end = nullptr;
+  const auto value = std::strtoll(reply.c_str(), &end, 10);
+  EXPECT_TRUE(!reply.empty() && *end == '\0') << command[0] << ": " << reply;
+  return value;
+}
+
+std::int64_t RedisClient::subscribers(const std::string& channel) {
+  const std::string reply = say({"PUBSUB", "NUMSUB", channel});  // [channel,N]
+  return std::strtoll(reply.c_str() + reply.rfind(',') + 1, nullptr, 10);
+}
+
+void RedisClient::add(const std::string& stream, int n, const std::string& field, const std::string& value) {
+  const std::string reply = say({"XADD", stream, std::to_string(n) + "-0", field, value});
+  EXPECT_TRUE(reply == std::to_string(n) + "-0" || reply.find("equal or smaller") != std::string::npos) << reply;
+}
+
+}  // namespace weir::test
