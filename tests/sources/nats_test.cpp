@@ -32,6 +32,25 @@ history = { count = 100000 }
   TcpProxy proxy_;
 };
 
+// The index of the data goes to the rules as it was made at the border; it must be that of what the rules see.
+TEST_F(NatsHubTest, SpaceAroundDataDoesNotMoveWhatARuleWrites) {
+  write("mark.lua", "return { transform = function(ev) ev.data.n = ev.data.n + 1 return ev end }\n");
+  start("[[plugin]]\nname = \"bus\"\nlibrary = \"nats\"\nconfig = { url = \"" + server_.url() + R"(", subjects = ["a"] }
+[[endpoint]]
+path = "/ws"
+[[channel]]
+pattern = "a"
+from = [{ plugin = "bus", subject = "a" }]
+rules = ["mark.lua"]
+)");
+  ASSERT_TRUE(reaches("running"));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "a"}});
+  NatsClient client(server_.url());
+  client.publish("a", " \r\n {\"first\": true, \"n\" : 1 } \n");
+  EXPECT_EQ(c.next("event")["data"], (Json{{"first", true}, {"n", 2}}));
+}
+
 TEST_F(NatsHubTest, SubjectsBecomeChannelsAndAGapTellsOfABreak) {
   start_hub(R"(subjects = ["orders.>"], event = "{3}", key = "{4}")");
   ASSERT_TRUE(reaches("running"));
