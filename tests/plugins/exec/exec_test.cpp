@@ -1,0 +1,169 @@
+// Real programs: what they write, how they end, what becomes of those that do not.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+
+#include "child.hpp"
+#include "weir/sdk/testing.hpp"
+
+extern "C" const weir_plugin weir_plugin_entry;
+
+namespace weir::exec {
+namespace {
+
+using sdk::testing::FakeHost;
+using sdk::testing::SourceRig;
+
+// What a splitter makes of `bytes`, fed `step` at a time.
+std::vector<std::string> split(std::string_view bytes, std::size_t step, std::size_t most = 64,
+                               std::uint64_t* cut = nullptr) {
+  LineSplitter splitter(most);
+  std::vector<std::string> lines;
+  const auto line = [&](std::string_view l) { lines.emplace_back(l); };
+  for (std::size_t i = 0; i < bytes.size(); i += step) splitter.feed(bytes.substr(i, step), line);
+  splitter.end(line);
+  if (cut != nullptr) *cut = splitter.cut();
+  return lines;
+}
+
+TEST(LineSplitterTest, LinesComeOutTheSameHoweverTheyAreCutIntoReads) {
+  const std::string bytes = "one\ntwo\r\n\n\r\nthree \r x\n" + std::string(64, 'a') + "\n" + std::string(64, 'b') +
+                            "\r\n" + std::string(65, 'c') + "\n" + std::string(66, 'd') + "\r\nlast";
+  const std::vector<std::string> expected = {"one",
+                                             "two",
+                                             "three \r x",
+                                             std::string(64, 'a'),
+                                             std::string(64, 'b'),
+                                             std::string(64, 'c'),
+                                             std::string(64, 'd'),
+                                             "last"};
+  for (std::size_t step = 1; step <= bytes.size(); ++step) {
+    std::uint64_t cut = 0;
+    ASSERT_EQ(split(bytes, step, 64, &cut), expected) << step;
+    ASSERT_EQ(cut, 2u) << step;
+  }
+}
+
+struct ExecTest : testing::Test {
+  ~ExecTest() override { EXPECT_TRUE(hub.mistakes.empty()) << hub.mistakes.front(); }
+  static std::string shell(const std::string& script, const std::string& more = "") {
+    return R"({"command":["sh","-c",)" + sdk::json::quoted(script) + "]" + more + "}";
+  }
+  bool reaches(std::int32_t state) {
+    return hub.run_until([&] { return hub.last_state() == state; }, 20'000);
+  }
+  std::string reason() const { return hub.states.empty() ? "" : hub.states.back().reason; }
+  FakeHost hub;
+};
+
+TEST_F(ExecTest, LinesBecomeEventsAndTheEndIsTold) {
+  SourceRig exec(hub, weir_plugin_entry,
+                 shell("echo plain; echo '{\"n\":1}'; echo oops >&2; printf 'no end'; exit 3",
+                       R"(,"restart":"never","subject":"s")"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_FAILED));
+  ASSERT_EQ(hub.events.size(), 3u);
+  EXPECT_EQ(hub.events[0].data, "plain");
+  EXPECT_EQ(hub.events[0].kind, WEIR_DATA_ANY);
+  EXPECT_EQ(hub.events[0].subject, "s");
+  EXPECT_EQ(hub.events[1].data, "{\"n\":1}");
+  EXPECT_EQ(hub.events[2].data, "no end");
+  EXPECT_TRUE(hub.logged("oops"));
+  EXPECT_NE(reason().find("exited with status 3; it is not started again"), std::string::npos) << reason();
+}
+
+TEST_F(ExecTest, StandardErrorMayBeEvents) {
+  SourceRig exec(hub, weir_plugin_entry, shell("echo oops >&2", R"(,"restart":"never","stderr":"event")"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 1; }));
+  EXPECT_EQ(hub.events[0].event, "stderr");
+}
+
+TEST_F(ExecTest, WhatEndsIsStartedAgain) {
+  SourceRig exec(hub, weir_plugin_entry, shell("echo $$; kill -9 $$"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 3; }, 20'000));
+  EXPECT_NE(hub.events[0].data, hub.events[1].data);
+  EXPECT_TRUE(std::any_of(hub.states.begin(), hub.states.end(),
+                          [](const auto& s) { return s.reason.find("was killed by signal 9") != std::string::npos; }));
+}
+
+TEST_F(ExecTest, OnFailureLeavesWhatEndedWell) {
+  SourceRig exec(hub, weir_plugin_entry, shell("echo x; exit 0", R"(,"restart":"on-failure")"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return reason().find("not started again") != std::string::npos; }));
+  EXPECT_EQ(hub.last_state(), WEIR_STATE_RUNNING);
+}
+
+TEST_F(ExecTest, AProgramThatIsNotThereIsNamed) {
+  SourceRig exec(hub, weir_plugin_entry, R"({"command":["no-such-program-anywhere"]})");
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  EXPECT_NE(reason().find("no-such-program-anywhere can't be started: "), std::string::npos) << reason();
+  EXPECT_NE(reason().find("No such file"), std::string::npos) << reason();
+}
+
+TEST_F(ExecTest, TheEnvironmentAndTheFolderAreTheOnesGiven) {
+  SourceRig exec(hub, weir_plugin_entry,
+                 shell("echo \"$HOME|$WORD\"; pwd; ls /proc/$$/fd | tr '\\n' ' '",
+                       R"(,"restart":"never","directory":"/","env":{"WORD":"a b","HOME":"/h"})"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 3; }));
+  EXPECT_EQ(hub.events[0].data, "/h|a b");
+  EXPECT_EQ(hub.events[1].data, "/");
+  EXPECT_EQ(hub.events[2].data.substr(0, 6), "0 1 2 ");
+  EXPECT_LE(hub.events[2].data.size(), 9u);  // and the shell's own pipe, but none of ours
+}
+
+TEST_F(ExecTest, AFullHubHoldsTheProgramAndNothingIsLost) {
+  hub.take_only(100);
+  SourceRig exec(
+      hub, weir_plugin_entry,
+      shell("i=0; while [ $i -lt 50000 ]; do echo $i; i=$((i+1)); done; echo end >&2", R"(,"restart":"never")"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 100; }));
+  EXPECT_FALSE(hub.run_until([&] { return hub.logged("end"); }, 300));  // it waits in the middle of its work
+  exec.resume();
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 50000; }, 20'000));
+  for (std::size_t i = 0; i < 50000; ++i) ASSERT_EQ(hub.events[i].data, std::to_string(i));
+  EXPECT_TRUE(hub.gaps.empty());
+}
+
+TEST_F(ExecTest, StopTakesTheProgramAndItsChildrenAlong) {
+  pid_t child = 0;
+  {
+    SourceRig exec(hub, weir_plugin_entry, shell("trap '' TERM; sleep 1000 & echo $!; wait; sleep 1000"));
+    ASSERT_EQ(exec.start(), WEIR_OK);
+    ASSERT_TRUE(hub.run_until([&] { return !hub.events.empty(); }));
+    child = std::stoi(hub.events[0].data);
+    ASSERT_EQ(::kill(child, 0), 0);
+  }
+  // It is not ours, so it goes when whoever adopted it looks; a zombie has no more threads that run.
+  EXPECT_TRUE(hub.run_until([&] {
+    if (::kill(child, 0) != 0) return true;
+    char state = 0;
+    if (FILE* file = std::fopen(("/proc/" + std::to_string(child) + "/stat").c_str(), "r")) {
+      if (std::fscanf(file, "%*d %*s %c", &state) != 1) state = 0;
+      std::fclose(file);
+    }
+    return state == 'Z' || state == 0;
+  }));
+}
+
+TEST_F(ExecTest, AnOutputThatSomebodyElseKeepsOpenIsNotWaitedForForEver) {
+  SourceRig exec(hub, weir_plugin_entry, shell("sleep 30 & echo started", R"(,"restart":"never")"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return reason().find("exited with status 0") != std::string::npos; }, 10'000));
+  EXPECT_EQ(hub.events.size(), 1u);
+}
+
+TEST_F(ExecTest, WrongConfigsAreNamed) {
+  for (const char* wrong : {R"({"command":[""]})", R"({"command":[]})", "{}"}) {
+    SourceRig exec(hub, weir_plugin_entry, wrong);
+    EXPECT_EQ(exec.status(), WEIR_E_CONFIG) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace weir::exec
