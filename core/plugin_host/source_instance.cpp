@@ -43,6 +43,9 @@ Result<std::shared_ptr<SourceInstance>> SourceInstance::create(std::string name,
 }
 
 namespace {
+constexpr std::size_t kMadeBytesMax =
+    4 * 1024 * 1024;  // JSON made of other data, before the hub has said that it has room
+
 weir_event copy_of(const weir_event& event) {
   weir_event copy{};
   std::memcpy(&copy, &event, std::min<std::size_t>(event.struct_size, sizeof copy));
@@ -61,12 +64,16 @@ weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride,
   if (count == 0) return WEIR_OK;
   thread_local const auto indexes = std::make_unique<BatchIndex>();
   indexes->begin();
+  const weir_event* const all = events;
+  const std::uint32_t all_stride = stride;
   std::uint32_t good = 0;
   std::string wrong;
   std::deque<std::string> made;    // JSON of what came as something else; indexes borrow it
   std::vector<weir_event> copies;  // the whole batch, once one of it had to be turned into JSON
   made.emplace_back();
+  std::size_t made_bytes = 0;
   for (; good < count; ++good) {
+    if (made_bytes >= kMadeBytesMax) break;  // the rest when the hub has taken these
     const weir_event& event = event_at(events, stride, good);
     wrong = wrong_with_event(event, stride, bounds_, indexes->next(), made.back());
     if (!wrong.empty()) break;
@@ -76,6 +83,7 @@ weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride,
       copies.push_back(copy_of(event_at(events, stride, static_cast<std::uint32_t>(copies.size()))));
     if (made.back().empty()) continue;
     copies.back().data = {made.back().data(), made.back().size()};
+    made_bytes += made.back().size();
     made.emplace_back();
   }
   if (!copies.empty()) {
@@ -89,8 +97,16 @@ weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride,
     if (*accepted > good) *accepted = good;
   }
   auto& counts = border_->counts;
-  counts.emitted += count;
+  const bool in_pieces = good < count && wrong.empty();
+  counts.emitted += in_pieces ? good : count;
   counts.accepted += *accepted;
+  if (in_pieces && *accepted == good && status == WEIR_OK) {
+    std::uint32_t more = 0;
+    const weir_status rest = emit(&event_at(all, all_stride, good), all_stride, count - good, &more);
+    *accepted += more;
+    return rest;
+  }
+  if (in_pieces) return status == WEIR_E_CLOSED ? WEIR_E_CLOSED : WEIR_E_FULL;
   if (*accepted < good) {
     // Whatever the sink calls it: the source learns where to go on.
     counts.refused_full += good - *accepted;

@@ -77,15 +77,18 @@ Result<void> Instance::check_params() {
   return fail(Errc::bad_request, json::to_utf8(message));
 }
 
+bool Instance::clean_up() {
+  const auto begin = thread_cpu_ns();
+  const bool well = state_.recover();
+  cleanup_ns_ = thread_cpu_ns() - begin;
+  return well;
+}
+
 Result<void> Instance::call(Hook hook) {
   state_.hook_reference = hooks_[index(hook)];
   auto called = state_.call(runners_[index(hook)], budget_.ops, budget_.time_ms);
   // An instance that keeps the states of channels is never thrown away: its limit holds, and its errors are told.
-  if (!called) {
-    const auto begin = thread_cpu_ns();
-    usable_ = state_.recover() || description_.has_state();
-    cleanup_ns_ = thread_cpu_ns() - begin;
-  }
+  if (!called) usable_ = clean_up() || description_.has_state();
   return called;
 }
 
@@ -134,14 +137,17 @@ Result<std::string> Instance::snapshot(std::string_view params_json, ChannelCont
 
 Result<std::string> Instance::save_state(ChannelContext& context) {
   state_.context = &context;
-  if (auto called = state_.call(save_, load_ops_, load_ms_); !called) return called.error();
+  if (auto called = state_.call(save_, load_ops_, load_ms_); !called) {
+    (void)clean_up();
+    return called.error();
+  }
   return state_.out;
 }
 
 Result<void> Instance::adopt_state(ChannelContext& context) {
   state_.context = &context;
   auto called = state_.call(adopt_, load_ops_, load_ms_);
-  if (!called) (void)state_.recover();
+  if (!called) (void)clean_up();
   context.carried.reset();
   return called;
 }

@@ -93,6 +93,7 @@ class Instance {
   // References in the state's registry, by Hook: the script's function, and what calls it.
   std::array<int, kHooks> hooks_{}, runners_{};
   int save_ = -2, adopt_ = -2;
+  bool clean_up();  // after a call that failed. False: the state is nearly full even so
   bool usable_ = true;
   std::int64_t cleanup_ns_ = 0;
 };

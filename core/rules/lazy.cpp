@@ -41,12 +41,12 @@ void open_data(lua_State* L, State& s) {
 // The generation and node in slot 0 of the table at `index`; raises an error when they are not of the running call.
 std::uint32_t handle(lua_State* L, const State& s, int index) {
   lua_rawgeti(L, index, 0);
-  const double value = lua_tonumber(L, -1);
+  // A script can write anything there. A string must not be read as a number: that costs by its length.
+  const double value = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
   lua_pop(L, 1);
   const double node = value - s.generation * kNodes;
-  if (node >= 0 && node < kNodes && s.meter.running()) return static_cast<std::uint32_t>(node);
-  lua_rawgeti(L, index, 0);
-  if (lua_type(L, -1) != LUA_TNUMBER || !(value >= 0 && value < 9007199254740992.0))
+  if (node >= 0 && node < kNodes && s.draft != nullptr && s.meter.running()) return static_cast<std::uint32_t>(node);
+  if (!(value >= 0 && value < 9007199254740992.0))
     luaL_error(L, "the key 0 of an event's object is taken; use another one");
   luaL_error(L, kOver);
   return 0;

@@ -63,11 +63,12 @@ bool Slot::ensure_instance() {
   if (instance_) return true;
   const auto begin = thread_cpu_ns();
   auto made = Instance::load(program_->instance_settings(), program_->instrumented(), *this, modules_);
-  if (std::exchange(thrown_away_, false)) common_.waste.take(thread_cpu_ns() - begin, common_.clock.steady_ms());
+  if (thrown_away_) common_.waste.take(thread_cpu_ns() - begin, common_.clock.steady_ms());
   if (!made) {
     why_ = made.error().message;
     return false;
   }
+  thrown_away_ = false;
   instance_ = std::move(*made);
   timer_at_ = common_.clock.steady_ms() + program_->settings().every_ms;
   return true;

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -46,16 +47,25 @@ class Host {
 struct SharedDoc {
   json::Doc doc;
   bool ready = false;
-  bool taken = false;
-  // The index that the event has brought along, if it has; its memory goes back afterwards.
+  // The index that the event has brought along, if it has. Its memory goes back afterwards, and ours waits here
+  // meanwhile: a draft may be copied.
   void take(Draft& draft) {
-    ready = taken = !draft.index.empty();
-    if (ready) doc.adopt(draft.data, draft.index);
+    ready = taken_ = !draft.index.empty();
+    if (!ready) return;
+    std::swap(own_, draft.index);
+    doc.adopt(draft.data, own_);
   }
   void give_back(Draft& draft) {
-    if (taken) doc.give_back(draft.index);
-    ready = taken = false;
+    ready = false;
+    if (!std::exchange(taken_, false)) return doc.trim(kNodesKept);
+    doc.give_back(own_);
+    std::swap(own_, draft.index);
   }
+
+ private:
+  static constexpr std::size_t kNodesKept = 16 * 1024;  // what one large event needed is not kept for ever
+  json::Index own_{};
+  bool taken_ = false;
 };
 
 // A channel's state on its way from a rule that goes to the one that takes its place.

@@ -24,30 +24,29 @@ TEST_P(RefusalTest, NamesTheFileAndTheReason) {
   EXPECT_NE(loaded.error().message.find(GetParam().reason), std::string::npos) << loaded.error().message;
 }
 
-INSTANTIATE_TEST_SUITE_P(Plugins, RefusalTest,
-                         testing::Values(Refusal{"refused-note-major",
-                                                 "plugin ABI 2.0, this hub speaks 1.x; rebuild it with this hub's SDK"},
-                                         Refusal{"refused-note-garbage", "its plugin note is garbage"},
-                                         Refusal{"refused-no-note", "not a Weir plugin: it has no plugin note"},
-                                         Refusal{"refused-no-entry", "does not export \"weir_plugin_entry\""},
-                                         Refusal{"refused-entry-major", "plugin ABI 2.0, this hub speaks 1.x"},
-                                         Refusal{"refused-magic", "garbage in its entry: the magic number is wrong"},
-                                         Refusal{"refused-size", "garbage in its entry: struct_size is 8"},
-                                         Refusal{"refused-wild-pointer",
-                                                 "garbage in its entry: name, version or manifest_json"},
-                                         Refusal{"refused-manifest", "its manifest_json is broken"},
-                                         Refusal{"refused-kinds", "its kinds [\"store\"] are unknown to this hub"},
-                                         Refusal{"refused-schema", "has no object \"config_schema\""},
-                                         Refusal{"refused-no-table", "whose table \"weir.source/1\" it does not have"},
-                                         Refusal{"refused-table-garbage", "its table \"weir.source/1\" is garbage"},
-                                         Refusal{"refused-table-wild", "its table \"weir.source/1\" is garbage"},
-                                         Refusal{"refused-table-empty", "lacks create, start, stop or destroy"}),
-                         [](const auto& which) {
-                           std::string name = which.param.plugin;
-                           for (char& c : name)
-                             if (c == '-') c = '_';
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Plugins, RefusalTest,
+    testing::Values(Refusal{"refused-note-major", ", this hub speaks 1.x; rebuild it with this hub's SDK"},
+                    Refusal{"refused-note-garbage", "its plugin note is garbage"},
+                    Refusal{"refused-no-note", "not a Weir plugin: it has no plugin note"},
+                    Refusal{"refused-no-entry", "does not export \"weir_plugin_entry\""},
+                    Refusal{"refused-entry-major", ", this hub speaks 1.x"},
+                    Refusal{"refused-magic", "garbage in its entry: the magic number is wrong"},
+                    Refusal{"refused-size", "garbage in its entry: struct_size is 8"},
+                    Refusal{"refused-wild-pointer", "garbage in its entry: name, version or manifest_json"},
+                    Refusal{"refused-manifest", "its manifest_json is broken"},
+                    Refusal{"refused-kinds", "its kinds [\"store\"] are unknown to this hub"},
+                    Refusal{"refused-schema", "has no object \"config_schema\""},
+                    Refusal{"refused-no-table", "whose table \"weir.source/1\" it does not have"},
+                    Refusal{"refused-table-garbage", "its table \"weir.source/1\" is garbage"},
+                    Refusal{"refused-table-wild", "its table \"weir.source/1\" is garbage"},
+                    Refusal{"refused-table-empty", "lacks create, start, stop or destroy"}),
+    [](const auto& which) {
+      std::string name = which.param.plugin;
+      for (char& c : name)
+        if (c == '-') c = '_';
+      return name;
+    });
 
 TEST(LibraryTest, RefusesWhatIsNoElfFile) {
   const std::string path = testing::TempDir() + "/libweir-text.so";

@@ -64,3 +64,18 @@ test('editing the rule of the quickstart and reloading changes what arrives', as
   assert.equal(done.code, 0, done.stderr);
   assert.doesNotMatch(await lines('second end'), /the status is fine/);
 });
+
+test('the manifest in the README of each plugin is one', async (t) => {
+  const dir = folder(t);
+  let seen = 0;
+  for (const kind of ['sources', 'auth']) for (const name of fs.readdirSync(path.join(root, 'plugins', kind))) {
+    const file = path.join(root, 'plugins', kind, name, 'README.md');
+    if (!fs.existsSync(file)) continue;
+    const [, manifest] = fs.readFileSync(file, 'utf8').match(/```toml\n(listen[^`]*)```/) ?? assert.fail(`${file} shows no whole manifest`);
+    fs.writeFileSync(path.join(dir, `${name}.toml`), manifest);
+    const { code, stdout, stderr } = await weir(['check', path.join(dir, `${name}.toml`)]);
+    assert.equal(code, 0, `${file}: ${stdout}${stderr}`);
+    seen++;
+  }
+  assert.ok(seen >= 7, `${seen} plugins`);
+});

@@ -124,15 +124,9 @@ void Child::start() {
   pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
   if (pidfd_ < 0 || !exit_.start(host_, pidfd_, WEIR_WATCH_READ, [this](std::uint32_t) {
         exit_.end();
+        ::kill(-pid_, SIGTERM);  // what it has started goes with it
         gone_ = ::waitpid(pid_, &status_, 0) == pid_;
-        // What it started may live on and keep the outputs open; they are not waited for.
-        linger_.start(host_, 1'000, 0, [this] {
-          for (Pipe* pipe : {&out_, &error_}) {
-            pipe->watch.end();
-            if (pipe->fd >= 0) ::close(std::exchange(pipe->fd, -1));
-          }
-          check_end();
-        });
+        linger();
         check_end();
       }))
     throw failed("watching it", errno);
@@ -154,16 +148,33 @@ void Child::pause(bool paused) {
   if (paused_ == paused) return;
   paused_ = paused;
   watch();
+  linger();
+}
+
+// It has ended. What it wrote is read to its end; an output that somebody else keeps open is not waited for.
+void Child::linger() {
+  linger_.cancel();
+  if (!gone_ || paused_) return;
+  linger_.start(host_, 1'000, 0, [this] {
+    finish(out_, told_.out);
+    finish(error_, told_.error);
+    check_end();
+  });
+}
+
+void Child::finish(Pipe& pipe, const std::function<void(std::string_view)>& line) {
+  pipe.watch.end();
+  if (pipe.fd < 0) return;
+  ::close(std::exchange(pipe.fd, -1));
+  pipe.lines.end(line);
 }
 
 void Child::read(Pipe& pipe, const std::function<void(std::string_view)>& line) {
-  std::array<char, 64 * 1024> bytes;
+  std::array<char, 4096> bytes;  // no more lines than an Emitter keeps
   const auto got = ::read(pipe.fd, bytes.data(), bytes.size());
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got > 0) return pipe.lines.feed({bytes.data(), static_cast<std::size_t>(got)}, line);
-  pipe.watch.end();
-  ::close(std::exchange(pipe.fd, -1));
-  pipe.lines.end(line);
+  finish(pipe, line);
   check_end();
 }
 
@@ -180,12 +191,16 @@ void Child::check_end() {
 }
 
 void Child::stop() {
-  constexpr int kPatienceMs = 2'000;
+  constexpr int kPatienceMs = 2'000, kStepMs = 5;
+  exit_.end();
+  linger_.cancel();
   if (pid_ > 0 && !gone_) {
-    exit_.end();
-    ::kill(-pid_, SIGTERM);
-    pollfd fd{pidfd_, POLLIN, 0};
-    (void)::poll(&fd, 1, kPatienceMs);
+    const pid_t group = pid_;
+    ::kill(-group, SIGTERM);
+    for (int waited = 0; waited < kPatienceMs && ::kill(-group, 0) == 0; waited += kStepMs) {
+      gone_ = gone_ || ::waitpid(group, &status_, WNOHANG) == group;  // until then it counts as one of the group
+      ::poll(nullptr, 0, kStepMs);
+    }
   }
   kill_now();
 }

@@ -66,6 +66,8 @@ class Child {
   };
   void watch();
   void read(Pipe& pipe, const std::function<void(std::string_view)>& line);
+  void finish(Pipe& pipe, const std::function<void(std::string_view)>& line);
+  void linger();
   void check_end();
   void kill_now();
   void close_all();

@@ -53,7 +53,7 @@ constinit const char kManifest[] = R"json({
         "description": "JetStream: a durable consumer of this stream, in place of subjects; acknowledged when the hub has the event",
         "properties": {
           "name": {"type": "string", "minLength": 1, "maxLength": 255, "description": "The stream's name"},
-          "durable": {"type": "string", "minLength": 1, "maxLength": 255, "default": "weir", "description": "The consumer's name; made if it is not there. Two hubs with the same one share the messages"},
+          "durable": {"type": "string", "minLength": 1, "maxLength": 255, "default": "weir", "description": "The consumer's name; made if it is not there. Each hub needs one of its own"},
           "subject": {"type": "string", "default": "", "maxLength": 1024, "description": "Only messages of this subject, with * and >"},
           "from": {"type": ["string", "integer"], "minimum": 1, "default": "all", "description": "Where a new consumer begins: \"all\", \"new\", \"last\", a sequence number, or a time such as \"2026-02-10T12:00:00Z\""},
           "in_flight": {"type": "integer", "minimum": 1, "maximum": 100000, "default": 1000, "description": "Messages that may be on their way into the hub at once"},
@@ -104,6 +104,12 @@ LinkConfig parse_link(const Value& json) {
     link.servers = json.strings_or("url", {});
   else
     link.servers = {json.string_or("url", "nats://127.0.0.1:4222")};
+  for (const auto& server : link.servers)
+    if (server.find('@') != std::string::npos)
+      throw Failure(WEIR_E_CONFIG,
+                    "the url holds a password or a token; put it into `user` and `password`, or `token`, where it is "
+                    "kept out of logs",
+                    "/url");
   link.name = json.string_or("name", "weir");
   link.user = json.string_or("user", "");
   link.password = json.string_or("password", "");
@@ -188,6 +194,7 @@ Config parse_config(const Value& json) {
     throw Failure(WEIR_E_CONFIG,
                   "an instance reads either subjects or a stream; make a second [[plugin]] for the other one",
                   "/subjects");
+  if (!config.stream && config.subjects.empty()) throw Failure(WEIR_E_CONFIG, "one of subjects and stream is needed");
   const std::string payload = json.string_or("payload", "any");
   config.message.payload = payload == "text" ? sdk::Data::text : sdk::Data::any;
   const auto text = [&](const char* key, const char* fallback) {

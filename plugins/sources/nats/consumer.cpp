@@ -10,30 +10,37 @@
 namespace weir::nats {
 
 struct Consumer::Check {
-  std::string problem;      // empty: all is well
-  bool made = false;        // the consumer was not there
-  bool ours = true;         // it is one that can be read from here
-  std::uint64_t first = 0;  // of the stream
+  std::string problem;       // empty: all is well
+  bool made = false;         // the consumer was not there
+  bool ours = true;          // it is one that can be read from here
+  bool anew = false;         // the stream is not the one that we have read from
+  std::int64_t created = 0;  // of the stream
+  std::uint64_t first = 0;   // of the stream
   std::uint64_t delivered_stream = 0, delivered_consumer = 0, pending = 0;
   std::int64_t ack_wait_ms = 0;
 };
 
 Consumer::Consumer(const sdk::Host& host, const StreamConfig& config, Link& link, Inbox& inbox, Told told)
-    : host_(host), config_(config), link_(link), told_(std::move(told)), ack_wait_ms_(config.ack_wait_ms) {
+    : host_(host), config_(config), link_(link), box_(inbox), told_(std::move(told)), ack_wait_ms_(config.ack_wait_ms) {
+  new_inbox();
+  ticks_.start(host_, 250, 250, [this] { tick(); });
+}
+
+// Requests live as long as somebody listens on the subject that they name. On a new one nothing comes any more that
+// the server sends for those of before, also over a connection that was never down for it.
+void Consumer::new_inbox() {
+  if (!inbox_.empty()) link_.leave(inbox_ + ".*");
+  requests_.clear();
   natsInbox* name = nullptr;
   if (natsInbox_Create(&name) == NATS_OK) inbox_ = name;
   natsInbox_Destroy(name);
   std::string why;
   // What may come at once is bounded by what is asked for.
-  if (inbox_.empty() || !link_.subscribe(inbox_ + ".*", "", -1, -1, inbox, why))
+  if (inbox_.empty() || !link_.subscribe(inbox_ + ".*", "", -1, -1, box_, why))
     throw sdk::Failure(WEIR_E_INTERNAL, "no subscription for what the stream sends: " + why);
-  ticks_.start(host_, 250, 250, [this] { tick(); });
 }
 
-void Consumer::connected() {
-  requests_.clear();  // the server has forgotten them
-  check();
-}
+void Consumer::connected() { check(); }
 
 void Consumer::away() {
   phase_ = Phase::away;
@@ -72,8 +79,11 @@ std::string text_of(natsStatus status, jsErrCode code) {
 
 void Consumer::check() {
   phase_ = Phase::checking;
+  new_inbox();
   later_.cancel();
-  link_.blocking([this, host = host_, config = config_, last = last_, number = ++checks_](natsConnection* connection) {
+  link_.blocking([this, host = host_, config = config_, last_now = last_, created = created_,
+                  number = ++checks_](natsConnection* connection) {
+    std::uint64_t last = last_now;
     Check c;
     const auto look = [&]() -> std::string {
       jsOptions options;
@@ -92,6 +102,9 @@ void Consumer::check() {
       if (status == NATS_NO_RESPONDERS) return "the server has no JetStream (no -js), or not for this account";
       if (status != NATS_OK) return "stream \"" + config.stream + "\": " + text_of(status, code);
       c.first = stream->State.FirstSeq;
+      c.created = stream->Created;
+      c.anew = (created != 0 && created != c.created) || last > stream->State.LastSeq;
+      if (c.anew) last = 0;
 
       jsConsumerInfo* info_raw = nullptr;
       status = js_GetConsumerInfo(&info_raw, js.get(), config.stream.c_str(), config.durable.c_str(), nullptr, &code);
@@ -105,7 +118,9 @@ void Consumer::check() {
         wanted.MaxAckPending = config.in_flight;
         if (!config.subject.empty()) wanted.FilterSubject = config.subject.c_str();
         using From = StreamConfig::From;
-        if (last != 0) {  // somebody has removed it while we read it
+        if (c.anew) {
+          wanted.DeliverPolicy = js_DeliverAll;
+        } else if (last != 0) {  // somebody has removed it while we read it
           wanted.DeliverPolicy = js_DeliverByStartSequence;
           wanted.OptStartSeq = last + 1;
         } else if (config.from == From::sequence) {
@@ -152,6 +167,13 @@ void Consumer::checked(const Check& c) {
     return later(2'000, [this] { check(); });
   }
   if (c.ack_wait_ms > 0) ack_wait_ms_ = c.ack_wait_ms;
+  created_ = c.created;
+  if (c.anew) {
+    last_ = seen_ = expected_ = 0;
+    owed_ = waited_ = false;
+    in_flight_.clear();
+    told_.lost(0, "the stream " + config_.stream + " was removed and made anew; it is read from its beginning");
+  }
   const std::uint64_t seen = std::max(last_, c.made ? 0 : c.delivered_stream);
   if (seen != 0 && c.first > seen + 1) {
     told_.lost(config_.subject.empty() ? c.first - seen - 1 : 0,
@@ -188,13 +210,12 @@ void Consumer::checked(const Check& c) {
 }
 
 void Consumer::recover(std::uint64_t count) {
-  const std::int64_t ms = ack_wait_ms_ + 250;
+  const std::int64_t ms = ack_wait_ms_ + 500;
   phase_ = Phase::waiting;
   owed_ = true;
-  requests_.clear();
+  new_inbox();
   ++counts_.recoveries;
-  told_.state(true, std::to_string(count) +
-                        " messages were on their way when the connection broke; the server sends them again within " +
+  told_.state(true, std::to_string(count) + " messages did not come here; the server sends them again within " +
                         std::to_string((ms + 999) / 1000) + " s");
   later(ms, [this] {
     waited_ = true;
@@ -209,12 +230,14 @@ bool Consumer::take(natsMsg* message, std::uint64_t& sequence) {
   if (const auto status = status_of(message); !status.empty() && reply == nullptr) {
     const std::string_view subject = natsMsg_GetSubject(message);
     heard_ms_ = host_.now_ms();
-    if (status != "100") over(status, subject.substr(subject.rfind('.') + 1));
+    if (status != "100") over(status, description_of(message), subject.substr(subject.rfind('.') + 1));
     return false;
   }
   Place place;
   if (reply == nullptr || !read_place(reply, place)) return false;
   if (phase_ != Phase::reading && phase_ != Phase::again) return false;  // it comes again, behind what is missing
+  // One of before the last look at the consumer: it is not acknowledged, so it comes again.
+  if (place.consumer_sequence < expected_) return false;
   if (expected_ != 0 && place.consumer_sequence > expected_) {
     recover(place.consumer_sequence - expected_);
     return false;
@@ -250,12 +273,31 @@ bool Consumer::take(natsMsg* message, std::uint64_t& sequence) {
 }
 
 void Consumer::accepted(std::uint64_t sequence) {
-  while (!in_flight_.empty() && in_flight_.front().sequence <= sequence) {
+  for (InFlight& f : in_flight_) {
+    if (f.sequence > sequence) break;
+    f.done = true;
+  }
+  settle();
+}
+
+void Consumer::refused(std::uint64_t sequence) {
+  for (InFlight& f : in_flight_)
+    if (f.sequence == sequence) f.done = true;
+  settle();
+}
+
+void Consumer::settle() {
+  while (!in_flight_.empty() && in_flight_.front().done) {
     acknowledge(in_flight_.front().reply);
     in_flight_.pop_front();
     ++counts_.acknowledged;
   }
   ask();
+}
+
+void Consumer::pause(bool paused) {
+  if (paused_ && !paused) heard_ms_ = host_.now_ms();
+  paused_ = paused;
 }
 
 void Consumer::acknowledge(const std::string& reply, std::string_view how) { (void)link_.publish(reply, how); }
@@ -268,7 +310,9 @@ void Consumer::ask() {
   for (const Request& r : requests_) asked += r.left;
   std::int64_t room = config_.in_flight - static_cast<std::int64_t>(in_flight_.size()) - asked;
   if (phase_ == Phase::again) {  // exactly these, and no new ones among them
-    if (requests_.empty() && room > 0) request(std::min(room, left_again_));
+    constexpr std::int64_t kAgainAtOnce =
+        32;  // without a bound on bytes: what is owed must not be passed over for its size
+    if (requests_.empty() && room > 0) request(std::min({room, left_again_, kAgainAtOnce}), false);
     return;
   }
   // Two requests at most, so that one is under way while the other one is used up.
@@ -287,12 +331,12 @@ void Consumer::request(std::int64_t count, bool bounded) {
                      inbox_ + "." + std::to_string(number)))
     return;
   if (requests_.empty()) heard_ms_ = host_.now_ms();
-  requests_.push_back({number, count, host_.now_ms() + kExpiresMs + 5'000, bounded});
+  requests_.push_back({number, count, count, host_.now_ms() + kExpiresMs + 5'000, bounded});
 }
 
-// The server has ended a request: 408 its time is over, 409 the next message is too large for what is left of it, or
-// the consumer is gone, 503 nobody is there.
-void Consumer::over(std::string_view status, std::string_view request_number) {
+// The server has ended a request: 408 its time is over, 409 for many reasons that its text tells apart, 503 nobody is
+// there.
+void Consumer::over(std::string_view status, std::string_view text, std::string_view request_number) {
   std::uint64_t number = 0;
   (void)std::from_chars(request_number.data(), request_number.data() + request_number.size(), number);
   const auto found =
@@ -300,24 +344,29 @@ void Consumer::over(std::string_view status, std::string_view request_number) {
   if (found == requests_.end()) return;
   const Request was = *found;
   requests_.erase(found);
-  if (phase_ == Phase::again) {  // all that there was has come
+  const bool nothing_more = status == "408" || status == "404";
+  if (phase_ == Phase::again && nothing_more) {  // all that there was has come
     owed_ = false;
     phase_ = Phase::reading;
+  }
+  if (nothing_more) return ask();
+  if (phase_ == Phase::reading && was.bounded && text.find("MaxBytes") != std::string_view::npos) {
+    // What is left of the request is too small for the next message, or all of it is: then that one comes alone.
+    if (was.left == was.count) return request(1, false);
     return ask();
   }
-  if (status == "408" || status == "404") return ask();
-  // One message that is larger than a whole request: it comes alone.
-  if (status == "409" && was.bounded && in_flight_.empty() && requests_.empty()) {
-    request(1, false);
-    return later(1'000, [this] { check(); });
-  }
-  if (status == "409" && !in_flight_.empty()) return ask();
-  later(1'000, [this] { check(); });
+  told_.state(false, "the server ends requests for messages of " + config_.stream + ": " + std::string(status) + " " +
+                         std::string(text) + "; tried again every 2 s");
+  waited_ = phase_ == Phase::again;
+  phase_ = Phase::checking;
+  later(2'000, [this] { check(); });
 }
 
 void Consumer::tick() {
+  if (phase_ == Phase::away) return;
   const std::int64_t now = host_.now_ms();
-  while (!requests_.empty() && requests_.front().until_ms < now) requests_.pop_front();
+  if (paused_) heard_ms_ = now;
+  while (!paused_ && !requests_.empty() && requests_.front().until_ms < now) requests_.pop_front();
   // Where a request waits the server says that it does. One that says nothing has lost it, or the consumer.
   if (!requests_.empty() && now - heard_ms_ > 2 * kHeartbeatMs + 1'000) {
     requests_.clear();

@@ -34,9 +34,11 @@ class Consumer {
   // A message of the stream that is to become an event; false: it is none, or one that came before.
   bool take(natsMsg* message, std::uint64_t& sequence);
   void accepted(std::uint64_t sequence);  // up to this one
+  void refused(std::uint64_t sequence);   // the hub will never have this one
   // Asks for more, if there is room. To be called when something was taken and when the hub goes on.
   void ask();
-  void pause(bool paused) { paused_ = paused; }
+  // The hub is full: nothing is taken, so nothing is missed either.
+  void pause(bool paused);
   const Counts& counts() const { return counts_; }
   std::size_t in_flight() const { return in_flight_.size(); }
 
@@ -52,8 +54,10 @@ class Consumer {
   void check();
   void checked(const Check& check);
   void recover(std::uint64_t count);
+  void new_inbox();
+  void settle();
   void request(std::int64_t count, bool bounded = true);
-  void over(std::string_view status, std::string_view request);
+  void over(std::string_view status, std::string_view text, std::string_view request_number);
   void later(std::int64_t ms, std::function<void()> call);
   void tick();
   void acknowledge(const std::string& reply, std::string_view how = "+ACK");
@@ -62,10 +66,11 @@ class Consumer {
     std::uint64_t sequence;
     std::string reply;
     std::int64_t told_ms;  // when the server last heard of it
+    bool done = false;     // refused
   };
   struct Request {
     std::uint64_t number;
-    std::int64_t left, until_ms;
+    std::int64_t count, left, until_ms;
     bool bounded;
   };
   static constexpr std::int64_t kExpiresMs = 30'000, kHeartbeatMs = 2'000, kBytesMax = 4 * 1024 * 1024;
@@ -73,6 +78,7 @@ class Consumer {
   sdk::Host host_;
   const StreamConfig config_;
   Link& link_;
+  Inbox& box_;
   Told told_;
   std::string inbox_;  // the subject that the server answers on, without its last token
   Phase phase_ = Phase::away;
@@ -83,6 +89,7 @@ class Consumer {
   std::uint64_t requests_made_ = 0;
   std::int64_t heard_ms_ = 0;    // when the server last sent something
   std::uint64_t last_ = 0;       // the highest sequence that became an event
+  std::int64_t created_ = 0;     // when the stream was made
   std::uint64_t seen_ = 0;       // the highest one that the server had delivered to anybody when we looked
   std::uint64_t expected_ = 0;   // the next of the consumer's own numbers; 0: not known
   bool owed_ = false;            // messages were lost on their way and have not come again yet

@@ -11,13 +11,14 @@ namespace weir::nats {
 void Inbox::put(natsMsg* message) {
   {
     std::unique_lock lock(mutex_);
-    room_.wait(lock, [this] { return closed_ || messages_.size() < kMost; });
+    room_.wait(lock, [this] { return closed_ || !full(); });
     if (closed_) {
       lock.unlock();
       natsMsg_Destroy(message);
       return;
     }
     messages_.push_back(message);
+    bytes_ += static_cast<std::size_t>(natsMsg_GetDataLength(message));
     if (woken_) return;
     woken_ = true;
   }
@@ -26,9 +27,10 @@ void Inbox::put(natsMsg* message) {
 
 bool Inbox::take(std::vector<natsMsg*>& out, std::size_t count) {
   const std::lock_guard lock(mutex_);
-  const bool was_full = messages_.size() >= kMost;
+  const bool was_full = full();
   for (; count != 0 && !messages_.empty(); --count) {
     out.push_back(messages_.front());
+    bytes_ -= static_cast<std::size_t>(natsMsg_GetDataLength(messages_.front()));
     messages_.pop_front();
   }
   if (was_full) room_.notify_all();
@@ -41,6 +43,7 @@ void Inbox::close() {
   closed_ = true;
   for (natsMsg* message : messages_) natsMsg_Destroy(message);
   messages_.clear();
+  bytes_ = 0;
   room_.notify_all();
 }
 
@@ -136,6 +139,7 @@ Link::~Link() {
     const std::lock_guard lock(shared_->mutex);
     shared_->gone = true;
   }
+  if (connection_ != nullptr) natsConnection_Close(connection_.get());  // whoever waits for an answer gets none
   worker_.end();
   if (shared_->made != nullptr) natsConnection_Close(std::exchange(shared_->made, nullptr).get());
   close();
@@ -225,7 +229,7 @@ void Link::open() {
         [](natsConnection* connection, natsSubscription* subscription, natsStatus error, void* closure) {
           if (subscription != nullptr) return;  // that one is slow: dropped() says how much
           const Held self = *static_cast<Held*>(closure);
-          self->tell(self, [why = last_error(connection, error)](Link& link) { link.complaint_ = why; });
+          self->tell(self, [why = last_error(connection, error)](Link& link) { link.complained(why); });
         },
         ear.get());
     (void)natsOptions_SetClosedCB(
@@ -249,8 +253,7 @@ void Link::open() {
     status = natsConnection_Connect(&connection, raw);
     if (status == NATS_OK) {
       (void)ear.release();  // the closed callback ends it
-      done(connection, {});
-      return shared->tell(shared, [](Link& link) { link.said_connected(false); });
+      return done(connection, {});
     }
     shared->ended();
     natsStatus last = NATS_OK;
@@ -272,6 +275,13 @@ void Link::opened(const std::string& why) {
   for (const Wanted& w : wanted)
     (void)subscribe(w.subject, w.queue, w.pending_messages, w.pending_bytes, *w.inbox, refused);
   if (!refused.empty()) host_.error(refused);
+  // Connected is who has its subscriptions: what is sent from then on comes here.
+  blocking([shared = shared_](natsConnection* there) {
+    (void)natsConnection_FlushTimeout(there, kConnectMs);
+    shared->tell(shared, [](Link& link) {
+      if (link.connection_ != nullptr) link.said_connected(false);
+    });
+  });
 }
 
 void Link::said_connected(bool again) {
@@ -282,6 +292,16 @@ void Link::said_connected(bool again) {
   if (again) ++reconnects_;
   was_connected_ = true;
   told_.connected(again);
+}
+
+// As about a subscription that our user may not have. While there is a connection it is all that is wrong with it.
+void Link::complained(const std::string& why) {
+  if (!connected_) {
+    complaint_ = why;
+    return;
+  }
+  host_.error("the server complains", "{\"error\":" + sdk::json::quoted(why) + "}");
+  host_.state(sdk::State::degraded, "the server complains: " + why);
 }
 
 void Link::said_away(const std::string& why) {
@@ -333,7 +353,7 @@ bool Link::subscribe(const std::string& subject, const std::string& queue, std::
         held.get());
     if (status == NATS_OK) {
       (void)held.release();
-      subscriptions_.push_back({raw});
+      subscriptions_.push_back({raw, subject});
       return true;
     }
     shared_->ended();
@@ -341,6 +361,16 @@ bool Link::subscribe(const std::string& subject, const std::string& queue, std::
   if (raw != nullptr) natsSubscription_Destroy(raw);
   why = "subscribing to " + subject + ": " + natsStatus_GetText(status);
   return false;
+}
+
+void Link::leave(const std::string& subject) {
+  std::erase_if(wanted_, [&](const Wanted& w) { return w.subject == subject; });
+  std::erase_if(subscriptions_, [&](const Subscription& s) {
+    if (s.subject != subject) return false;
+    natsSubscription_Unsubscribe(s.raw);
+    natsSubscription_Destroy(s.raw);
+    return true;
+  });
 }
 
 std::uint64_t Link::dropped() {
@@ -355,7 +385,8 @@ std::uint64_t Link::dropped() {
 }
 
 bool Link::publish(const std::string& subject, std::string_view data, const std::string& reply) {
-  if (connection_ == nullptr) return false;
+  // While there is none, cnats may hold its lock for as long as it takes to try to connect.
+  if (connection_ == nullptr || !connected_) return false;
   const int size = static_cast<int>(data.size());
   return (reply.empty() ? natsConnection_Publish(connection_.get(), subject.c_str(), data.data(), size)
                         : natsConnection_PublishRequest(connection_.get(), subject.c_str(), reply.c_str(), data.data(),

@@ -37,11 +37,13 @@ class Inbox {
   void close();  // throws away what is there; put() takes nothing any more
 
  private:
-  static constexpr std::size_t kMost = 4096;
+  static constexpr std::size_t kMost = 4096, kBytesMost = 8 * 1024 * 1024;
+  bool full() const { return messages_.size() >= kMost || bytes_ >= kBytesMost; }
   std::function<void()> wake_;
   std::mutex mutex_;
   std::condition_variable room_;
   std::deque<natsMsg*> messages_;  // guarded by mutex_
+  std::size_t bytes_ = 0;          // of their data
   bool woken_ = false, closed_ = false;
 };
 
@@ -77,8 +79,10 @@ class Link {
 
   void open();
   // Messages go to `inbox`, also those after later reconnects. pending_*: see Inbox. False, and `why`: it did not work.
+  // leave() ends it; what has come until then stays in `inbox`.
   bool subscribe(const std::string& subject, const std::string& queue, std::int64_t pending_messages,
                  std::int64_t pending_bytes, Inbox& inbox, std::string& why);
+  void leave(const std::string& subject);
   // Messages that cnats threw away because too many waited, since the last call.
   std::uint64_t dropped();
   bool publish(const std::string& subject, std::string_view data, const std::string& reply = {});
@@ -92,6 +96,7 @@ class Link {
   void opened(const std::string& why);
   void said_connected(bool again);
   void said_away(const std::string& why);
+  void complained(const std::string& why);
   void said_closed(std::string why);
   void close();
   std::string where() const;
@@ -103,6 +108,7 @@ class Link {
   std::shared_ptr<natsConnection> connection_;  // jobs of the worker hold it, too
   struct Subscription {
     natsSubscription* raw;
+    std::string subject;
     std::uint64_t dropped = 0;
   };
   struct Wanted {

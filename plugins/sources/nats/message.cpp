@@ -32,6 +32,13 @@ std::string_view token_of(std::string_view subject, int n) {
   }
 }
 
+// What a message says must not make its event get lost: the bounds of the hub, never in the middle of a character.
+std::string_view cut(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
+  return text.substr(0, most);
+}
+
 }  // namespace
 
 Template::Template(const sdk::json::Value& value) {
@@ -89,11 +96,9 @@ sdk::Event MessageReader::event_of(natsMsg* message) {
   config_.event.fill(event_, message, event.subject);
   config_.key.fill(key_, message, event.subject);
   config_.id.fill(id_, message, event.subject);
-  // A name has 1 to 255 bytes; what a message says must not make it get lost.
-  if (event_.size() > 255) event_.resize(255);
-  event.event = event_.empty() ? std::string_view("message") : event_;
-  event.key = std::string_view(key_).substr(0, 1024);
-  event.id = std::string_view(id_).substr(0, 255);
+  event.event = event_.empty() ? std::string_view("message") : cut(event_, 255);
+  event.key = cut(key_, 1024);
+  event.id = cut(id_, 255);
   return event;
 }
 
@@ -126,5 +131,7 @@ bool read_place(std::string_view reply, Place& place) {
 std::string_view status_of(natsMsg* message) {
   return natsMsg_GetDataLength(message) == 0 ? header(message, "Status") : std::string_view();
 }
+
+std::string_view description_of(natsMsg* message) { return header(message, "Description"); }
 
 }  // namespace weir::nats

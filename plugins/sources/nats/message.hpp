@@ -60,5 +60,6 @@ bool read_place(std::string_view reply, Place& place);
 // The values of a header in which the server tells that a request for messages is over: "100", "404", "408", "409";
 // empty for a message of the stream.
 std::string_view status_of(natsMsg* message);
+std::string_view description_of(natsMsg* message);  // and its reason in words
 
 }  // namespace weir::nats

@@ -20,7 +20,9 @@ namespace {
 class Nats final : public sdk::Source {
  public:
   Nats(const sdk::Host& host, const sdk::json::Value& config)
-      : host_(host), config_(parse_config(config)), emitter_(host), reader_(config_.message) {}
+      : host_(host), config_(parse_config(config)), emitter_(host), reader_(config_.message) {
+    emitter_.on_invalid([this](std::string_view cursor) { refused(cursor); });
+  }
 
   void start() override {
     inbox_ = std::make_unique<Inbox>([this, host = host_] { (void)host.post([this] { drain(); }); });
@@ -61,6 +63,7 @@ class Nats final : public sdk::Source {
     ticks_.cancel();
     emitter_.flush();
     if (inbox_) inbox_->close();
+    for (; next_ < batch_.size(); ++next_) natsMsg_Destroy(batch_[next_]);
     consumer_.reset();
     link_.reset();
     inbox_.reset();
@@ -82,29 +85,44 @@ class Nats final : public sdk::Source {
     if (consumer_) consumer_->away();
     host_.state(sdk::State::retrying, why);
   }
+  // The hub's log says what is wrong with it.
+  void refused(std::string_view cursor) {
+    host_.gap("", 1, "a message makes an event that the hub does not take");
+    ++gaps_;
+    std::uint64_t sequence = 0;
+    if (consumer_ && std::from_chars(cursor.data(), cursor.data() + cursor.size(), sequence).ec == std::errc())
+      consumer_->refused(sequence);
+  }
   void gap(std::uint64_t count, const std::string& why) {
     emitter_.flush();  // behind what came before it
     host_.gap("", count, why);
     ++gaps_;
   }
 
-  // One slice; more of it is posted, so that the strand is free in between.
+  // One slice; more of it is posted, so that the strand is free in between. What was taken and does not fit waits.
   void drain() {
     if (!inbox_) return;
     constexpr int kTurns = 16;
     constexpr std::size_t kAtOnce = 64;
     bool more = true;
     for (int turn = 0; more && turn < kTurns && !emitter_.full(); ++turn) {
-      more = inbox_->take(batch_, kAtOnce);
-      for (natsMsg* message : batch_) {
+      if (next_ == batch_.size()) {
+        batch_.clear();
+        next_ = 0;
+        more = inbox_->take(batch_, kAtOnce);
+      }
+      while (next_ < batch_.size() && !emitter_.full()) {
+        natsMsg* message = batch_[next_++];
         handle(message);
         natsMsg_Destroy(message);
       }
-      batch_.clear();
     }
     emitter_.flush();
-    if (consumer_) consumer_->ask();
-    if (more && !emitter_.full()) (void)host_.post([this] { drain(); });
+    if (consumer_) {
+      consumer_->pause(emitter_.full());
+      consumer_->ask();
+    }
+    if ((more || next_ != batch_.size()) && !emitter_.full()) (void)host_.post([this] { drain(); });
   }
 
   void handle(natsMsg* message) {
@@ -148,7 +166,8 @@ class Nats final : public sdk::Source {
   std::unique_ptr<Link> link_;
   std::unique_ptr<Consumer> consumer_;
   sdk::Timer ticks_;
-  std::vector<natsMsg*> batch_;
+  std::vector<natsMsg*> batch_;  // taken from the inbox; those from next_ on are still to be handled
+  std::size_t next_ = 0;
   std::string cursor_, id_;  // of the message that is being handled
   std::int64_t away_since_ = 0;
   std::uint64_t messages_ = 0, gaps_ = 0, dropped_ = 0;

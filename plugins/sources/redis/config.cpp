@@ -97,6 +97,8 @@ StreamConfig parse_stream(const Value& json) {
   stream.field = json.string_or("field", "");
   stream.in_flight = json.integer_or("in_flight", 1000);
   stream.claim_ms = json.duration_ms_or("claim", 0);
+  if (stream.claim_ms != 0 && stream.claim_ms < 1'000)
+    throw json.required("claim").wrong("0, or at least 1 s", std::to_string(stream.claim_ms) + " ms");
   const std::string from = json.string_or("from", "all");
   if (from == "new") {
     stream.from = "$";

@@ -21,7 +21,8 @@ constexpr std::uint64_t kConnectMs = 3'000;
 std::string word(int error) { return std::generic_category().message(error); }
 
 // A socket on its way to be connected, or -1 and why not.
-int connect_to(const Address& address, std::string& why) {
+// `attempt`: where the name has several addresses each has its turn.
+int connect_to(const Address& address, std::uint64_t attempt, std::string& why) {
   if (!address.socket.empty()) {
     sockaddr_un to{};
     to.sun_family = AF_UNIX;
@@ -38,10 +39,12 @@ int connect_to(const Address& address, std::string& why) {
   addrinfo* found = nullptr;
   if (const int error = ::getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found); error != 0)
     return why = ::gai_strerror(error), -1;
-  int fd = -1;
-  for (const addrinfo* a = found; a != nullptr && fd < 0; a = a->ai_next) {
-    fd = ::socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (::connect(fd, a->ai_addr, a->ai_addrlen) == 0 || errno == EINPROGRESS) continue;
+  std::uint64_t count = 0;
+  for (const addrinfo* a = found; a != nullptr; a = a->ai_next) ++count;
+  const addrinfo* a = found;
+  for (std::uint64_t i = attempt % count; i != 0; --i) a = a->ai_next;
+  int fd = ::socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (::connect(fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS) {
     why = word(errno);
     ::close(fd);
     fd = -1;
@@ -67,7 +70,7 @@ Connection::Connection(const sdk::Host& host, const Address& address, Told told)
 void Connection::open() {
   close();
   std::string why;
-  fd_ = connect_to(address_, why);
+  fd_ = connect_to(address_, attempts_++, why);
   if (fd_ < 0) return end(why);
   connecting_ = true;
   reader_.reset(redisReaderCreate());
@@ -119,15 +122,17 @@ void Connection::connected() {
 
 // False: the server does not want us.
 bool Connection::greeted(redisReply& reply) {
-  // An old server, or one with ACLs, may refuse a name; everything else matters.
-  if (reply.type == REDIS_REPLY_ERROR && (greetings_ > 1 || text_of(&reply).starts_with("NOAUTH"))) {
+  const auto error = reply.type == REDIS_REPLY_ERROR ? text_of(&reply) : std::string_view();
+  // An old server, or one with ACLs, may not let us have a name; everything else matters.
+  const bool name_only = greetings_ == 1 && (error.starts_with("NOPERM") || error.starts_with("ERR unknown") ||
+                                             error.starts_with("ERR Unknown"));
+  if (!error.empty() && !name_only) {
     end(std::string(text_of(&reply)));
     return false;
   }
   if (--greetings_ != 0) return true;
   ready_ = true;
   ++openings_;
-  backoff_.reset();
   timer_.cancel();
   watch();
   told_.ready();

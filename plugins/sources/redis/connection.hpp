@@ -40,6 +40,7 @@ class Connection {
   void pause(bool paused);           // reads nothing more: the server's buffer for us fills up
   void end(const std::string& why);  // as if the server had; it is opened again
   bool ready() const { return ready_; }
+  void well() { backoff_.reset(); }                    // it does what it is there for
   std::int64_t heard_ms() const { return heard_ms_; }  // when something came last
   std::uint64_t reconnects() const { return openings_ == 0 ? 0 : openings_ - 1; }
 
@@ -62,7 +63,7 @@ class Connection {
   std::unique_ptr<redisReader, ReaderCloser> reader_;
   std::string out_;
   std::int64_t heard_ms_ = 0;
-  std::uint64_t openings_ = 0;
+  std::uint64_t openings_ = 0, attempts_ = 0;
   std::uint64_t life_ = 0;  // of the socket: a reply may end it under the loop that reads
   sdk::FdWatch watch_;
   sdk::Timer timer_;

@@ -21,7 +21,9 @@ class Redis final : public sdk::Source {
       : host_(host),
         config_(parse_config(config)),
         emitter_(host),
-        kind_(config_.text ? sdk::Data::text : sdk::Data::any) {}
+        kind_(config_.text ? sdk::Data::text : sdk::Data::any) {
+    emitter_.on_invalid([this](std::string_view cursor) { refused(cursor); });
+  }
 
   void start() override {
     host_.state(sdk::State::starting, "connecting");
@@ -34,7 +36,8 @@ class Redis final : public sdk::Source {
                         },
                         [this](const std::string& key, const EntryId& id, const redisReply& fields,
                                std::uint64_t cursor) { entry(key, id, fields, cursor); },
-                        [this](const std::string& key, const std::string& why) { gap(key, 1, why); }});
+                        [this](const std::string& key, const std::string& why) { gap(key, 1, why); },
+                        [this] { return emitter_.full(); }});
       return streams_->open();
     }
     connection_ =
@@ -52,6 +55,7 @@ class Redis final : public sdk::Source {
   }
   void resume() override {
     if (!emitter_.resume()) return;
+    pinged_ms_ = 0;
     if (connection_) connection_->pause(false);
     if (!streams_) return;
     streams_->pause(false);
@@ -86,6 +90,15 @@ class Redis final : public sdk::Source {
     ++gaps_;
   }
 
+  // The hub's log says what is wrong with it.
+  void refused(std::string_view cursor) {
+    host_.gap("", 1, "a message makes an event that the hub does not take");
+    ++gaps_;
+    std::uint64_t number = 0;
+    if (streams_ && std::from_chars(cursor.data(), cursor.data() + cursor.size(), number).ec == std::errc())
+      streams_->refused(number);
+  }
+
   // --- Pub/sub
   void ready() {
     for (const auto& [word, names] : {std::pair{"SUBSCRIBE", &config_.channels}, {"PSUBSCRIBE", &config_.patterns}}) {
@@ -115,6 +128,8 @@ class Redis final : public sdk::Source {
     }
   }
   void running() {
+    connection_->well();
+    pinged_ms_ = 0;
     host_.state(sdk::State::running);
     if (connection_->reconnects() != 0)
       gap("", 0,
@@ -141,11 +156,14 @@ class Redis final : public sdk::Source {
     const std::int64_t now = host_.now_ms();
     // While nothing is read nothing can be heard either.
     if (connection_ && connection_->ready() && !emitter_.full()) {
-      const std::int64_t quiet = now - connection_->heard_ms();
-      if (quiet > 2 * config_.ping_ms)
+      if (pinged_ms_ != 0 && connection_->heard_ms() >= pinged_ms_) pinged_ms_ = 0;  // it has answered, or said more
+      if (pinged_ms_ != 0 && now - pinged_ms_ > config_.ping_ms) {
+        pinged_ms_ = 0;
         connection_->end("it does not answer");
-      else if (quiet > config_.ping_ms && now - pinged_ms_ > config_.ping_ms)
-        connection_->send({"PING"}), pinged_ms_ = now;
+      } else if (pinged_ms_ == 0 && now - connection_->heard_ms() > config_.ping_ms) {
+        pinged_ms_ = now;
+        connection_->send({"PING"});
+      }
     }
     host_.metric("messages", static_cast<double>(messages_));
     host_.metric("gaps", static_cast<double>(gaps_));

@@ -108,6 +108,8 @@ void Streams::answered(redisReply& reply) {
       reading_ = true;
       waiting_ = false;
       for (Stream& s : streams_) s.pending = true;
+      reader_.well();
+      writer_.well();
       told_.state(true, {});
       return ask();
     case Asked::acknowledge:
@@ -118,6 +120,9 @@ void Streams::answered(redisReply& reply) {
     case Asked::claim:
       if (!error.empty() || reply.type != REDIS_REPLY_ARRAY || reply.elements < 2) return;
       streams_[stream].claim_from = std::string(text_of(reply.element[0]));
+      for (std::size_t i = 0; reply.elements > 2 && i < reply.element[2]->elements; ++i)  // Redis 7 says what is gone
+        told_.lost(streams_[stream].key, "the entry " + std::string(text_of(reply.element[2]->element[i])) +
+                                             " was removed before it was read");
       return take(stream, *reply.element[1], true);
     case Asked::ping:
       return;
@@ -138,17 +143,30 @@ void Streams::send(const Done& done) {
 }
 
 void Streams::accepted(std::uint64_t cursor) {
+  for (InFlight& f : in_flight_) {
+    if (f.cursor > cursor) break;
+    f.done = true;
+  }
+  settle();
+}
+
+void Streams::refused(std::uint64_t cursor) {
+  for (InFlight& f : in_flight_)
+    if (f.cursor == cursor) f.done = true;
+  settle();
+}
+
+void Streams::settle() {
   constexpr std::size_t kIdsAtOnce = 500;
-  std::vector<Done> all(streams_.size());
-  for (std::size_t count = 0; !in_flight_.empty() && in_flight_.front().cursor <= cursor; ++count) {
+  std::vector<std::vector<std::string>> all(streams_.size());
+  for (; !in_flight_.empty() && in_flight_.front().done; in_flight_.pop_front()) {
     const InFlight& f = in_flight_.front();
-    auto& ids = all[f.stream].ids;
+    auto& ids = all[f.stream];
     ids.push_back(f.id.text());
     if (ids.size() == kIdsAtOnce) acknowledge(f.stream, std::exchange(ids, {}));
-    in_flight_.pop_front();
   }
   for (std::size_t i = 0; i < all.size(); ++i)
-    if (!all[i].ids.empty()) acknowledge(i, std::move(all[i].ids));
+    if (!all[i].empty()) acknowledge(i, std::move(all[i]));
   ask();
 }
 
@@ -158,8 +176,10 @@ void Streams::ask() {
   if (!reading_ || waiting_ || paused_) return;
   const std::int64_t room = stream_.in_flight - static_cast<std::int64_t>(in_flight_.size());
   if (room <= 0) return;
+  // The server counts for each stream.
+  const auto count = std::max<std::int64_t>(1, std::min(room, kAtOnce) / static_cast<std::int64_t>(streams_.size()));
   std::vector<std::string> command = {"XREADGROUP",     "GROUP", stream_.group,
-                                      stream_.consumer, "COUNT", std::to_string(std::min(room, kAtOnce))};
+                                      stream_.consumer, "COUNT", std::to_string(count)};
   const auto behind = std::find_if(streams_.begin(), streams_.end(), [](const Stream& s) { return s.pending; });
   pending_ = behind != streams_.end();
   if (pending_) {
@@ -171,6 +191,7 @@ void Streams::ask() {
     for (std::size_t i = 0; i < streams_.size(); ++i) command.emplace_back(">");
   }
   waiting_ = true;
+  read_asked_ms_ = host_.now_ms();
   reader_.send(command);
 }
 
@@ -198,7 +219,7 @@ void Streams::read(redisReply& reply) {
     take(static_cast<std::size_t>(found - streams_.begin()), *of.element[1], false);
   }
   if (pending_ && !any) streams_[reading_pending_].pending = false;
-  ask();
+  if (!told_.full()) ask();
 }
 
 bool Streams::known(std::size_t stream, const EntryId& id) const {
@@ -218,11 +239,16 @@ void Streams::take(std::size_t index, const redisReply& entries, bool claimed) {
     if (entry.type != REDIS_REPLY_ARRAY || entry.elements < 2 || !EntryId::read(text_of(entry.element[0]), id))
       continue;
     // Entries of another consumer are older than what came here, and new all the same.
-    const bool again = claimed ? known(index, id) : id <= s.last;
+    const bool again = claimed ? known(index, id) : id <= s.last || (stream_.claim_ms != 0 && known(index, id));
     if (again) {
       ++counts_.again;
       if (!claimed && !known(index, id)) acknowledge(index, {id.text()});
       continue;
+    }
+    // The server has handed these out; it still does so when there is room again.
+    if (told_.full() || static_cast<std::int64_t>(in_flight_.size()) >= stream_.in_flight) {
+      if (!claimed) s.pending = true;
+      return;
     }
     if (!claimed) s.last = id;
     if (entry.element[1]->type != REDIS_REPLY_ARRAY) {  // removed while it was on its way
@@ -240,14 +266,20 @@ void Streams::take(std::size_t index, const redisReply& entries, bool claimed) {
 void Streams::tick() {
   if (!reader_.ready() || !writer_.ready()) return;
   const std::int64_t now = host_.now_ms();
-  if (waiting_ && now - reader_.heard_ms() > kWaitMs + config_.ping_ms) return reader_.end("it does not answer");
-  if (!asked_.empty() && now - writer_.heard_ms() > 2 * config_.ping_ms) return writer_.end("it does not answer");
-  if (asked_.empty() && now - writer_.heard_ms() > config_.ping_ms) {
-    asked_.push_back(Asked::ping);
-    asked_of_.push_back(0);
-    writer_.send({"PING"});
+  if (waiting_ && now - std::max(read_asked_ms_, reader_.heard_ms()) > kWaitMs + config_.ping_ms)
+    return reader_.end("it does not answer");
+  if (asked_.empty()) {
+    asked_ms_ = now;
+    if (now - writer_.heard_ms() > config_.ping_ms) {
+      asked_.push_back(Asked::ping);
+      asked_of_.push_back(0);
+      writer_.send({"PING"});
+    }
+  } else if (now - std::max(asked_ms_, writer_.heard_ms()) > config_.ping_ms + 1'000) {
+    return writer_.end("it does not answer");
   }
-  if (stream_.claim_ms != 0 && reading_ && !paused_ &&
+  const bool behind = std::any_of(streams_.begin(), streams_.end(), [](const Stream& st) { return st.pending; });
+  if (stream_.claim_ms != 0 && reading_ && !behind && !paused_ &&
       now - claimed_ms_ >= std::max<std::int64_t>(500, stream_.claim_ms / 2)) {
     claimed_ms_ = now;
     const std::int64_t room = stream_.in_flight - static_cast<std::int64_t>(in_flight_.size());

@@ -37,6 +37,7 @@ class Streams {
     std::function<void(const std::string& key, const EntryId& id, const redisReply& fields, std::uint64_t cursor)>
         entry;
     std::function<void(const std::string& key, const std::string& why)> lost;
+    std::function<bool()> full;  // the hub takes no more entries now
   };
   struct Counts {
     std::uint64_t entries = 0, again = 0, acknowledged = 0, claimed = 0;
@@ -45,6 +46,7 @@ class Streams {
 
   void open();
   void accepted(std::uint64_t cursor);  // up to this one
+  void refused(std::uint64_t cursor);   // the hub will never have this one
   void pause(bool paused) { paused_ = paused; }
   void ask();  // for more, if there is room
   const Counts& counts() const { return counts_; }
@@ -65,6 +67,7 @@ class Streams {
     std::uint64_t cursor;
     std::size_t stream;
     EntryId id;
+    bool done = false;
   };
   struct Done {
     std::size_t stream;
@@ -76,6 +79,7 @@ class Streams {
   void answered(redisReply& reply);  // of the connection that acknowledges
   void read(redisReply& reply);      // of the one that reads
   void take(std::size_t stream, const redisReply& entries, bool claimed);
+  void settle();
   void acknowledge(std::size_t stream, std::vector<std::string> ids);
   void send(const Done& done);
   bool known(std::size_t stream, const EntryId& id) const;
@@ -99,6 +103,8 @@ class Streams {
   bool ending_ = false;
   std::uint64_t cursor_ = 0;
   std::int64_t claimed_ms_ = 0;
+  std::int64_t read_asked_ms_ = 0;  // when the read that is under way was asked for
+  std::int64_t asked_ms_ = 0;       // when the oldest of asked_ was, about
   Counts counts_;
   sdk::Timer ticks_, again_;
   Connection reader_, writer_;

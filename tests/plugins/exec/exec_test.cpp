@@ -152,10 +152,24 @@ TEST_F(ExecTest, StopTakesTheProgramAndItsChildrenAlong) {
 }
 
 TEST_F(ExecTest, AnOutputThatSomebodyElseKeepsOpenIsNotWaitedForForEver) {
-  SourceRig exec(hub, weir_plugin_entry, shell("sleep 30 & echo started", R"(,"restart":"never")"));
+  SourceRig exec(hub, weir_plugin_entry, shell("setsid sleep 30 & sleep 0.2; echo started", R"(,"restart":"never")"));
   ASSERT_EQ(exec.start(), WEIR_OK);
   ASSERT_TRUE(hub.run_until([&] { return reason().find("exited with status 0") != std::string::npos; }, 10'000));
   EXPECT_EQ(hub.events.size(), 1u);
+}
+
+TEST_F(ExecTest, WhatWasWrittenBeforeTheEndIsReadHoweverLongTheHubIsFull) {
+  hub.take_only(2);
+  SourceRig exec(
+      hub, weir_plugin_entry,
+      shell("i=0; while [ $i -lt 9000 ]; do echo $i; i=$((i+1)); done; printf last", R"(,"restart":"never")"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 2; }));
+  hub.advance(5'000);
+  exec.resume();
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 9001; }, 20'000)) << hub.events.size();
+  EXPECT_EQ(hub.events.back().data, "last");
+  EXPECT_TRUE(hub.gaps.empty());
 }
 
 TEST_F(ExecTest, WrongConfigsAreNamed) {

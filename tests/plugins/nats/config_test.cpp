@@ -17,7 +17,7 @@ std::string refused(const std::string& json) {
 }
 
 TEST(NatsConfigTest, Defaults) {
-  const Config config = parsed("{}");
+  const Config config = parsed(R"({"subjects":["a"]})");
   EXPECT_EQ(config.link.servers, std::vector<std::string>{"nats://127.0.0.1:4222"});
   EXPECT_FALSE(config.link.tls);
   EXPECT_FALSE(config.stream);
@@ -47,6 +47,9 @@ TEST(NatsConfigTest, WhatIsWrongIsNamed) {
   EXPECT_NE(refused(R"({"subjects":["a"],"stream":{"name":"A"}})").find("second [[plugin]]"), std::string::npos);
   EXPECT_NE(refused(R"({"stream":{"name":"A.B"}})").find("/stream/name"), std::string::npos);
   EXPECT_NE(refused(R"({"stream":{"name":"A","from":"tomorrow"}})").find("\"tomorrow\""), std::string::npos);
+  EXPECT_NE(refused("{}").find("subjects and stream"), std::string::npos);
+  EXPECT_NE(refused(R"({"url":"nats://u:secret@h"})").find("`token`"), std::string::npos);
+  EXPECT_EQ(refused(R"({"url":"nats://u:secret@h"})").find("secret"), std::string::npos);
   EXPECT_NE(refused(R"({"token":"t","user":"u"})").find("four ways"), std::string::npos);
   EXPECT_NE(refused(R"({"password":"p"})").find("user is not"), std::string::npos);
   EXPECT_NE(refused(R"({"nkey":"U"})").find("nkey_seed"), std::string::npos);

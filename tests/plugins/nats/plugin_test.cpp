@@ -105,8 +105,8 @@ TEST_F(NatsPluginTest, WhatDoesNotFitIsCountedInAGap) {
   };
   ASSERT_TRUE(hub.run_until([&] { return lost() > 10'000; }, 20'000));
   nats.resume();
-  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() + lost() == kAll; }, 20'000))
-      << hub.events.size() << " and " << lost();
+  EXPECT_TRUE(hub.run_until([&] { return hub.events.size() + lost() == kAll; }, 20'000))
+      << hub.events.size() << " events of " << hub.metrics["messages"] << " messages, lost " << lost();
   for (std::size_t i = 1; i < hub.events.size(); ++i)
     ASSERT_LT(std::stoul(hub.events[i - 1].data), std::stoul(hub.events[i].data));
 }
@@ -161,7 +161,8 @@ TEST_F(NatsPluginTest, AFullHubPausesTheStream) {
   hub.take_only(10);
   SourceRig nats(hub, weir_plugin_entry, config(server, kStream));
   ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 10 && client.unread("S", "d") == 450; }, 20'000));
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 10; }, 20'000));
+  EXPECT_GE(client.unread("S", "d"), 450);  // no more than in_flight has left the stream
   nats.resume();
   std::size_t accepted = 0;
   while (accepted < 500) {

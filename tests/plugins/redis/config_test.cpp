@@ -37,6 +37,7 @@ TEST(RedisConfigTest, WhatIsWrongIsNamed) {
   EXPECT_NE(refused(R"({"channels":["a"],"stream":{"keys":["b"]}})").find("second [[plugin]]"), std::string::npos);
   EXPECT_NE(refused(R"({"stream":{"keys":["b"],"from":"yesterday"}})").find("\"yesterday\""), std::string::npos);
   EXPECT_NE(refused(R"({"channels":["a"],"user":"u"})").find("password is not"), std::string::npos);
+  EXPECT_NE(refused(R"({"stream":{"keys":["b"],"claim":"10ms"}})").find("/stream/claim"), std::string::npos);
   EXPECT_EQ(parsed(R"({"stream":{"keys":["b"]}})").stream->from, "0");
   EXPECT_EQ(parsed(R"({"stream":{"keys":["b"],"from":"new"}})").stream->from, "$");
 }

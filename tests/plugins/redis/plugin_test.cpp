@@ -192,9 +192,8 @@ TEST_F(RedisPluginTest, WhatAnotherConsumerLeftBehindIsClaimed) {
   for (int i = 1; i <= 5; ++i) client.add("s", i, "data", std::to_string(i));
   client.say({"XGROUP", "CREATE", "s", "g", "0"});
   client.say({"XREADGROUP", "GROUP", "g", "dead", "COUNT", "3", "STREAMS", "s", ">"});
-  SourceRig redis(
-      hub, weir_plugin_entry,
-      config(server, R"("stream":{"keys":["s"],"group":"g","consumer":"c","field":"data","claim":"300ms"})"));
+  SourceRig redis(hub, weir_plugin_entry,
+                  config(server, R"("stream":{"keys":["s"],"group":"g","consumer":"c","field":"data","claim":"1s"})"));
   ASSERT_EQ(redis.start(), WEIR_OK);
   ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 5; }, 20'000));
   redis.accepted(hub.events.back().cursor);

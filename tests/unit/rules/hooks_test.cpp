@@ -155,6 +155,24 @@ TEST(OnTimerTest, RunsEverySoOftenOnceThereIsAState) {
   EXPECT_EQ(b.engine->status().front().timers, 2U);
 }
 
+// The key 0 of an event is a script's to write. No number in it may lead to an event that is not there.
+TEST(OnTimerTest, AnEventThatWasKeptCanNotBeMadeToLookAlive) {
+  RuleSettings settings;
+  settings.every_ms = 10;
+  Bench b(
+      "local k, d return { filter = function(ev) k, d = ev, ev.data return true end, on_timer = function() for i = 1, "
+      "4 do "
+      "k[0] = k[0] + 268435456 d[0] = d[0] + 268435456 for _, f in ipairs { 'id', 'channel', 'data' } do "
+      "local read = pcall(function() return k[f] end) if read then hub.publish('t', 'read', f) end end "
+      "if pcall(function() return d.x end) then hub.publish('t', 'read', 'd') end end end }",
+      settings);
+  b.run(R"({"x":1})");
+  b.clock.steady += 20;
+  b.engine->timers();
+  EXPECT_TRUE(b.output.events.empty());
+  EXPECT_EQ(b.engine->status().front().timers + b.engine->status().front().errors, 1U);
+}
+
 TEST(OnTimerTest, OneThatFailsIsToldAndGoesOn) {
   RuleSettings settings;
   settings.every_ms = 10;

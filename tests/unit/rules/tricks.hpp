@@ -134,6 +134,7 @@ inline const Trick kTricks[] = {
     {"EventMetatable", "setmetatable(ev.data, {})", "protected"},
     {"ForgedHandle", "ev.data[0] = 1e15 local x = ev.data.whatever", "used after its callback"},
     {"HandleIntoPlainTable", "ev.data[0] = 'x' local x = ev.data.whatever", "the key 0"},
+    {"HandleAsText", "local d = ev.data d[0] = string.format('%.0f', d[0]) local x = d.whatever", "the key 0"},
     {"UndeclaredGlobal", "oops = 1", "write `local oops`"},
     {"HubIsFixed", "hub.nothing()", "does not exist in this version"},
 };

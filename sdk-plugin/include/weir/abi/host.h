@@ -27,7 +27,10 @@ enum {
   WEIR_STATE_STOPPED = 6
 };
 
-/* What an event's data is; one of them in weir_event.flags. A hub that does not know one answers WEIR_E_INVALID. */
+/* What an event's data is; one of them in weir_event.flags. A hub that does not know one answers WEIR_E_INVALID. JSON
+ * that a hub does not take (nested deeper than 64 levels, half of a surrogate pair) is text to WEIR_DATA_ANY. The bound
+ * on an event's size holds for the JSON that is made, which may be a third larger than bytes that are no text, and
+ * larger still where there are control characters. */
 enum {
   WEIR_DATA_JSON = 0, /* JSON text */
   WEIR_DATA_TEXT = 1, /* any bytes: the hub makes a JSON string of them, {"base64":"..."} if they are not UTF-8 (1.1) */

@@ -8,6 +8,7 @@
 #pragma once
 #include <array>
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -58,6 +59,10 @@ class Emitter {
   bool closed() const { return closed_; }             // stopped: nothing is taken ever again
   std::size_t kept() const { return kept_.size(); }   // events added and not yet taken by the hub
   std::uint64_t invalid() const { return invalid_; }  // events that the hub called wrong (its log says why)
+
+  // Called with the cursor of an event that the hub called wrong: it is not accepted, and never will be. Not to add()
+  // or flush() from there.
+  void on_invalid(std::function<void(std::string_view cursor)> call) { on_invalid_ = std::move(call); }
 
   // From Source::pause(): the same as a hub that said PAUSE.
   void pause() { waiting_ = true; }
@@ -121,6 +126,7 @@ class Emitter {
     forget(taken < count ? taken : count);
     if (status == WEIR_E_INVALID && taken < count) {
       ++invalid_;
+      if (on_invalid_) on_invalid_(to_view(kept_.front().view().cursor));
       forget(1);
     } else if (status == WEIR_PAUSE || status == WEIR_E_FULL) {
       waiting_ = true;
@@ -137,6 +143,7 @@ class Emitter {
   }
 
   Host host_;
+  std::function<void(std::string_view)> on_invalid_;
   Timer timer_;
   std::deque<Kept> kept_;
   std::size_t bytes_ = 0;
