@@ -162,7 +162,7 @@ TEST(OnTimerTest, AnEventThatWasKeptCanNotBeMadeToLookAlive) {
   Bench b(
       "local k, d return { filter = function(ev) k, d = ev, ev.data return true end, on_timer = function() for i = 1, "
       "4 do "
-      "k[0] = k[0] + 268435456 d[0] = d[0] + 268435456 for _, f in ipairs { 'id', 'channel', 'data' } do "
+      "k[0] = k[0] + 268435456 d[0] = d[0] + 268435456 for _, f in ipairs { 'id', 'channel', 'time' } do "
       "local read = pcall(function() return k[f] end) if read then hub.publish('t', 'read', f) end end "
       "if pcall(function() return d.x end) then hub.publish('t', 'read', 'd') end end end }",
       settings);
