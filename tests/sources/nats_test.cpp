@@ -163,6 +163,22 @@ TEST_F(NatsDurableTest, AFrozenServerLosesAndDoublesNothing) {
   expect_more(c, each);
 }
 
+// It would be sent again for ever, and hold the place of another one.
+TEST_F(NatsDurableTest, WhatTheHubDoesNotTakeIsToldAndAcknowledged) {
+  start_hub(R"(stream = { name = "ORDERS", in_flight = 1, ack_wait = "500ms" }, key = "{header:Key}")");
+  ASSERT_TRUE(reaches("running"));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}});
+  NatsClient client(server_.url());
+  client.publish("orders.eu.a", "{\"n\":0}");
+  EXPECT_EQ(c.next("event")["data"]["n"], 0);
+  client.publish("orders.eu.a", "{\"n\":1}", {{"Key", "\xff\xfe"}});  // a key is UTF-8
+  EXPECT_NE(c.next("gap")["data"].value("reason", "").find("does not take"), std::string::npos);
+  client.publish("orders.eu.a", "{\"n\":2}");
+  EXPECT_EQ(c.next("event")["data"]["n"], 2);
+  EXPECT_TRUE(wait_until([&] { return client.ack_pending("ORDERS", "weir") == 0; }));
+}
+
 TEST_F(NatsDurableTest, AHubThatComesBackGoesOnBehindWhatItHad) {
   start_hub(kDurable);
   NatsClient client(server_.url());

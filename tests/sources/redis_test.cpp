@@ -125,6 +125,21 @@ TEST_F(RedisDurableTest, AFrozenServerLosesAndDoublesNothing) {
   expect_more(c, each);
 }
 
+TEST_F(RedisDurableTest, WhatTheHubDoesNotTakeIsToldAndAcknowledged) {
+  start_hub(R"(stream = { keys = ["session:7"], field = "data", in_flight = 1 })");
+  ASSERT_TRUE(reaches("running"));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "session/7"}});
+  RedisClient client(server_.port());
+  client.add("session:7", 1, "data", "{\"n\":1}");
+  EXPECT_EQ(c.next("event")["data"]["n"], 1);
+  client.add("session:7", 2, "data", std::string(2'000'000, 'x'));  // limits.data_bytes is 1 MiB
+  EXPECT_NE(c.next("gap")["data"].value("reason", "").find("does not take"), std::string::npos);
+  client.add("session:7", 3, "data", "{\"n\":3}");
+  EXPECT_EQ(c.next("event")["data"]["n"], 3);
+  EXPECT_TRUE(wait_until([&] { return client.say({"XPENDING", "session:7", "weir"}).starts_with("[0"); }));
+}
+
 TEST_F(RedisDurableTest, AHubThatComesBackGoesOnBehindWhatItHad) {
   RedisClient client(server_.port());
   for (int i = 1; i <= 50; ++i) client.add("session:7", i, "data", "{\"n\":" + std::to_string(i) + "}");

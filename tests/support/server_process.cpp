@@ -13,8 +13,6 @@
 extern char** environ;
 
 namespace weir::test {
-namespace {
-
 sockaddr_in local(std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -22,8 +20,6 @@ sockaddr_in local(std::uint16_t port) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   return address;
 }
-
-}  // namespace
 
 std::uint16_t free_port() {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -1,6 +1,8 @@
 // A server that a test runs: a program in its own process group, in a folder of its own, that can be killed, frozen and
 // started again. Threads: those of the test, one at a time.
 #pragma once
+#include <netinet/in.h>
+
 #include <csignal>
 #include <cstdint>
 #include <string>
@@ -8,6 +10,7 @@
 
 namespace weir::test {
 
+sockaddr_in local(std::uint16_t port);  // 127.0.0.1
 // A port on 127.0.0.1 that nobody has now.
 std::uint16_t free_port();
 // Whether somebody accepts connections there.

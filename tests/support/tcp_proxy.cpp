@@ -8,16 +8,10 @@
 
 #include <array>
 
+#include "support/server_process.hpp"
+
 namespace weir::test {
 namespace {
-
-sockaddr_in local(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
 
 // False: one of them is gone.
 bool forward(int from, int to) {
