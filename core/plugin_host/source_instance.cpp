@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <cstring>
-#include <deque>
+#include <forward_list>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -43,8 +43,8 @@ Result<std::shared_ptr<SourceInstance>> SourceInstance::create(std::string name,
 }
 
 namespace {
-constexpr std::size_t kMadeBytesMax =
-    4 * 1024 * 1024;  // JSON made of other data, before the hub has said that it has room
+// JSON made of other data before the hub has said that it has room for it.
+constexpr std::size_t kMadeBytesMax = 4 * 1024 * 1024;
 
 weir_event copy_of(const weir_event& event) {
   weir_event copy{};
@@ -68,23 +68,25 @@ weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride,
   const std::uint32_t all_stride = stride;
   std::uint32_t good = 0;
   std::string wrong;
-  std::deque<std::string> made;    // JSON of what came as something else; indexes borrow it
+  std::forward_list<std::string> made;  // JSON of what came as something else; indexes borrow it
+  std::string none;
   std::vector<weir_event> copies;  // the whole batch, once one of it had to be turned into JSON
-  made.emplace_back();
   std::size_t made_bytes = 0;
   for (; good < count; ++good) {
     if (made_bytes >= kMadeBytesMax) break;  // the rest when the hub has taken these
     const weir_event& event = event_at(events, stride, good);
-    wrong = wrong_with_event(event, stride, bounds_, indexes->next(), made.back());
+    const bool json = event.flags == WEIR_DATA_JSON;
+    if (!json && (made.empty() || !made.front().empty())) made.emplace_front();
+    std::string& text = json ? none : made.front();
+    wrong = wrong_with_event(event, stride, bounds_, indexes->next(), text);
     if (!wrong.empty()) break;
     indexes->checked();
-    if (made.back().empty() && copies.empty()) continue;
+    if (text.empty() && copies.empty()) continue;
     while (copies.size() <= good)
       copies.push_back(copy_of(event_at(events, stride, static_cast<std::uint32_t>(copies.size()))));
-    if (made.back().empty()) continue;
-    copies.back().data = {made.back().data(), made.back().size()};
-    made_bytes += made.back().size();
-    made.emplace_back();
+    if (text.empty()) continue;
+    copies.back().data = {text.data(), text.size()};
+    made_bytes += text.size();
   }
   if (!copies.empty()) {
     events = copies.data();

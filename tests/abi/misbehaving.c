@@ -98,6 +98,17 @@ static weir_status start(void* p, weir_error* error) {
     events[1].data.ptr = controls, events[1].data.size = sizeof controls;
     emit(self, events, sizeof(weir_event), 3);
   }
+  if (is(self, "emit: much as text")) {
+    static char controls[100 * 1024];
+    memset(controls, 1, sizeof controls);
+    weir_event many[20];
+    for (int i = 0; i < 20; ++i) {
+      many[i] = event("1");
+      many[i].flags = WEIR_DATA_TEXT;
+      many[i].data.ptr = controls, many[i].data.size = sizeof controls - (size_t)i;
+    }
+    emit(self, many, sizeof(weir_event), 20);
+  }
   if (is(self, "emit: any data")) {
     weir_event more[6] = {event("{\"a\":1}"), event("7"),          event("{\"a\":"),
                           event("\xff\xfe!"), event(" {\"b\":2}"), event("")};

@@ -55,6 +55,26 @@ INSTANTIATE_TEST_SUITE_P(Modes, BadEventTest,
                                          "emit: no name", "emit: huge length", "emit: null text",
                                          "emit: too long as json"));
 
+// Each becomes 600 KiB of JSON: they are handed over in pieces, in order.
+TEST(SourceBorderTest, MuchThatIsNoJsonGoesInPieces) {
+  CollectingSink sink;
+  const auto source = started("emit: much as text", sink);
+  const auto taken = sink.taken();
+  ASSERT_EQ(taken.size(), 20u);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(taken[i].data.size(), (100 * 1024 - i) * 6 + 2);
+  EXPECT_EQ(metric(*source, "accepted"), 20);
+  EXPECT_EQ(metric(*source, "status"), WEIR_OK);
+  EXPECT_EQ(source->counters().emitted, 20u);
+  EXPECT_GT(sink.calls(), 1u);
+
+  CollectingSink small(9);
+  const auto waits = started("emit: much as text", small);
+  EXPECT_EQ(small.taken().size(), 9u);
+  EXPECT_EQ(metric(*waits, "accepted"), 9);
+  EXPECT_EQ(metric(*waits, "status"), WEIR_E_FULL);
+  EXPECT_EQ(waits->counters().refused_invalid, 0u);
+}
+
 TEST(SourceBorderTest, WhatIsNoJsonBecomesSome) {
   CollectingSink sink;
   const auto source = started("emit: any data", sink);
