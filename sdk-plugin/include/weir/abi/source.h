@@ -1,6 +1,7 @@
 /* The interface of a source of events: get_interface(WEIR_SOURCE_V1). C11 and C++20. Since ABI 1.0.
  *
- * Life of an instance: create -> start -> (pause <-> resume, accepted)* -> stop -> destroy. Everything on its strand.
+ * Life of an instance: create -> start -> (pause <-> resume, accepted, activate -> deactivate)* -> stop -> destroy.
+ * Everything on its strand.
  */
 #ifndef WEIR_ABI_SOURCE_H
 #define WEIR_ABI_SOURCE_H
@@ -32,6 +33,18 @@ typedef struct weir_source_v1 {
   /* Ends all work, joins all threads. After it returns the instance calls nothing but host->log(). */
   void (*stop)(void* instance);
   void (*destroy)(void* instance);
+  /* --- since ABI 1.2: a source that works on demand (manifest_json, "on_demand"); both or neither --- */
+  /* Somebody watches the channels that `subject` feeds: begin to emit what comes under it. With "on_demand":"patterns"
+   * it may hold "*" for one part and, at the end, "**" for the rest. Answers with host->done(token, status, json),
+   * before or after returning, and returns WEIR_PENDING; or returns the status itself and never calls done(). Whatever
+   * was emitted before that answer is there for the first subscriber's replay. An upstream that is away is no error:
+   * the source answers WEIR_OK and goes on trying. WEIR_E_NOT_FOUND: there is no such thing, and its subscribers are
+   * refused with {"message":"..."}; WEIR_E_FORBIDDEN, WEIR_E_INVALID likewise. After deadline_ms the subscribers are
+   * let in without waiting longer. A subject is active once, whatever the number of its channels. */
+  weir_status (*activate)(void* instance, weir_str subject, uint64_t token, uint32_t deadline_ms);
+  /* Nobody does any more (also while an activation is not answered, whose answer then does not matter): emit nothing
+   * more under it. Its channels have ended; when it is activated again, they begin anew. */
+  void (*deactivate)(void* instance, weir_str subject);
 } weir_source_v1;
 
 #ifdef __cplusplus

@@ -38,7 +38,8 @@ enum {
   WEIR_E_FORBIDDEN = -8,     /* auth: known, but not allowed here */
   WEIR_E_NO_CREDENTIAL = -9, /* auth: nothing in the request is for this provider; the next one is asked */
   WEIR_E_INTERNAL = -10,     /* a mistake of the side that returns it */
-  WEIR_E_THREAD = -11        /* called on a thread where it is not allowed */
+  WEIR_E_THREAD = -11,       /* called on a thread where it is not allowed */
+  WEIR_E_NOT_FOUND = -12     /* there is no such thing (1.2) */
 };
 
 /* Allocated by the caller, filled in by the callee. Both texts end with a NUL; longer ones are cut. */

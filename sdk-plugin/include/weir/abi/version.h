@@ -6,8 +6,9 @@
 
 /* A hub loads a plugin whose major number is its own and whose minor number is any: what a newer minor adds stands
  * at the end of structs or behind a new interface id, and both sides look before they use it. What else a minor added:
- * 1.1 the kinds of data in weir_event.flags (no hub of 1.0 was ever released). */
+ * 1.1 the kinds of data in weir_event.flags (no hub of 1.0 was ever released). 1.2 sinks, responders, HTTP handlers,
+ * sources that work on demand, weir.hub/1, WEIR_E_NOT_FOUND. */
 #define WEIR_ABI_MAJOR 1
-#define WEIR_ABI_MINOR 1
+#define WEIR_ABI_MINOR 2
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "weir/sdk/host.hpp"
 #include "weir/sdk/json.hpp"
+#include "weir/sdk/pending.hpp"
 
 namespace weir::sdk {
 
@@ -80,44 +81,16 @@ class AuthRequest {
   json::Value root_;
 };
 
-// The answer that one client waits for. It is given once; later calls do nothing. Dropped without an answer, it tells
-// the hub "internal error", so that no client waits for nothing. [any], but not from two threads at once.
-class Answer {
+// The answer that one client waits for.
+class Answer : public Pending {
  public:
-  Answer(const weir_host* host, std::uint64_t token) : host_(host), token_(token) {}
-  Answer(Answer&& other) noexcept : host_(std::exchange(other.host_, nullptr)), token_(other.token_) {}
-  Answer& operator=(Answer&& other) noexcept {
-    if (this != &other) {
-      drop();
-      host_ = std::exchange(other.host_, nullptr);
-      token_ = other.token_;
-    }
-    return *this;
-  }
-  ~Answer() { drop(); }
-
+  using Pending::Pending;
   void allow(const Identity& identity) { give(WEIR_OK, identity.to_json()); }
   void no_credential() { give(WEIR_E_NO_CREDENTIAL, {}); }  // nothing here is for us; the next provider is asked
   void unauthorized(std::string_view message) { refuse(WEIR_E_UNAUTHORIZED, message); }
   void forbidden(std::string_view message) { refuse(WEIR_E_FORBIDDEN, message); }
   void unavailable(std::string_view message) { refuse(WEIR_E_UNAVAILABLE, message); }
-  void refuse(weir_status status, std::string_view message) {
-    give(status, "{\"message\":" + json::quoted(message) + "}");
-  }
-  bool given() const { return host_ == nullptr; }
-  std::uint64_t token() const { return token_; }  // what AuthProvider::cancel() names
-
- private:
-  void give(weir_status status, std::string_view result_json) {
-    if (const weir_host* host = std::exchange(host_, nullptr))
-      host->done(host->ctx, token_, status, to_str(result_json));
-  }
-  void drop() noexcept {
-    constexpr std::string_view message = "{\"message\":\"the auth provider gave no answer\"}";
-    give(WEIR_E_INTERNAL, message);
-  }
-  const weir_host* host_;
-  std::uint64_t token_;
+  void refuse(weir_status status, std::string_view message) { give_error(status, message); }
 };
 
 // The derived class's constructor takes (Host, const json::Value& config), as a Source's.

@@ -13,6 +13,7 @@
 
 #include "weir/abi/auth.h"
 #include "weir/abi/host.h"
+#include "weir/abi/sink.h"
 #include "weir/sdk/error.hpp"
 
 namespace weir::sdk {
@@ -71,6 +72,13 @@ class Host {
     const std::lock_guard lock(tasks_->mutex);
     if (!tasks_->waiting.empty()) tasks_->waiting.pop_back();  // nothing runs any more, so which one leaves is the same
     return false;
+  }
+
+  // A sink has room again, after it took fewer events than it was offered. [any]
+  void sink_ready() const {
+    const auto* table = extension<weir_sink_host_v1>(WEIR_SINK_HOST_V1);
+    if (table != nullptr && WEIR_HAS(table, weir_sink_host_v1, ready) && table->ready != nullptr)
+      table->ready(raw_->ctx);
   }
 
   // Closes every connection whose identity this auth provider gave and that has this key. [any]

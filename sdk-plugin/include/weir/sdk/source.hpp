@@ -8,8 +8,19 @@
 #include "weir/sdk/emitter.hpp"
 #include "weir/sdk/host.hpp"
 #include "weir/sdk/json.hpp"
+#include "weir/sdk/pending.hpp"
 
 namespace weir::sdk {
+
+// What the first subscriber of a subject waits for.
+class Activation : public Pending {
+ public:
+  using Pending::Pending;
+  // It is on its way, and what there is of the past has been emitted. Also when the upstream is away: it will come.
+  void ready() { give(WEIR_OK, {}); }
+  void not_found(std::string_view message) { give_error(WEIR_E_NOT_FOUND, message); }
+  void refuse(weir_status status, std::string_view message) { give_error(status, message); }
+};
 
 class Source {
  public:
@@ -25,6 +36,12 @@ class Source {
   virtual void resume() = 0;
   // Everything up to this cursor has its place in the hub; now it may be acknowledged upstream.
   virtual void accepted(std::string_view /*cursor*/) {}
+  // Somebody watches what `subject` feeds, where the manifest says `on_demand`: begin to emit what comes under it, and
+  // say so. See weir/abi/source.h. Only for a plugin whose manifest JSON has "on_demand".
+  virtual void activate(std::string_view /*subject*/, Activation activation) {
+    activation.refuse(WEIR_E_INVALID, "this source does not work on demand");
+  }
+  virtual void deactivate(std::string_view /*subject*/) {}
   // End all work and join all threads.
   virtual void stop() = 0;
 };

@@ -26,7 +26,11 @@
 #include <vector>
 
 #include "weir/abi/auth.h"
+#include "weir/abi/http.h"
+#include "weir/abi/hub.h"
 #include "weir/abi/plugin.h"
+#include "weir/abi/responder.h"
+#include "weir/abi/sink.h"
 #include "weir/abi/source.h"
 #include "weir/sdk/error.hpp"
 #include "weir/sdk/json.hpp"
@@ -58,6 +62,11 @@ struct SeenAnswer {
 struct SeenRevocation {
   std::string key, reason;
 };
+struct HubLine {  // of the hub's own log, for plugins that read it
+  std::int32_t level = WEIR_LOG_INFO;
+  std::int64_t time_ms = 0;
+  std::string component, message, fields = "{}";
+};
 
 class FakeHost {
  public:
@@ -79,6 +88,11 @@ class FakeHost {
   std::map<std::string, double> metrics;
   std::map<std::uint64_t, SeenAnswer> answers;  // by token
   std::vector<std::string> mistakes;            // rules of the ABI that the plugin broke; a good test ends with none
+
+  std::size_t sink_readies = 0;     // calls of weir_sink_host_v1::ready()
+  std::string stats_json = "{}";    // what weir_hub_v1::stats() answers
+  std::deque<HubLine> hub_log;      // what weir_hub_v1::log_lines() reads; its first line has the number ...
+  std::uint64_t hub_log_first = 1;  // ... this; a test that takes lines away at the front counts it up
 
   const weir_host* raw() const { return &raw_; }
   std::int64_t now_ms() const { return now_ms_; }
@@ -302,15 +316,59 @@ class FakeHost {
       self.mistake("token " + std::to_string(token) + " was answered twice");
   }
   static std::int64_t now(void* ctx) { return of(ctx).now_ms_; }
+  static weir_status stats(void* ctx, void (*fn)(void*, weir_str), void* arg) {
+    FakeHost& self = of(ctx);
+    self.on_strand("stats()");
+    if (self.closed_) return WEIR_E_CLOSED;
+    auto* call = &self.asked_.emplace_back(Asked{&self, fn, arg});
+    return post(
+        ctx,
+        [](void* p) {
+          const auto* asked = static_cast<const Asked*>(p);
+          asked->fn(asked->arg, to_str(asked->host->stats_json));
+        },
+        call);
+  }
+  static std::uint64_t log_lines(void* ctx, std::uint64_t after, std::uint32_t most,
+                                 void (*fn)(void*, const weir_log_line*), void* arg) {
+    FakeHost& self = of(ctx);
+    const std::lock_guard lock(self.mutex_);
+    std::uint64_t number = self.hub_log_first;
+    for (const HubLine& line : self.hub_log) {
+      if (number > after && most-- > 0) {
+        const weir_log_line raw = {sizeof(weir_log_line),  line.level,           line.time_ms,       number,
+                                   to_str(line.component), to_str(line.message), to_str(line.fields)};
+        fn(arg, &raw);
+        after = number;
+      }
+      ++number;
+    }
+    return after;
+  }
   static const void* get_extension(void*, const char* id) {
     static constexpr weir_auth_host_v1 auth = {sizeof(weir_auth_host_v1), 0,
                                                [](void* ctx, weir_str key, weir_str reason) {
                                                  const std::lock_guard lock(of(ctx).mutex_);
                                                  of(ctx).revocations.push_back({text(key), text(reason)});
                                                }};
-    return std::string_view(id) == WEIR_AUTH_HOST_V1 ? &auth : nullptr;
+    static constexpr weir_sink_host_v1 sink = {sizeof(weir_sink_host_v1), 0, [](void* ctx) {
+                                                 const std::lock_guard lock(of(ctx).mutex_);
+                                                 ++of(ctx).sink_readies;
+                                               }};
+    static constexpr weir_hub_v1 hub = {sizeof(weir_hub_v1), 0, &stats, &log_lines};
+    const std::string_view wanted(id);
+    if (wanted == WEIR_AUTH_HOST_V1) return &auth;
+    if (wanted == WEIR_SINK_HOST_V1) return &sink;
+    if (wanted == WEIR_HUB_V1) return &hub;
+    return nullptr;
   }
 
+  struct Asked {
+    FakeHost* host;
+    void (*fn)(void*, weir_str);
+    void* arg;
+  };
+  std::deque<Asked> asked_;
   const std::thread::id strand_;
   const int wake_;
   weir_host raw_{};
@@ -325,7 +383,7 @@ class FakeHost {
   weir_status how_ = WEIR_E_FULL;
 };
 
-// An instance of a plugin through its C tables, as the hub holds it. `Table` is weir_source_v1 or weir_auth_v1.
+// An instance of a plugin through one of its C tables, as the hub holds it.
 template <class Table>
 class Rig {
  public:
@@ -358,11 +416,21 @@ class Rig {
   }
 
  protected:
+  // Asks by `call`, and returns the token under which host.answers has, or will have, the answer.
+  template <class Call>
+  std::uint64_t ask_by(Call&& call) {
+    const std::uint64_t token = ++tokens_;
+    const weir_status status = call(token);
+    if (status != WEIR_PENDING) host_.answers.try_emplace(token, SeenAnswer{status, ""});
+    return token;
+  }
+
   FakeHost& host_;
   const Table* table_;
   void* instance_ = nullptr;
 
  private:
+  std::uint64_t tokens_ = 0;
   weir_error error_{};
   weir_status status_ = WEIR_OK;
   bool started_ = false;
@@ -383,6 +451,109 @@ class SourceRig : public Rig<weir_source_v1> {
   void accepted(std::string_view cursor) {
     if (table_->accepted != nullptr) table_->accepted(instance_, to_str(cursor));
   }
+  std::uint64_t activate(std::string_view subject) {
+    return ask_by([&](std::uint64_t token) { return table_->activate(instance_, to_str(subject), token, 5'000); });
+  }
+  void deactivate(std::string_view subject) { table_->deactivate(instance_, to_str(subject)); }
+  // The same instance through another of the plugin's tables: a sink, a responder, an HTTP handler.
+  void* instance() const { return instance_; }
+};
+
+struct Sent {  // an event for a sink
+  std::string subject, event = "e", data = "{}", id = "1", key{};
+  std::int64_t time_ms = 1;
+};
+
+// The other sides of an instance, by the table that the plugin has for them.
+class SinkSide {
+ public:
+  SinkSide(const weir_plugin& plugin, void* instance)
+      : table_(static_cast<const weir_sink_v1*>(plugin.get_interface(WEIR_SINK_V1))), instance_(instance) {
+    if (table_ == nullptr) throw std::runtime_error("the plugin has no " WEIR_SINK_V1);
+  }
+  // How many it took; `status` is what it returned.
+  std::size_t deliver(const std::vector<Sent>& events, weir_status* status = nullptr) {
+    std::vector<weir_event> raw;
+    for (const Sent& e : events)
+      raw.push_back({sizeof(weir_event), WEIR_DATA_JSON, to_str(e.subject), to_str(e.event), to_str(e.data),
+                     to_str(e.id), to_str(e.key), to_str(""), e.time_ms});
+    std::uint32_t taken = 0;
+    const weir_status said =
+        table_->deliver(instance_, raw.data(), sizeof(weir_event), static_cast<std::uint32_t>(raw.size()), &taken);
+    if (status != nullptr) *status = said;
+    return taken;
+  }
+
+ private:
+  const weir_sink_v1* table_;
+  void* instance_;
+};
+
+class ResponderSide {
+ public:
+  ResponderSide(FakeHost& host, const weir_plugin& plugin, void* instance)
+      : host_(host),
+        table_(static_cast<const weir_responder_v1*>(plugin.get_interface(WEIR_RESPONDER_V1))),
+        instance_(instance) {
+    if (table_ == nullptr) throw std::runtime_error("the plugin has no " WEIR_RESPONDER_V1);
+  }
+  // Asks, and returns the token under which host.answers has, or will have, the answer.
+  std::uint64_t ask(std::string_view method, std::string_view subject, std::string_view params_json,
+                    std::uint32_t deadline_ms = 5'000, std::string_view identity_json = "null") {
+    const std::uint64_t token = ++tokens_;
+    const weir_request raw = {sizeof(weir_request), 0, to_str(method), to_str(subject), to_str(params_json),
+                              to_str(identity_json)};
+    const weir_status status = table_->request(instance_, &raw, token, deadline_ms);
+    if (status != WEIR_PENDING) host_.answers.try_emplace(token, SeenAnswer{status, ""});
+    return token;
+  }
+  void cancel(std::uint64_t token) {
+    if (table_->cancel != nullptr) table_->cancel(instance_, token);
+  }
+
+ private:
+  FakeHost& host_;
+  const weir_responder_v1* table_;
+  void* instance_;
+  std::uint64_t tokens_ = std::uint64_t{1} << 40;  // apart from those of activations
+};
+
+struct HttpAsk {
+  std::string method = "POST", path{}, headers_json = "{}", body{}, query_json = "{}", peer = "127.0.0.1",
+              identity_json = "null";
+};
+
+class HttpSide {
+ public:
+  HttpSide(FakeHost& host, const weir_plugin& plugin, void* instance)
+      : host_(host), table_(static_cast<const weir_http_v1*>(plugin.get_interface(WEIR_HTTP_V1))), instance_(instance) {
+    if (table_ == nullptr) throw std::runtime_error("the plugin has no " WEIR_HTTP_V1);
+  }
+  // Asks, and returns the token under which host.answers has, or will have, the answer.
+  std::uint64_t ask(const HttpAsk& a) {
+    const std::uint64_t token = ++tokens_;
+    const weir_http_request raw = {sizeof(weir_http_request),
+                                   0,
+                                   to_str(a.method),
+                                   to_str(a.path),
+                                   to_str(a.query_json),
+                                   to_str(a.headers_json),
+                                   to_str(a.body),
+                                   to_str(a.peer),
+                                   to_str(a.identity_json)};
+    const weir_status status = table_->handle(instance_, &raw, token, 5'000);
+    if (status != WEIR_PENDING) host_.answers.try_emplace(token, SeenAnswer{status, ""});
+    return token;
+  }
+  void cancel(std::uint64_t token) {
+    if (table_->cancel != nullptr) table_->cancel(instance_, token);
+  }
+
+ private:
+  FakeHost& host_;
+  const weir_http_v1* table_;
+  void* instance_;
+  std::uint64_t tokens_ = std::uint64_t{1} << 41;  // apart from those of the other sides
 };
 
 class AuthRig : public Rig<weir_auth_v1> {
@@ -391,10 +562,8 @@ class AuthRig : public Rig<weir_auth_v1> {
       : Rig(host, plugin, config_json, WEIR_AUTH_V1) {}
   // Asks, and returns the token under which host.answers has, or will have, the answer.
   std::uint64_t ask(std::string_view request_json) {
-    const std::uint64_t token = ++tokens_;
-    const weir_status status = table_->authenticate(instance_, to_str(request_json), token, 10'000);
-    if (status != WEIR_PENDING) host_.answers.try_emplace(token, SeenAnswer{status, ""});
-    return token;
+    return ask_by(
+        [&](std::uint64_t token) { return table_->authenticate(instance_, to_str(request_json), token, 10'000); });
   }
   // Asks a provider that answers at once.
   SeenAnswer answer(std::string_view request_json) {
@@ -404,9 +573,6 @@ class AuthRig : public Rig<weir_auth_v1> {
   void cancel(std::uint64_t token) {
     if (table_->cancel != nullptr) table_->cancel(instance_, token);
   }
-
- private:
-  std::uint64_t tokens_ = 0;
 };
 
 }  // namespace weir::sdk::testing
