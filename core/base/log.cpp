@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
@@ -116,6 +117,44 @@ std::string line_of(Level level, std::string_view component, std::string_view me
   return line;
 }
 
+// The newest lines, for who reads the log from within.
+std::mutex kept_mutex;
+std::deque<Line> kept;  // guarded by kept_mutex down to here
+std::size_t kept_bytes = 0;
+std::uint64_t numbered = 0;
+
+std::size_t size_of(const Line& l) { return l.component.size() + l.message.size() + l.fields_json.size() + 64; }
+
+void keep(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields,
+          std::uint64_t held_back) {
+  Line line;
+  line.level = level;
+  line.time_ms = system_clock().unix_ms();
+  line.component = component;
+  line.message = json::to_utf8(secrets::masked(std::string(message)));
+  line.fields_json = "{";
+  for (const Field& f : fields) {
+    if (line.fields_json.size() > 1) line.fields_json += ',';
+    json::append_string(line.fields_json, f.key);
+    line.fields_json += ':';
+    if (f.bare)
+      line.fields_json += f.value;
+    else
+      json::append_string(line.fields_json, json::to_utf8(secrets::masked(f.value)));
+  }
+  if (held_back != 0)
+    line.fields_json += (line.fields_json.size() > 1 ? ",\"repeated\":" : "\"repeated\":") + std::to_string(held_back);
+  line.fields_json += '}';
+  const std::lock_guard lock(kept_mutex);
+  line.number = ++numbered;
+  kept_bytes += size_of(line);
+  kept.push_back(std::move(line));
+  while (kept.size() > kLinesKept || kept_bytes > kLineBytesKept) {
+    kept_bytes -= size_of(kept.front());
+    kept.pop_front();
+  }
+}
+
 void to_stderr(Level level, std::string_view line) {
   logger()->log(spd_level(level), spdlog::string_view_t(line.data(), line.size()));
 }
@@ -186,6 +225,17 @@ void write(Level level, std::string_view component, std::string_view message, st
   const std::string line = line_of(level, component, message, fields, *held_back);
   to_stderr(level, line);
   to_file(line);
+  keep(level, component, message, fields, *held_back);
+}
+
+std::vector<Line> lines(std::uint64_t after, std::size_t most) {
+  std::vector<Line> out;
+  const std::lock_guard lock(kept_mutex);
+  if (kept.empty() || kept.back().number <= after) return out;
+  const std::uint64_t skip = after < kept.front().number ? 0 : after - kept.front().number + 1;
+  for (auto it = kept.begin() + static_cast<std::ptrdiff_t>(skip); it != kept.end() && out.size() < most; ++it)
+    out.push_back(*it);
+  return out;
 }
 
 std::string trouble() {

@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -55,6 +56,17 @@ inline void error(std::string_view component, std::string_view message, std::ini
   write(Level::error, component, message, f);
 }
 void flush();
+
+// A line that was written, as it is kept for those who read the log from within.
+struct Line {
+  Level level = Level::info;
+  std::int64_t time_ms = 0;  // Unix
+  std::uint64_t number = 0;  // counts lines from 1
+  std::string component, message, fields_json;
+};
+inline constexpr std::size_t kLinesKept = 4096, kLineBytesKept = 1024 * 1024;
+// Those kept with a number above `after`, oldest first, at most `most`.
+std::vector<Line> lines(std::uint64_t after, std::size_t most);
 // Why lines are missing in the file right now, for /health; tries it anew first. Empty: all is well.
 std::string trouble();
 

@@ -113,6 +113,12 @@ class Builder {
     entry.auth = texts_of(node, "auth");
     entry.auth_by =
         choice(node, "auth_by", {{"handshake", AuthBy::handshake}, {"frame", AuthBy::frame}}, AuthBy::handshake);
+    entry.plugin = text_of(node, "plugin");
+    if (!entry.plugin.empty())
+      for (const char* key : {"auth_by", "tick", "heartbeat", "compression"})
+        if (const Node* found = node.find(key); found != nullptr && found->place.line != 0)  // not a default
+          problem(found->place, "endpoint " + in_quotes(entry.path) + ": " + key +
+                                    " is for WebSockets, but here a plugin answers HTTP; leave it out");
     entry.origins = texts_of(node, "origins");
     entry.tick_ms = ms_of(node, "tick").value_or(entry.tick_ms);
     if (const auto* beat = member(node, "heartbeat", Kind::object))
@@ -163,6 +169,12 @@ class Builder {
                     "; a pattern is literal text with {name}, * for a whole segment and ** at the end");
     }
     for (const Node& element : elements_of(node, "from")) from(element, what, pattern, entry);
+    for (const Node& element : elements_of(node, "to")) to(element, what, pattern, entry);
+    const auto demands = std::count_if(entry.from.begin(), entry.from.end(), [](const auto& f) { return f.on_demand; });
+    if (demands != 0 && static_cast<std::size_t>(demands) != entry.from.size())
+      problem(node.place, what +
+                              ": from: a channel is on_demand with all of its sources or with none, since it ends "
+                              "when nobody watches it; write on_demand = true at each, or make two channels");
     std::size_t place = 0;
     for (const Node& element : elements_of(node, "rules"))
       if (const auto known = rule(element, what + ": rules[" + std::to_string(place++) + "]"))
@@ -200,7 +212,7 @@ class Builder {
 
   void from(const Node& node, const std::string& what, const std::optional<ChannelPattern>& pattern,
             ChannelEntry& entry) {
-    FromEntry from{text_of(node, "plugin"), text_of(node, "subject"), node.place};
+    FromEntry from{text_of(node, "plugin"), text_of(node, "subject"), node.place, flag_of(node, "on_demand", false)};
     const bool all = from.subject.empty();
     if (all) from.subject = "**";
     if (pattern && pattern->has_stars()) {
@@ -222,6 +234,18 @@ class Builder {
     entry.from.push_back(std::move(from));
   }
 
+  void to(const Node& node, const std::string& what, const std::optional<ChannelPattern>& pattern,
+          ChannelEntry& entry) {
+    ToEntry to{text_of(node, "plugin"), text_of(node, "subject"), node.place};
+    if (pattern)
+      for (const std::string& name : variables_of(to.subject))
+        if (std::find(pattern->names().begin(), pattern->names().end(), name) == pattern->names().end())
+          problem(place_of(node, "subject"), what + ": to: subject " + in_quotes(to.subject) + " has {" + name +
+                                                 "}, which the channel's pattern has not" +
+                                                 hint(name, pattern->names()));
+    entry.to.push_back(std::move(to));
+  }
+
   void method(const Node& node) {
     MethodEntry entry;
     entry.place = node.place;
@@ -233,7 +257,21 @@ class Builder {
       problem(place_of(node, "pattern"), what + ": " + parsed.error().message);
     else if (parsed && !parsed->names().empty())
       problem(place_of(node, "pattern"), what + ": a method's pattern has no {names}; write * for a segment");
-    if (const Node* found = node.find("rule")) entry.rule = rule(*found, what + ": rule");
+    const Node* found = node.find("rule");
+    entry.plugin = text_of(node, "plugin");
+    entry.subject = text_of(node, "subject");
+    if (found != nullptr) entry.rule = rule(*found, what + ": rule");
+    if ((found != nullptr) == (node.find("plugin") != nullptr))
+      problem(node.place, what + (found != nullptr ? " has both a rule and a plugin; one of them answers"
+                                                   : " has neither a rule nor a plugin to answer it; write rule = "
+                                                     "\"script.lua\", or plugin = \"NAME\" of a responder"));
+    if (found != nullptr && !entry.subject.empty())
+      problem(place_of(node, "subject"), what + ": subject is for a plugin; a rule is told the method's name");
+    for (const std::string& name : variables_of(entry.subject))
+      if (name != "method")
+        problem(place_of(node, "subject"),
+                what + ": subject " + in_quotes(entry.subject) + " has {" + name + "}; only {method} can stand there");
+    if (entry.subject.empty()) entry.subject = "{method}";
     out_.methods.push_back(std::move(entry));
   }
 

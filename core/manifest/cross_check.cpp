@@ -43,6 +43,16 @@ class Checks {
       for (const Node& from : elements_of(node, "from"))
         if (const auto* name = member(from, "plugin", Kind::string))
           known_plugin(*name, "channel " + in_quotes(text_of(node, "pattern")) + ": from");
+    for (const Node& node : elements_of(root_, "channel"))
+      for (const Node& to : elements_of(node, "to"))
+        if (const auto* name = member(to, "plugin", Kind::string))
+          known_plugin(*name, "channel " + in_quotes(text_of(node, "pattern")) + ": to");
+    for (const Node& node : elements_of(root_, "method"))
+      if (const auto* name = member(node, "plugin", Kind::string))
+        known_plugin(*name, "method " + in_quotes(text_of(node, "pattern")) + ": plugin");
+    for (const Node& node : elements_of(root_, "endpoint"))
+      if (const auto* name = member(node, "plugin", Kind::string))
+        known_plugin(*name, "endpoint " + in_quotes(text_of(node, "path")) + ": plugin");
     open_to_the_world();
     channels_never_reached();
     if (manifest_.endpoints.empty())

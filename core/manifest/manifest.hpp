@@ -44,6 +44,7 @@ struct EndpointEntry {
   std::string path;               // "/ws"
   std::vector<std::string> auth;  // plugin instances, asked in order; empty: everybody may come
   AuthBy auth_by = AuthBy::handshake;
+  std::string plugin;  // answers HTTP here and below; empty: WebSocket
   Heartbeat heartbeat;
   std::int64_t tick_ms = 0;  // 0: none
   Compression compression;
@@ -54,6 +55,13 @@ struct EndpointEntry {
 struct FromEntry {
   std::string plugin;
   std::string subject;  // pattern in the plugin's terms; "**" when the manifest names none
+  tree::Place place;
+  bool on_demand = false;
+};
+
+struct ToEntry {
+  std::string plugin;
+  std::string subject;  // with the channel's {name}s
   tree::Place place;
 };
 
@@ -91,6 +99,7 @@ struct Access {
 struct ChannelEntry {
   std::string pattern;
   std::vector<FromEntry> from;
+  std::vector<ToEntry> to;
   std::vector<std::size_t> rules;  // indices into Manifest::rules
   HistoryEntry history;
   Overflow overflow = Overflow::catch_up;
@@ -101,6 +110,8 @@ struct ChannelEntry {
 struct MethodEntry {
   std::string pattern;
   std::optional<std::size_t> rule;  // in Manifest::rules; absent when its script is not there, which is a problem
+  std::string plugin;               // a responder, in place of the rule
+  std::string subject;              // for it; "{method}" when the manifest names none
   std::string scope;
   std::int64_t timeout_ms = 10'000;
   tree::Place place;

@@ -6,7 +6,9 @@
 
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "plugin_host/flow_instance.hpp"
 #include "weir/abi/auth.h"
+#include "weir/abi/sink.h"
 
 namespace weir {
 namespace {
@@ -156,18 +158,18 @@ weir_status Border::emit(void* ctx, const weir_event* events, std::uint32_t stri
     return WEIR_E_CLOSED;
   }
   if (accepted == nullptr) self->misbehaving("emit() was given no place for the number of accepted events");
-  if (self->source_ == nullptr) {
+  if (self->flow_ == nullptr || self->flow_->library().source() == nullptr) {
     self->misbehaving("emit() was called by an instance that is no source");
     return WEIR_E_INVALID;
   }
-  return self->source_->emit(events, stride, count, &taken);
+  return self->flow_->emit(events, stride, count, &taken);
 }
 
 void Border::gap(void* ctx, weir_str subject, std::uint64_t count, weir_str reason) {
   const Inside self(ctx);
-  if (!self || self->source_ == nullptr) return;
+  if (!self || self->flow_ == nullptr) return;
   ++self->counts.gaps;
-  self->source_->sink_.gap(*self->source_, safe_text(subject, 1024), count, safe_text(reason, kTextMax));
+  self->flow_->port_.gap(*self->flow_, safe_text(subject, 1024), count, safe_text(reason, kTextMax));
 }
 
 void Border::log(void* ctx, std::int32_t level, weir_str message, weir_str fields_json) {
@@ -269,21 +271,62 @@ void Border::unwatch_fd(void* ctx, std::uint64_t id) {
 void Border::done(void* ctx, std::uint64_t token, weir_status status, weir_str result_json) {
   const Inside self(ctx);
   if (!self) return;
-  if (self->auth_ == nullptr) return self->misbehaving("done() was called by an instance that is asked nothing");
+  const auto give = [&](weir_status how, std::string_view json) {
+    if (self->auth_ != nullptr) return self->auth_->done(token, how, json);
+    if (self->flow_ != nullptr) self->flow_->done(token, how, json);
+  };
   if (result_json.size > kJsonMax || (result_json.ptr == nullptr && result_json.size != 0)) {
     self->misbehaving("done() was given a result of " + std::to_string(result_json.size) + " bytes");
-    return self->auth_->done(token, WEIR_E_INTERNAL, {});
+    return give(WEIR_E_INTERNAL, {});
   }
-  self->auth_->done(token, status, raw_view(result_json));
+  give(status, raw_view(result_json));
 }
 
 std::int64_t Border::now_ms(void*) { return system_clock().unix_ms(); }
 
 const void* Border::get_extension(void* ctx, const char* id) {
   static constexpr weir_auth_host_v1 auth = {sizeof(weir_auth_host_v1), 0, &revoke};
+  static constexpr weir_sink_host_v1 sink = {sizeof(weir_sink_host_v1), 0, &sink_ready};
+  static constexpr weir_hub_v1 hub = {sizeof(weir_hub_v1), 0, &stats, &log_lines};
   const auto& self = *static_cast<const Border*>(ctx);
-  if (id != nullptr && self.auth_ != nullptr && std::string_view(id) == WEIR_AUTH_HOST_V1) return &auth;
+  if (id == nullptr) return nullptr;
+  const std::string_view wanted(id);
+  if (self.auth_ != nullptr) return wanted == WEIR_AUTH_HOST_V1 ? &auth : nullptr;
+  if (wanted == WEIR_SINK_HOST_V1) return &sink;
+  if (wanted == WEIR_HUB_V1) return &hub;
   return nullptr;
+}
+
+void Border::sink_ready(void* ctx) {
+  const Inside self(ctx);
+  if (self && self->flow_ != nullptr && self->flow_->library().sink() != nullptr) self->flow_->sink_ready();
+}
+
+weir_status Border::stats(void* ctx, void (*fn)(void*, weir_str), void* arg) {
+  const Inside self(ctx);
+  if (!self || self->flow_ == nullptr) return WEIR_E_CLOSED;
+  if (fn == nullptr || !self->on_strand("stats()")) return WEIR_E_INVALID;
+  self->flow_->figures(fn, arg);
+  return WEIR_OK;
+}
+
+std::uint64_t Border::log_lines(void* ctx, std::uint64_t after, std::uint32_t most,
+                                void (*fn)(void*, const weir_log_line*), void* arg) {
+  const Inside self(ctx);
+  if (!self || fn == nullptr) return after;
+  const auto str = [](const std::string& text) { return weir_str{text.data(), text.size()}; };
+  for (const log::Line& line : log::lines(after, most)) {
+    const std::int32_t level = line.level <= log::Level::debug  ? WEIR_LOG_DEBUG
+                               : line.level == log::Level::info ? WEIR_LOG_INFO
+                               : line.level == log::Level::warn ? WEIR_LOG_WARN
+                                                                : WEIR_LOG_ERROR;
+    const weir_log_line raw = {
+        sizeof(weir_log_line), level, line.time_ms, line.number, str(line.component), str(line.message),
+        str(line.fields_json)};
+    fn(arg, &raw);
+    after = line.number;
+  }
+  return after;
 }
 
 void Border::revoke(void* ctx, weir_str key, weir_str reason) {

@@ -9,6 +9,7 @@
 
 #include "plugin_host/instance.hpp"
 #include "plugin_host/strand.hpp"
+#include "weir/abi/hub.h"
 
 namespace weir {
 
@@ -22,7 +23,7 @@ class Border {
 
   const weir_host* host() const { return &host_; }
   Strand& strand() { return *strand_; }
-  void attach(SourceInstance* source) { source_ = source; }
+  void attach(FlowInstance* flow) { flow_ = flow; }
   void attach(AuthInstance* auth) { auth_ = auth; }
 
   // No call gets through any more, and none is still under way. False when one did not end in time.
@@ -63,6 +64,10 @@ class Border {
   static std::int64_t now_ms(void* ctx);
   static const void* get_extension(void* ctx, const char* id);
   static void revoke(void* ctx, weir_str key, weir_str reason);
+  static void sink_ready(void* ctx);
+  static weir_status stats(void* ctx, void (*fn)(void*, weir_str), void* arg);
+  static std::uint64_t log_lines(void* ctx, std::uint64_t after, std::uint32_t most,
+                                 void (*fn)(void*, const weir_log_line*), void* arg);
 
   bool on_strand(const char* call);
   bool may_log(std::uint64_t& dropped);
@@ -70,7 +75,7 @@ class Border {
   const std::string instance_;
   weir_host host_{};
   std::unique_ptr<Strand> strand_;
-  SourceInstance* source_ = nullptr;  // set before the plugin sees the host; not used once closed_
+  FlowInstance* flow_ = nullptr;  // set before the plugin sees the host; not used once closed_
   AuthInstance* auth_ = nullptr;
   std::atomic<bool> closed_{false};
   std::atomic<std::uint32_t> inside_{0};

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "plugin_host/elf_file.hpp"
-#include "plugin_host/instance.hpp"
+#include "plugin_host/flow_instance.hpp"
 #include "plugin_host/library.hpp"
 #include "weir/abi/plugin.h"
 
@@ -18,11 +18,11 @@ constexpr int kRounds = 20;
 constexpr std::int64_t kFirstEventMs = 1500, kQuietMs = 300, kGoOnMs = 3000;
 
 // Takes what has room and counts.
-class CountingSink : public SourceSink {
+class CountingSink : public FlowPort {
  public:
   std::atomic<std::int64_t> room{1'000'000'000};
   std::atomic<std::uint64_t> calls{0}, taken{0}, refused{0};
-  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t count, std::span<const json::Doc>,
+  weir_status emit(FlowInstance&, const weir_event*, std::uint32_t, std::uint32_t count, std::span<const json::Doc>,
                    std::uint32_t* accepted) override {
     ++calls;
     for (*accepted = 0; *accepted < count; ++*accepted) {
@@ -35,7 +35,7 @@ class CountingSink : public SourceSink {
     }
     return WEIR_OK;
   }
-  void gap(SourceInstance&, std::string_view, std::uint64_t, std::string_view) override {}
+  void gap(FlowInstance&, std::string_view, std::uint64_t, std::string_view) override {}
 };
 
 // This is a tool that watches real time go by; the facts come from another thread.
@@ -146,7 +146,7 @@ class Checker {
 
   Result<std::shared_ptr<Instance>> make_source(const std::shared_ptr<const Library>& library,
                                                 const std::string& config) {
-    auto made = SourceInstance::create("check", library, config, sink_);
+    auto made = FlowInstance::create("check", library, config, sink_);
     if (!made) return made.error();
     return std::shared_ptr<Instance>(*made);
   }
@@ -205,7 +205,7 @@ class Checker {
   void check_backpressure(const std::shared_ptr<const Library>& library, const std::string& config) {
     CountingSink sink;
     sink.room = 3;
-    const auto made = SourceInstance::create("check", library, config, sink);
+    const auto made = FlowInstance::create("check", library, config, sink);
     if (!made) return;  // reported already
     (*made)->start();
     group_ = "source";

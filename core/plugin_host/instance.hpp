@@ -24,7 +24,7 @@ namespace weir {
 
 class Border;  // the hub's side of weir_host; lives as long as the process
 class PendingCalls;
-class SourceInstance;
+class FlowInstance;
 
 inline constexpr std::int64_t kCreateMs = 5'000;
 inline constexpr std::int64_t kStopMs = 5'000;
@@ -50,6 +50,9 @@ struct InstanceCounters {
   std::uint64_t misbehaved = 0;        // rules of the ABI that were broken
   std::uint64_t calls_after_stop = 0;  // any but log()
   std::uint64_t slow_callbacks = 0;    // callbacks beyond 100 ms
+  std::uint64_t sent = 0;              // events that a sink took
+  std::uint64_t undeliverable = 0;     // events that a sink could never deliver
+  std::uint64_t requests = 0;          // that a responder or an HTTP handler was asked
 };
 
 class Instance {
@@ -105,50 +108,6 @@ class Instance {
   bool left_behind_ = false;
 };
 
-// What the server does with a source's events. Called on any thread, from several at once, until stop() has returned.
-class SourceSink {
- public:
-  virtual ~SourceSink() = default;
-  // `indexes`: of the data of the first events, as far as they were kept; for the time of the call.
-  // Takes the first *accepted of `count` events that stand `stride` bytes apart; they have been checked; empty data
-  // means null. WEIR_OK, WEIR_PAUSE (all taken) or WEIR_E_FULL (*accepted taken); after the latter two it calls
-  // resume() later.
-  virtual weir_status emit(SourceInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count,
-                           std::span<const json::Doc> indexes, std::uint32_t* accepted) = 0;
-  // The source lost events upstream; count 0: not known how many.
-  virtual void gap(SourceInstance& source, std::string_view subject, std::uint64_t count, std::string_view reason) = 0;
-};
-
-class SourceInstance final : public Instance {
- public:
-  // `config_json`: checked against the schema and filled with its defaults by the caller. `sink` must outlive stop().
-  // Errors: bad_request - the plugin refuses the config, with its message; *json_pointer then says where, if it knows.
-  //         unavailable, internal - create() did not return in time, or did something that is not allowed.
-  static Result<std::shared_ptr<SourceInstance>> create(std::string name, std::shared_ptr<const Library> library,
-                                                        const std::string& config_json, SourceSink& sink,
-                                                        const EventBounds& bounds = {},
-                                                        std::string* json_pointer = nullptr);
-
-  // Tell the plugin, on its strand. Of calls that come faster than it works, the last counts. [any]
-  void pause();
-  void resume();
-  // Everything up to this cursor has its place. [any]
-  void accepted(std::string_view cursor);
-
- private:
-  friend class Border;
-  SourceInstance(std::string name, std::shared_ptr<const Library> library, SourceSink& sink, const EventBounds& bounds);
-  ~SourceInstance() override;
-  weir_status emit(const weir_event* events, std::uint32_t stride, std::uint32_t count,
-                   std::uint32_t* accepted);  // [any]
-  void tell();                                // [strand]
-
-  struct Told;
-  SourceSink& sink_;
-  const EventBounds bounds_;
-  const std::unique_ptr<Told> told_;  // what the plugin is to be told next
-};
-
 // Who a client proved to be.
 struct AuthIdentity {
   std::string subject;
@@ -170,7 +129,7 @@ class AuthInstance final : public Instance {
   // no_credential: nothing in the request is for this provider; the next one may be asked. [any]
   using Answered = std::function<void(Result<AuthIdentity> identity, bool no_credential)>;
 
-  // Errors: as SourceInstance::create().
+  // Errors: as FlowInstance::create().
   static Result<std::shared_ptr<AuthInstance>> create(std::string name, std::shared_ptr<const Library> library,
                                                       const std::string& config_json, Revoke revoke,
                                                       std::string* json_pointer = nullptr);

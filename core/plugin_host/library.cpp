@@ -16,7 +16,10 @@
 #include "base/json.hpp"
 #include "plugin_host/elf_file.hpp"
 #include "weir/abi/auth.h"
+#include "weir/abi/http.h"
 #include "weir/abi/plugin.h"
+#include "weir/abi/responder.h"
+#include "weir/abi/sink.h"
 #include "weir/abi/source.h"
 
 namespace weir {
@@ -108,12 +111,14 @@ Result<PluginInfo> read_manifest(std::string_view text) {
   const json::Value kinds = root.find("kinds");
   if (!kinds || !kinds.is(json::Kind::array)) return fail(Errc::bad_request, "its manifest_json has no list \"kinds\"");
   kinds.each_element([&](json::Value kind) {
-    if (kind.string_equals("source") || kind.string_equals("auth")) info.kinds.push_back(kind.string());
+    for (const char* known : {"source", "sink", "responder", "http", "auth"})
+      if (kind.string_equals(known)) info.kinds.emplace_back(known);
   });
   // Kinds that a newer hub knows may stand beside; with none that this one knows there is nothing to load.
   if (info.kinds.empty())
-    return fail(Errc::bad_request, "its kinds " + std::string(kinds.raw()) +
-                                       " are unknown to this hub, which knows \"source\" and \"auth\"");
+    return fail(Errc::bad_request,
+                "its kinds " + std::string(kinds.raw()) +
+                    " are unknown to this hub, which knows \"source\", \"sink\", \"responder\", \"http\" and \"auth\"");
   const json::Value schema = root.find("config_schema");
   if (!schema || !schema.is(json::Kind::object))
     return fail(Errc::bad_request,
@@ -127,21 +132,44 @@ Result<PluginInfo> read_manifest(std::string_view text) {
     return fail(Errc::bad_request,
                 "its subject_separator " + json::quoted(info.subject_separator) + " is not one character");
   if (const auto lossy = root.find("lossy"); lossy.is(json::Kind::boolean)) info.lossy = lossy.boolean();
+  if (const auto demand = root.find("on_demand"); demand && !demand.is(json::Kind::null)) {
+    if (demand.string_equals("subjects"))
+      info.on_demand = PluginInfo::OnDemand::subjects;
+    else if (demand.string_equals("patterns"))
+      info.on_demand = PluginInfo::OnDemand::patterns;
+    else
+      return fail(Errc::bad_request,
+                  "its on_demand is " + std::string(demand.raw()) + "; expected \"subjects\" or \"patterns\"");
+  }
   return info;
 }
 
+// `least`: the size of the table's first version; what later ones added is looked at where it is used.
 template <class Table>
-Result<const Table*> read_table(const weir_plugin& entry, const char* id, const LoadedObject& object) {
+Result<const Table*> read_table(const weir_plugin& entry, const char* id, std::size_t least,
+                                const LoadedObject& object) {
   const auto* table = static_cast<const Table*>(entry.get_interface(id));
   if (table == nullptr)
     return fail(Errc::bad_request,
                 std::string("its manifest names a kind whose table \"") + id + "\" it does not have");
-  if (!object.has_bytes(table, sizeof(std::uint32_t)) || table->struct_size < sizeof(Table) ||
-      table->struct_size > kStructBytesMax || !object.has_bytes(table, sizeof(Table)))
+  if (!object.has_bytes(table, sizeof(std::uint32_t)) || table->struct_size < least ||
+      table->struct_size > kStructBytesMax || !object.has_bytes(table, table->struct_size))
     return fail(Errc::bad_request, std::string("its table \"") + id + "\" is garbage");
   if (table->create == nullptr || table->start == nullptr || table->stop == nullptr || table->destroy == nullptr)
     return fail(Errc::bad_request, std::string("its table \"") + id + "\" lacks create, start, stop or destroy");
   return table;
+}
+
+// The same, into `to`; `call`: the function without which there is nothing to do.
+template <class Table, class Call>
+Result<void> take_table(const weir_plugin& entry, const char* id, std::size_t least, const LoadedObject& object,
+                        Call Table::*call, const char* name, const Table*& to) {
+  const auto table = read_table<Table>(entry, id, least, object);
+  if (!table) return table.error();
+  if (call != nullptr && (*table)->*call == nullptr)
+    return fail(Errc::bad_request, std::string("its table \"") + id + "\" lacks " + name);
+  to = *table;
+  return {};
 }
 
 // Everything that was ever loaded, kept until the process ends.
@@ -223,17 +251,32 @@ Result<std::shared_ptr<const Library>> Library::load(const std::string& path) {
   std::shared_ptr<Library> made(new Library);
   made->path_ = path;
   made->info_ = *std::move(info);
+  using SourceCall = decltype(weir_source_v1::pause);
   for (const std::string& kind : made->info_.kinds) {
-    if (kind == "source") {
-      const auto table = read_table<weir_source_v1>(*entry, WEIR_SOURCE_V1, object);
-      if (!table) return refuse(path, table.error().message);
-      made->source_ = *table;
-    } else {
-      const auto table = read_table<weir_auth_v1>(*entry, WEIR_AUTH_V1, object);
-      if (!table) return refuse(path, table.error().message);
-      if ((*table)->authenticate == nullptr) return refuse(path, "its table \"" WEIR_AUTH_V1 "\" lacks authenticate");
-      made->auth_ = *table;
-    }
+    Result<void> taken;
+    if (kind == "source")
+      taken = take_table<weir_source_v1, SourceCall>(*entry, WEIR_SOURCE_V1, offsetof(weir_source_v1, activate), object,
+                                                     nullptr, "", made->source_);
+    else if (kind == "sink")
+      taken = take_table(*entry, WEIR_SINK_V1, sizeof(weir_sink_v1), object, &weir_sink_v1::deliver, "deliver",
+                         made->sink_);
+    else if (kind == "responder")
+      taken = take_table(*entry, WEIR_RESPONDER_V1, sizeof(weir_responder_v1), object, &weir_responder_v1::request,
+                         "request", made->responder_);
+    else if (kind == "http")
+      taken =
+          take_table(*entry, WEIR_HTTP_V1, sizeof(weir_http_v1), object, &weir_http_v1::handle, "handle", made->http_);
+    else
+      taken = take_table(*entry, WEIR_AUTH_V1, sizeof(weir_auth_v1), object, &weir_auth_v1::authenticate,
+                         "authenticate", made->auth_);
+    if (!taken) return refuse(path, taken.error().message);
+  }
+  if (made->info_.on_demand != PluginInfo::OnDemand::no) {
+    const weir_source_v1* source = made->source_;
+    if (source == nullptr || !WEIR_HAS(source, weir_source_v1, activate) || source->activate == nullptr ||
+        !WEIR_HAS(source, weir_source_v1, deactivate) || source->deactivate == nullptr)
+      return refuse(path,
+                    "its manifest says on_demand, but its table \"" WEIR_SOURCE_V1 "\" has no activate and deactivate");
   }
   return std::shared_ptr<const Library>(std::move(made));
 }

@@ -11,6 +11,9 @@
 #include "base/result.hpp"
 
 struct weir_source_v1;
+struct weir_sink_v1;
+struct weir_responder_v1;
+struct weir_http_v1;
 struct weir_auth_v1;
 
 namespace weir {
@@ -19,11 +22,13 @@ namespace weir {
 struct PluginInfo {
   std::string name, version;
   std::uint16_t abi_major = 0, abi_minor = 0;
-  std::vector<std::string> kinds;  // those that this hub knows: "source", "auth"
+  std::vector<std::string> kinds;  // those that this hub knows: "source", "sink", "responder", "http", "auth"
   std::string summary;
   std::string config_schema;      // JSON text, an object
-  std::string subject_separator;  // source; "/" when it says nothing
+  std::string subject_separator;  // source, sink; "/" when it says nothing
   bool lossy = false;             // source: its upstream can't wait while it is paused
+  enum class OnDemand : std::uint8_t { no, subjects, patterns };
+  OnDemand on_demand = OnDemand::no;  // source: it can be activated for one subject, or for wildcards as well
 };
 
 class Library {
@@ -36,10 +41,16 @@ class Library {
   const std::string& path() const { return path_; }
   const PluginInfo& info() const { return info_; }
   const weir_source_v1* source() const { return source_; }  // null: not provided
+  const weir_sink_v1* sink() const { return sink_; }
+  const weir_responder_v1* responder() const { return responder_; }
+  const weir_http_v1* http() const { return http_; }
   const weir_auth_v1* auth() const { return auth_; }
+  // It offers something besides an auth provider.
+  bool flows() const { return source_ != nullptr || sink_ != nullptr || responder_ != nullptr || http_ != nullptr; }
   // The same code in memory: loading a file that has not been replaced comes to what is loaded already.
   bool same_code(const Library& other) const {
-    return path_ == other.path_ && source_ == other.source_ && auth_ == other.auth_;
+    return path_ == other.path_ && source_ == other.source_ && sink_ == other.sink_ && responder_ == other.responder_ &&
+           http_ == other.http_ && auth_ == other.auth_;
   }
 
  private:
@@ -47,6 +58,9 @@ class Library {
   std::string path_;
   PluginInfo info_;
   const weir_source_v1* source_ = nullptr;
+  const weir_sink_v1* sink_ = nullptr;
+  const weir_responder_v1* responder_ = nullptr;
+  const weir_http_v1* http_ = nullptr;
   const weir_auth_v1* auth_ = nullptr;
 };
 

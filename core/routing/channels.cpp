@@ -4,8 +4,7 @@
 #include <tuple>
 
 #include "base/assert.hpp"
-#include "protocol/server_frame.hpp"
-#include "protocol/ws_frame.hpp"
+#include "routing/channel.hpp"
 #include "routing/permit.hpp"
 
 namespace weir {
@@ -13,186 +12,7 @@ namespace {
 // A chunk of replay: enough to fill a socket buffer, little enough to leave the shard free for others.
 constexpr std::size_t kChunkEvents = 512;
 constexpr std::size_t kChunkBytes = 256 * 1024;
-
-void answer(Channels::Port& port, std::string_view channel, Ticket&& ticket, PublishOutcome outcome) {
-  if (ticket.waiter) ticket.waiter->published(channel, outcome);
-  if (ticket.connection != 0)
-    port.to_subscribers(ticket.shard, letter(mail::Published{ticket.connection, std::move(ticket.id),
-                                                             std::string(channel), std::move(outcome)}));
-}
 }  // namespace
-
-// One channel at its owner.
-class Channel final : public ChannelLog::Sink {
- public:
-  Channel(Channels& all, std::string name, const ChannelRoute& route)
-      : all_(all),
-        name_(std::move(name)),
-        route_(&route),
-        log_(std::make_unique<MemoryLog>(name_, all.ids_.epoch(), route.history, all.budget_, *this, all.clock_,
-                                         all.ids_)) {
-    open_rules();
-  }
-  // A reload: what the manifest says of it now, and the rules that it has now.
-  void reroute(const ChannelRoute& route) {
-    route_ = &route;
-    log_->keep(route.history);
-    open_rules();
-  }
-
-  void publish(Draft&& draft, Ticket&& ticket) {
-    if (asks_ && ticket.who) {
-      RuleVerdict verdict = rules_->may_publish(*ticket.who, draft);
-      if (!verdict.keep) {
-        std::string why = verdict.reason.empty() ? "publishing this to " + json::quoted(name_) + " is not allowed"
-                                                 : std::move(verdict.reason);
-        return refused(std::move(ticket), fail(Errc::forbidden, std::move(why)));
-      }
-    }
-    if (!draft.dedupe.empty()) {
-      forget_old_ids();
-      if (const auto seen = dedupe_.find(draft.dedupe); seen != dedupe_.end())
-        return answer(all_.port_, name_, std::move(ticket),
-                      {.at = {log_->epoch(), seen->second.at}, .duplicate = true});
-      ticket.dedupe = draft.dedupe;
-    }
-    if (!rules_) return log_->append(std::move(draft), std::move(ticket));
-    more_.clear();
-    RuleVerdict verdict = rules_->run(draft, more_);
-    if (!verdict.keep) {
-      ++(verdict.failed ? counters_.failed : counters_.dropped);
-      ++(verdict.failed ? all_.counters_.failed : all_.counters_.dropped);
-      return answer(all_.port_, name_, std::move(ticket), {.dropped = true, .reason = std::move(verdict.reason)});
-    }
-    std::vector<Draft> more = std::move(more_);
-    log_->append(std::move(draft), std::move(ticket));
-    for (Draft& d : more) log_->append(std::move(d), {});
-  }
-
-  // The one place where an event becomes real: it is remembered, answered and sent out, in this order for every
-  // channel.
-  void committed(EventPtr event, Ticket&& ticket) override {
-    ++counters_.published;
-    ++all_.counters_.published;
-    used_at_ = ++all_.uses_;
-    if (state_) rules_->reduce(*event);
-    if (!ticket.dedupe.empty()) remember(std::move(ticket.dedupe), event->sequence_id());
-    for (Interest& i : interested_) {
-      if (i.behind) continue;
-      if (all_.port_.full(i.shard)) {
-        // A shard that can't keep up is not sent more than its mailbox holds: it reads on from history once it has
-        // room.
-        i.behind = true;
-        all_.behind_.emplace_back(name_, i.shard);
-        continue;
-      }
-      all_.port_.to_subscribers(i.shard, mail::Delivery{event});
-    }
-    if (ticket.waiter || !ticket.id.empty())
-      answer(all_.port_, name_, std::move(ticket), {.at = {log_->epoch(), event->sequence_id()}});
-    else if (ticket.connection != 0)
-      all_.port_.to_subscribers(ticket.shard, mail::Settled{ticket.connection});
-  }
-  void refused(Ticket&& ticket, Error error) override {
-    ++counters_.refused;
-    ++all_.counters_.refused;
-    answer(all_.port_, name_, std::move(ticket), {.error = std::move(error)});
-  }
-
-  // The channel's state now.
-  Result<SnapshotPtr> snapshot(const std::string& params) {
-    if (!state_) return fail(Errc::unavailable, "the channel " + json::quoted(name_) + " has no state");
-    const Position at{log_->epoch(), log_->head()};
-    if (SnapshotPtr kept = all_.kept_snapshot(name_, at, params)) return kept;
-    auto data = rules_->snapshot(params);
-    if (!data) return data.error();
-    auto made = std::make_shared<const Snapshot>(
-        Snapshot{at.sequence_id, ws_frame(0x1, server_frame::snapshot(name_, at, *data))});
-    all_.keep_snapshot({name_, at, params, made});
-    return made;
-  }
-
-  void remember(std::string dedupe, SequenceId at) {
-    if (all_.limits_.dedupe_ids == 0) return;
-    const auto [entry, fresh] = dedupe_.emplace(std::move(dedupe), Seen{at, all_.clock_.steady_ms()});
-    if (!fresh) return;
-    dedupe_order_.push_back(&entry->first);  // a node of the map stays where it is
-    if (dedupe_order_.size() > static_cast<std::size_t>(all_.limits_.dedupe_ids)) forget_oldest_id();
-  }
-  void forget_old_ids() {
-    const SteadyMs since = all_.clock_.steady_ms() - all_.limits_.dedupe_ms;
-    while (!dedupe_order_.empty() && dedupe_.find(*dedupe_order_.front())->second.when < since) forget_oldest_id();
-  }
-  void forget_oldest_id() {
-    dedupe_.erase(dedupe_.find(*dedupe_order_.front()));
-    dedupe_order_.pop_front();
-  }
-  void interest(ShardId shard) {
-    if (!is_interested(shard)) interested_.push_back({shard, false, false});
-  }
-  void interest_by_name(ShardId shard, bool by_name) {
-    for (Interest& i : interested_)
-      if (i.shard == shard) i.by_name = by_name;
-  }
-  bool is_interested(ShardId shard) const {
-    return std::any_of(interested_.begin(), interested_.end(), [&](const Interest& i) { return i.shard == shard; });
-  }
-  void no_interest(ShardId shard) {
-    std::erase_if(interested_, [&](const Interest& i) { return i.shard == shard; });
-  }
-  // The shard has room again. False: it was not behind (any more).
-  bool catches_up(ShardId shard) {
-    for (Interest& i : interested_)
-      if (i.shard == shard) return std::exchange(i.behind, false);
-    return false;
-  }
-  bool unwanted() const { return interested_.empty(); }
-  bool wanted_by_name() const {
-    return std::any_of(interested_.begin(), interested_.end(), [](const Interest& i) { return i.by_name; });
-  }
-  std::uint64_t used_at() const { return used_at_; }
-  void touch(std::uint64_t use) { used_at_ = use; }
-
-  const std::string& name() const { return name_; }
-  const ChannelRoute& route() const { return *route_; }
-  ChannelLog& log() { return *log_; }
-  const ChannelLog& log() const { return *log_; }
-  const ChannelCounters& counters() const { return counters_; }
-  struct Interest {
-    ShardId shard;
-    bool behind;   // events were held back; it will be told where the channel stands
-    bool by_name;  // by a subscription to this very channel, not only by patterns
-  };
-  const std::vector<Interest>& interested() const { return interested_; }
-
- private:
-  void open_rules() {
-    const auto variables = route_->pattern.match(name_).value_or(Variables());
-    auto before = std::move(rules_);
-    if (all_.rules_ != nullptr && !route_->rules.empty())
-      rules_ = before ? all_.rules_->reopen(std::move(before), route_->rules, name_, variables)
-                      : all_.rules_->open(route_->rules, name_, variables);
-    state_ = rules_ != nullptr && rules_->has_state();
-    asks_ = rules_ != nullptr && rules_->asks_publishers();
-  }
-
-  Channels& all_;
-  const std::string name_;
-  const ChannelRoute* route_;
-  std::unique_ptr<RuleChain> rules_;
-  bool state_ = false, asks_ = false;
-  std::vector<Draft> more_;
-  std::vector<Interest> interested_;
-  struct Seen {
-    SequenceId at;
-    SteadyMs when;
-  };
-  StringMap<Seen> dedupe_;
-  std::deque<const std::string*> dedupe_order_;
-  std::uint64_t used_at_ = 0;  // counts publications of all channels: the smaller, the longer quiet
-  ChannelCounters counters_;
-  std::unique_ptr<ChannelLog> log_;
-};
 
 Channels::Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules,
                    const Clock& clock, std::uint64_t seed, Port& port)
@@ -203,7 +23,11 @@ Channels::Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count,
       clock_(clock),
       port_(port),
       ids_(seed),
-      budget_(static_cast<std::size_t>(limits.history_bytes) / shard_count) {}
+      budget_(static_cast<std::size_t>(limits.history_bytes) / shard_count),
+      exits_(port, [this](const std::string& name) {
+        Channel* channel = find(name);
+        return channel == nullptr ? nullptr : &channel->log();
+      }) {}
 
 Channels::~Channels() = default;
 
@@ -249,7 +73,8 @@ void Channels::let_quiet_ones_go() {
   if (now < no_room_until_) return;
   std::vector<std::tuple<bool, std::uint64_t, std::string_view>> quiet;
   for (const auto& [name, channel] : channels_)
-    if (!channel->wanted_by_name()) quiet.emplace_back(!channel->unwanted(), channel->used_at(), name);
+    if (!channel->wanted_by_name() && !channel->owes() && channel->waking().waiting.empty())
+      quiet.emplace_back(!channel->unwanted(), channel->used_at(), name);
   const std::size_t some = std::min(quiet.size(), 1 + channels_.size() / 64);
   if (some == 0) {
     no_room_until_ = now + 1000;
@@ -260,7 +85,8 @@ void Channels::let_quiet_ones_go() {
     const auto found = channels_.find(std::get<2>(quiet[i]));
     const ChannelLog& log = found->second->log();
     for (const Channel::Interest& interest : found->second->interested())
-      port_.to_subscribers(interest.shard, letter(mail::ChannelLetGo{found->second->name(), log.epoch(), log.head()}));
+      port_.to_subscribers(interest.shard, letter(mail::ChannelLetGo{found->second->name(), log.epoch(), log.head(),
+                                                                     mail::ChannelLetGo::Why::room}));
     channels_.erase(found);
   }
 }
@@ -342,21 +168,27 @@ void Channels::attach(mail::Attach request) {
     refused.error = channel.error();
     return port_.to_subscribers(request.from, letter(std::move(refused)));
   }
-  mail::Attached a = describe(**channel, request.replay, request.filter);
+  if ((*channel)->route().on_demand.empty() || awake(**channel, request)) attach(**channel, request);
+}
+
+void Channels::attach(Channel& channel, const mail::Attach& request) {
+  mail::Attached a = describe(channel, request.replay, request.filter);
   a.attachment = request.attachment;
   a.request = request.request;
-  (*channel)->interest(request.from);
-  (*channel)->interest_by_name(request.from, true);
+  channel.interest(request.from);
+  channel.interest_by_name(request.from, true);
   port_.to_subscribers(request.from, letter(std::move(a)));
 }
 
 void Channels::detach(const mail::Detach& request) {
   const auto found = channels_.find(request.channel);
   if (found == channels_.end()) return;
+  Channel& channel = *found->second;
   if (request.by_name_only)
-    found->second->interest_by_name(request.from, false);
+    channel.interest_by_name(request.from, false);
   else
-    found->second->no_interest(request.from);
+    channel.no_interest(request.from);
+  if (!channel.route().on_demand.empty()) less_wanted(channel, request.from);
 }
 
 void Channels::read(mail::Read request) {
@@ -413,7 +245,9 @@ mail::Chunk Channels::snapshots(Channel& channel, const mail::Read& request) {
 }
 
 void Channels::watch(mail::Watch request) {
-  Watched& watched = watched_.try_emplace(request.pattern.text(), Watched{request.pattern, {}}).first->second;
+  const auto [entry, fresh] = watched_.try_emplace(request.pattern.text(), Watched{request.pattern, {}});
+  Watched& watched = entry->second;
+  if (fresh) port_.watched(request.pattern, true);
   if (std::find(watched.shards.begin(), watched.shards.end(), request.from) == watched.shards.end())
     watched.shards.push_back(request.from);
   mail::Watched answer{request.watch, {}};
@@ -436,7 +270,9 @@ void Channels::unwatch(const mail::Unwatch& request) {
   const auto found = watched_.find(request.pattern);
   if (found == watched_.end()) return;
   std::erase(found->second.shards, request.from);
-  if (found->second.shards.empty()) watched_.erase(found);
+  if (!found->second.shards.empty()) return;
+  port_.watched(found->second.pattern, false);
+  watched_.erase(found);
 }
 
 void Channels::source_gap(const mail::SourceGap& gap) {
@@ -457,19 +293,13 @@ void Channels::reroute(RoutesPtr routes) {
   const RoutesPtr before = std::exchange(routes_, std::move(routes));  // channels refer to it until they have the new
   std::vector<std::string_view> gone;
   for (const auto& [name, channel] : channels_) {
-    if (const ChannelRoute* route = routes_->find(name))
-      channel->reroute(*route);
-    else
-      gone.push_back(name);
+    const ChannelRoute* route = routes_->find(name);
+    if (route == nullptr || route->on_demand != channel->route().on_demand) gone.push_back(name);
+    if (route != nullptr) channel->reroute(*route);
   }
-  for (const std::string_view name : gone) {
-    const auto found = channels_.find(name);
-    const ChannelLog& log = found->second->log();
-    for (const Channel::Interest& interest : found->second->interested())
-      port_.to_subscribers(interest.shard,
-                           letter(mail::ChannelLetGo{found->second->name(), log.epoch(), log.head(), true}));
-    channels_.erase(found);
-  }
+  for (const std::string_view name : gone)
+    end(*channels_.find(name)->second,
+        routes_->find(name) == nullptr ? mail::ChannelLetGo::Why::gone : mail::ChannelLetGo::Why::anew);
   kept_snapshots_.fill({});  // of the rules before
   budget_.set_bytes_max(static_cast<std::size_t>(limits_.history_bytes) / shard_count_);
 }

@@ -16,6 +16,7 @@
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "base/string_map.hpp"
+#include "routing/exits.hpp"
 #include "routing/mail.hpp"
 #include "routing/memory_log.hpp"
 #include "routing/routes.hpp"
@@ -34,11 +35,15 @@ class Channel;
 
 class Channels {
  public:
-  class Port {
+  class Port : public Exits::Port {
    public:
-    virtual ~Port() = default;
     virtual void to_subscribers(ShardId to, Mail&& mail) = 0;
     virtual bool full(ShardId to) const = 0;  // its mailbox; events are not put on top of that
+    // A channel whose sources work on demand is watched by its name, or not any more. Answered with awake(), and some
+    // time after the last has left with asleep().
+    virtual void demand(const std::string& channel, bool wanted) = 0;
+    // A pattern is watched by somebody, or by nobody any more.
+    virtual void watched(const Pattern& pattern, bool wanted) = 0;
   };
   Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules, const Clock& clock,
            std::uint64_t seed, Port& port);
@@ -53,9 +58,15 @@ class Channels {
   void attach(mail::Attach request);
   void detach(const mail::Detach& request);
   void read(mail::Read request);
+  void awake(const mail::Awake& m);
+  void asleep(const mail::Asleep& m);
   void watch(mail::Watch request);
   void unwatch(const mail::Unwatch& request);
   void source_gap(const mail::SourceGap& gap);
+  // What was published goes out to sinks. True: there is more to do, call again soon.
+  bool flush_exits() { return exits_.flush(); }
+  bool owes_sinks() const { return exits_.owes(); }
+  void sink_has_room(const std::string& plugin) { exits_.has_room(plugin); }
   // Shards that were too busy to be sent events are told where the channel stands by now, as soon as they have room;
   // they go on from history. True: some still have none, call again soon.
   bool tell_those_behind();
@@ -83,6 +94,10 @@ class Channels {
   // The channel of that name, made when it is new. Errors: no_such_channel, limit_exceeded.
   Result<Channel*> open(std::string_view name);
   void let_quiet_ones_go();
+  void attach(Channel& channel, const mail::Attach& request);
+  bool awake(Channel& channel, const mail::Attach& request);
+  void less_wanted(Channel& channel, ShardId shard);
+  void end(Channel& channel, mail::ChannelLetGo::Why why);
   std::size_t channels_max() const { return static_cast<std::size_t>(limits_.channels) / shard_count_ + 1; }
   static mail::Chunk snapshots(Channel& channel, const mail::Read& request);
   struct KeptSnapshot {
@@ -103,6 +118,7 @@ class Channels {
   Port& port_;
   IdMaker ids_;
   HistoryBudget budget_;
+  Exits exits_;
   StringMap<std::unique_ptr<Channel>> channels_;
   StringMap<Watched> watched_;  // by the pattern's text
   ChannelCounters counters_;

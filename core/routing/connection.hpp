@@ -41,6 +41,7 @@ enum class PingStyle : std::uint8_t { frame, json, client_json };
 struct EndpointRule {
   std::string path = "/ws";
   std::vector<std::string> auth;  // plugin instances; empty: everybody may come
+  std::string plugin{};           // not empty: no clients connect here, that instance answers HTTP
   bool auth_by_frame = false;
   std::int64_t heartbeat_interval_ms = 30'000, heartbeat_timeout_ms = 90'000;
   PingStyle ping_style = PingStyle::frame;

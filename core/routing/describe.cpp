@@ -45,4 +45,16 @@ std::string describe_subscriptions(const Connection& connection) {
   return out + "]";
 }
 
+std::string identity_json(const Identity& who) {
+  if (who.subject.empty()) return "null";
+  std::string out = "{\"subject\":";
+  json::append_string(out, who.subject);
+  out += ",\"scopes\":[";
+  for (const std::string& s : who.scopes) {
+    if (out.back() != '[') out += ',';
+    json::append_string(out, s);
+  }
+  return out += "],\"attributes\":" + who.attributes_json + "}";
+}
+
 }  // namespace weir

@@ -1,4 +1,4 @@
-// What somebody who asks is told about a connection's subscriptions. Threads: [shard] of the connection.
+// What somebody who asks is told about a connection. Threads: [shard] of the connection.
 #pragma once
 #include <string>
 
@@ -8,5 +8,8 @@ namespace weir {
 
 // All of them and how far each has come: a JSON list.
 std::string describe_subscriptions(const Connection& connection);
+
+// {"subject":...,"scopes":[...],"attributes":{...}}, or "null" when nobody in particular is known.
+std::string identity_json(const Identity& identity);
 
 }  // namespace weir

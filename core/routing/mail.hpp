@@ -71,6 +71,15 @@ struct SourceGap {  // a source lost something
   std::string reason;
 };
 
+struct Awake {  // the sources of a channel on demand are at work
+  std::string channel;
+  std::optional<Error> error;  // or they say that there is no such thing
+};
+struct Asleep {      // they have stopped: nobody had watched for a while
+  std::string what;  // the channel, or a pattern
+  bool all = false;  // watched or not: they begin anew (a reload)
+};
+
 // --- owner to subscriber ---
 struct Attached {
   std::uint64_t attachment = 0, request = 0;
@@ -108,7 +117,8 @@ struct ChannelOpened {  // a channel that somebody here watches for has come to 
 struct ChannelLetGo {  // its history has ended, and no event of it comes before it is opened again
   std::string channel, epoch;
   SequenceId head;
-  bool gone = false;  // it is not in the manifest any more
+  // room: it had to make some; gone: it is not in the manifest any more; anew: its source begins again.
+  enum class Why : std::uint8_t { room, gone, anew } why = Why::room;
 };
 struct Delivery {
   EventPtr event;
@@ -147,8 +157,8 @@ using Mail =
                  std::unique_ptr<mail::Watch>, std::unique_ptr<mail::Unwatch>, std::unique_ptr<mail::SourceGap>,
                  std::unique_ptr<mail::Attached>, std::unique_ptr<mail::Chunk>, std::unique_ptr<mail::Watched>,
                  std::unique_ptr<mail::ChannelOpened>, std::unique_ptr<mail::ChannelLetGo>,
-                 std::unique_ptr<mail::GapNotice>, std::unique_ptr<mail::Behind>, std::unique_ptr<mail::Ask>,
-                 std::unique_ptr<mail::Answer>>;
+                 std::unique_ptr<mail::GapNotice>, std::unique_ptr<mail::Behind>, std::unique_ptr<mail::Awake>,
+                 std::unique_ptr<mail::Asleep>, std::unique_ptr<mail::Ask>, std::unique_ptr<mail::Answer>>;
 
 template <class T>
 Mail letter(T content) {

@@ -7,6 +7,26 @@
 namespace weir {
 namespace {
 
+// %XX as the byte that it stands for; a '%' that begins no such thing as it is.
+std::string decoded(std::string_view text) {
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
+  };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+      out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
 std::string in_quotes(std::string_view text) { return json::quoted(text.substr(0, 300)); }
 
 bool allowed_in_name(unsigned char c) { return c > 0x20 && c != 0x7F && c != '*' && c != '{' && c != '}'; }
@@ -229,6 +249,74 @@ Result<std::string> Pattern::expand(const Variables& variables) const {
     return fail(Errc::bad_request, "pattern " + in_quotes(text_) + " makes a name of " + std::to_string(name.size()) +
                                        " bytes; at most 255 are allowed");
   return name;
+}
+
+Result<std::string> Pattern::expand_subject(const Variables& variables) const {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  std::string subject;
+  for (const Segment& segment : segments_) {
+    if (segment.kind != Kind::text)
+      return fail(Errc::bad_request, "pattern " + in_quotes(text_) + " has stars and makes no subject");
+    if (!subject.empty()) subject += separator_;
+    subject += segment.literals[0];
+    for (std::size_t i = 0; i < segment.variables.size(); ++i) {
+      const std::string& variable = names_[segment.variables[i]];
+      const auto found =
+          std::find_if(variables.begin(), variables.end(), [&](const auto& v) { return v.first == variable; });
+      if (found == variables.end())
+        return fail(Errc::bad_request, "pattern " + in_quotes(text_) + ": nothing for {" + variable + "}");
+      for (const char c : found->second) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte > 0x20 && byte != 0x7F && c != separator_ && c != '*' && c != '>' && c != '?')
+          subject += c;
+        else
+          ((subject += '%') += kHex[byte >> 4]) += kHex[byte & 15];
+      }
+      subject += segment.literals[i + 1];
+    }
+  }
+  return subject;
+}
+
+std::optional<std::string> Pattern::subject_for(const Pattern& watched, const Pattern& channel,
+                                                const Pattern& subject) {
+  Variables known;
+  std::size_t i = 0;
+  for (; i < channel.segments_.size(); ++i) {
+    if (i >= watched.segments_.size()) return std::nullopt;
+    const Segment& wanted = watched.segments_[i];
+    if (wanted.kind == Kind::rest) break;
+    if (wanted.kind == Kind::star) continue;
+    if (channel.segments_[i].kind != Kind::text) return std::nullopt;  // a `from` feeds no pattern with stars
+    if (!channel.match_segment(channel.segments_[i], wanted.literals[0], &known)) return std::nullopt;
+  }
+  if (i == channel.segments_.size() && i < watched.segments_.size()) return std::nullopt;
+  std::string out;
+  for (const Segment& segment : subject.segments_) {
+    if (!out.empty()) out += subject.separator_;
+    if (segment.kind != Kind::text) {
+      out += segment.kind == Kind::star ? "*" : "**";
+      continue;
+    }
+    std::string part = segment.literals[0];
+    for (std::size_t v = 0; v < segment.variables.size(); ++v) {
+      const auto found = std::find_if(known.begin(), known.end(),
+                                      [&](const auto& k) { return k.first == subject.names_[segment.variables[v]]; });
+      if (found == known.end()) {
+        part = "*";
+        break;
+      }
+      // What expand() had to encode is what it stood for again; what would be more than one part was never one.
+      const std::string value = decoded(found->second);
+      for (const char c : value)
+        if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == subject.separator_ || c == '*' || c == '>')
+          return std::nullopt;
+      part += value;
+      part += segment.literals[v + 1];
+    }
+    out += part;
+  }
+  return out;
 }
 
 }  // namespace weir

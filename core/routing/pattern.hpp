@@ -47,6 +47,14 @@ class Pattern {
   // percent-encoded, so that a value never adds a segment. Errors: bad_request - a variable is missing or empty, or the
   // name is too long.
   Result<std::string> expand(const Variables& variables) const;
+  // The subject that this pattern of parse_subject() makes of these variables. What would divide it, or be a wildcard
+  // in it, is percent-encoded: a channel's name from a client never leads to another subject. Errors: bad_request - a
+  // variable is missing, or there are stars.
+  Result<std::string> expand_subject(const Variables& variables) const;
+  // Which subjects feed those channels: `watched` is the name of a channel, or a pattern of a subscribe frame;
+  // `channel` and `subject` stand in one `from`. What is not known is "*", or "**" at the end. Nothing when there are
+  // none.
+  static std::optional<std::string> subject_for(const Pattern& watched, const Pattern& channel, const Pattern& subject);
 
  private:
   enum class Kind : unsigned char { text, star, rest };

@@ -32,11 +32,30 @@ struct HistoryRule {
   std::size_t bytes_max = 64 * 1024 * 1024;
 };
 
+// One entry of a channel's `to`.
+struct ExitRoute {
+  std::string plugin;
+  Pattern subject;  // the channel's variables are filled in
+};
+
+// One entry of a channel's `from` whose source works on demand.
+struct DemandRoute {
+  std::string plugin;
+  Pattern subject;
+  bool patterns;  // it can be activated for wildcards, so a subscription to a pattern counts as well
+};
+
 struct ChannelRoute {
   explicit ChannelRoute(Pattern p) : pattern(std::move(p)) {}
   Pattern pattern;
   std::vector<std::size_t> rules;    // indices for RuleProvider::open
   std::vector<std::string> sources;  // plugin instances that feed it
+  std::vector<ExitRoute> exits;      // where its events go besides its subscribers
+  // Not empty: its sources work while somebody watches it. What decides which subjects that are: as long as it is the
+  // same, a reload leaves the channel running.
+  std::string on_demand;
+  std::vector<DemandRoute> demands;
+  bool demand_by_pattern = false;  // one of these can
   HistoryRule history;
   OverflowPolicy overflow = OverflowPolicy::catch_up;
   bool state = false;             // one of the rules keeps one
@@ -50,8 +69,10 @@ struct ChannelRoute {
 // One [[method]] of the manifest.
 struct MethodRoute {
   Pattern pattern;
-  std::size_t rule = 0;  // index for RuleProvider::request
-  std::string scope;     // empty: none needed
+  std::size_t rule = 0;   // index for RuleProvider::request; where there is no plugin
+  std::string plugin{};   // the responder that answers; empty: the rule does
+  std::string subject{};  // for it; "{method}" stands for the method's name
+  std::string scope;      // empty: none needed
   std::int64_t timeout_ms = 10'000;
 };
 

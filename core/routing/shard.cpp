@@ -21,18 +21,6 @@ constexpr std::int64_t kAloneBytesPerMs = 4 * 1024;
 constexpr std::int64_t kAloneBytesMax = 1024 * 1024;
 constexpr unsigned kDeflateBitsMax = 15;
 
-std::string identity_json(const Connection& c) {
-  if (c.identity.subject.empty()) return "null";
-  std::string out = "{\"subject\":";
-  json::append_string(out, c.identity.subject);
-  out += ",\"scopes\":[";
-  for (const std::string& s : c.identity.scopes) {
-    if (out.back() != '[') out += ',';
-    json::append_string(out, s);
-  }
-  return out += "],\"attributes\":" + c.identity.attributes_json + "}";
-}
-
 bool grows_old(const Routes& routes) {
   return std::any_of(routes.channels().begin(), routes.channels().end(),
                      [](const ChannelRoute& r) { return r.history.age_max_ms != 0; });
@@ -147,6 +135,8 @@ void Shard::handle(Mail& mail) {
     void operator()(std::unique_ptr<mail::ChannelLetGo>& m) { s.subscribers_.let_go(*m); }
     void operator()(std::unique_ptr<mail::GapNotice>& m) { s.subscribers_.gap(*m); }
     void operator()(std::unique_ptr<mail::Behind>& m) { s.subscribers_.behind(*m); }
+    void operator()(std::unique_ptr<mail::Awake>& m) { s.channels_.awake(*m); }
+    void operator()(std::unique_ptr<mail::Asleep>& m) { s.channels_.asleep(*m); }
     void operator()(std::unique_ptr<mail::Ask>& m) { s.answer(*m); }
     void operator()(std::unique_ptr<mail::Answer>& m) { s.answered(*m); }
   };
@@ -214,7 +204,7 @@ Connection& Shard::open(ConnectionPort& port, const EndpointRule& endpoint, std:
 }
 
 void Shard::greet(Connection& c) {
-  const std::string identity = identity_json(c);
+  const std::string identity = identity_json(c.identity);
   say(c, server_frame::connected(
              {c.client_id, c.session_id, identity, c.endpoint.heartbeat_interval_ms, c.endpoint.heartbeat_timeout_ms}));
 }
@@ -401,11 +391,23 @@ void Shard::act_request(Connection& c, const ClientFrame& frame) {
         c, frame.id,
         fail(Errc::too_large, "\"params\" has " + std::to_string(frame.params.size()) + " bytes; at most " +
                                   std::to_string(limits_.data_bytes) + " are allowed (limits.data_bytes)"));
+  if (!route->plugin.empty()) return ask_responder(c, *route, frame);
   const ShardId to = owner(route->pattern.text());
   if (full(to)) return say_error(c, frame.id, busy());
   ++c.in_flight;
   post(to, letter(mail::Ask{settings_.id, c.id, std::string(frame.id), frame.method, std::string(frame.params),
                             clock_.steady_ms() + route->timeout_ms, std::make_shared<const Identity>(c.identity)}));
+}
+
+void Shard::ask_responder(Connection& c, const MethodRoute& route, const ClientFrame& frame) {
+  constexpr std::string_view kMethod = "{method}";
+  std::string subject = route.subject;
+  for (std::size_t at = 0; (at = subject.find(kMethod, at)) != std::string::npos; at += frame.method.size())
+    subject.replace(at, kMethod.size(), frame.method);
+  ++c.in_flight;
+  port_.request({settings_.id, c.id, std::string(frame.id), route.plugin, frame.method, std::move(subject),
+                 std::string(frame.params.empty() ? std::string_view("null") : frame.params), identity_json(c.identity),
+                 route.timeout_ms});
 }
 
 void Shard::answer(const mail::Ask& ask) {
@@ -517,7 +519,7 @@ void Shard::authenticated(ConnectionId connection, const std::string& id, Result
                         : std::max<SteadyMs>(1, clock_.steady_ms() + (c->identity.expires_at - clock_.unix_ms()));
     unschedule(*c);
     schedule(*c);
-    say(*c, server_frame::ack(id, "{\"identity\":" + identity_json(*c) + "}"));
+    say(*c, server_frame::ack(id, "{\"identity\":" + identity_json(c->identity) + "}"));
   }
   run_local();
   pace(*c);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -20,12 +21,28 @@ namespace weir {
 
 struct ClientFrame;
 
+// A client's request for a responder; `from` is told by a mail::Answer.
+struct ResponderAsk {
+  ShardId from;
+  ConnectionId connection;
+  std::string id;  // JSON text
+  std::string plugin, method, subject, params_json, identity_json;
+  std::int64_t timeout_ms;
+};
+
 // What a shard needs from outside.
 class ShardPort {
  public:
   virtual ~ShardPort() = default;
   virtual void mail(ShardId to, Mail mail) = 0;  // into the mailbox of another shard, in order
   virtual bool full(ShardId of) const = 0;       // its mailbox is; publishers are told to come back later
+  // As Channels::Port has them.
+  virtual std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) = 0;
+  virtual void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) = 0;
+  virtual void demand(const std::string& channel, bool wanted) = 0;
+  virtual void watched(const Pattern& pattern, bool wanted) = 0;
+  // A request for the responder of a method: answered by a mail::Answer, some time.
+  virtual void request(ResponderAsk ask) = 0;
   // An `auth` frame: somebody answers later with Shard::authenticated.
   virtual void authenticate(Connection& connection, std::string token, std::string id) = 0;
 };
@@ -98,6 +115,10 @@ class Shard final : private Channels::Port, private Subscribers::Port {
     run_local();
     return more;
   }
+  // What was published goes out to sinks. True: call again soon.
+  bool flush_exits() { return channels_.flush_exits(); }
+  bool owes_sinks() const { return channels_.owes_sinks(); }
+  void sink_has_room(const std::string& plugin) { channels_.sink_has_room(plugin); }
   // Moves the connections whose outbox is to be flushed now into `out`, which is empty.
   void take_flushes(std::vector<Connection*>& out) { flushes_.take(flushes_.ticks() ? clock_.steady_ms() : 0, out); }
   // When there will be some although nothing has happened: an endpoint's tick ends.
@@ -111,6 +132,17 @@ class Shard final : private Channels::Port, private Subscribers::Port {
  private:
   void to_subscribers(ShardId to, Mail&& mail) override;
   bool full(ShardId to) const override { return to != settings_.id && port_.full(to); }
+  std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) override {
+    return port_.hand_over(plugin, events);
+  }
+  void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) override {
+    port_.lost(plugin, channel, count);
+  }
+  void demand(const std::string& channel, bool wanted) override { port_.demand(channel, wanted); }
+  // Every owner knows all patterns that are watched; one of them speaks for all.
+  void watched(const Pattern& pattern, bool wanted) override {
+    if (settings_.id == 0) port_.watched(pattern, wanted);
+  }
   void to_owner(std::string_view channel, Mail mail) override;
   void to_all_owners(const std::function<Mail()>& mail) override;
   void send(Connection& connection, const FramePtr& frame) override;
@@ -124,6 +156,7 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   void act(Connection& connection, ClientFrame& frame);
   void act_publish(Connection& connection, ClientFrame& frame);
   void act_request(Connection& connection, const ClientFrame& frame);
+  void ask_responder(Connection& connection, const MethodRoute& route, const ClientFrame& frame);
   void answer(const mail::Ask& ask);
   void answered(const mail::Answer& answer);
   // `open`: the channel, where it is known to be open here.

@@ -461,12 +461,13 @@ void Subscribers::let_go(const mail::ChannelLetGo& m) {
   std::vector<std::uint64_t> going;
   for (const Attachment* a : f.attachments)
     if (a->state == Attachment::State::live || a->state == Attachment::State::reading) going.push_back(a->id);
-  for (const std::uint64_t id : going) over(id, m.gone);
+  for (const std::uint64_t id : going) over(id, m.why);
 }
 
 // The channel that it follows has ended. A subscription by name has to be asked for again, and is told so; that of a
 // pattern only goes.
-void Subscribers::over(std::uint64_t attachment, bool gone) {
+void Subscribers::over(std::uint64_t attachment, mail::ChannelLetGo::Why why) {
+  using Why = mail::ChannelLetGo::Why;
   const auto found = attachments_.find(attachment);
   if (found == attachments_.end()) return;
   Attachment& a = *found->second;
@@ -482,11 +483,15 @@ void Subscribers::over(std::uint64_t attachment, bool gone) {
       by_name = true;
   }
   if (by_name)  // channels that are wanted by name are kept; should one go all the same, nobody waits for nothing
-    end_by_name(c, channel,
-                gone ? fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel) +
-                                                       " any more; that subscription has ended")
-                     : fail(Errc::limit_exceeded,
-                            json::quoted(channel) + " was let go (limits.channels); subscribe to it again"));
+    end_by_name(
+        c, channel,
+        why == Why::gone
+            ? fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel) +
+                                              " any more; that subscription has ended")
+        : why == Why::anew
+            ? fail(Errc::unavailable, "the source of " + json::quoted(channel) + " begins anew; subscribe to it again")
+            : fail(Errc::limit_exceeded, json::quoted(channel) + " was let go (limits.channels); subscribe to it "
+                                                                 "again"));
   for (const Subscription* s : by_pattern)
     if (const auto still = attachments_.find(attachment); still != attachments_.end()) revoke(*still->second, *s);
 }

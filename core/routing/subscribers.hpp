@@ -92,7 +92,7 @@ class Subscribers {
   void apply(Attachment& a, const Subscription& subscription, mail::Attached& answer);
   void hold(Attachment& a, SubscribeGroup& group, std::string answer);
   void finish(const std::shared_ptr<SubscribeGroup>& group);
-  void over(std::uint64_t attachment, bool gone = false);  // gone: it is not in the manifest any more
+  void over(std::uint64_t attachment, mail::ChannelLetGo::Why why = mail::ChannelLetGo::Why::room);
 
   const ShardId shard_;
   const unsigned shard_count_;

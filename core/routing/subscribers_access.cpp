@@ -113,7 +113,7 @@ void Subscribers::reroute(RoutesPtr routes) {
   for (const std::string& name : gone) {
     std::vector<std::uint64_t> ids;
     for (const Attachment* a : feeds_.at(name)->attachments) ids.push_back(a->id);
-    for (const std::uint64_t id : ids) over(id, true);
+    for (const std::uint64_t id : ids) over(id, mail::ChannelLetGo::Why::gone);
   }
 }
 

@@ -84,7 +84,9 @@ std::string HttpApi::page() const {
   const std::string_view mark = "{{endpoint}}";
   if (const auto at = page.find(mark); at != std::string::npos) {
     std::string path;  // goes into an attribute of the page
-    for (const char c : endpoints.empty() ? std::string() : endpoints[0]->path) {
+    const auto socket =
+        std::find_if(endpoints.begin(), endpoints.end(), [](const auto& e) { return e->plugin.empty(); });
+    for (const char c : socket == endpoints.end() ? std::string() : (*socket)->path) {
       if (c == '"')
         path += "&quot;";
       else if (c == '&')
@@ -103,7 +105,15 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
   const net::Request& r = exchange->request();
   const auto setup = hub_.setup();
   for (const auto& endpoint : setup->endpoints)
-    if (endpoint->path == r.path) return upgrade(shard, *endpoint, std::move(exchange));
+    if (endpoint->path == r.path && endpoint->plugin.empty()) return upgrade(shard, *endpoint, std::move(exchange));
+  const EndpointRule* below = nullptr;  // the longest path that it lies below
+  for (const auto& endpoint : setup->endpoints) {
+    const std::string& path = endpoint->path;
+    if (endpoint->plugin.empty() || !r.path.starts_with(path)) continue;
+    if (r.path.size() != path.size() && path.back() != '/' && r.path[path.size()] != '/') continue;
+    if (below == nullptr || path.size() > below->path.size()) below = endpoint.get();
+  }
+  if (below != nullptr) return to_plugin(*below, std::move(exchange));
   if (r.path.starts_with(kPublishPrefix) && r.path.ends_with(kPublishSuffix) &&
       r.path.size() > kPublishPrefix.size() + kPublishSuffix.size()) {
     if (const std::string origin(r.header("origin")); !origin.empty()) {

@@ -3,7 +3,7 @@
 //   GET /stats /subscriptions                   admins (api.admin_scope)
 //   POST /api/v1/channels/{channel}/events      publish
 //   POST /api/v1/reload                         admins: reads the manifest again
-//   GET <endpoint>   upgrade to weir.v1
+//   GET <endpoint>   upgrade to weir.v1; or a plugin answers there, and below
 // Threads: [shard] of the exchange.
 #pragma once
 #include <functional>
@@ -25,6 +25,7 @@ class HttpApi {
  private:
   using Known = std::function<void(Identity)>;
   void upgrade(ShardHost& shard, const EndpointRule& endpoint, net::ExchangePtr exchange);
+  void to_plugin(const EndpointRule& endpoint, net::ExchangePtr exchange);
   void publish(ShardHost& shard, std::string_view channel_in_path, net::ExchangePtr exchange);
   // Goes on once it is known who asks; otherwise answers. Without any auth in the manifest everybody is let through.
   void identified(net::ExchangePtr exchange, Known known);

@@ -26,7 +26,7 @@ Hub::Hub(std::unique_ptr<Setup> setup)
       registry_(limits_),
       revocations_(limits_.handshake_ms + limits_.auth_ms),
       ingress_(limits_),
-      plugins_(limits_, ingress_, authenticator_,
+      plugins_(limits_, ingress_, flows_, authenticator_,
                [this](const std::string& provider, std::string_view key, std::string_view reason) {
                  revoke(provider, key, reason);
                }) {
@@ -75,7 +75,7 @@ Result<void> Hub::start() {
   const unsigned count = thread_count(m);
   for (unsigned i = 0; i < count; ++i)
     shards_.push_back(
-        std::make_unique<ShardHost>(i, count, *setup, limits_, random_seed(),
+        std::make_unique<ShardHost>(i, count, *setup, limits_, random_seed(), flows_,
                                     [this](ShardHost& host, Connection& c, std::string token, std::string id) {
                                       authenticate(host, c, std::move(token), std::move(id));
                                     }));
@@ -87,6 +87,10 @@ Result<void> Hub::start() {
   }
   for (auto& s : shards_) s->know(all);
   ingress_.shards(all);
+  flows_.shards(all);
+  ingress_.others(
+      {[this](const std::string& sink) { flows_.room(sink); },
+       [this](std::function<void(std::string)> done) { Insight(*this).figures(shards_[0]->loop(), std::move(done)); }});
   if (auto ok = plugins_.prepare(*setup); !ok) return ok;
   (void)plugins_.take();  // there is nothing yet whose place it would be
   api_ = std::make_unique<HttpApi>(*this);
@@ -291,6 +295,13 @@ bool Hub::drain(const std::function<bool()>& hurry) {
     nap();
   }
   while ((registry_.clients() != 0 || !sources->done()) && !late()) nap();
+  // What clients and rules have published goes out before the sinks stop.
+  const auto all_out = [this] {
+    return flows_.sinks_empty() &&
+           std::none_of(shards_.begin(), shards_.end(), [](const auto& s) { return s->gauges().owes_sinks.load(); });
+  };
+  on_all_shards([](ShardHost&) {});
+  while (!all_out() && !late()) nap();
   // Until here plain HTTP was answered, so that whoever asks /ready sees it fail before the port is gone.
   shards_[0]->loop().post([this] { listener_->stop(); });
   const std::size_t remain = registry_.clients();

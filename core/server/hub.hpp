@@ -13,6 +13,7 @@
 
 #include "net/http.hpp"
 #include "server/admission.hpp"
+#include "server/flows.hpp"
 #include "server/ingress.hpp"
 #include "server/plugins.hpp"
 #include "server/reload.hpp"
@@ -61,6 +62,7 @@ class Hub {
   const Authenticator& authenticator() const { return authenticator_; }
   Registry& registry() { return registry_; }
   const Ingress& ingress() const { return ingress_; }
+  Flows& flows() { return flows_; }
   const Plugins& plugins() const { return plugins_; }
 
  private:
@@ -80,6 +82,7 @@ class Hub {
   Revocations revocations_;
   Authenticator authenticator_;
   Ingress ingress_;
+  Flows flows_;
   std::vector<std::unique_ptr<ShardHost>> shards_;
   Plugins plugins_;
   std::unique_ptr<HttpApi> api_;

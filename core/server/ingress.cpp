@@ -9,7 +9,7 @@ std::string_view text(weir_str s) { return s.ptr == nullptr ? std::string_view()
 
 struct Ingress::Source {
   std::string name;
-  std::shared_ptr<SourceInstance> instance;
+  std::shared_ptr<FlowInstance> instance;
   std::atomic<std::int64_t> events{0}, bytes{0};  // under way
   std::atomic<bool> paused{false};
   std::atomic<std::uint64_t> taken{0}, unrouted{0}, refused{0}, pauses{0};
@@ -103,7 +103,7 @@ std::vector<Ingress::Target> Ingress::channels_of(const std::string& name, const
   return channels;
 }
 
-weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, std::uint32_t stride, std::uint32_t count,
+weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std::uint32_t stride, std::uint32_t count,
                           std::span<const json::Doc> indexes, std::uint32_t* accepted) {
   *accepted = 0;
   const Found found = find(instance.name());
@@ -161,7 +161,7 @@ weir_status Ingress::emit(SourceInstance& instance, const weir_event* events, st
   return status;
 }
 
-void Ingress::gap(SourceInstance& instance, std::string_view subject, std::uint64_t count, std::string_view reason) {
+void Ingress::gap(FlowInstance& instance, std::string_view subject, std::uint64_t count, std::string_view reason) {
   mail::SourceGap gap{instance.name(), {}, count, std::string(reason)};
   if (!subject.empty()) {
     for (Target& target : channels_of(instance.name(), find(instance.name()).routes, subject))
@@ -169,6 +169,12 @@ void Ingress::gap(SourceInstance& instance, std::string_view subject, std::uint6
     if (gap.channels.empty()) return;
   }
   for (ShardHost* shard : shards_) shard->put(letter(mail::SourceGap(gap)));
+}
+
+bool Ingress::figures(std::function<void(std::string)> done) {
+  if (!figures_) return false;
+  figures_(std::move(done));
+  return true;
 }
 
 Ingress::Counters Ingress::counters(const std::string& source) const {

@@ -5,6 +5,7 @@
 #pragma once
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -12,28 +13,39 @@
 #include <unordered_map>
 #include <vector>
 
-#include "plugin_host/instance.hpp"
+#include "plugin_host/flow_instance.hpp"
 #include "server/setup.hpp"
 #include "server/shard_host.hpp"
 
 namespace weir {
 
-class Ingress final : public SourceSink {
+class Ingress final : public FlowPort {
  public:
+  // What FlowPort has besides events. Before the sources start. [main]
+  struct Others {
+    std::function<void(const std::string& sink)> room;
+    std::function<void(std::function<void(std::string)>)> figures;
+  };
   explicit Ingress(const Limits& limits);
+  void others(Others others) {
+    room_ = std::move(others.room);
+    figures_ = std::move(others.figures);
+  }
   ~Ingress() override;
   // Before the sources start. [main]
   void shards(std::vector<ShardHost*> shards) { shards_ = std::move(shards); }
   // The sources from now on and what their subjects feed; the others have been stopped. [main]
   struct Feeding {
-    std::shared_ptr<SourceInstance> instance;
+    std::shared_ptr<FlowInstance> instance;
     std::vector<SourceRoute> routes;
   };
   void feed_from(const std::vector<Feeding>& sources);
 
-  weir_status emit(SourceInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count,
+  weir_status emit(FlowInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count,
                    std::span<const json::Doc> indexes, std::uint32_t* accepted) override;
-  void gap(SourceInstance& source, std::string_view subject, std::uint64_t count, std::string_view reason) override;
+  void gap(FlowInstance& source, std::string_view subject, std::uint64_t count, std::string_view reason) override;
+  void room(FlowInstance& sink) override { room_(sink.name()); }
+  bool figures(std::function<void(std::string)> done) override;
 
   struct Counters {
     std::uint64_t taken = 0, unrouted = 0, refused = 0, in_flight = 0, pauses = 0;
@@ -57,6 +69,8 @@ class Ingress final : public SourceSink {
                                          std::string_view subject);
 
   const Limits& limits_;
+  std::function<void(const std::string&)> room_ = [](const std::string&) {};
+  std::function<void(std::function<void(std::string)>)> figures_;
   std::vector<ShardHost*> shards_;
   mutable std::shared_mutex mutex_;                 // taken once for each emit()
   std::unordered_map<std::string, Found> sources_;  // guarded by mutex_

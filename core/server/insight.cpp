@@ -151,8 +151,12 @@ std::string Insight::health(int& status) const {
 }
 
 void Insight::stats(net::ExchangePtr exchange) {
+  figures(exchange->loop(), [exchange](std::string json) { answer(exchange, std::move(json)); });
+}
+
+void Insight::figures(net::Loop& loop, std::function<void(std::string)> done) {
   gather<std::string>(
-      hub_, exchange->loop(),
+      hub_, loop,
       [](ShardHost& host) {
         const Shard& s = host.shard();
         const auto& c = s.counters();
@@ -170,7 +174,7 @@ void Insight::stats(net::ExchangePtr exchange) {
                ",\"disconnectedSlow\":" + n(su.disconnected_slow) +
                ",\"subscriptions\":" + n(s.subscribers().subscriptions()) + "}";
       },
-      [this, exchange](const std::vector<std::string>& shards) {
+      [this, done = std::move(done)](const std::vector<std::string>& shards) {
         std::string plugins, rules;
         for (const auto& view : hub_.plugins().views()) {
           if (!plugins.empty()) plugins += ',';
@@ -185,6 +189,10 @@ void Insight::stats(net::ExchangePtr exchange) {
             plugins += ",\"unrouted\":" + std::to_string(in.unrouted) +
                        ",\"inFlight\":" + std::to_string(in.in_flight) + ",\"pauses\":" + std::to_string(in.pauses);
           }
+          if (view.sink)
+            plugins += ",\"sent\":" + std::to_string(c.sent) + ",\"undeliverable\":" + std::to_string(c.undeliverable) +
+                       ",\"lost\":" + std::to_string(hub_.flows().lost(view.name));
+          if (c.requests != 0) plugins += ",\"requests\":" + std::to_string(c.requests);
           plugins += ",\"metrics\":{";
           for (const auto& [name, value] : view.instance->metrics()) {
             if (plugins.back() != '{') plugins += ',';
@@ -220,9 +228,9 @@ void Insight::stats(net::ExchangePtr exchange) {
             }
             rules += "}}";
           }
-        answer(exchange, "{\"shards\":[" + joined(shards) + "],\"plugins\":[" + plugins + "],\"rules\":[" + rules +
-                             "],\"kv\":{\"entries\":" + std::to_string(hub_.setup()->kv->entries()) +
-                             ",\"bytes\":" + std::to_string(hub_.setup()->kv->bytes()) + "}}");
+        done("{\"shards\":[" + joined(shards) + "],\"plugins\":[" + plugins + "],\"rules\":[" + rules +
+             "],\"kv\":{\"entries\":" + std::to_string(hub_.setup()->kv->entries()) +
+             ",\"bytes\":" + std::to_string(hub_.setup()->kv->bytes()) + "}}");
       });
 }
 

@@ -11,8 +11,8 @@ namespace {
 constexpr std::int64_t kStartMs = 2'000;
 
 // One that can be both is what the manifest uses it as.
-bool used_as_source(const Setup& setup, const LoadedPlugin& p) {
-  if (!p.is_auth || !p.is_source) return p.is_source;
+bool used_for_flows(const Setup& setup, const LoadedPlugin& p) {
+  if (!p.is_auth || !p.flows) return p.flows;
   const auto among = [&](const std::vector<std::string>& list) {
     return std::find(list.begin(), list.end(), p.entry->name) != list.end();
   };
@@ -44,8 +44,13 @@ bool Plugins::Stopping::wait() {
   return !state_->behind;
 }
 
-Plugins::Plugins(const Limits& limits, Ingress& ingress, Authenticator& authenticator, AuthInstance::Revoke revoke)
-    : limits_(limits), ingress_(ingress), authenticator_(authenticator), revoke_(std::move(revoke)) {}
+bool Plugins::Entry::serves() const {
+  return auth || code->sink() != nullptr || code->responder() != nullptr || code->http() != nullptr;
+}
+
+Plugins::Plugins(const Limits& limits, Ingress& ingress, Flows& flows, Authenticator& authenticator,
+                 AuthInstance::Revoke revoke)
+    : limits_(limits), ingress_(ingress), flows_(flows), authenticator_(authenticator), revoke_(std::move(revoke)) {}
 
 Plugins::~Plugins() {
   Stopping stopping;  // those that have been stopped already return at once
@@ -54,8 +59,10 @@ Plugins::~Plugins() {
 }
 
 Result<void> Plugins::prepare(const Setup& setup) {
-  EventBounds bounds;
-  bounds.data_max = static_cast<std::uint64_t>(limits_.data_bytes);
+  FlowInstance::Settings settings;
+  settings.bounds.data_max = static_cast<std::uint64_t>(limits_.data_bytes);
+  settings.outlet = {static_cast<std::size_t>(limits_.sink_events), static_cast<std::size_t>(limits_.sink_bytes)};
+  settings.linger_ms = limits_.demand_linger_ms;
   std::vector<Entry> next;
   const auto give_up = [&next](Error error) -> Result<void> {
     Stopping stopping;
@@ -72,13 +79,13 @@ Result<void> Plugins::prepare(const Setup& setup) {
     e.config = p.config_json;
     e.place = p.entry->place;
     e.routes = setup.source_routes[i];
-    const bool source = used_as_source(setup, p);
+    const bool flows = used_for_flows(setup, p);
     const auto same = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& now) {
       return now.name == e.name && now.code->same_code(*e.code) && now.config == e.config &&
-             (now.source != nullptr) == source;
+             (now.flow != nullptr) == flows;
     });
     if (same != entries_.end()) {
-      e.source = same->source;
+      e.flow = same->flow;
       e.auth = same->auth;
       next.push_back(std::move(e));
       continue;
@@ -88,10 +95,10 @@ Result<void> Plugins::prepare(const Setup& setup) {
       const tree::Problem problem{p.entry->config.nearest(pointer).place, error.message};  // it names the plugin
       return give_up(fail(Errc::bad_request, problem.text()));
     };
-    if (source) {
-      auto made = SourceInstance::create(e.name, p.library, p.config_json, ingress_, bounds, &pointer);
+    if (flows) {
+      auto made = FlowInstance::create(e.name, p.library, p.config_json, ingress_, settings, &pointer);
       if (!made) return refused(made.error());
-      e.source = std::move(*made);
+      e.flow = std::move(*made);
     } else {
       auto made = AuthInstance::create(e.name, p.library, p.config_json, revoke_, &pointer);
       if (!made) return refused(made.error());
@@ -101,6 +108,7 @@ Result<void> Plugins::prepare(const Setup& setup) {
     next.push_back(std::move(e));
   }
   next_ = std::move(next);
+  next_routes_ = setup.routes;
   return {};
 }
 
@@ -112,24 +120,29 @@ bool Plugins::take() {
   for (Entry& e : entries_) {
     if (kept(e)) continue;
     log::info("hub", "a plugin instance ends", {{"plugin", e.name}});
-    if (e.source) sources.begin(*e.source, kStopMs);
+    if (e.flow) sources.begin(*e.flow, kStopMs);
     replaced_.push_back(std::move(e));
   }
   const bool stopped = sources.wait();
   entries_ = std::move(next_);
   next_.clear();
+  routes_ = next_routes_;
+  std::vector<std::shared_ptr<FlowInstance>> flows;
   std::vector<Ingress::Feeding> feeding;
   std::vector<std::shared_ptr<AuthInstance>> providers;
   std::vector<View> views;
   for (const Entry& e : entries_) {
-    if (e.source)
-      feeding.push_back({e.source, e.routes});
-    else
+    if (e.flow) {
+      feeding.push_back({e.flow, e.routes});
+      flows.push_back(e.flow);
+    } else {
       providers.push_back(e.auth);
-    views.push_back({e.name, e.library, e.source != nullptr,
-                     e.source ? std::shared_ptr<const Instance>(e.source) : std::shared_ptr<const Instance>(e.auth)});
+    }
+    views.push_back({e.name, e.library, e.flow && e.code->source() != nullptr, e.flow && e.code->sink() != nullptr,
+                     e.flow ? std::shared_ptr<const Instance>(e.flow) : std::shared_ptr<const Instance>(e.auth)});
   }
   ingress_.feed_from(feeding);
+  flows_.use(flows, routes_);
   authenticator_.set(std::move(providers));
   const std::lock_guard lock(mutex_);
   views_ = std::move(views);
@@ -164,21 +177,25 @@ bool Plugins::stop_replaced() {
   for (const Entry& e : replaced_) stopping.begin(e.instance(), kStopMs);
   const bool stopped = stopping.wait();
   // Whoever looks at one of them right now (views()) must not be the last to let it go: that is [main].
-  std::erase_if(replaced_, [](const Entry& e) { return (e.source ? e.source.use_count() : e.auth.use_count()) == 1; });
+  std::erase_if(replaced_, [](const Entry& e) { return (e.flow ? e.flow.use_count() : e.auth.use_count()) == 1; });
   return stopped;
 }
 
 std::unique_ptr<Plugins::Stopping> Plugins::stop_sources(std::int64_t within_ms) {
   auto stopping = std::make_unique<Stopping>();
-  for (const Entry& e : entries_)
-    if (e.source) stopping->begin(*e.source, within_ms);
+  for (const Entry& e : entries_) {
+    if (!e.serves())
+      stopping->begin(*e.flow, within_ms);
+    else if (e.flow)
+      e.flow->pause();
+  }
   return stopping;
 }
 
 std::unique_ptr<Plugins::Stopping> Plugins::stop_providers(std::int64_t within_ms) {
   auto stopping = std::make_unique<Stopping>();
   for (const Entry& e : entries_)
-    if (e.auth) stopping->begin(*e.auth, within_ms);
+    if (e.serves()) stopping->begin(e.instance(), within_ms);
   return stopping;
 }
 

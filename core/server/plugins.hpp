@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "manifest/tree.hpp"
+#include "plugin_host/flow_instance.hpp"
 #include "plugin_host/instance.hpp"
 #include "server/admission.hpp"
+#include "server/flows.hpp"
 #include "server/ingress.hpp"
 #include "server/setup.hpp"
 
@@ -19,7 +21,8 @@ namespace weir {
 
 class Plugins {
  public:
-  Plugins(const Limits& limits, Ingress& ingress, Authenticator& authenticator, AuthInstance::Revoke revoke);
+  Plugins(const Limits& limits, Ingress& ingress, Flows& flows, Authenticator& authenticator,
+          AuthInstance::Revoke revoke);
   ~Plugins();  // stops what still runs
 
   // Makes the instances that `setup` wants and that do not run as it wants them. Nothing else changes yet.
@@ -34,14 +37,15 @@ class Plugins {
   // The auth providers that take() has replaced stop: what they had been asked has been answered, or is now.
   bool stop_replaced();
 
-  // The end of the hub: sources first, providers when all clients have left. done(): of those that began to stop.
+  // The end of the hub: sources first, those that serve clients when all have left. done(): of those that began to
+  // stop.
   class Stopping;
   std::unique_ptr<Stopping> stop_sources(std::int64_t within_ms);
   std::unique_ptr<Stopping> stop_providers(std::int64_t within_ms);
 
   struct View {
     std::string name, library;
-    bool source;
+    bool source, sink;
     std::shared_ptr<const Instance> instance;
   };
   std::vector<View> views() const;  // in the order of the manifest [any]
@@ -52,14 +56,18 @@ class Plugins {
     std::shared_ptr<const Library> code;
     tree::Place place;
     std::vector<SourceRoute> routes;
-    std::shared_ptr<SourceInstance> source;  // one of these two
+    std::shared_ptr<FlowInstance> flow;  // one of these two
     std::shared_ptr<AuthInstance> auth;
     bool fresh = false;
-    Instance& instance() const { return source ? static_cast<Instance&>(*source) : *auth; }
+    Instance& instance() const { return flow ? static_cast<Instance&>(*flow) : *auth; }
+    // Clients need it until they have left: it answers them, or takes what they publish.
+    bool serves() const;
   };
 
   const Limits& limits_;
   Ingress& ingress_;
+  Flows& flows_;
+  RoutesPtr routes_, next_routes_;
   Authenticator& authenticator_;
   const AuthInstance::Revoke revoke_;
   std::vector<Entry> entries_, next_, replaced_;

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <tuple>
+#include <utility>
 
 #include "manifest/schema.hpp"
-#include "plugin_host/instance.hpp"
+#include "plugin_host/flow_instance.hpp"
 
 namespace weir {
 namespace {
@@ -20,13 +22,13 @@ std::string beside_program(const char* what) {
 
 AccessRule access(const Access& a) { return {a.nobody, a.scope, a.where_json}; }
 
-class NoSink final : public SourceSink {
+class NoSink final : public FlowPort {
  public:
-  weir_status emit(SourceInstance&, const weir_event*, std::uint32_t, std::uint32_t, std::span<const json::Doc>,
+  weir_status emit(FlowInstance&, const weir_event*, std::uint32_t, std::uint32_t, std::span<const json::Doc>,
                    std::uint32_t*) override {
     return WEIR_E_CLOSED;
   }
-  void gap(SourceInstance&, std::string_view, std::uint64_t, std::string_view) override {}
+  void gap(FlowInstance&, std::string_view, std::uint64_t, std::string_view) override {}
 };
 
 class Builder {
@@ -75,7 +77,7 @@ class Builder {
         problem(entry.place, what + ": " + library.error().message);
         continue;
       }
-      LoadedPlugin loaded{&entry, *library, {}, (*library)->source() != nullptr, (*library)->auth() != nullptr};
+      LoadedPlugin loaded{&entry, *library, {}, (*library)->flows(), (*library)->auth() != nullptr};
       auto schema = Schema::parse((*library)->info().config_schema, Schema::Unknown::refused);
       if (!schema) {
         problem(entry.place, what + ": its own config schema is wrong, tell its author: " + schema.error().message);
@@ -100,16 +102,35 @@ class Builder {
 
   void check_kinds() {
     const Manifest& m = setup_->manifest;
-    for (const ChannelEntry& c : m.channels)
-      for (const FromEntry& f : c.from)
-        if (const auto* p = plugin(f.plugin); p != nullptr && !p->is_source)
-          problem(f.place, "channel \"" + c.pattern + "\": from: plugin \"" + f.plugin + "\" (" + p->entry->library +
-                               ") is no source of events");
-    for (const EndpointEntry& e : m.endpoints)
+    const auto check = [this](const std::string& name, const tree::Place& place, const std::string& what,
+                              const char* kind, auto&& good) {
+      if (const auto* p = plugin(name); p != nullptr && !good(*p->library))
+        problem(place, what + ": plugin \"" + name + "\" (" + p->entry->library + ") is no " + kind);
+    };
+    for (const ChannelEntry& c : m.channels) {
+      const std::string what = "channel \"" + c.pattern + "\": ";
+      for (const FromEntry& f : c.from) {
+        check(f.plugin, f.place, what + "from", "source of events",
+              [](const Library& l) { return l.source() != nullptr; });
+        if (f.on_demand)
+          check(f.plugin, f.place, what + "from", "source that can work on demand", [](const Library& l) {
+            return l.source() == nullptr || l.info().on_demand != PluginInfo::OnDemand::no;
+          });
+      }
+      for (const ToEntry& t : c.to)
+        check(t.plugin, t.place, what + "to", "sink, where events could go",
+              [](const Library& l) { return l.sink() != nullptr; });
+    }
+    for (const MethodEntry& e : m.methods)
+      check(e.plugin, e.place, "method \"" + e.pattern + "\"", "responder",
+            [](const Library& l) { return l.responder() != nullptr; });
+    for (const EndpointEntry& e : m.endpoints) {
       for (const std::string& name : e.auth)
-        if (const auto* p = plugin(name); p != nullptr && !p->is_auth)
-          problem(e.place, "endpoint \"" + e.path + "\": auth: plugin \"" + name + "\" (" + p->entry->library +
-                               ") is no auth provider");
+        check(name, e.place, "endpoint \"" + e.path + "\": auth", "auth provider",
+              [](const Library& l) { return l.auth() != nullptr; });
+      check(e.plugin, e.place, "endpoint \"" + e.path + "\"", "plugin that answers HTTP",
+            [](const Library& l) { return l.http() != nullptr; });
+    }
   }
 
   void load_rules() {
@@ -194,21 +215,53 @@ class Builder {
       for (const Error& mistake : where_mistakes(route.subscribe))
         problem(c.subscribe.where.place_of(mistake.pointer),
                 "channel \"" + c.pattern + "\": subscribe.where: " + mistake.message);
-      for (const FromEntry& f : c.from) {
-        route.sources.push_back(f.plugin);
-        for (std::size_t i = 0; i < setup_->plugins.size(); ++i) {
-          if (setup_->plugins[i].entry->name != f.plugin) continue;
-          const std::string& separator = setup_->plugins[i].library->info().subject_separator;
-          auto subject = Pattern::parse_subject(f.subject, separator.empty() ? '/' : separator[0]);
-          if (!subject)
-            problem(f.place, "channel \"" + c.pattern + "\": from: " + subject.error().message);
-          else
-            setup_->source_routes[i].push_back({*subject, *pattern, !c.rules.empty()});
-        }
-      }
+      for (const FromEntry& f : c.from) feed(c, f, route);
+      for (const ToEntry& t : c.to) exit(c, t, route);
       routes.push_back(std::move(route));
     }
     setup_->routes = std::make_shared<const Routes>(std::move(routes), methods());
+  }
+
+  // The subject's pattern in its plugin's terms; nothing when there is something wrong, which is told.
+  std::optional<Pattern> subject_of(const std::string& plugin_name, const std::string& text, const tree::Place& place,
+                                    const std::string& what) {
+    const auto* p = plugin(plugin_name);
+    if (p == nullptr) return std::nullopt;
+    const std::string& separator = p->library->info().subject_separator;
+    auto subject = Pattern::parse_subject(text, separator.empty() ? '/' : separator[0]);
+    if (subject) return std::move(*subject);
+    problem(place, what + subject.error().message);
+    return std::nullopt;
+  }
+
+  void feed(const ChannelEntry& c, const FromEntry& f, ChannelRoute& route) {
+    route.sources.push_back(f.plugin);
+    const auto subject = subject_of(f.plugin, f.subject, f.place, "channel \"" + c.pattern + "\": from: ");
+    if (!subject) return;
+    for (std::size_t i = 0; i < setup_->plugins.size(); ++i)
+      if (setup_->plugins[i].entry->name == f.plugin)
+        setup_->source_routes[i].push_back({*subject, route.pattern, !c.rules.empty()});
+    if (!f.on_demand) return;
+    const bool patterns = plugin(f.plugin)->library->info().on_demand == PluginInfo::OnDemand::patterns;
+    route.on_demand += f.plugin + '\n' + f.subject + '\n';
+    route.demands.push_back({f.plugin, *subject, patterns});
+    route.demand_by_pattern = route.demand_by_pattern || patterns;
+  }
+
+  void exit(const ChannelEntry& c, const ToEntry& t, ChannelRoute& route) {
+    const std::string what = "channel \"" + c.pattern + "\": to: ";
+    auto subject = subject_of(t.plugin, t.subject, t.place, what);
+    if (!subject) return;
+    if (subject->has_stars())
+      return problem(t.place, what + "the subject \"" + t.subject + "\" stands for many; an event goes to one");
+    for (const FromEntry& f : c.from) {
+      if (f.plugin != t.plugin) continue;
+      const auto from = subject_of(f.plugin, f.subject, f.place, what);
+      if (from && (from->covers(*subject) || from->text() == subject->text()))
+        problem(t.place, what + "what goes to \"" + t.subject + "\" of plugin \"" + t.plugin +
+                             "\" would come back by from = \"" + f.subject + "\" and go round for ever");
+    }
+    route.exits.push_back({t.plugin, std::move(*subject)});
   }
 
   std::vector<MethodRoute> methods() {
@@ -216,11 +269,15 @@ class Builder {
     if (setup_->programs.size() != setup_->manifest.rules.size()) return out;
     for (const MethodEntry& m : setup_->manifest.methods) {
       auto pattern = Pattern::parse_subject(m.pattern, '.');
+      if (pattern && !m.plugin.empty() && !m.rule) {
+        out.push_back({std::move(*pattern), 0, m.plugin, m.subject, m.scope, m.timeout_ms});
+        continue;
+      }
       if (!pattern || !m.rule) continue;  // that has been told
       if (!setup_->programs[*m.rule]->has_on_request())
         problem(m.place, "method \"" + m.pattern + "\": the rule " + setup_->programs[*m.rule]->settings().script +
                              " has no on_request to answer with");
-      out.push_back({std::move(*pattern), *m.rule, m.scope, m.timeout_ms});
+      out.push_back({std::move(*pattern), *m.rule, {}, {}, m.scope, m.timeout_ms});
     }
     return out;
   }
@@ -230,6 +287,7 @@ class Builder {
       EndpointRule r;
       r.path = e.path;
       r.auth = e.auth;
+      r.plugin = e.plugin;
       r.auth_by_frame = e.auth_by == AuthBy::frame;
       r.tick_ms = e.tick_ms;
       r.heartbeat_interval_ms = e.heartbeat.interval_ms;
@@ -255,8 +313,8 @@ class Builder {
         });
         if (!known) problem(place, e.message);  // else it follows from that
       };
-      if (p.is_source) {
-        auto made = SourceInstance::create(p.entry->name, p.library, p.config_json, sink, {}, &pointer);
+      if (p.flows) {
+        auto made = FlowInstance::create(p.entry->name, p.library, p.config_json, sink, {}, &pointer);
         if (!made) report(made.error());
       } else if (p.is_auth) {
         auto made = AuthInstance::create(

@@ -18,8 +18,8 @@ namespace weir {
 struct LoadedPlugin {
   const PluginEntry* entry;
   std::shared_ptr<const Library> library;
-  std::string config_json;  // checked and with defaults
-  bool is_source = false, is_auth = false;
+  std::string config_json;              // checked and with defaults
+  bool flows = false, is_auth = false;  // something besides an auth provider; an auth provider
 };
 
 // Which channels a source's subject feeds.

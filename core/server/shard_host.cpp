@@ -42,8 +42,8 @@ void empty(std::vector<Mail>& mails) {
 }  // namespace
 
 ShardHost::ShardHost(ShardId id, unsigned count, const Setup& setup, const Limits& limits, std::uint64_t seed,
-                     Authenticate authenticate)
-    : id_(id), limits_(limits), authenticate_(std::move(authenticate)) {
+                     ShardServices& services, Authenticate authenticate)
+    : id_(id), limits_(limits), services_(services), authenticate_(std::move(authenticate)) {
   rules_ =
       std::make_unique<RuleEngine>(setup.programs, static_cast<RuleOutput&>(*this), system_clock(), limits, setup.kv);
   Shard::Settings s;
@@ -184,19 +184,21 @@ std::optional<std::int64_t> ShardHost::after_burst() {
     tick_at_ = next ? now + *next : 0;
   }
   const auto timer = rules_->timers();
-  const bool behind = shard_->tell_those_behind();
+  const bool behind = shard_->tell_those_behind(), exits = shard_->flush_exits();
   for (std::size_t to = 0; to < outgoing_.size(); ++to) all_[to]->put(outgoing_[to]);
   flush();
   for (std::size_t to = 0; to < outgoing_.size(); ++to) all_[to]->put(outgoing_[to]);
   gauges_.connections.store(shard_->connections(), std::memory_order_relaxed);
   gauges_.subscriptions.store(shard_->subscribers().subscriptions(), std::memory_order_relaxed);
   gauges_.channels.store(shard_->channels().size(), std::memory_order_relaxed);
+  gauges_.owes_sinks.store(shard_->owes_sinks(), std::memory_order_relaxed);
   std::optional<std::int64_t> wake;
   if (tick_at_ != 0) wake = std::max<std::int64_t>(0, tick_at_ - now);
   if (const auto due = shard_->flushes_due())
     wake = std::min<std::int64_t>(wake.value_or(kTickMsMax), std::max<std::int64_t>(0, *due - now));
   if (timer) wake = std::min<std::int64_t>(wake.value_or(kTickMsMax), std::max<std::int64_t>(0, *timer - now));
   if (behind) wake = std::min<std::int64_t>(wake.value_or(kBehindRetryMs), kBehindRetryMs);
+  if (exits) wake = 0;
   return wake;
 }
 

@@ -8,7 +8,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "net/http.hpp"
@@ -21,12 +25,23 @@ namespace weir {
 
 class Client;
 
+// What shards ask of the rest of the hub; as ShardPort has it. [any]
+class ShardServices {
+ public:
+  virtual ~ShardServices() = default;
+  virtual std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) = 0;
+  virtual void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) = 0;
+  virtual void demand(const std::string& channel, bool wanted) = 0;
+  virtual void watched(const Pattern& pattern, bool wanted) = 0;
+  virtual void request(ResponderAsk ask) = 0;
+};
+
 class ShardHost final : private ShardPort, private RuleOutput {
  public:
   using Authenticate = std::function<void(ShardHost&, Connection&, std::string token, std::string id)>;
   // `limits` outlives it and may change under it.
   ShardHost(ShardId id, unsigned count, const Setup& setup, const Limits& limits, std::uint64_t seed,
-            Authenticate authenticate);
+            ShardServices& services, Authenticate authenticate);
   ~ShardHost() override;
   // Once, before start(): all shards, itself among them. [main]
   void know(std::vector<ShardHost*> all) {
@@ -65,12 +80,22 @@ class ShardHost final : private ShardPort, private RuleOutput {
   // What /health shows without asking the shard. [any]
   struct Gauges {
     std::atomic<std::uint64_t> connections{0}, subscriptions{0}, channels{0};
+    std::atomic<bool> owes_sinks{false};  // a sink has not got all of some channel
   };
   const Gauges& gauges() const { return gauges_; }
 
  private:
   void mail(ShardId to, Mail mail) override;
   bool full(ShardId of) const override;
+  std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) override {
+    return services_.hand_over(plugin, events);
+  }
+  void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) override {
+    services_.lost(plugin, channel, count);
+  }
+  void demand(const std::string& channel, bool wanted) override { services_.demand(channel, wanted); }
+  void watched(const Pattern& pattern, bool wanted) override { services_.watched(pattern, wanted); }
+  void request(ResponderAsk ask) override { services_.request(std::move(ask)); }
   void authenticate(Connection& connection, std::string token, std::string id) override;
   void publish(std::string channel, Draft draft) override;  // a rule's hub.publish
   std::optional<std::int64_t> after_burst();
@@ -79,6 +104,7 @@ class ShardHost final : private ShardPort, private RuleOutput {
 
   const ShardId id_;
   const Limits& limits_;
+  ShardServices& services_;
   Authenticate authenticate_;
   net::Loop loop_;
   std::unique_ptr<RuleEngine> rules_;

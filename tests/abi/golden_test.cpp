@@ -14,7 +14,7 @@ int metric(const Instance& instance, const std::string& name) {
 
 TEST(GoldenPluginTest, ASourceOfAbiOneZeroRunsWithPauseAndAcknowledgement) {
   CollectingSink sink(2);
-  const auto source = *SourceInstance::create("old", *Library::load(plugin_path("golden")), "{}", sink);
+  const auto source = *FlowInstance::create("old", *Library::load(plugin_path("golden")), "{}", sink);
   source->start();
   ASSERT_TRUE(settled(*source));     // start() is over
   ASSERT_TRUE(settled(*source, 2));  // so is its timer

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "plugin_host/instance.hpp"
+#include "plugin_host/flow_instance.hpp"
 #include "support/fact.hpp"
 
 namespace weir::test {
@@ -36,12 +36,12 @@ struct Taken {
 };
 
 // Takes `room` events, then says `when_full`.
-class CollectingSink : public SourceSink {
+class CollectingSink : public FlowPort {
  public:
   explicit CollectingSink(std::size_t room = 1'000'000, weir_status when_full = WEIR_E_FULL)
       : room_(room), when_full_(when_full) {}
 
-  weir_status emit(SourceInstance&, const weir_event* events, std::uint32_t stride, std::uint32_t count,
+  weir_status emit(FlowInstance&, const weir_event* events, std::uint32_t stride, std::uint32_t count,
                    std::span<const json::Doc>, std::uint32_t* accepted) override {
     const std::lock_guard lock(mutex_);
     ++calls_;
@@ -53,7 +53,7 @@ class CollectingSink : public SourceSink {
     }
     return room_ == 0 && when_full_ == WEIR_PAUSE ? WEIR_PAUSE : WEIR_OK;
   }
-  void gap(SourceInstance&, std::string_view subject, std::uint64_t count, std::string_view reason) override {
+  void gap(FlowInstance&, std::string_view subject, std::uint64_t count, std::string_view reason) override {
     const std::lock_guard lock(mutex_);
     gaps_.push_back(std::string(subject) + "|" + std::to_string(count) + "|" + std::string(reason));
   }

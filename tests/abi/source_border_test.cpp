@@ -7,13 +7,13 @@
 namespace weir::test {
 namespace {
 
-Result<std::shared_ptr<SourceInstance>> make(const std::string& plugin, const std::string& config, SourceSink& sink,
+Result<std::shared_ptr<FlowInstance>> make(const std::string& plugin, const std::string& config, FlowPort& sink,
                                              std::string* pointer = nullptr) {
-  return SourceInstance::create("bad", *Library::load(plugin_path(plugin)), config, sink, {}, pointer);
+  return FlowInstance::create("bad", *Library::load(plugin_path(plugin)), config, sink, {}, pointer);
 }
 
 // Starts an instance of the misbehaving plugin and waits until its start() has returned.
-std::shared_ptr<SourceInstance> started(const std::string& mode, SourceSink& sink) {
+std::shared_ptr<FlowInstance> started(const std::string& mode, FlowPort& sink) {
   auto made = make("misbehaving", "{\"mode\":\"" + mode + "\"}", sink);
   EXPECT_TRUE(made);
   (*made)->start();

@@ -6,38 +6,82 @@
 #include <vector>
 
 #include "plugin_host/border.hpp"
-#include "plugin_host/instance.hpp"
+#include "plugin_host/flow_instance.hpp"
+#include "plugin_host/pending.hpp"
+#include "weir/abi/http.h"
+#include "weir/abi/responder.h"
+#include "weir/abi/sink.h"
 #include "weir/abi/source.h"
 
 namespace weir {
 
 // What came since the plugin was last told something. Only the newest counts, so this never grows.
-struct SourceInstance::Told {
+struct FlowInstance::Told {
   std::mutex mutex;
   std::optional<bool> paused;  // guarded by mutex down to here
   std::optional<std::string> cursor;
   bool posted = false;
 };
 
-SourceInstance::SourceInstance(std::string name, std::shared_ptr<const Library> library, SourceSink& sink,
-                               const EventBounds& bounds)
-    : Instance(std::move(name), std::move(library)), sink_(sink), bounds_(bounds), told_(std::make_unique<Told>()) {
+FlowInstance::FlowInstance(std::string name, std::shared_ptr<const Library> library, FlowPort& port,
+                           const Settings& settings)
+    : Instance(std::move(name), std::move(library)),
+      port_(port),
+      bounds_(settings.bounds),
+      told_(std::make_unique<Told>()),
+      pending_(library_->responder() == nullptr && library_->http() == nullptr &&
+                       library_->info().on_demand == PluginInfo::OnDemand::no
+                   ? nullptr
+                   : std::make_unique<PendingCalls>([this](std::uint64_t token) { cancel(token); })),
+      outlet_(std::make_unique<Outlet>(
+          settings.outlet,
+          Outlet::Ports{
+              [this](const weir_event* events, std::uint32_t count, std::uint32_t* taken) {
+                return library_->sink()->deliver(instance_, events, sizeof(weir_event), count, taken);
+              },
+              [this] { border_->strand().post_always("deliver()", [this] { outlet_->pump(); }); },
+              [this](std::int64_t ms) {
+                border_->strand().timer_start(static_cast<std::uint64_t>(ms), 0, [this] { outlet_->ready(); });
+              },
+              [this] { port_.room(*this); }, [this](const std::string& what) { border_->misbehaving(what); }})),
+      demand_(std::make_unique<Demand>(
+          settings.linger_ms,
+          Demand::Ports{
+              [this](const std::string& subject, Demand::Awake answered) { activate(subject, std::move(answered)); },
+              [this](const std::string& subject) {
+                library_->source()->deactivate(instance_, {subject.data(), subject.size()});
+              },
+              [this](std::function<void()> task) { border_->strand().post_always("activate()", std::move(task)); },
+              [this](std::int64_t ms, std::function<void()> call) {
+                return border_->strand().timer_start(static_cast<std::uint64_t>(ms), 0, std::move(call));
+              },
+              [this](std::uint64_t id) { border_->strand().timer_cancel(id); }})) {
   border_->attach(this);
 }
 
-SourceInstance::~SourceInstance() = default;
+FlowInstance::~FlowInstance() = default;
 
-Result<std::shared_ptr<SourceInstance>> SourceInstance::create(std::string name, std::shared_ptr<const Library> library,
-                                                               const std::string& config_json, SourceSink& sink,
-                                                               const EventBounds& bounds, std::string* json_pointer) {
-  const weir_source_v1* table = library->source();
-  if (table == nullptr)
-    return fail(Errc::bad_request, "plugin \"" + name + "\": " + library->path() + " is no source; it offers " +
-                                       library->info().kinds.front());
-  std::shared_ptr<SourceInstance> made(new SourceInstance(std::move(name), std::move(library), sink, bounds),
-                                       &Instance::end);
-  const auto created =
-      made->Instance::create({table->create, table->start, table->stop, table->destroy}, config_json, json_pointer);
+Result<std::shared_ptr<FlowInstance>> FlowInstance::create(std::string name, std::shared_ptr<const Library> library,
+                                                           const std::string& config_json, FlowPort& port,
+                                                           const Settings& settings, std::string* json_pointer) {
+  const Library& lib = *library;
+  Calls calls{};
+  const auto of = [](const auto* table) { return Calls{table->create, table->start, table->stop, table->destroy}; };
+  if (lib.source() != nullptr)
+    calls = of(lib.source());
+  else if (lib.sink() != nullptr)
+    calls = of(lib.sink());
+  else if (lib.responder() != nullptr)
+    calls = of(lib.responder());
+  else if (lib.http() != nullptr)
+    calls = of(lib.http());
+  else
+    return fail(Errc::bad_request, "plugin \"" + name + "\": " + lib.path() +
+                                       " is no source, sink, responder or HTTP handler; it offers " +
+                                       lib.info().kinds.front());
+  std::shared_ptr<FlowInstance> made(new FlowInstance(std::move(name), std::move(library), port, settings),
+                                     &Instance::end);
+  const auto created = made->Instance::create(calls, config_json, json_pointer);
   if (!created) return created.error();
   return made;
 }
@@ -54,8 +98,12 @@ weir_event copy_of(const weir_event& event) {
 }
 }  // namespace
 
-weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride, std::uint32_t count,
-                                 std::uint32_t* accepted) {
+std::size_t FlowInstance::offer(std::span<Outgoing> events) { return outlet_->offer(events); }
+void FlowInstance::take_over(FlowInstance& before) { outlet_->take_over(*before.outlet_); }
+void FlowInstance::sink_ready() { outlet_->ready(); }
+
+weir_status FlowInstance::emit(const weir_event* events, std::uint32_t stride, std::uint32_t count,
+                               std::uint32_t* accepted) {
   if (const std::string wrong = wrong_with_batch(events, stride, count); !wrong.empty()) {
     border_->counts.refused_invalid += count;
     border_->misbehaving(wrong);
@@ -94,7 +142,7 @@ weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride,
   }
   weir_status status = WEIR_OK;
   if (good != 0) {
-    status = sink_.emit(*this, events, stride, good, indexes->kept(), accepted);
+    status = port_.emit(*this, events, stride, good, indexes->kept(), accepted);
     indexes->trim();
     if (*accepted > good) *accepted = good;
   }
@@ -121,28 +169,28 @@ weir_status SourceInstance::emit(const weir_event* events, std::uint32_t stride,
   return WEIR_E_INVALID;
 }
 
-void SourceInstance::pause() {
+void FlowInstance::pause() {
   const std::lock_guard lock(told_->mutex);
   told_->paused = true;
   if (std::exchange(told_->posted, true)) return;
   border_->strand().post_always("pause()", [this] { tell(); });
 }
 
-void SourceInstance::resume() {
+void FlowInstance::resume() {
   const std::lock_guard lock(told_->mutex);
   told_->paused = false;
   if (std::exchange(told_->posted, true)) return;
   border_->strand().post_always("resume()", [this] { tell(); });
 }
 
-void SourceInstance::accepted(std::string_view cursor) {
+void FlowInstance::accepted(std::string_view cursor) {
   const std::lock_guard lock(told_->mutex);
   told_->cursor.emplace(cursor);  // it speaks for all before it
   if (std::exchange(told_->posted, true)) return;
   border_->strand().post_always("accepted()", [this] { tell(); });
 }
 
-void SourceInstance::tell() {
+void FlowInstance::tell() {
   std::optional<bool> paused;
   std::optional<std::string> cursor;
   {

@@ -1,0 +1,57 @@
+// Which subjects of a source that works on demand are active, because somebody watches them. Several channels may be
+// fed by one subject; it is activated for the first who wants it and stays for a while after the last has left, so
+// that a page that is loaded again does not begin anew. The table is the strand's; the rest of the hub posts to it.
+// Threads: want() and unwant() [any]; callbacks on the strand, or wherever an answer or deadline comes.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace weir {
+
+class Demand {
+ public:
+  // What became of an activation. Errors: not_found, forbidden, bad_request - there is no such thing, says the source.
+  using Awake = std::function<void(Result<void>)>;
+  // Whoever wants a subject: a channel's name, or a pattern. Told when it is over: nobody had wanted it for a while.
+  struct Ports {
+    // Calls the plugin's activate() with a token. `answered` comes once, from any thread.
+    std::function<void(const std::string& subject, Awake answered)> activate;
+    std::function<void(const std::string& subject)> deactivate;
+    std::function<void(std::function<void()>)> post;  // to the strand
+    std::function<std::uint64_t(std::int64_t ms, std::function<void()>)> timer_start;
+    std::function<void(std::uint64_t)> timer_cancel;
+  };
+  Demand(std::int64_t linger_ms, Ports ports) : linger_ms_(linger_ms), ports_(std::move(ports)) {}
+
+  // `who` watches the subject. `awake` is told once; `asleep` when the subject has been let go of after unwant(), and
+  // not if `who` wants it again before. Never both at once for one who.
+  void want(std::string subject, std::string who, Awake awake, std::function<void()> asleep);
+  void unwant(std::string subject, std::string who);
+
+ private:
+  struct Entry {
+    std::set<std::string> wanted_by;
+    std::map<std::string, std::function<void()>> asleep;  // those who left wait here too
+    std::vector<Awake> waiting;
+    bool answered = false;
+    std::uint64_t life = 0;   // of the activation: an answer to an earlier one is none to this
+    std::uint64_t timer = 0;  // of the lingering
+  };
+  void awake(const std::string& subject, std::uint64_t life, const Result<void>& how);
+  void let_go(const std::string& subject);
+
+  const std::int64_t linger_ms_;
+  const Ports ports_;
+  std::uint64_t lives_ = 0;               // [strand]
+  std::map<std::string, Entry> entries_;  // [strand]
+};
+
+}  // namespace weir

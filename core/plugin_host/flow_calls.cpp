@@ -1,0 +1,252 @@
+// What an instance is asked: requests, HTTP, activations. All go one way: a token, a call on the strand, an answer.
+#include "base/json.hpp"
+#include "plugin_host/border.hpp"
+#include "plugin_host/flow_instance.hpp"
+#include "plugin_host/pending.hpp"
+#include "weir/abi/http.h"
+#include "weir/abi/responder.h"
+#include "weir/abi/source.h"
+
+namespace weir {
+namespace {
+
+constexpr std::size_t kMessageMax = 1024;
+
+weir_str str(const std::string& text) { return {text.data(), text.size()}; }
+
+Errc code_of(weir_status status) {
+  switch (status) {
+    case WEIR_E_INVALID:
+      return Errc::bad_request;
+    case WEIR_E_FULL:
+    case WEIR_E_CLOSED:
+    case WEIR_E_UNAVAILABLE:
+      return Errc::unavailable;
+    case WEIR_E_TIMEOUT:
+      return Errc::timeout;
+    case WEIR_E_NO_CREDENTIAL:
+    case WEIR_E_UNAUTHORIZED:
+      return Errc::unauthorized;
+    case WEIR_E_FORBIDDEN:
+      return Errc::forbidden;
+    case WEIR_E_NOT_FOUND:
+      return Errc::not_found;
+    default:
+      return Errc::internal;
+  }
+}
+
+// A name or a value that can't break out of its line.
+bool is_header_text(std::string_view text, bool name) {
+  if (name && text.empty()) return false;
+  for (const char c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    if (u < 0x20 || u == 0x7F ||
+        (name && (u >= 0x80 || std::string_view("()<>@,;:\\\"/[]?={} ").find(c) != std::string_view::npos)))
+      return false;
+  }
+  return true;
+}
+
+// The hub's own business, or what would end the connection's framing.
+bool is_hubs_header(std::string_view name) {
+  for (const std::string_view own : {"content-length", "transfer-encoding", "connection", "upgrade", "date", "server"})
+    if (name == own) return true;
+  return false;
+}
+
+}  // namespace
+
+Error FlowInstance::error_of(weir_status status, std::string_view text) const {
+  Error error = fail(code_of(status), "");
+  if (status == WEIR_E_FULL) error.retry_after_ms = 1'000;
+  json::Doc doc;
+  if (!text.empty() && doc.parse(text)) {
+    if (const auto message = doc.root().find("message"); message.is(json::Kind::string)) {
+      error.message = message.string();
+      if (error.message.size() > kMessageMax) error.message.clear();
+    }
+    if (const auto code = doc.root().find("code"); code.is(json::Kind::string))
+      if (const auto known = from_word(code.string())) error.code = *known;
+  }
+  if (error.message.empty())
+    error.message = "plugin \"" + name_ + "\" " +
+                    (error.code == Errc::unavailable ? "can't answer right now"
+                     : error.code == Errc::timeout   ? "did not answer in time"
+                                                     : "failed");
+  return error;
+}
+
+void FlowInstance::ask(const char* what, std::uint32_t deadline_ms, std::function<weir_status(std::uint64_t)> call,
+                       End end) {
+  if (status().state == InstanceState::failed || !pending_)
+    return end(fail(Errc::unavailable, "plugin \"" + name_ + "\" is not working"));
+  auto shared = std::make_shared<End>(std::move(end));
+  const std::uint64_t token =
+      pending_->add(deadline_ms, [this, shared](PendingCalls::How how, weir_status status, std::string_view json) {
+        if (how == PendingCalls::How::deadline)
+          return (*shared)(fail(Errc::timeout, "plugin \"" + name_ + "\" did not answer in time"));
+        if (how == PendingCalls::How::closed)
+          return (*shared)(fail(Errc::unavailable, "plugin \"" + name_ + "\" is stopped"));
+        if (status == WEIR_OK) return (*shared)(json);
+        (*shared)(error_of(status, json));
+      });
+  if (token == 0)
+    return (*shared)(fail(Errc::unavailable, "plugin \"" + name_ + "\" is stopped, or too many wait for it"));
+  const auto posted = border_->strand().post(what, [this, what, token, call = std::move(call)] {
+    if (!pending_->waiting(token)) return;  // its deadline passed while the strand was busy
+    const weir_status status = call(token);
+    if (status == WEIR_PENDING || !pending_->waiting(token)) return;
+    if (status == WEIR_OK)
+      border_->misbehaving(std::string(what) + " returned OK without an answer; done() and PENDING is the way");
+    pending_->answer(token, status == WEIR_OK ? static_cast<weir_status>(WEIR_E_INTERNAL) : status, {});
+  });
+  if (posted != Strand::Posted::yes) pending_->answer(token, WEIR_E_UNAVAILABLE, {});
+}
+
+void FlowInstance::cancel(std::uint64_t token) {
+  border_->strand().post("cancel()", [this, token] {
+    if (library_->responder() != nullptr && library_->responder()->cancel != nullptr)
+      library_->responder()->cancel(instance_, token);
+    if (library_->http() != nullptr && library_->http()->cancel != nullptr) library_->http()->cancel(instance_, token);
+  });
+}
+
+void FlowInstance::done(std::uint64_t token, weir_status status, std::string_view json) {
+  // Late answers happen to the best (the deadline was faster), so they are counted and not complained about.
+  if (pending_) return void(pending_->answer(token, status, json));
+  border_->misbehaving("done() was called by an instance that is asked nothing");
+}
+
+void FlowInstance::on_stopped() {
+  if (pending_) pending_->close();
+}
+
+InstanceCounters FlowInstance::counters() const {
+  InstanceCounters out = Instance::counters();
+  if (pending_) out.late_done = pending_->late();
+  out.sent = outlet_->counts().sent;
+  out.undeliverable = outlet_->counts().undeliverable;
+  out.requests = requests_;
+  return out;
+}
+
+void FlowInstance::activate(const std::string& subject, Demand::Awake answered) {
+  ask(
+      "activate()", kActivateMs,
+      [this, subject](std::uint64_t token) {
+        return library_->source()->activate(instance_, str(subject), token, kActivateMs);
+      },
+      [answered = std::move(answered)](Result<std::string_view> how) {
+        // Only a clear no keeps subscribers out; a source that takes its time or fails says that by its state.
+        if (!how && (how.error().code == Errc::not_found || how.error().code == Errc::forbidden ||
+                     how.error().code == Errc::bad_request))
+          return answered(how.error());
+        answered({});
+      });
+}
+
+void FlowInstance::after(std::uint32_t ms, std::function<void()> call) {
+  auto shared = std::make_shared<std::function<void()>>(std::move(call));
+  if (!pending_ || pending_->add(ms, [shared](PendingCalls::How, std::int32_t, std::string_view) { (*shared)(); }) == 0)
+    (*shared)();
+}
+
+void FlowInstance::request(MethodCall call, std::uint32_t deadline_ms,
+                           std::function<void(Result<std::string>)> answered) {
+  ++requests_;
+  ask(
+      "request()", deadline_ms,
+      [this, call = std::move(call), deadline_ms](std::uint64_t token) {
+        const weir_request raw = {sizeof(weir_request),   0, str(call.method), str(call.subject), str(call.params_json),
+                                  str(call.identity_json)};
+        return library_->responder()->request(instance_, &raw, token, deadline_ms);
+      },
+      [this, answered = std::move(answered)](Result<std::string_view> how) {
+        if (!how) return answered(how.error());
+        json::Doc doc;
+        if (const auto good = doc.parse(*how); !good) {
+          border_->misbehaving("it answered a request with what is no JSON: " + good.error().message);
+          return answered(fail(Errc::internal, "plugin \"" + name_ + "\" gave an answer that is no JSON"));
+        }
+        answered(std::string(*how));
+      });
+}
+
+void FlowInstance::handle(HttpCall call, std::uint32_t deadline_ms, std::function<void(Result<HttpAnswer>)> answered) {
+  ++requests_;
+  ask(
+      "handle()", deadline_ms,
+      [this, call = std::move(call), deadline_ms](std::uint64_t token) {
+        const weir_http_request raw = {sizeof(weir_http_request),
+                                       0,
+                                       str(call.method),
+                                       str(call.path),
+                                       str(call.query_json),
+                                       str(call.headers_json),
+                                       str(call.body),
+                                       str(call.peer),
+                                       str(call.identity_json)};
+        return library_->http()->handle(instance_, &raw, token, deadline_ms);
+      },
+      [this, answered = std::move(answered)](Result<std::string_view> how) {
+        if (!how) return answered(how.error());
+        auto answer = parse_http_answer(*how);
+        if (!answer) {
+          border_->misbehaving(answer.error().message);
+          return answered(fail(Errc::internal, "plugin \"" + name_ + "\" gave an answer that makes no sense"));
+        }
+        answered(std::move(answer));
+      });
+}
+
+Result<HttpAnswer> parse_http_answer(std::string_view text) {
+  const auto wrong = [](const std::string& what) {
+    return fail(Errc::internal, "the answer to an HTTP request is wrong: " + what);
+  };
+  HttpAnswer out;
+  json::Doc doc;
+  if (const auto parsed = doc.parse(text); !parsed) return wrong("it is no JSON: " + parsed.error().message);
+  const json::Value root = doc.root();
+  if (!root.is(json::Kind::object)) return wrong("it is no object");
+  if (const auto status = root.find("status")) {
+    const auto number = status.is(json::Kind::number) ? status.integer() : std::nullopt;
+    if (!number || *number < 200 || *number > 599) return wrong("\"status\" must be an integer from 200 to 599");
+    out.status = static_cast<int>(*number);
+  }
+  if (const auto body = root.find("body"); body && !body.is(json::Kind::null)) {
+    if (body.is(json::Kind::string)) {
+      out.body = body.string();
+      out.content_type = "text/plain; charset=utf-8";
+    } else {
+      out.body = body.raw();
+      out.content_type = "application/json";
+    }
+  }
+  if (const auto headers = root.find("headers"); headers && !headers.is(json::Kind::null)) {
+    if (!headers.is(json::Kind::object)) return wrong("\"headers\" must be an object of strings");
+    std::string bad;
+    headers.each_member([&](json::Value key, json::Value value) {
+      std::string name = key.string(), text_of = value.is(json::Kind::string) ? value.string() : std::string("\n");
+      for (char& c : name)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+      if (!is_header_text(name, true) || !is_header_text(text_of, false) || is_hubs_header(name))
+        bad = name;
+      else if (name == "content-type")
+        out.content_type = text_of;
+      else
+        out.headers.emplace_back(std::move(name), std::move(text_of));
+    });
+    if (!bad.empty()) return wrong("the header " + json::quoted(bad) + " can't be sent");
+  }
+  return out;
+}
+
+void FlowInstance::figures(void (*fn)(void*, weir_str), void* arg) {
+  const bool asked = port_.figures([this, fn, arg](std::string json) {
+    border_->strand().post("stats()", [fn, arg, json = std::move(json)] { fn(arg, str(json)); });
+  });
+  if (!asked) border_->strand().post("stats()", [fn, arg] { fn(arg, {"{}", 2}); });
+}
+
+}  // namespace weir

@@ -1,0 +1,65 @@
+// What waits for a sink: a short queue that shards fill and the instance's strand empties. It is bounded; who offers
+// more keeps the rest and reads it from the channel's history later, so a sink that is away for hours costs no memory.
+// Threads: [any], but for pump() and its kin.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "routing/outgoing.hpp"
+#include "weir/abi/sink.h"
+
+namespace weir {
+
+class Outlet {
+ public:
+  struct Bounds {
+    std::size_t events = 4096, bytes = 8 * 1024 * 1024;
+  };
+  struct Ports {
+    // weir_sink_v1::deliver of the instance. [strand]
+    std::function<weir_status(const weir_event*, std::uint32_t count, std::uint32_t* taken)> deliver;
+    std::function<void()> post;                       // lets pump() run on the strand, soon
+    std::function<void(std::int64_t ms)> post_later;  // the same in a while [strand]
+    std::function<void()> room;                       // somebody was refused, and there is room again
+    std::function<void(std::string)> misbehaving;
+  };
+  Outlet(const Bounds& bounds, Ports ports) : bounds_(bounds), ports_(std::move(ports)) {}
+
+  // Takes from the front (moves), and says how many.
+  std::size_t offer(std::span<Outgoing> events);
+  void ready();  // the plugin says that there is room
+  void pump();   // [strand]
+  bool empty() const;
+  // After the other's strand has ended: what waits there goes first. [main]
+  void take_over(Outlet& before);
+
+  struct Counts {
+    std::atomic<std::uint64_t> sent{0}, undeliverable{0};
+  };
+  const Counts& counts() const { return counts_; }
+
+ private:
+  static std::size_t size_of(const Outgoing& o) { return o.event->memory() + 64; }
+  bool deliver_some();  // false: nothing more to do now
+  void wake();
+
+  const Bounds bounds_;
+  const Ports ports_;
+  mutable std::mutex mutex_;
+  std::deque<Outgoing> waiting_;  // guarded by mutex_ down to here; only pump() takes away, at the front
+  std::size_t bytes_ = 0;
+  bool posted_ = false, refused_ = false;
+  std::atomic<std::uint64_t> readies_{0};
+  bool held_ = false;  // [strand] the plugin has no room until ready()
+  std::uint64_t seen_ready_ = 0;
+  Counts counts_;
+};
+
+}  // namespace weir

@@ -1,0 +1,63 @@
+// What goes from the hub to plugin instances: events of channels to sinks, clients' requests to responders, HTTP
+// requests to their handlers, and to sources that work on demand what is watched. Ingress is the other direction.
+// Threads: [any], but for what says otherwise.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plugin_host/flow_instance.hpp"
+#include "server/shard_host.hpp"
+
+namespace weir {
+
+class Flows final : public ShardServices {
+ public:
+  // Before the plugins start. [main]
+  void shards(std::vector<ShardHost*> shards) { shards_ = std::move(shards); }
+  // The instances and channels from now on; the others have stopped. What was watched goes to those that are new.
+  // [main]
+  void use(const std::vector<std::shared_ptr<FlowInstance>>& instances, RoutesPtr routes);
+  // The sink has room: shards may go on.
+  void room(const std::string& plugin);
+  bool sinks_empty() const;
+
+  std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) override;
+  void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) override;
+  void demand(const std::string& channel, bool wanted) override;
+  void watched(const Pattern& pattern, bool wanted) override;
+  void request(ResponderAsk ask) override;
+  void handle(const std::string& plugin, HttpCall call, std::uint32_t deadline_ms,
+              std::function<void(Result<HttpAnswer>)> answered);
+  // Events that left their channel's history before that sink had room for them.
+  std::uint64_t lost(const std::string& plugin) const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<FlowInstance> instance;
+    std::shared_ptr<std::atomic<std::uint64_t>> lost = std::make_shared<std::atomic<std::uint64_t>>(0);
+  };
+  Entry find(const std::string& plugin) const;
+  RoutesPtr routes() const;
+  using Subjects = std::vector<std::pair<std::string, std::string>>;  // plugin, subject
+  void want(FlowInstance& instance, const std::string& subject, const std::string& who, bool pattern);
+  // The subjects that feed what is watched.
+  Subjects subjects_of(const Pattern& watched, bool pattern) const;
+  void tell(const std::string& what, std::function<Mail()> mail);
+
+  std::vector<ShardHost*> shards_;
+  mutable std::shared_mutex mutex_;
+  std::map<std::string, Entry, std::less<>> entries_;  // guarded by mutex_ down to here
+  RoutesPtr routes_;
+  // By what is watched, a name or a pattern: what the sources were asked for, so that it is taken back as it was asked.
+  std::map<std::string, Subjects> wanted_;
+};
+
+}  // namespace weir
