@@ -1,7 +1,11 @@
 /* The sizes and offsets of ABI 1.0, pinned. A line here may be added when a struct grows at its end; none may change.
  * Included by layout_c.c (C11) and layout_cpp.cpp (C++20), which must agree. */
 #include "weir/abi/auth.h"
+#include "weir/abi/http.h"
+#include "weir/abi/hub.h"
 #include "weir/abi/plugin.h"
+#include "weir/abi/responder.h"
+#include "weir/abi/sink.h"
 #include "weir/abi/source.h"
 
 #ifdef __cplusplus
@@ -51,7 +55,7 @@ PIN_AT(weir_host, done, 96);
 PIN_AT(weir_host, now_ms, 104);
 PIN_AT(weir_host, get_extension, 112);
 
-PIN(sizeof(weir_source_v1) == 64);
+PIN(sizeof(weir_source_v1) == 80);
 PIN_AT(weir_source_v1, create, 8);
 PIN_AT(weir_source_v1, start, 16);
 PIN_AT(weir_source_v1, pause, 24);
@@ -59,6 +63,53 @@ PIN_AT(weir_source_v1, resume, 32);
 PIN_AT(weir_source_v1, accepted, 40);
 PIN_AT(weir_source_v1, stop, 48);
 PIN_AT(weir_source_v1, destroy, 56);
+PIN_AT(weir_source_v1, activate, 64); /* 1.2 */
+PIN_AT(weir_source_v1, deactivate, 72);
+
+PIN(sizeof(weir_sink_v1) == 48);
+PIN_AT(weir_sink_v1, create, 8);
+PIN_AT(weir_sink_v1, start, 16);
+PIN_AT(weir_sink_v1, deliver, 24);
+PIN_AT(weir_sink_v1, stop, 32);
+PIN_AT(weir_sink_v1, destroy, 40);
+PIN(sizeof(weir_sink_host_v1) == 16);
+PIN_AT(weir_sink_host_v1, ready, 8);
+
+PIN(sizeof(weir_request) == 72);
+PIN_AT(weir_request, method, 8);
+PIN_AT(weir_request, subject, 24);
+PIN_AT(weir_request, params_json, 40);
+PIN_AT(weir_request, identity_json, 56);
+PIN(sizeof(weir_responder_v1) == 56);
+PIN_AT(weir_responder_v1, request, 24);
+PIN_AT(weir_responder_v1, cancel, 32);
+PIN_AT(weir_responder_v1, stop, 40);
+PIN_AT(weir_responder_v1, destroy, 48);
+
+PIN(sizeof(weir_http_request) == 120);
+PIN_AT(weir_http_request, method, 8);
+PIN_AT(weir_http_request, path, 24);
+PIN_AT(weir_http_request, query_json, 40);
+PIN_AT(weir_http_request, headers_json, 56);
+PIN_AT(weir_http_request, body, 72);
+PIN_AT(weir_http_request, peer, 88);
+PIN_AT(weir_http_request, identity_json, 104);
+PIN(sizeof(weir_http_v1) == 56);
+PIN_AT(weir_http_v1, handle, 24);
+PIN_AT(weir_http_v1, cancel, 32);
+PIN_AT(weir_http_v1, stop, 40);
+PIN_AT(weir_http_v1, destroy, 48);
+
+PIN(sizeof(weir_log_line) == 72);
+PIN_AT(weir_log_line, level, 4);
+PIN_AT(weir_log_line, time_ms, 8);
+PIN_AT(weir_log_line, number, 16);
+PIN_AT(weir_log_line, component, 24);
+PIN_AT(weir_log_line, message, 40);
+PIN_AT(weir_log_line, fields_json, 56);
+PIN(sizeof(weir_hub_v1) == 24);
+PIN_AT(weir_hub_v1, stats, 8);
+PIN_AT(weir_hub_v1, log_lines, 16);
 
 PIN(sizeof(weir_auth_v1) == 56);
 PIN_AT(weir_auth_v1, create, 8);

@@ -191,7 +191,8 @@ static weir_status authenticate(void* p, weir_str request, uint64_t token, uint3
   return WEIR_PENDING;
 }
 
-static const weir_source_v1 source_table = {sizeof(weir_source_v1), 0, create, start, NULL, NULL, NULL, stop, destroy};
+static const weir_source_v1 source_table = {
+    .struct_size = sizeof(weir_source_v1), .create = create, .start = start, .stop = stop, .destroy = destroy};
 static const weir_auth_v1 auth_table = {sizeof(weir_auth_v1), 0, create, start, authenticate, NULL, stop, destroy};
 
 static const void* get_interface(const char* id) {

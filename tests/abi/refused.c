@@ -22,19 +22,11 @@ WEIR_PLUGIN_NOTE();
 
 static const weir_source_v1 table = {
 #if defined(REFUSED_TABLE_GARBAGE)
-    4
+    .struct_size = 4
 #else
-    sizeof(weir_source_v1)
+    .struct_size = sizeof(weir_source_v1)
 #endif
-    ,
-    0,
-    NULL,
-    NULL,
-    NULL,
-    NULL,
-    NULL,
-    NULL,
-    NULL};
+};
 
 static const void* get_interface(const char* id) {
   (void)id, (void)&table;

@@ -37,6 +37,19 @@ class World::Host final : public ShardPort {
     world_.mail_[id_][to].push_back(std::move(mail));
   }
   bool full(ShardId of) const override { return of != id_ && world_.mail_[id_][of].size() > 60; }
+  std::size_t hand_over(const std::string&, std::span<Outgoing> events) override {
+    return world_.sink_.take(events, sink_full_ ? 0 : world_.below(events.size() + 4));
+  }
+  void lost(const std::string&, std::string_view channel, std::uint64_t count) override {
+    world_.sink_.lost(channel, count);
+  }
+  void demand(const std::string&, bool) override {}
+  void watched(const Pattern&, bool) override {}
+  void request(ResponderAsk) override {}
+  void sink(bool full) {
+    sink_full_ = full;
+    if (!full) shard_->sink_has_room("sink");
+  }
   void authenticate(Connection& connection, std::string token, std::string id) override {
     world_.auths_.push_back({id_, connection.id, std::move(token), std::move(id)});
   }
@@ -45,8 +58,44 @@ class World::Host final : public ShardPort {
  private:
   World& world_;
   const ShardId id_;
+  bool sink_full_ = false;
   std::unique_ptr<Shard> shard_;
 };
+
+std::size_t Sink::take(std::span<Outgoing> events, std::size_t most) {
+  const std::size_t taken = std::min(most, events.size());
+  for (const Outgoing& o : events.first(taken)) {
+    const std::string channel(o.event->channel());
+    if (*o.subject != "out." + channel.substr(channel.find('/') + 1))
+      throw Violation("the sink gets an event of " + channel + " for " + *o.subject);
+    At& at = channels_[channel];
+    const SequenceId seq = o.event->sequence_id();
+    const std::string_view frame = o.event->frame();
+    const std::size_t begin = frame.find("\"epoch\":\"") + 9;
+    const std::string epoch(frame.substr(begin, frame.find('"', begin) - begin));
+    // A channel that was let go begins again with 1 when it comes back; what was lost is of both lives then.
+    if (epoch == at.epoch ? seq != at.last + at.lost + 1 : seq > at.lost + 1)
+      throw Violation("the sink gets " + channel + " " + std::to_string(seq) + describe(channel));
+    at = {epoch, seq, 0};
+    ++taken_;
+  }
+  return taken;
+}
+
+bool Sink::has_all(const std::string& channel, const std::string& epoch, SequenceId head) const {
+  const auto found = channels_.find(channel);
+  if (head == 0 || found == channels_.end()) return head == 0;
+  const At& at = found->second;
+  return at.epoch == epoch ? at.last + at.lost == head : at.lost >= head;
+}
+
+std::string Sink::describe(const std::string& channel) const {
+  const auto found = channels_.find(channel);
+  if (found == channels_.end()) return ": it knows nothing of it";
+  return ": it is at " + std::to_string(found->second.last) + ", " + std::to_string(found->second.lost) + " lost since";
+}
+
+void Sink::lost(std::string_view channel, std::uint64_t count) { channels_[std::string(channel)].lost += count; }
 
 World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed) {
   shard_count_ = static_cast<unsigned>(1 + below(4));
@@ -94,6 +143,7 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
 RoutesPtr World::make_routes() {
   std::vector<ChannelRoute> routes;
   routes.push_back(route("open/{name}", 3 + below(40), 1 << 20));
+  routes.back().exits.push_back({"sink", *Pattern::parse_subject("out.{name}", '.')});
   routes.push_back(route("slow/{name}", 3 + below(20), 1 << 20));
   routes.back().overflow = OverflowPolicy::disconnect;
   routes.push_back(route("secret/{name}", 3 + below(20), 1000 + below(8000)));
@@ -115,6 +165,7 @@ RoutesPtr World::make_routes() {
   routes.back().state = true;
   routes.back().overflow = OverflowPolicy::snapshot;
   routes.push_back(route("none/{name}", 0, 1 << 20));
+  routes.back().exits.push_back({"sink", *Pattern::parse_subject("out.{name}", '.')});
   routes.push_back(route("nobody/{name}", 5, 1 << 20));
   routes.back().subscribe.nobody = true;
   // One that nobody uses: with it and without it, who may see what is looked at again, and comes to the same.
@@ -410,6 +461,8 @@ void World::one_step() {
   }
   if (chance(20))
     for (const auto& h : hosts_) h->shard().tell_those_behind();
+  if (chance(10)) hosts_[below(hosts_.size())]->sink(chance(40));
+  if (chance(50)) hosts_[below(hosts_.size())]->shard().flush_exits();
   look();
   std::erase_if(sessions_, [&](const auto& s) {
     if (!s->gone) return false;
@@ -427,7 +480,11 @@ void World::settle() {
   for (bool moved = true; moved;) {
     moved = false;
     if (++rounds > 20'000) throw Violation("the hub does not come to rest although nobody asks for anything");
-    for (const auto& h : hosts_) moved = h->shard().tell_those_behind() || moved;
+    for (const auto& h : hosts_) {
+      moved = h->shard().tell_those_behind() || moved;
+      h->sink(false);
+      moved = h->shard().flush_exits() || h->shard().owes_sinks() || moved;
+    }
     look();
     while (!auths_.empty()) answer_auth();
     for (std::size_t from = 0; from < shard_count_; ++from)
@@ -450,6 +507,12 @@ void World::settle() {
   }
   for (const auto& s : sessions_)
     if (!s->gone) s->settled();
+  for (const auto& h : hosts_)
+    h->shard().channels().each([&](const Channels::Info& c) {
+      if ((c.name.starts_with("open/") || c.name.starts_with("none/")) && !sink_.has_all(c.name, c.epoch, c.head))
+        throw Violation("the sink has not got all of " + c.name + " up to " + std::to_string(c.head) +
+                        sink_.describe(c.name));
+    });
 }
 
 void World::finish() {

@@ -20,6 +20,26 @@ struct Totals {
                 losses = 0, compressed = 0, snapshots = 0;
 };
 
+// A plugin that events go out to: what it takes of each channel comes in order and once, and what is missing was said
+// to be lost.
+class Sink {
+ public:
+  std::size_t take(std::span<Outgoing> events, std::size_t most);
+  void lost(std::string_view channel, std::uint64_t count);
+  std::string describe(const std::string& channel) const;
+  bool has_all(const std::string& channel, const std::string& epoch, SequenceId head) const;
+  std::uint64_t taken() const { return taken_; }
+
+ private:
+  struct At {
+    std::string epoch;
+    SequenceId last = 0;
+    std::uint64_t lost = 0;
+  };
+  std::map<std::string, At> channels_;
+  std::uint64_t taken_ = 0;
+};
+
 class World {
  public:
   World(std::uint64_t seed, bool verbose);
@@ -66,6 +86,7 @@ class World {
   Limits limits_;
   RoutesPtr routes_;
   Truth truth_;
+  Sink sink_;
   EndpointRule open_endpoint_, auth_endpoint_;
   std::size_t drained_below_;
   unsigned shard_count_;

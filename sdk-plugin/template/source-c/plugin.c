@@ -56,7 +56,15 @@ static void stop(void *instance) {
 
 static void destroy(void *instance) { free(instance); }
 
-static const weir_source_v1 table = {sizeof(weir_source_v1), 0, create, start, pause_, resume, NULL, stop, destroy};
+static const weir_source_v1 table = {
+    .struct_size = sizeof(weir_source_v1),
+    .create = create,
+    .start = start,
+    .pause = pause_,
+    .resume = resume,
+    .stop = stop,
+    .destroy = destroy,
+};
 
 static const void *get_interface(const char *id) { return strcmp(id, WEIR_SOURCE_V1) == 0 ? &table : NULL; }
 

@@ -185,8 +185,12 @@ class Hub {
   };
   ManualClock clock;
   Limits limits;
-  std::vector<Auth> auths;  // asked, not yet answered
-  std::set<ShardId> full;   // shards whose mailbox is
+  std::vector<Auth> auths;            // asked, not yet answered
+  std::set<ShardId> full;             // shards whose mailbox is
+  std::size_t sink_room = 1'000'000;  // what sinks take
+  std::vector<std::string> sent;      // "plugin subject data", "plugin lost N of channel"
+  std::vector<std::string> demands;   // "+channel", "-channel"
+  std::vector<ResponderAsk> asked;
 
  private:
   class Host final : public ShardPort {
@@ -194,6 +198,22 @@ class Hub {
     Host(Hub& hub, ShardId id) : hub_(hub), id_(id) {}
     void mail(ShardId to, Mail mail) override { hub_.mail_[{id_, to}].push_back(std::move(mail)); }
     bool full(ShardId of) const override { return hub_.full.contains(of); }
+    std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) override {
+      std::size_t taken = 0;
+      for (; taken < events.size() && hub_.sink_room > 0; ++taken, --hub_.sink_room)
+        hub_.sent.push_back(plugin + " " + *events[taken].subject + " " + std::string(events[taken].event->data()));
+      return taken;
+    }
+    void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) override {
+      hub_.sent.push_back(plugin + " lost " + std::to_string(count) + " of " + std::string(channel));
+    }
+    void demand(const std::string& channel, bool wanted) override {
+      hub_.demands.push_back((wanted ? "+" : "-") + channel);
+    }
+    void watched(const Pattern& pattern, bool wanted) override {
+      hub_.demands.push_back((wanted ? "+" : "-") + pattern.text());
+    }
+    void request(ResponderAsk ask) override { hub_.asked.push_back(std::move(ask)); }
     void authenticate(Connection& connection, std::string token, std::string id) override {
       hub_.auths.push_back({connection.id, std::move(token), std::move(id)});
     }
