@@ -100,8 +100,12 @@ class Checker {
       }
       config = *defaults;
     }
-    if ((*library)->source() != nullptr)
-      run_kind("source", *library, config, [&] { return make_source(*library, config); });
+    if ((*library)->flows())
+      run_kind((*library)->source() != nullptr      ? "source"
+               : (*library)->sink() != nullptr      ? "sink"
+               : (*library)->responder() != nullptr ? "responder"
+                                                    : "http",
+               *library, config, [&] { return make_flow(*library, config); });
     if ((*library)->auth() != nullptr) run_kind("auth", *library, config, [&] { return make_auth(*library, config); });
     if ((*library)->source() != nullptr) check_backpressure(*library, config);
   }
@@ -144,7 +148,7 @@ class Checker {
     return true;
   }
 
-  Result<std::shared_ptr<Instance>> make_source(const std::shared_ptr<const Library>& library,
+  Result<std::shared_ptr<Instance>> make_flow(const std::shared_ptr<const Library>& library,
                                                 const std::string& config) {
     auto made = FlowInstance::create("check", library, config, sink_);
     if (!made) return made.error();

@@ -22,10 +22,8 @@ void append_member(std::string& object, std::string_view name, std::string_view 
 }
 
 std::string query_json(const std::string& query) {
-  std::map<std::string, std::string> first;  // of several of one name the first counts
-  for (auto& [name, value] : parse_query(query)) first.try_emplace(name, value);
   std::string out = "{";
-  for (const auto& [name, value] : first) append_member(out, name, value);
+  for (const auto& [name, value] : parse_query(query)) append_member(out, name, value);
   return out += '}';
 }
 

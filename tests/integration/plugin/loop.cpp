@@ -1,10 +1,11 @@
-// A plugin that is all kinds at once, for tests of the hub around it: what it is sent as a sink comes back as events, what
-// it is asked it answers by what is asked.
+// A plugin that is all kinds at once, for tests of the hub around it: what it is sent as a sink comes back as events,
+// what it is asked it answers by what is asked.
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "weir/abi/hub.h"
 #include "weir/sdk/plugin.hpp"
 
 namespace {
@@ -20,7 +21,7 @@ constexpr const char* kManifest = R"({
 class Loop final : public Source, public Sink, public Responder, public HttpHandler {
  public:
   Loop(Host host, const json::Value& config)
-      : host_(host), emitter_(host), room_(config.int_or("room", -1)), backlog_(config.int_or("backlog", 3)) {}
+      : host_(host), emitter_(host), room_(config.integer_or("room", -1)), backlog_(config.integer_or("backlog", 3)) {}
   void start() override {}
   void stop() override { waiting_.clear(); }
   void pause() override { emitter_.pause(); }
@@ -58,7 +59,7 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
     if (r.method == "loop.nobody") return reply.unavailable("nobody answers");
     if (r.method == "loop.coded") return reply.error(WEIR_E_INTERNAL, "not_found", "no todo 7");
     if (r.method == "loop.room") {
-      room_ = json::parse(r.params_json).int_or("room", -1);
+      room_ = json::parse(r.params_json).integer_or("room", -1);
       host_.sink_ready();
       return reply.result("true");
     }
@@ -84,29 +85,33 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
     if (r.path() == "/figures") {
       const auto* hub = host_.extension<weir_hub_v1>(WEIR_HUB_V1);
       figures_.push_back(std::move(reply));
-      hub->stats(host_.raw()->ctx, [](void* self, weir_str json) {
-        auto& replies = static_cast<Loop*>(self)->figures_;
-        replies.front().json(200, to_view(json));
-        replies.erase(replies.begin());
-      }, this);
+      hub->stats(
+          host_.raw()->ctx,
+          [](void* self, weir_str json) {
+            auto& replies = static_cast<Loop*>(self)->figures_;
+            replies.front().json(200, to_view(json));
+            replies.erase(replies.begin());
+          },
+          this);
       return;
     }
     if (r.path() == "/log") {
       std::string lines;
-      host_.extension<weir_hub_v1>(WEIR_HUB_V1)->log_lines(
-          host_.raw()->ctx, 0, 1000,
-          [](void* out, const weir_log_line* line) {
-            *static_cast<std::string*>(out) += std::string(to_view(line->component)) + ": " +
-                                               std::string(to_view(line->message)) + " " +
-                                               std::string(to_view(line->fields_json)) + "\n";
-          },
-          &lines);
+      host_.extension<weir_hub_v1>(WEIR_HUB_V1)
+          ->log_lines(
+              host_.raw()->ctx, 0, 1000,
+              [](void* out, const weir_log_line* line) {
+                *static_cast<std::string*>(out) += std::string(to_view(line->component)) + ": " +
+                                                   std::string(to_view(line->message)) + " " +
+                                                   std::string(to_view(line->fields_json)) + "\n";
+              },
+              &lines);
       return reply.text(200, lines);
     }
-    std::string out = "{\"method\":" + json::quoted(r.method()) + ",\"path\":" + json::quoted(r.path()) +
-                      ",\"body\":" + json::quoted(r.body()) + ",\"x\":" + json::quoted(r.header("x-thing").value_or("-")) +
-                      ",\"q\":" + json::quoted(r.query("q").value_or("-")) +
-                      ",\"identity\":" + std::string(r.identity_json()) + "}";
+    std::string out =
+        "{\"method\":" + json::quoted(r.method()) + ",\"path\":" + json::quoted(r.path()) +
+        ",\"body\":" + json::quoted(r.body()) + ",\"x\":" + json::quoted(r.header("x-thing").value_or("-")) +
+        ",\"q\":" + json::quoted(r.query("q").value_or("-")) + ",\"identity\":" + std::string(r.identity_json()) + "}";
     reply.json(200, out);
   }
 

@@ -91,7 +91,8 @@ TEST(MistakesTest, WhatIsNotAvailableYetSaysSo) {
 TEST(MistakesTest, OfMethodsAreToldAtTheirPlace) {
   const auto method = [](const std::string& lines) { return only_problem(kSmallest + "[[method]]\n" + lines); };
   EXPECT_EQ(method("pattern = \"todos.*\""),
-            "hub.toml:5:1: method[0]: key \"rule\" is missing; expected a string or an object");
+            "hub.toml:5:1: method \"todos.*\" has neither a rule nor a plugin to answer it; write rule = "
+            "\"script.lua\", or plugin = \"NAME\" of a responder");
   EXPECT_EQ(method("pattern = \"todos.*\"\nrule = \"none.lua\"")
                 .rfind("hub.toml:7:8: method \"todos.*\": rule: script \"none.lua\" is not there; looked for ", 0),
             0U);

@@ -1,0 +1,343 @@
+// What goes from the hub to plugins: events to sinks, requests to responders, HTTP to its handlers, and to sources on
+// demand what is watched. With a plugin that is all of these (plugin/loop.cpp), real sockets and two shards.
+#include "integration/hub_fixture.hpp"
+
+namespace weir::test {
+namespace {
+
+class FlowsTest : public HubTest {
+ protected:
+  static std::string loop(const std::string& config = "{}") {
+    return "[[plugin]]\nname = \"loop\"\nlibrary = \"loop\"\nconfig = " + config + "\n[[endpoint]]\npath = \"/ws\"\n" +
+           "[[method]]\npattern = \"loop.*\"\nplugin = \"loop\"\nsubject = \"rpc.{method}\"\ntimeout = \"300ms\"\n";
+  }
+  static Json request(Client& c, const std::string& method, const Json& params = nullptr) {
+    static int ids = 1000;
+    const int id = ++ids;
+    c.say({{"type", "request"}, {"id", id}, {"method", method}, {"params", params}});
+    for (;;) {
+      Json answer = c.next();
+      if (answer.is_null() || answer.value("id", Json()) == id) return answer;
+    }
+  }
+  static Json subscribe(Client& c, const std::string& channel, const Json& replay = "none") {
+    static int ids = 5000;
+    return c.ask({{"type", "subscribe"}, {"id", ++ids}, {"channel", channel}, {"replay", replay}});
+  }
+  static Json publish(Client& c, const std::string& channel, const std::string& event, const Json& data) {
+    static int ids = 8000;
+    return c.ask({{"type", "publish"}, {"id", ++ids}, {"channel", channel}, {"event", event}, {"data", data}});
+  }
+  // Until the plugin's subjects are these.
+  bool active_are(Client& c, const Json& subjects) {
+    return wait_until([&] { return request(c, "loop.active")["data"] == subjects; });
+  }
+};
+
+const char* const kOut =
+    "[[channel]]\npattern = \"out/{id}\"\nto = [{ plugin = \"loop\", subject = \"commands.{id}\" }]\n"
+    "[[channel]]\npattern = \"back/{subject}\"\nfrom = [{ plugin = \"loop\", subject = \"back.commands.{subject}\" "
+    "}]\n";
+
+// ---------------------------------------------------------------- sinks
+
+TEST_F(FlowsTest, EventsOfAChannelGoToItsSinkInOrder) {
+  start(loop() + kOut);
+  Client reader = connect(), writer = connect();
+  subscribe(reader, "back/7");
+  for (int i = 0; i < 500; ++i) publish(writer, "out/7", "e" + std::to_string(i % 3), i);
+  for (int i = 0; i < 500; ++i) {
+    const Json e = reader.next("event");
+    ASSERT_EQ(e["data"], i);
+    ASSERT_EQ(e["event"], "e" + std::to_string(i % 3));
+    ASSERT_FALSE(e["id"].get<std::string>().empty());
+  }
+  const Json plugin = http("GET", "/stats").json()["plugins"][0];
+  EXPECT_EQ(plugin["sent"], 500);
+  EXPECT_EQ(plugin["lost"], 0);
+}
+
+TEST_F(FlowsTest, ASinkWithoutRoomGetsTheRestFromHistory) {
+  start(loop("{ room = 10 }") + kOut);
+  Client reader = connect(), writer = connect();
+  for (const char* id : {"a", "b", "c"}) subscribe(reader, std::string("back/") + id);
+  // More than the sink's queue holds, so that most of it is read from history, of three channels at once.
+  constexpr int kEach = 4000;
+  for (int i = 0; i < kEach; ++i)
+    for (const char* id : {"a", "b", "c"})
+      writer.say({{"type", "publish"}, {"channel", std::string("out/") + id}, {"event", "e"}, {"data", i}});
+  publish(writer, "out/a", "e", kEach);
+  EXPECT_LE(http("GET", "/stats").json()["plugins"][0]["sent"], 10);
+  EXPECT_EQ(request(writer, "loop.room", {{"room", -1}})["data"], true);
+  std::map<std::string, int> next;
+  for (int i = 0; i < 3 * kEach + 1; ++i) {
+    const Json e = reader.next("event");
+    ASSERT_EQ(e["data"], next[e["channel"]]++) << e["channel"];
+  }
+  EXPECT_EQ(http("GET", "/stats").json()["plugins"][0]["lost"], 0);
+}
+
+TEST_F(FlowsTest, WhatHistoryDoesNotHoldIsCountedAsLost) {
+  start(loop("{ room = 0 }") +
+        "[[channel]]\npattern = \"out/{id}\"\nto = [{ plugin = \"loop\", subject = \"commands.{id}\" }]\n"
+        "history = { count = 100 }\n[limits]\nsink_events = 16\n"
+        "[[channel]]\npattern = \"back/{subject}\"\nfrom = [{ plugin = \"loop\", subject = \"back.commands.{subject}\" "
+        "}]\n");
+  Client reader = connect(), writer = connect();
+  subscribe(reader, "back/a");
+  constexpr int kAll = 1000;
+  for (int i = 0; i < kAll; ++i) publish(writer, "out/a", "e", i);
+  request(writer, "loop.room", {{"room", -1}});
+  int last = -1, seen = 0;
+  while (last != kAll - 1) {
+    const Json e = reader.next("event");
+    ASSERT_GT(e["data"], last);
+    last = e["data"];
+    ++seen;
+  }
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/stats").json()["plugins"][0]["lost"] == kAll - seen; }));
+  EXPECT_GE(seen, 100);
+  EXPECT_LE(seen, 100 + 16);
+}
+
+TEST_F(FlowsTest, AnEventThatCanNeverBeSentIsLeftOut) {
+  start(loop() + kOut);
+  Client reader = connect(), writer = connect();
+  subscribe(reader, "back/7");
+  publish(writer, "out/7", "good", 1);
+  publish(writer, "out/7", "bad", 2);
+  publish(writer, "out/7", "good", 3);
+  EXPECT_EQ(reader.next("event")["data"], 1);
+  EXPECT_EQ(reader.next("event")["data"], 3);
+  EXPECT_EQ(http("GET", "/stats").json()["plugins"][0]["undeliverable"], 1);
+}
+
+TEST_F(FlowsTest, ANameFromAClientNeverLeadsToAnotherSubject) {
+  start(loop() +
+        "[[channel]]\npattern = \"out/{id}\"\nto = [{ plugin = \"loop\", subject = \"commands.{id}\" }]\n"
+        "[[channel]]\npattern = \"all\"\nfrom = [{ plugin = \"loop\", subject = \">\" }]\n");
+  Client reader = connect(), writer = connect();
+  subscribe(reader, "all");
+  publish(writer, "out/a.b", "e", 1);
+  publish(writer, "out/>", "e", 2);
+  // What came back did so under one part each, which back.commands.{x} shows; here by how they were sent.
+  EXPECT_EQ(reader.next("event")["data"], 1);
+  EXPECT_EQ(reader.next("event")["data"], 2);
+  EXPECT_EQ(http("GET", "/stats").json()["plugins"][0]["unrouted"], 0);
+}
+
+TEST_F(FlowsTest, ARulesPublicationGoesOutAsWell) {
+  write("fork.lua",
+        "return { transform = function(ev) hub.publish('out/' .. ev.data.id, 'command', { id = ev.data.id }) return ev "
+        "end }");
+  start(loop() + kOut + "[[channel]]\npattern = \"in\"\nrules = [\"fork.lua\"]\n");
+  Client reader = connect(), writer = connect();
+  subscribe(reader, "back/x");
+  publish(writer, "in", "e", {{"id", "x"}});
+  const Json e = reader.next("event");
+  EXPECT_EQ(e["event"], "command");
+  EXPECT_EQ(e["data"], Json({{"id", "x"}}));
+}
+
+TEST_F(FlowsTest, AReloadThatMakesTheSinkAnewLosesNothing) {
+  const auto manifest = [](int room) { return loop("{ room = " + std::to_string(room) + " }") + kOut; };
+  start(manifest(5));
+  Client reader = connect(), writer = connect();
+  subscribe(reader, "back/7");
+  constexpr int kAll = 9000;
+  for (int i = 0; i < kAll; ++i) writer.say({{"type", "publish"}, {"channel", "out/7"}, {"event", "e"}, {"data", i}});
+  publish(writer, "out/7", "e", kAll);
+  const auto report = reload(manifest(-1));
+  ASSERT_TRUE(report.problems.empty()) << report.problems[0];
+  for (int i = 0; i <= kAll; ++i) ASSERT_EQ(reader.next("event")["data"], i);
+}
+
+TEST_F(FlowsTest, WhatWouldGoRoundForEverIsAMistake) {
+  EXPECT_NE(
+      problems(loop() + "[[channel]]\npattern = \"a/{id}\"\nfrom = [{ plugin = \"loop\", subject = \"x.{id}\" }]\n"
+                        "to = [{ plugin = \"loop\", subject = \"x.{id}\" }]\n")
+          .find("go round for ever"),
+      std::string::npos);
+  EXPECT_NE(problems(loop() + "[[channel]]\npattern = \"a/{id}\"\nto = [{ plugin = \"loop\", subject = \"x.{no}\" }]\n")
+                .find("has {no}, which the channel's pattern has not"),
+            std::string::npos);
+  EXPECT_NE(problems(loop() + "[[plugin]]\nname = \"t\"\nlibrary = \"ticker\"\n[[channel]]\npattern = \"a\"\nto = [{ "
+                              "plugin = \"t\", subject = \"x\" }]\n")
+                .find("is no sink"),
+            std::string::npos);
+}
+
+// ---------------------------------------------------------------- responders
+
+TEST_F(FlowsTest, AResponderAnswersAMethod) {
+  start(loop() + "[[channel]]\npattern = \"none\"\n");
+  Client c = connect();
+  const Json answer = request(c, "loop.echo", {{"a", 1}});
+  EXPECT_EQ(answer["type"], "response");
+  EXPECT_EQ(
+      answer["data"],
+      Json({{"method", "loop.echo"}, {"subject", "rpc.loop.echo"}, {"params", {{"a", 1}}}, {"identity", nullptr}}));
+}
+
+TEST_F(FlowsTest, ARespondersErrorsReachTheClient) {
+  start(loop() + "[[channel]]\npattern = \"none\"\n");
+  Client c = connect();
+  EXPECT_EQ(request(c, "loop.nobody")["data"]["code"], "unavailable");
+  EXPECT_EQ(request(c, "loop.nobody")["data"]["message"], "nobody answers");
+  EXPECT_EQ(request(c, "loop.coded")["data"]["code"], "not_found");
+  EXPECT_EQ(request(c, "loop.broken")["data"]["code"], "internal");
+  EXPECT_EQ(request(c, "loop.dropped")["data"]["code"], "internal");
+  EXPECT_EQ(request(c, "loop.never")["data"]["code"], "timeout");
+  EXPECT_EQ(request(c, "loop.echo")["type"], "response");
+}
+
+// ---------------------------------------------------------------- HTTP
+
+TEST_F(FlowsTest, APluginAnswersAtAndBelowItsPath) {
+  start(loop() + "[[endpoint]]\npath = \"/hooks\"\nplugin = \"loop\"\n[[channel]]\npattern = \"none\"\n");
+  const HttpAnswer a = http("POST", "/hooks/a%20b?q=1&q=2", "body\n", "X-Thing: one\r\nX-Thing: two\r\n");
+  EXPECT_EQ(a.status, 200);
+  EXPECT_EQ(a.json(), Json({{"method", "POST"},
+                            {"path", "/a b"},
+                            {"body", "body\n"},
+                            {"x", "one, two"},
+                            {"q", "2"},
+                            {"identity", nullptr}}));
+  EXPECT_EQ(http("GET", "/hooks").json()["path"], "");
+  EXPECT_EQ(http("GET", "/hooksmore").status, 404);
+  EXPECT_EQ(http("GET", "/hooks/teapot").status, 418);
+  EXPECT_EQ(http("GET", "/hooks/teapot").body, "short and stout");
+  EXPECT_EQ(http("GET", "/hooks/headers").status, 201);
+  EXPECT_NE(http("GET", "/hooks/headers").head.find("x-one: 1"), std::string::npos);
+  const HttpAnswer full = http("GET", "/hooks/full");
+  EXPECT_EQ(full.status, 503);
+  EXPECT_NE(full.head.find("retry-after: 1"), std::string::npos);
+  EXPECT_EQ(http("GET", "/hooks/split").status, 500);
+  EXPECT_EQ(http("POST", "/hooks", "x", "Origin: https://evil.example\r\n").status, 403);
+  EXPECT_EQ(http("GET", "/ws").status, 426);
+}
+
+TEST_F(FlowsTest, APluginsPathAsksWhoItIs) {
+  write("keys.json", R"({"keys":[]})");
+  start(loop() +
+        "[[plugin]]\nname = \"dev\"\nlibrary = \"dev\"\n[[endpoint]]\npath = \"/hooks\"\nplugin = "
+        "\"loop\"\nauth = [\"dev\"]\n[[channel]]\npattern = \"none\"\n");
+  EXPECT_EQ(http("POST", "/hooks", "x", "Authorization: Bearer ci\r\n").status, 200);
+  EXPECT_FALSE(http("POST", "/hooks", "x", "Authorization: Bearer ci\r\n").json()["identity"].is_null());
+}
+
+TEST_F(FlowsTest, TheHubTellsAPluginItsFiguresAndItsLog) {
+  start(loop() + "[[endpoint]]\npath = \"/hooks\"\nplugin = \"loop\"\n[[channel]]\npattern = \"none\"\n");
+  EXPECT_EQ(http("GET", "/hooks/figures").json()["shards"].size(), 2U);
+  EXPECT_NE(http("GET", "/hooks/log").body.find("hub: ready {\"address\":"), std::string::npos);
+}
+
+// ---------------------------------------------------------------- sources on demand
+
+const char* const kDemand =
+    "[[channel]]\npattern = \"logs/{file}\"\nfrom = [{ plugin = \"loop\", subject = \"files.{file}\", on_demand = true "
+    "}]\n[limits]\ndemand_linger_ms = 0\n";
+
+TEST_F(FlowsTest, ASourceOnDemandBeginsWithTheFirstSubscriberAndEndsAfterTheLast) {
+  start(loop() + kDemand);
+  Client first = connect(), second = connect(), asker = connect();
+  EXPECT_TRUE(active_are(asker, Json::array()));
+  const Json ack = subscribe(first, "logs/a", 2);
+  EXPECT_EQ(ack["data"]["replayed"], 2) << ack;
+  EXPECT_EQ(ack["data"]["sequenceId"], 3) << "the past is there before the first subscriber is answered";
+  EXPECT_EQ(first.next("event")["data"], 2);
+  EXPECT_EQ(first.next("event")["data"], 3);
+  const Json again = subscribe(second, "logs/a", 10);
+  EXPECT_EQ(again["data"]["replayed"], 3);
+  EXPECT_EQ(again["data"]["epoch"], ack["data"]["epoch"]);
+  EXPECT_TRUE(active_are(asker, {"files.a"}));
+  first.ask({{"type", "unsubscribe"}, {"id", 1}, {"channel", "logs/a"}});
+  request(asker, "loop.say", {{"subject", "files.a"}, {"text", "live"}});
+  for (int i = 0; i < 3; ++i) second.next("event");
+  EXPECT_EQ(second.next("event")["data"], "live");
+  second.ask({{"type", "unsubscribe"}, {"id", 2}, {"channel", "logs/a"}});
+  EXPECT_TRUE(active_are(asker, Json::array()));
+  // The next life is another one: nobody is told that they have missed nothing.
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 0; }));
+  const Json resumed = first.ask({{"type", "subscribe"},
+                                  {"id", 3},
+                                  {"channel", "logs/a"},
+                                  {"replay", {{"epoch", ack["data"]["epoch"]}, {"sequenceId", 3}}}});
+  EXPECT_NE(resumed["data"]["epoch"], ack["data"]["epoch"]);
+  EXPECT_EQ(resumed["data"]["recovered"], false);
+  EXPECT_EQ(resumed["data"]["replayed"], 3);
+}
+
+TEST_F(FlowsTest, WhatIsNotThereCanNotBeSubscribedTo) {
+  start(loop() + kDemand);
+  Client c = connect(), asker = connect();
+  const Json answer = subscribe(c, "logs/missing");
+  EXPECT_EQ(answer["type"], "error") << answer;
+  EXPECT_EQ(answer["data"]["code"], "not_found");
+  EXPECT_EQ(answer["data"]["message"], "there is no files.missing");
+  EXPECT_EQ(subscribe(c, "logs/a.b")["data"]["code"], "not_found") << "that would be two parts of a subject";
+  EXPECT_EQ(subscribe(c, "logs/>")["data"]["code"], "not_found") << "that would be all of them";
+  EXPECT_EQ(subscribe(c, "logs/there")["type"], "ack");
+  EXPECT_TRUE(active_are(asker, {"files.there"}));
+}
+
+TEST_F(FlowsTest, ASourceThatTakesItsTimeHoldsNobodyUpForLong) {
+  start(loop() + kDemand);
+  Client c = connect();
+  const Json ack = subscribe(c, "logs/slow", 10);
+  EXPECT_EQ(ack["type"], "ack");
+  EXPECT_EQ(ack["data"]["replayed"], 3);
+}
+
+TEST_F(FlowsTest, ALeavingConnectionEndsWhatItWatched) {
+  start(loop() + kDemand);
+  Client asker = connect();
+  {
+    Client c = connect();
+    subscribe(c, "logs/a");
+    c.say({{"type", "subscribe"}, {"id", 1}, {"channel", "logs/slow"}});
+    ASSERT_TRUE(active_are(asker, {"files.a", "files.slow"}));
+  }
+  EXPECT_TRUE(active_are(asker, Json::array()));
+}
+
+TEST_F(FlowsTest, APatternNarrowsWhatIsAskedForUpstream) {
+  start(loop("{ backlog = 0 }") +
+        "[[channel]]\npattern = \"{tenant}/logs/{file}\"\nfrom = [{ plugin = \"loop\", subject = "
+        "\"t.{tenant}.{file}.>\", on_demand = true }]\n[limits]\ndemand_linger_ms = 0\n");
+  Client c = connect(), asker = connect();
+  subscribe(c, "acme/logs/*");
+  EXPECT_TRUE(active_are(asker, {"t.acme.*.**"}));
+  request(asker, "loop.say", {{"subject", "t.acme.x.y"}, {"text", "hello"}});
+  const Json e = c.next("event");
+  EXPECT_EQ(e["channel"], "acme/logs/x");
+  subscribe(c, "**");
+  EXPECT_TRUE(active_are(asker, {"t.*.*.**", "t.acme.*.**"}));
+  subscribe(c, "acme/logs/x");
+  EXPECT_TRUE(active_are(asker, {"t.*.*.**", "t.acme.*.**", "t.acme.x.**"}));
+  subscribe(c, "acme/other/*");
+  for (const char* gone : {"**", "acme/logs/x"}) c.ask({{"type", "unsubscribe"}, {"id", gone}, {"channel", gone}});
+  EXPECT_TRUE(active_are(asker, {"t.acme.*.**"}));
+}
+
+TEST_F(FlowsTest, AReloadThatMakesTheSourceAnewBeginsItsChannelsAnew) {
+  const auto manifest = [](int backlog) { return loop("{ backlog = " + std::to_string(backlog) + " }") + kDemand; };
+  start(manifest(3));
+  Client c = connect(), asker = connect();
+  subscribe(c, "logs/a");
+  ASSERT_TRUE(reload(manifest(5)).problems.empty());
+  const Json told = c.next("error");
+  EXPECT_EQ(told["data"]["code"], "unavailable") << told;
+  EXPECT_EQ(subscribe(c, "logs/a", 100)["data"]["replayed"], 5);
+  EXPECT_TRUE(active_are(asker, {"files.a"}));
+}
+
+TEST_F(FlowsTest, OnDemandIsForSourcesThatCan) {
+  EXPECT_NE(problems("[[plugin]]\nname = \"t\"\nlibrary = \"ticker\"\n[[endpoint]]\npath = \"/ws\"\n"
+                     "[[channel]]\npattern = \"a\"\nfrom = [{ plugin = \"t\", on_demand = true }]\n")
+                .find("is no source that can work on demand"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir::test
