@@ -43,7 +43,11 @@ class World::Host final : public ShardPort {
   void lost(const std::string&, std::string_view channel, std::uint64_t count) override {
     world_.sink_.lost(channel, count);
   }
-  void demand(const std::string&, bool) override {}
+  void demand(const std::string& channel, bool wanted) override {
+    World::Demanded& d = world_.demands_[channel];
+    d.wanted = wanted;
+    d.answered = d.answered && !wanted;  // whoever wants it is answered, also when it has been lingering
+  }
   void watched(const Pattern&, bool) override {}
   void request(ResponderAsk) override {}
   void sink(bool full) {
@@ -109,8 +113,8 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
   drained_below_ = static_cast<std::size_t>(limits_.outbox_bytes) / (chance(50) ? 8 : 2);
 
   routes_ = make_routes();
-  for (const char* group :
-       {"open", "slow", "secret", "mine", "aged", "oldest", "newest", "latest", "state", "snap", "none", "nobody"})
+  for (const char* group : {"open", "slow", "secret", "mine", "aged", "oldest", "newest", "latest", "state", "snap",
+                            "none", "nobody", "demand"})
     for (const char* name : {"a", "b", "c"}) names_.push_back(std::string(group) + "/" + name);
 
   open_endpoint_.auth = {"sim"};
@@ -166,6 +170,8 @@ RoutesPtr World::make_routes() {
   routes.back().overflow = OverflowPolicy::snapshot;
   routes.push_back(route("none/{name}", 0, 1 << 20));
   routes.back().exits.push_back({"sink", *Pattern::parse_subject("out.{name}", '.')});
+  routes.push_back(route("demand/{name}", 3 + below(40), 1 << 20));
+  routes.back().on_demand = "sim";
   routes.push_back(route("nobody/{name}", 5, 1 << 20));
   routes.back().subscribe.nobody = true;
   // One that nobody uses: with it and without it, who may see what is looked at again, and comes to the same.
@@ -462,6 +468,7 @@ void World::one_step() {
   if (chance(20))
     for (const auto& h : hosts_) h->shard().tell_those_behind();
   if (chance(10)) hosts_[below(hosts_.size())]->sink(chance(40));
+  if (chance(10)) answer_demands(30);
   if (chance(50)) hosts_[below(hosts_.size())]->shard().flush_exits();
   look();
   std::erase_if(sessions_, [&](const auto& s) {
@@ -474,6 +481,25 @@ void World::one_step() {
 
 // ---------------------------------------------------------------- until nothing moves
 
+// What sources on demand say: that they are at work, and of what nobody watches that it has been let go of.
+bool World::answer_demands(unsigned percent) {
+  bool any = false;
+  for (auto& [channel, d] : demands_) {
+    if (!chance(percent)) continue;
+    Shard& owner = hosts_[hosts_[0]->shard().owner(channel)]->shard();
+    if (d.wanted && !d.answered) {
+      d.answered = d.active = any = true;
+      note("the source of " + channel + " is at work");
+      owner.deliver(letter(mail::Awake{channel, std::nullopt}));
+    } else if (!d.wanted && d.active && percent < 100) {
+      d.active = d.answered = false;
+      note("the source of " + channel + " has been let go of");
+      owner.deliver(letter(mail::Asleep{channel}));
+    }
+  }
+  return any;
+}
+
 void World::settle() {
   note("settle");
   int rounds = 0;
@@ -485,6 +511,7 @@ void World::settle() {
       h->sink(false);
       moved = h->shard().flush_exits() || h->shard().owes_sinks() || moved;
     }
+    moved = answer_demands(100) || moved;
     look();
     while (!auths_.empty()) answer_auth();
     for (std::size_t from = 0; from < shard_count_; ++from)

@@ -71,6 +71,7 @@ class World {
   void flush(Session& s, std::size_t bytes);
   void end(Session& s);
   void look();
+  bool answer_demands(unsigned percent);
   void settle();
   void finish();
   void note(std::string text);
@@ -87,6 +88,10 @@ class World {
   RoutesPtr routes_;
   Truth truth_;
   Sink sink_;
+  struct Demanded {
+    bool wanted = false, answered = false, active = false;
+  };
+  std::map<std::string, Demanded> demands_;
   EndpointRule open_endpoint_, auth_endpoint_;
   std::size_t drained_below_;
   unsigned shard_count_;

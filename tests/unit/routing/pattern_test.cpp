@@ -74,5 +74,53 @@ TEST(PatternTest, CoversOnlyWhatItCertainlyMatches) {
   EXPECT_FALSE(p("a/*").covers(p("a/**")));
 }
 
+
+// ---------------------------------------------------------------- subjects
+
+std::string subject_for(const char* watched, const char* channel, const char* subject, char separator = '.') {
+  const auto w = Pattern::parse_wildcard(watched), c = Pattern::parse(channel);
+  const auto s = Pattern::parse_subject(subject, separator);
+  EXPECT_TRUE(w && c && s);
+  return Pattern::subject_for(*w, *c, *s).value_or("none");
+}
+
+TEST(PatternTest, TheSubjectThatFeedsAChannel) {
+  EXPECT_EQ(subject_for("instances/i1", "instances/{id}", "omni.{id}.>"), "omni.i1.**");
+  EXPECT_EQ(subject_for("instances/i1", "instances/{id}", "omni.{id}.*.x"), "omni.i1.*.x");
+  EXPECT_EQ(subject_for("logs/a%2Fb", "logs/{file}", "f.{file}"), "f.a/b") << "as expand() made the name";
+  EXPECT_EQ(subject_for("session:7", "session:{id}", "s.{id}.in-{id2}"), "s.7.*");
+  EXPECT_EQ(subject_for("a/x/y", "a/{one}/{two}", "{two}.{one}"), "y.x");
+  EXPECT_EQ(subject_for("b/x", "a/{one}", "{one}"), "none");
+  EXPECT_EQ(subject_for("a/x/y", "a/{one}", "{one}"), "none");
+  EXPECT_EQ(subject_for("a", "a/{one}", "{one}"), "none");
+}
+
+TEST(PatternTest, ANameFromAClientMakesOnePartOfASubjectOrNone) {
+  for (const char* name : {"a/x.y", "a/>", "a/%2A", "a/%3E", "a/x%2Ey", "a/%20", "a/%00"})
+    EXPECT_EQ(subject_for(name, "a/{one}", "s.{one}"), "none") << name;
+  EXPECT_EQ(subject_for("a/..", "a/{one}", "{one}", '/'), "..") << "what a source makes of it is the source's to judge";
+  EXPECT_EQ(subject_for("a/..%2Fx", "a/{one}", "{one}", '/'), "none");
+}
+
+TEST(PatternTest, TheSubjectsThatFeedAWatchedPattern) {
+  EXPECT_EQ(subject_for("acme/logs/*", "{tenant}/logs/{file}", "t.{tenant}.{file}.>"), "t.acme.*.**");
+  EXPECT_EQ(subject_for("*/logs/a", "{tenant}/logs/{file}", "t.{tenant}.{file}"), "t.*.a");
+  EXPECT_EQ(subject_for("**", "{tenant}/logs/{file}", "t.{tenant}.{file}"), "t.*.*");
+  EXPECT_EQ(subject_for("acme/**", "{tenant}/logs/{file}", "t.{tenant}.{file}"), "t.acme.*");
+  EXPECT_EQ(subject_for("acme/logs/a/**", "{tenant}/logs/{file}", "t.{tenant}.{file}"), "none");
+  EXPECT_EQ(subject_for("acme/other/*", "{tenant}/logs/{file}", "t.{tenant}.{file}"), "none");
+  EXPECT_EQ(subject_for("a/*", "a/{one}", "x-{one}.y"), "*.y") << "a part that is not known whole";
+}
+
+TEST(PatternTest, ASubjectIsMadeWithoutItsDividersAndWildcards) {
+  const auto subject = Pattern::parse_subject("commands.{id}.x-{id2}", '.');
+  ASSERT_TRUE(subject);
+  EXPECT_EQ(*subject->expand_subject({{"id", "7"}, {"id2", "a/b"}}), "commands.7.x-a/b");
+  EXPECT_EQ(*subject->expand_subject({{"id", "a.b"}, {"id2", ">"}}), "commands.a%2Eb.x-%3E");
+  EXPECT_EQ(*subject->expand_subject({{"id", "*"}, {"id2", " \n"}}), "commands.%2A.x-%20%0A");
+  EXPECT_FALSE(subject->expand_subject({{"id", "7"}}));
+  EXPECT_FALSE(Pattern::parse_subject("a.>", '.')->expand_subject({}));
+}
+
 }  // namespace
 }  // namespace weir
