@@ -25,8 +25,9 @@ mail::Attached refusal(const mail::Attach& request, const std::string& channel, 
 bool Channels::awake(Channel& channel, const mail::Attach& request) {
   Channel::Waking& w = channel.waking();
   if (!w.wanted) {
+    // Also of one that lingers: whether it is still there, or has just been let go of, only its source's side knows.
     w.wanted = true;
-    if (w.state == State::asleep) w.state = State::asked;  // else it lingers, and is still there
+    w.state = State::asked;
     port_.demand(channel.name(), true);
   }
   if (w.state == State::awake) return true;
@@ -59,9 +60,10 @@ void Channels::awake(const mail::Awake& m) {
 
 void Channels::asleep(const mail::Asleep& m) {
   std::vector<std::string> names;
-  if (const auto pattern = Pattern::parse_wildcard(m.what); pattern && has_wildcard(m.what)) {
+  const bool pattern = has_wildcard(m.what);
+  if (const auto parsed = Pattern::parse_wildcard(m.what); parsed && pattern) {
     for (const auto& [name, channel] : channels_)
-      if (pattern->matches(name)) names.push_back(name);
+      if (parsed->matches(name)) names.push_back(name);
   } else {
     names.push_back(m.what);
   }
@@ -69,18 +71,22 @@ void Channels::asleep(const mail::Asleep& m) {
     Channel* channel = find(name);
     if (channel == nullptr || channel->route().on_demand.empty()) continue;
     Channel::Waking& w = channel->waking();
-    if (!m.all) {
-      if (w.wanted) continue;  // somebody came back before it was let go of
-      const auto matches = [&](const auto& entry) { return entry.second.pattern.matches(name); };
-      if (channel->route().demand_by_pattern && std::any_of(watched_.begin(), watched_.end(), matches)) {
-        w.state = State::asleep;  // by its name; a pattern keeps it going
-        continue;
-      }
+    const auto matches = [&](const auto& entry) { return entry.second.pattern.matches(name); };
+    if (!m.all && channel->route().demand_by_pattern && std::any_of(watched_.begin(), watched_.end(), matches)) {
+      if (!w.wanted) w.state = State::asleep;  // by its name; a pattern keeps it going
+      continue;
     }
-    // Those who wait go on waiting, for what comes next.
-    const auto waiting = std::exchange(w.waiting, {});
+    if (pattern && w.wanted) continue;  // its name keeps it going
+    const bool wanted = !m.all && std::exchange(w.wanted, false);
+    auto waiting = std::exchange(w.waiting, {});
     end(*channel, mail::ChannelLetGo::Why::anew);
-    for (const mail::Attach& a : waiting) attach(a);
+    if (m.all) {  // the source is another one, and has to be asked again
+      for (const mail::Attach& a : waiting) attach(a);
+      continue;
+    }
+    // Somebody came back while it was being let go of, and waits for the next life, which has been asked for.
+    auto again = wanted ? open(name) : Result<Channel*>(nullptr);
+    if (again && *again != nullptr) (*again)->waking() = {State::asked, true, std::move(waiting)};
   }
 }
 

@@ -486,15 +486,16 @@ bool World::answer_demands(unsigned percent) {
   bool any = false;
   for (auto& [channel, d] : demands_) {
     if (!chance(percent)) continue;
-    Shard& owner = hosts_[hosts_[0]->shard().owner(channel)]->shard();
+    // By mail, so that it crosses what the owner has just asked for.
+    const ShardId owner = hosts_[0]->shard().owner(channel);
     if (d.wanted && !d.answered) {
       d.answered = d.active = any = true;
       note("the source of " + channel + " is at work");
-      owner.deliver(letter(mail::Awake{channel, std::nullopt}));
+      mail_[owner][owner].push_back(letter(mail::Awake{channel, std::nullopt}));
     } else if (!d.wanted && d.active && percent < 100) {
       d.active = d.answered = false;
       note("the source of " + channel + " has been let go of");
-      owner.deliver(letter(mail::Asleep{channel}));
+      mail_[owner][owner].push_back(letter(mail::Asleep{channel}));
     }
   }
   return any;
