@@ -15,9 +15,9 @@ namespace weir::http_ingest {
 inline constexpr std::size_t kEventsMax = sdk::Emitter::kKeptEventsMax;
 
 struct BodyConfig {
-  bool batch = false;     // an array of JSON is one event for each element
-  bool envelope = false;  // of a CloudEvent
-  std::string form_json;  // the field of a form that is JSON and the data; empty: all fields are
+  bool batch = false;       // an array of JSON is one event for each element
+  bool envelope = false;    // of a CloudEvent
+  std::string form_json{};  // the field of a form that is JSON and the data; empty: all fields are
 };
 
 // `body` is without content-encoding, and outlives what is returned.

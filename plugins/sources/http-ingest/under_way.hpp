@@ -14,9 +14,9 @@ class UnderWay {
  public:
   struct Request {
     sdk::HttpReply reply;
-    std::uint64_t first = 1, last = 0;  // the numbers of its own events; last < first: it has none
-    std::vector<std::uint32_t> places;  // which of the request's events they are, from 1
-    std::vector<std::uint64_t> others;  // events of other requests under way that have the same ids
+    std::uint64_t first = 1, last = 0;    // the numbers of its own events; last < first: it has none
+    std::vector<std::uint32_t> places{};  // which of the request's events they are, from 1
+    std::vector<std::uint64_t> others{};  // events of other requests under way that have the same ids
     std::size_t duplicates = 0;
     std::vector<std::uint64_t> refused{};  // of its own
     bool again = false;                    // one of the others was refused: it may be sent again

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "weir/sdk/http.hpp"
 #include "weir/sdk/testing.hpp"
 
 extern "C" const weir_plugin weir_plugin_entry;

@@ -339,7 +339,8 @@ class FakeHost {
     const std::lock_guard lock(self.mutex_);
     std::uint64_t number = self.hub_log_first;
     for (const HubLine& line : self.hub_log) {
-      if (number > after && most-- > 0) {
+      if (number > after && most > 0) {
+        --most;
         const weir_log_line raw = {sizeof(weir_log_line),  line.level,           line.time_ms,       number,
                                    to_str(line.component), to_str(line.message), to_str(line.fields)};
         fn(arg, &raw);
