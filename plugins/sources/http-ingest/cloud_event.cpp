@@ -45,7 +45,7 @@ void check(Draft& draft) {
     if (has(name) && draft.attribute(name).empty()) refuse("the attribute " + std::string(name) + " is empty");
   for (const auto& [name, value] : draft.attributes) {
     if (!good_name(name)) refuse("the name of an attribute is " + shown(name) + "; it is made of a-z and 0-9");
-    if (has_controls(value)) refuse("the attribute " + name + " has a control character");
+    if (has_controls(value)) refuse("the attribute " + shown(name) + " has a control character");
   }
   if (draft.attribute("source").find(' ') != std::string_view::npos) refuse("source is a URI, which has no space");
   if (const auto type = draft.attribute("datacontenttype");
@@ -92,7 +92,7 @@ Draft read_binary(const sdk::HttpRequest& request, std::string_view body, bool e
     if (name == "ce-datacontenttype")
       refuse("ce-datacontenttype is a header; in binary mode Content-Type says what the data is");
     auto text = decode_header_value(value.text);
-    if (!text) refuse("the header " + name + " is no percent-encoded UTF-8");
+    if (!text) refuse("the header " + shown(name) + " is no percent-encoded UTF-8");
     draft.attributes.emplace_back(name.substr(3), std::move(*text));
   }
   const std::string type = request.header("content-type").value_or("");

@@ -36,6 +36,7 @@ constexpr const char* kManifest = R"json({
 
 constexpr std::uint64_t kLookMs = 100;
 constexpr std::uint32_t kLinesAtOnce = 512;  // so at most 5,120 a second
+constexpr std::uint64_t kAskAgainMs = 1000;
 constexpr const char* kMark = "mark";
 
 std::string_view to_word(std::int32_t level) {
@@ -105,12 +106,13 @@ class HubLog final : public sdk::Source {
 
  private:
   void ask_for_name() {
+    timer_.start(host_, kAskAgainMs, 0, [this] { ask_for_name(); });  // until it is found
     const auto told = [](void* self, weir_str json) noexcept {
       auto& log = *static_cast<HubLog*>(self);
       sdk::Host::guarded(log.host_.raw(), "the hub's figures", [&] { log.find_name(sdk::to_view(json)); });
     };
     if (hub_->stats(host_.raw()->ctx, told, this) == WEIR_OK) return;
-    host_.state(sdk::State::degraded, "the hub tells no figures, so this instance does not know its name");
+    host_.state(sdk::State::degraded, "the hub tells no figures, so this instance does not know its name yet");
   }
   void find_name(std::string_view json) {
     const auto figures = sdk::json::parse(json);
@@ -121,9 +123,8 @@ class HubLog final : public sdk::Source {
         if (mark != nullptr && mark->is(sdk::json::Kind::number) && mark->as_integer() == mark_)
           name_ = plugin.string_or("name", "");
       }
-    if (name_.empty())
-      // Without it a line about itself could not be told from others.
-      return host_.state(sdk::State::failed, "the hub's figures do not show this instance");
+    if (name_.empty())  // on a reload the hub may show it only later; a line about itself could not be told yet
+      return host_.state(sdk::State::degraded, "the hub's figures do not show this instance yet; they are asked again");
     of_name_ = " of \"" + name_ + "\" ";
     host_.state(sdk::State::running);
     timer_.start(host_, 0, kLookMs, [this] { look(); });
@@ -138,7 +139,7 @@ class HubLog final : public sdk::Source {
   };
 
   void look() {
-    if (!timer_.running() || emitter_.full()) return;  // the hub keeps them
+    if (name_.empty() || !timer_.running() || emitter_.full()) return;  // the hub keeps them
     std::vector<Line> lines;
     hub_->log_lines(
         host_.raw()->ctx, read_, kLinesAtOnce,
