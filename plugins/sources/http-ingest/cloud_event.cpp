@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, 4> kRequired = {"specversion", "id", "sou
 // What must not be empty where it is there; the required ones are there always.
 constexpr std::array<std::string_view, 7> kNotEmpty = {"specversion", "id",         "source", "type",
                                                        "subject",     "dataschema", "time"};
-constexpr std::size_t kMembersMax = 128;
+constexpr std::size_t kMembersMax = 64;
 
 [[noreturn]] void refuse(const std::string& what) { throw Refused(400, "not a CloudEvent: " + what); }
 

@@ -21,7 +21,7 @@ constinit const char kManifest[] = R"json({
       "batch": {"type": "boolean", "default": false, "description": "An array of JSON is one event for each of its elements, in place of one"},
       "envelope": {"type": "boolean", "default": false, "description": "The data of a CloudEvent is all of it, in the JSON format, in place of its data only"},
       "form_json": {"type": "string", "maxLength": 255, "description": "The field of a form that has JSON, which is the data then; default: all fields are, as an object of strings"},
-      "decompressed_max": {"type": ["integer", "string"], "x-unit": "bytes", "minimum": 1024, "maximum": 16777216, "default": "4MiB", "description": "What may come out of a body with Content-Encoding: gzip"},
+      "decompressed_max": {"type": ["integer", "string"], "x-unit": "bytes", "minimum": 1024, "maximum": 8388608, "default": "4MiB", "description": "What may come out of a body with Content-Encoding: gzip"},
       "signature": {
         "type": "object", "additionalProperties": false, "required": ["secret"],
         "description": "Requests are signed by an HMAC with a shared secret; others are answered 401",

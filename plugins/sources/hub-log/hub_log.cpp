@@ -115,12 +115,13 @@ class HubLog final : public sdk::Source {
     host_.state(sdk::State::degraded, "the hub tells no figures, so this instance does not know its name yet");
   }
   void find_name(std::string_view json) {
+    if (!name_.empty()) return;
     const auto figures = sdk::json::parse(json);
     if (const auto* plugins = figures.find("plugins"))
       for (const auto& plugin : plugins->as_array()) {
         const auto* metrics = plugin.find("metrics");
         const auto* mark = metrics == nullptr ? nullptr : metrics->find(kMark);
-        if (mark != nullptr && mark->is(sdk::json::Kind::number) && mark->as_integer() == mark_)
+        if (mark != nullptr && mark->is(sdk::json::Kind::number) && mark->number() == static_cast<double>(mark_))
           name_ = plugin.string_or("name", "");
       }
     if (name_.empty())  // on a reload the hub may show it only later; a line about itself could not be told yet

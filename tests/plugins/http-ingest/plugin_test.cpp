@@ -252,7 +252,7 @@ TEST_F(IngestTest, AFullHubIsWaitedForAsFarAsThereIsRoom) {
 }
 
 TEST_F(IngestTest, WhatNeverFitsIsSaidSo) {
-  Plugin plugin(hub, R"({"decompressed_max":"16MiB"})");
+  Plugin plugin(hub, R"({"decompressed_max":"8MiB"})");
   std::string lines;
   for (int i = 0; i < 6; ++i) lines += "\"" + std::string(1'000'000, 'x') + "\"\n";
   const auto token = post(plugin, with(kLines, "content-encoding", "gzip"), gzipped(lines));
