@@ -56,6 +56,22 @@ TEST_F(EmitterTest, WhatWasNotTakenIsOfferedAfterResume) {
   expect_in_order(65);
 }
 
+TEST_F(EmitterTest, WhatFitsIsKeptAsAWhole) {
+  hub.take_only(0);
+  const std::string data = "\"" + std::string(1000, 'x') + "\"";
+  const auto event = [&] { return emitter.add({.subject = "s", .event = "e", .data = data}); };
+  EXPECT_TRUE(emitter.fits(1, std::size_t{1} << 40));  // a single one always finds its place
+  EXPECT_FALSE(emitter.fits(2, Emitter::kKeptBytesMax));
+  EXPECT_FALSE(emitter.fits(Emitter::kKeptEventsMax + 1, 0));
+  while (emitter.fits(10, 10 * (data.size() + 2)))
+    for (int i = 0; i < 10; ++i) ASSERT_TRUE(event());
+  EXPECT_GT(emitter.kept(), 3000u);
+  EXPECT_FALSE(emitter.fits(1, std::size_t{1} << 40));
+  hub.close();
+  EXPECT_FALSE(emitter.resume());
+  EXPECT_FALSE(emitter.fits(1, 1));
+}
+
 TEST_F(EmitterTest, PauseMeansAllWasTaken) {
   hub.take_only(64, WEIR_PAUSE);
   for (int i = 0; i < 64; ++i) EXPECT_TRUE(add(i));

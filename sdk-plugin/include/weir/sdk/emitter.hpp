@@ -54,6 +54,14 @@ class Emitter {
     return true;
   }
 
+  // Whether so many more events with so many bytes of texts in all would be kept, every one of them, even if the hub
+  // takes nothing: for what is to be taken as a whole or not at all.
+  bool fits(std::size_t events, std::size_t bytes) const {
+    if (closed_) return false;
+    if (kept_.empty() && events <= 1) return true;
+    return kept_.size() + events <= kKeptEventsMax && bytes_ + bytes + events * sizeof(Kept) <= kKeptBytesMax;
+  }
+
   // The hub wants no more for now: stop reading. resume() ends it.
   bool full() const { return waiting_ || closed_; }
   bool closed() const { return closed_; }             // stopped: nothing is taken ever again

@@ -94,6 +94,9 @@ class FakeHost {
   std::deque<HubLine> hub_log;      // what weir_hub_v1::log_lines() reads; its first line has the number ...
   std::uint64_t hub_log_first = 1;  // ... this; a test that takes lines away at the front counts it up
 
+  // An event with more data is refused, as by a hub's limits.data_bytes; that is no mistake of the plugin.
+  std::size_t data_bytes_max = std::size_t{1} << 20;
+
   const weir_host* raw() const { return &raw_; }
   std::int64_t now_ms() const { return now_ms_; }
   void set_now_ms(std::int64_t unix_ms) { now_ms_ = unix_ms; }
@@ -249,6 +252,7 @@ class FakeHost {
       return mistake("an event's name has " + std::to_string(e.event.size) + " bytes; 1..255 are allowed"), false;
     if (e.flags > WEIR_DATA_ANY)
       return mistake("an event's flags are " + std::to_string(e.flags) + "; WEIR_DATA_* are allowed"), false;
+    if (e.data.size > data_bytes_max) return false;
     if (e.flags != WEIR_DATA_JSON) return true;
     try {
       if (e.data.size != 0) json::parse(to_view(e.data));
@@ -335,7 +339,8 @@ class FakeHost {
     const std::lock_guard lock(self.mutex_);
     std::uint64_t number = self.hub_log_first;
     for (const HubLine& line : self.hub_log) {
-      if (number > after && most-- > 0) {
+      if (number > after && most > 0) {
+        --most;
         const weir_log_line raw = {sizeof(weir_log_line),  line.level,           line.time_ms,       number,
                                    to_str(line.component), to_str(line.message), to_str(line.fields)};
         fn(arg, &raw);

@@ -1,0 +1,258 @@
+// The plugin: requests that the hub hands over become events, and are answered when these have their place. A request
+// is taken as a whole or not at all: it is read and checked completely, what came before is left out, and the rest must
+// fit into the emitter, which keeps it while the hub is full.
+// Threads: [strand]; no threads of its own.
+#include <charconv>
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config.hpp"
+#include "gunzip.hpp"
+#include "refused.hpp"
+#include "seen_ids.hpp"
+#include "text.hpp"
+#include "under_way.hpp"
+#include "weir/sdk/plugin.hpp"
+
+namespace weir::http_ingest {
+namespace {
+
+constexpr std::size_t kWaitingMax = 4096;  // requests; each of them is a connection that is kept open
+constexpr std::size_t kIdMax = 255;        // the hub's bounds of an event
+
+class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
+ public:
+  HttpIngest(const sdk::Host& host, const sdk::json::Value& config)
+      : host_(host), config_(parse_config(config)), emitter_(host), seen_(config_.window_ms, config_.ids_max) {
+    emitter_.on_invalid([this](std::string_view cursor) { refused(cursor); });
+  }
+
+  void start() override {
+    running_ = true;
+    host_.state(sdk::State::running, config_.unsigned_webhooks ? "without `signature`: anybody can send" : "");
+    ticks_.start(host_, 1000, 1000, [this] { tick(); });
+  }
+  void pause() override { emitter_.pause(); }
+  void resume() override { emitter_.resume(); }
+  void accepted(std::string_view cursor) override {
+    const std::uint64_t number = number_of(cursor);
+    while (!ids_under_way_.empty() && ids_under_way_.front().first <= number) ids_under_way_.pop_front();
+    under_way_.accepted(number);
+  }
+  void stop() override {
+    running_ = false;
+    ticks_.cancel();
+    emitter_.flush();
+    under_way_.give_up();
+  }
+
+  void handle(const sdk::HttpRequest& request, sdk::HttpReply reply) override {
+    ++requests_;
+    try {
+      if (!running_ || emitter_.closed()) return reply.error(WEIR_E_UNAVAILABLE, "the hub is stopping; try again soon");
+      take(request, reply);
+    } catch (const Refused& e) {
+      ++refused_;
+      answer(reply, e);
+    }
+  }
+
+ private:
+  // An event that is ready to be emitted.
+  struct Ready {
+    const Draft* draft;
+    std::string subject, event, key, id;
+    std::optional<HashedId> hashed_id;
+    std::uint32_t place;  // in the request, from 1
+    std::size_t size() const {
+      return subject.size() + event.size() + key.size() + id.size() + draft->data().size() + 20;
+    }
+  };
+
+  static std::uint64_t number_of(std::string_view cursor) {
+    std::uint64_t out = 0;
+    std::from_chars(cursor.data(), cursor.data() + cursor.size(), out);
+    return out;
+  }
+
+  static void answer(sdk::HttpReply& reply, const Refused& e) {
+    if (e.status() == 400) return reply.error(WEIR_E_INVALID, e.what());
+    const char* code = e.status() == 413 ? "too_large" : "bad_request";
+    std::string headers;
+    if (!e.header_name().empty())
+      headers = ",\"headers\":{" + sdk::json::quoted(e.header_name()) + ":" + sdk::json::quoted(e.header_value()) + "}";
+    reply.raw("{\"status\":" + std::to_string(e.status()) + headers + ",\"body\":{\"error\":{\"code\":\"" + code +
+              "\",\"message\":" + sdk::json::quoted(e.what()) + "}}}");
+  }
+
+  void take(const sdk::HttpRequest& request, sdk::HttpReply& reply) {
+    if (request.method() != "POST")
+      throw Refused(405, "the method is " + shown(request.method()) + "; POST is taken", "allow", "POST");
+    std::string replay;
+    if (config_.signature) {
+      Verdict verdict = verify(*config_.signature, request, host_.now_ms());
+      if (!verdict.good) {
+        ++unauthorized_;
+        host_.warn("a request was refused: " + verdict.why, "{\"peer\":" + sdk::json::quoted(request.peer()) + "}");
+        return reply.error(WEIR_E_UNAUTHORIZED, "the request is not signed as it must be");
+      }
+      replay = std::move(verdict.replay);
+    }
+    std::string inflated;
+    const std::string_view body = decoded(request, inflated);
+    const std::vector<Draft> drafts = read_events(request, body, config_.body);
+    std::vector<Ready> events = make_ready(request, drafts);
+
+    UnderWay::Request waiting{std::move(reply), emitted_ + 1, emitted_, {}, {}};
+    const std::optional<HashedId> signed_id = replay.empty() ? std::nullopt : std::optional(hashed("signed:" + replay));
+    leave_out_what_came(events, signed_id, waiting);
+    std::size_t bytes = 0;
+    for (const Ready& e : events) bytes += e.size();
+    if (!emitter_.fits(events.size(), bytes) || under_way_.size() >= kWaitingMax) {
+      ++full_;
+      reply = std::move(waiting.reply);
+      if (emitter_.kept() == 0 && under_way_.size() < kWaitingMax)
+        throw Refused(413, "all events of a request are taken together, and these are larger than the " +
+                               std::to_string(sdk::Emitter::kKeptBytesMax) +
+                               " bytes that may wait; send them in several");
+      return reply.error(WEIR_E_FULL, "the hub is full; nothing of the request was taken");
+    }
+    waiting.last = emitted_ + events.size();
+    for (const Ready& e : events) waiting.places.push_back(e.place);
+    duplicates_ += waiting.duplicates;
+    // First, since the hub may refuse one of the events while they are added.
+    under_way_.add(std::move(waiting));
+    for (const Ready& e : events) emit(e, e.place == events.back().place ? signed_id : std::nullopt);
+  }
+
+  void emit(const Ready& e, const std::optional<HashedId>& signed_id) {
+    const std::uint64_t number = ++emitted_;
+    for (const auto& id : {e.hashed_id, signed_id}) {
+      if (!id) continue;
+      seen_.remember(*id, number, host_.now_ms());
+      ids_under_way_.emplace_back(number, *id);
+    }
+    const std::string cursor = std::to_string(number);
+    (void)emitter_.add({.subject = e.subject,
+                        .event = e.event,
+                        .data = e.draft->data(),
+                        .id = e.id,
+                        .key = e.key,
+                        .cursor = cursor,
+                        .time_ms = e.draft->time_ms,
+                        .kind = e.draft->kind});  // it fits; a hub that closes meanwhile calls stop()
+  }
+
+  std::string_view decoded(const sdk::HttpRequest& request, std::string& inflated) const {
+    const std::string encoding = lower(without_space(request.header("content-encoding").value_or("")));
+    if (encoding.empty() || encoding == "identity") return request.body();
+    if (encoding != "gzip" && encoding != "x-gzip")
+      throw Refused(415, "content-encoding is " + shown(encoding) + "; gzip is taken", "accept-encoding", "gzip");
+    inflated = gunzip(request.body(), config_.decompressed_max);
+    return inflated;
+  }
+
+  std::vector<Ready> make_ready(const sdk::HttpRequest& request, const std::vector<Draft>& drafts) {
+    const std::string who = sdk::json::parse(request.identity_json()).string_or("subject", "");
+    std::vector<Ready> out;
+    out.reserve(drafts.size());
+    for (const Draft& draft : drafts) {
+      Ready e{&draft, {}, {}, {}, {}, {}, static_cast<std::uint32_t>(out.size() + 1)};
+      const auto must = [&](const char* what, const std::string& value, std::size_t most) {
+        const std::string which = drafts.size() == 1 ? "" : " of event " + std::to_string(e.place);
+        if (value.size() > most)
+          throw Refused(400, std::string("the ") + what + which + " has " + std::to_string(value.size()) +
+                                 " bytes; at most " + std::to_string(most) + " are taken");
+        if (!valid_utf8(value)) throw Refused(400, std::string("the ") + what + which + " is no UTF-8");
+      };
+      if (config_.subject.fill(e.subject, request, draft) == nullptr)
+        throw Refused(400, "the request has nothing of what makes the subject of event " + std::to_string(e.place));
+      if (config_.event.fill(e.event, request, draft) == nullptr)
+        throw Refused(400, "the request has nothing of what makes the name of event " + std::to_string(e.place));
+      config_.key.fill(e.key, request, draft);
+      must("subject", e.subject, 1024);
+      must("name", e.event, 255);
+      must("key", e.key, 1024);
+      if (const Template* made = config_.id.fill(e.id, request, draft)) {
+        // Idempotency-Key may be written as a string of a structured field, with quotes.
+        if (e.id.size() > 2 && e.id.front() == '"' && e.id.back() == '"') e.id = e.id.substr(1, e.id.size() - 2);
+        if (drafts.size() > 1 && !made->per_event()) e.id += "/" + std::to_string(e.place);
+        must("id", e.id, 4096);
+        // One sender can't use up another one's ids, and what goes elsewhere is another event.
+        e.hashed_id =
+            hashed(std::to_string(who.size()) + ":" + who + std::to_string(e.subject.size()) + ":" + e.subject + e.id);
+        if (e.id.size() > kIdMax)
+          e.id = "sha256:" + to_hex({reinterpret_cast<const char*>(hashed(e.id).bytes.data()), 16});
+      }
+      out.push_back(std::move(e));
+    }
+    return out;
+  }
+
+  // Those that have their place already, and those that are under way, for which the request waits, too.
+  void leave_out_what_came(std::vector<Ready>& events, const std::optional<HashedId>& signed_id,
+                           UnderWay::Request& waiting) {
+    const std::int64_t now = host_.now_ms();
+    const auto came = [&](std::uint64_t number) {
+      ++waiting.duplicates;
+      if (number > under_way_.accepted_up_to()) waiting.others.push_back(number);
+    };
+    if (signed_id)
+      if (const auto number = seen_.find(*signed_id, now)) {  // the very same request again
+        for (std::size_t i = 0; i < events.size(); ++i) came(*number);
+        return events.clear();
+      }
+    std::erase_if(events, [&](const Ready& e) {
+      if (!e.hashed_id) return false;
+      if (const auto number = seen_.find(*e.hashed_id, now)) return came(*number), true;
+      return false;
+    });
+    if (config_.ids_max == 0 || events.size() < 2) return;
+    SeenIds twice(1, events.size());
+    std::erase_if(events, [&](const Ready& e) {
+      if (!e.hashed_id) return false;
+      if (twice.find(*e.hashed_id, 0)) return ++waiting.duplicates, true;
+      twice.remember(*e.hashed_id, 0, 0);
+      return false;
+    });
+  }
+
+  void refused(std::string_view cursor) {
+    const std::uint64_t number = number_of(cursor);
+    for (const auto& [of, id] : ids_under_way_)
+      if (of == number) seen_.forget(id, number);
+    ++not_taken_;
+    under_way_.refused(number);
+  }
+
+  void tick() {
+    const auto tell = [&](const char* name, std::uint64_t value) { host_.metric(name, static_cast<double>(value)); };
+    tell("requests", requests_);
+    tell("refused", refused_);
+    tell("unauthorized", unauthorized_);
+    tell("full", full_);
+    tell("events", emitted_);
+    tell("events_not_taken", not_taken_);
+    tell("duplicates", duplicates_);
+    tell("waiting", under_way_.size());
+    tell("ids", seen_.size());
+  }
+
+  sdk::Host host_;
+  const Config config_;
+  sdk::Emitter emitter_;
+  SeenIds seen_;
+  UnderWay under_way_;
+  std::deque<std::pair<std::uint64_t, HashedId>> ids_under_way_;  // of events that are not accepted yet
+  sdk::Timer ticks_;
+  bool running_ = false;
+  std::uint64_t emitted_ = 0;  // the number of the newest event
+  std::uint64_t requests_ = 0, refused_ = 0, unauthorized_ = 0, full_ = 0, duplicates_ = 0, not_taken_ = 0;
+};
+
+}  // namespace
+}  // namespace weir::http_ingest
+
+WEIR_PLUGIN("http-ingest", "0.1.0", weir::http_ingest::kManifest, weir::http_ingest::HttpIngest);

@@ -1,0 +1,34 @@
+// Reads JSON of foreign bytes without building anything of it: checks it once, then says where its parts stand, so that
+// an event's data goes on byte for byte. The same texts are right here as in the hub: RFC 8259, UTF-8, 64 levels, no
+// half of a surrogate pair.
+// Threads: pure functions, [any].
+#pragma once
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weir::http_ingest::json {
+
+inline constexpr int kDepthMax = 64;
+
+// What is wrong with it ("not JSON at byte 7: expected a value"), empty if it is one JSON value and nothing else.
+std::string wrong_with(std::string_view text);
+
+// All that follows takes text with which nothing is wrong, or a part of one that these functions gave.
+
+std::string_view trimmed(std::string_view text);  // without the white space around it
+struct Member {
+  std::string_view name;  // with its quotes
+  std::string_view value;
+};
+// The first `most` of them, in order; of no object or array: none.
+std::vector<Member> members(std::string_view object, std::size_t most);
+std::vector<std::string_view> elements(std::string_view array, std::size_t most);
+// The text of a string, without quotes and escapes.
+std::string unquoted(std::string_view string);
+// The value at a JSON pointer (RFC 6901); of equal names the last one counts.
+std::optional<std::string_view> at(std::string_view text, std::string_view pointer);
+
+}  // namespace weir::http_ingest::json
