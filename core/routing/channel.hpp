@@ -52,7 +52,8 @@ class Channel final : public ChannelLog::Sink {
   struct Waking {
     enum class State : std::uint8_t { asleep, asked, awake };
     State state = State::asleep;
-    bool wanted = false;  // the sources have been told so
+    bool wanted = false;    // the sources have been told so
+    std::uint64_t ask = 0;  // and will answer with that
     std::vector<mail::Attach> waiting;
   };
   Waking& waking() { return waking_; }

@@ -39,9 +39,9 @@ class Channels {
    public:
     virtual void to_subscribers(ShardId to, Mail&& mail) = 0;
     virtual bool full(ShardId to) const = 0;  // its mailbox; events are not put on top of that
-    // A channel whose sources work on demand is watched by its name, or not any more. Answered with awake(), and some
-    // time after the last has left with asleep().
-    virtual void demand(const std::string& channel, bool wanted) = 0;
+    // A channel whose sources work on demand is watched by its name: answered by an Awake with that `ask`. 0: it is
+    // not any more; some time later an Asleep says that they have stopped.
+    virtual void demand(const std::string& channel, std::uint64_t ask) = 0;
     // A pattern is watched by somebody, or by nobody any more.
     virtual void watched(const Pattern& pattern, bool wanted) = 0;
   };
@@ -127,7 +127,7 @@ class Channels {
   // each may be as large as limits.data_bytes.
   std::array<KeptSnapshot, 8> kept_snapshots_;
   std::size_t next_kept_ = 0;
-  std::uint64_t uses_ = 0;
+  std::uint64_t uses_ = 0, asks_ = 0;
   SteadyMs no_room_until_ = 0;
 };
 

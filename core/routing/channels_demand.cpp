@@ -28,7 +28,8 @@ bool Channels::awake(Channel& channel, const mail::Attach& request) {
     // Also of one that lingers: whether it is still there, or has just been let go of, only its source's side knows.
     w.wanted = true;
     w.state = State::asked;
-    port_.demand(channel.name(), true);
+    w.ask = ++asks_;
+    port_.demand(channel.name(), w.ask);
   }
   if (w.state == State::awake) return true;
   w.waiting.push_back(request);
@@ -42,13 +43,14 @@ void Channels::less_wanted(Channel& channel, ShardId shard) {
   std::erase_if(w.waiting, [&](const mail::Attach& a) { return a.from == shard; });
   if (!w.wanted || !w.waiting.empty() || channel.wanted_by_name()) return;
   w.wanted = false;
-  port_.demand(channel.name(), false);
+  port_.demand(channel.name(), 0);
 }
 
 void Channels::awake(const mail::Awake& m) {
   Channel* channel = find(m.channel);
-  if (channel == nullptr || channel->waking().state != State::asked) return;
+  if (channel == nullptr) return;
   Channel::Waking& w = channel->waking();
+  if (w.state != State::asked || w.ask != m.ask) return;
   const auto waiting = std::exchange(w.waiting, {});
   if (m.error) {
     for (const mail::Attach& a : waiting) port_.to_subscribers(a.from, letter(refusal(a, m.channel, *m.error)));
@@ -77,6 +79,7 @@ void Channels::asleep(const mail::Asleep& m) {
       continue;
     }
     if (pattern && w.wanted) continue;  // its name keeps it going
+    const std::uint64_t ask = w.ask;
     const bool wanted = !m.all && std::exchange(w.wanted, false);
     auto waiting = std::exchange(w.waiting, {});
     end(*channel, mail::ChannelLetGo::Why::anew);
@@ -86,7 +89,7 @@ void Channels::asleep(const mail::Asleep& m) {
     }
     // Somebody came back while it was being let go of, and waits for the next life, which has been asked for.
     auto again = wanted ? open(name) : Result<Channel*>(nullptr);
-    if (again && *again != nullptr) (*again)->waking() = {State::asked, true, std::move(waiting)};
+    if (again && *again != nullptr) (*again)->waking() = {State::asked, true, ask, std::move(waiting)};
   }
 }
 
@@ -100,7 +103,7 @@ void Channels::end(Channel& channel, mail::ChannelLetGo::Why why) {
                          letter(refusal(a, channel.name(),
                                         fail(Errc::unavailable, "the source of " + json::quoted(channel.name()) +
                                                                     " begins anew; subscribe to it again"))));
-  if (channel.waking().wanted) port_.demand(channel.name(), false);
+  if (channel.waking().wanted) port_.demand(channel.name(), 0);
   channels_.erase(channels_.find(channel.name()));
 }
 

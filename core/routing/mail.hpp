@@ -73,6 +73,7 @@ struct SourceGap {  // a source lost something
 
 struct Awake {  // the sources of a channel on demand are at work
   std::string channel;
+  std::uint64_t ask;           // which question this answers: the channel may have asked anew
   std::optional<Error> error;  // or they say that there is no such thing
 };
 struct Asleep {      // they have stopped: nobody had watched for a while

@@ -39,7 +39,7 @@ class ShardPort {
   // As Channels::Port has them.
   virtual std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) = 0;
   virtual void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) = 0;
-  virtual void demand(const std::string& channel, bool wanted) = 0;
+  virtual void demand(const std::string& channel, std::uint64_t ask) = 0;
   virtual void watched(const Pattern& pattern, bool wanted) = 0;
   // A request for the responder of a method: answered by a mail::Answer, some time.
   virtual void request(ResponderAsk ask) = 0;
@@ -138,7 +138,7 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) override {
     port_.lost(plugin, channel, count);
   }
-  void demand(const std::string& channel, bool wanted) override { port_.demand(channel, wanted); }
+  void demand(const std::string& channel, std::uint64_t ask) override { port_.demand(channel, ask); }
   // Every owner knows all patterns that are watched; one of them speaks for all.
   void watched(const Pattern& pattern, bool wanted) override {
     if (settings_.id == 0) port_.watched(pattern, wanted);

@@ -58,7 +58,7 @@ void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, Rou
     }
     for (const auto& subject : now)
       if (is_new(subject) || std::find(before.begin(), before.end(), subject) == before.end())
-        if (const Entry entry = find(subject.first); entry.instance) want(*entry.instance, subject.second, text, true);
+        if (const Entry entry = find(subject.first); entry.instance) want(*entry.instance, subject.second, text, 0);
     for (const auto& subject : before)
       if (std::find(now.begin(), now.end(), subject) == now.end())
         if (const Entry entry = find(subject.first); entry.instance)
@@ -129,25 +129,25 @@ void Flows::tell(const std::string& what, std::function<Mail()> mail) {
   for (ShardHost* shard : shards_) shard->put(mail());
 }
 
-void Flows::want(FlowInstance& instance, const std::string& subject, const std::string& who, bool pattern) {
+void Flows::want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask) {
   instance.demand().want(
       subject, who,
-      [this, who, pattern](Result<void> how) {
-        if (pattern) return;  // nobody waits for it
+      [this, who, ask](Result<void> how) {
+        if (ask == 0) return;
         std::optional<Error> error;
         if (!how) error = how.error();
-        tell(who, [&] { return letter(mail::Awake{who, error}); });
+        tell(who, [&] { return letter(mail::Awake{who, ask, error}); });
       },
       [this, who] { tell(who, [&who] { return letter(mail::Asleep{who}); }); });
   // A source whose strand is stuck keeps nobody from subscribing.
-  if (!pattern)
-    instance.after(FlowInstance::kActivateMs + 500, [this, who] {
-      tell(who, [&who] { return letter(mail::Awake{who, std::nullopt}); });
+  if (ask != 0)
+    instance.after(FlowInstance::kActivateMs + 500, [this, who, ask] {
+      tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt}); });
     });
 }
 
-void Flows::demand(const std::string& channel, bool wanted) {
-  if (!wanted) {
+void Flows::demand(const std::string& channel, std::uint64_t ask) {
+  if (ask == 0) {
     Subjects subjects;
     {
       const std::unique_lock lock(mutex_);
@@ -163,9 +163,10 @@ void Flows::demand(const std::string& channel, bool wanted) {
   const auto name = Pattern::parse_wildcard(channel);
   const auto subjects = name ? subjects_of(*name, false) : Subjects();
   const auto not_there = [&] {
-    tell(channel, [&channel] {
-      return letter(mail::Awake{channel, fail(Errc::not_found, "nothing can feed " + json::quoted(channel) +
-                                                                   ": its name makes no subject of its source")});
+    tell(channel, [&] {
+      return letter(mail::Awake{channel, ask,
+                                fail(Errc::not_found, "nothing can feed " + json::quoted(channel) +
+                                                          ": its name makes no subject of its source")});
     });
   };
   if (subjects.empty()) return not_there();
@@ -175,18 +176,18 @@ void Flows::demand(const std::string& channel, bool wanted) {
   }
   // One that says no is told to those who wait; with several sources the first answer lets them in.
   for (const auto& [plugin, subject] : subjects)
-    if (const Entry entry = find(plugin); entry.instance) want(*entry.instance, subject, channel, false);
+    if (const Entry entry = find(plugin); entry.instance) want(*entry.instance, subject, channel, ask);
 }
 
 void Flows::watched(const Pattern& pattern, bool wanted) {
-  if (!wanted) return demand(pattern.text(), false);
+  if (!wanted) return demand(pattern.text(), 0);
   const auto subjects = subjects_of(pattern, true);
   {
     const std::unique_lock lock(mutex_);
     wanted_[pattern.text()] = subjects;
   }
   for (const auto& [plugin, subject] : subjects)
-    if (const Entry entry = find(plugin); entry.instance) want(*entry.instance, subject, pattern.text(), true);
+    if (const Entry entry = find(plugin); entry.instance) want(*entry.instance, subject, pattern.text(), 0);
 }
 
 // ---------------------------------------------------------------- requests

@@ -31,7 +31,7 @@ class Flows final : public ShardServices {
 
   std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) override;
   void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) override;
-  void demand(const std::string& channel, bool wanted) override;
+  void demand(const std::string& channel, std::uint64_t ask) override;
   void watched(const Pattern& pattern, bool wanted) override;
   void request(ResponderAsk ask) override;
   void handle(const std::string& plugin, HttpCall call, std::uint32_t deadline_ms,
@@ -47,7 +47,8 @@ class Flows final : public ShardServices {
   Entry find(const std::string& plugin) const;
   RoutesPtr routes() const;
   using Subjects = std::vector<std::pair<std::string, std::string>>;  // plugin, subject
-  void want(FlowInstance& instance, const std::string& subject, const std::string& who, bool pattern);
+  // ask: of a channel, what it is answered by; 0: a pattern, that nobody waits for.
+  void want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask);
   // The subjects that feed what is watched.
   Subjects subjects_of(const Pattern& watched, bool pattern) const;
   void tell(const std::string& what, std::function<Mail()> mail);

@@ -31,7 +31,7 @@ class ShardServices {
   virtual ~ShardServices() = default;
   virtual std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) = 0;
   virtual void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) = 0;
-  virtual void demand(const std::string& channel, bool wanted) = 0;
+  virtual void demand(const std::string& channel, std::uint64_t ask) = 0;
   virtual void watched(const Pattern& pattern, bool wanted) = 0;
   virtual void request(ResponderAsk ask) = 0;
 };
@@ -93,7 +93,7 @@ class ShardHost final : private ShardPort, private RuleOutput {
   void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) override {
     services_.lost(plugin, channel, count);
   }
-  void demand(const std::string& channel, bool wanted) override { services_.demand(channel, wanted); }
+  void demand(const std::string& channel, std::uint64_t ask) override { services_.demand(channel, ask); }
   void watched(const Pattern& pattern, bool wanted) override { services_.watched(pattern, wanted); }
   void request(ResponderAsk ask) override { services_.request(std::move(ask)); }
   void authenticate(Connection& connection, std::string token, std::string id) override;

@@ -43,10 +43,11 @@ class World::Host final : public ShardPort {
   void lost(const std::string&, std::string_view channel, std::uint64_t count) override {
     world_.sink_.lost(channel, count);
   }
-  void demand(const std::string& channel, bool wanted) override {
+  void demand(const std::string& channel, std::uint64_t ask) override {
     World::Demanded& d = world_.demands_[channel];
-    d.wanted = wanted;
-    d.answered = d.answered && !wanted;  // whoever wants it is answered, also when it has been lingering
+    d.wanted = ask != 0;
+    d.ask = ask;
+    d.answered = d.answered && ask == 0;  // whoever wants it is answered, also when it has been lingering
   }
   void watched(const Pattern&, bool) override {}
   void request(ResponderAsk) override {}
@@ -491,7 +492,7 @@ bool World::answer_demands(unsigned percent) {
     if (d.wanted && !d.answered) {
       d.answered = d.active = any = true;
       note("the source of " + channel + " is at work");
-      mail_[owner][owner].push_back(letter(mail::Awake{channel, std::nullopt}));
+      mail_[owner][owner].push_back(letter(mail::Awake{channel, d.ask, std::nullopt}));
     } else if (!d.wanted && d.active && percent < 100) {
       d.active = d.answered = false;
       note("the source of " + channel + " has been let go of");

@@ -90,6 +90,7 @@ class World {
   Sink sink_;
   struct Demanded {
     bool wanted = false, answered = false, active = false;
+    std::uint64_t ask = 0;
   };
   std::map<std::string, Demanded> demands_;
   EndpointRule open_endpoint_, auth_endpoint_;

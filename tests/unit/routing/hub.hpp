@@ -207,8 +207,8 @@ class Hub {
     void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) override {
       hub_.sent.push_back(plugin + " lost " + std::to_string(count) + " of " + std::string(channel));
     }
-    void demand(const std::string& channel, bool wanted) override {
-      hub_.demands.push_back((wanted ? "+" : "-") + channel);
+    void demand(const std::string& channel, std::uint64_t ask) override {
+      hub_.demands.push_back((ask != 0 ? "+" : "-") + channel);
     }
     void watched(const Pattern& pattern, bool wanted) override {
       hub_.demands.push_back((wanted ? "+" : "-") + pattern.text());
