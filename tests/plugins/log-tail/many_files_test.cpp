@@ -1,0 +1,1 @@
+#include "tail_rig.hpp"
