@@ -292,7 +292,7 @@ void Tailer::rest_some() {
   for (std::size_t i = 0;
        i < kTries && shared_.buffers.open_files > shared_.options.open_max * 15 / 16 && !shared_.open.empty(); ++i) {
     Follower& oldest = *shared_.open.front();
-    if (oldest.queued || !oldest.rest()) shared_.open.splice(shared_.open.end(), shared_.open, shared_.open.begin());
+    if (!oldest.rest()) shared_.open.splice(shared_.open.end(), shared_.open, shared_.open.begin());
   }
 }
 
