@@ -78,13 +78,15 @@ void Follower::note_open() {
     shared_.open.splice(shared_.open.end(), shared_.open, open_place_);
 }
 
-bool Follower::rest() {
-  if (generations_.size() != 1 || !late_.empty() || missing_since_ || grew_) return false;
+bool Follower::rest(bool even_unread) {
+  if (generations_.size() != 1 || !late_.empty() || missing_since_ || (grew_ && !even_unread)) return false;
   Generation& only = generations_.front();
   struct stat st;
   // Only under the name where it will be looked for.
   if (only.file.packed() || ::stat(path_.c_str(), &st) != 0 || id_of(st) != only.file.id()) return false;
-  if (static_cast<std::uint64_t>(st.st_size) != only.file.read_up_to()) return false;
+  const bool unread = static_cast<std::uint64_t>(st.st_size) != only.file.read_up_to();
+  if (unread && !even_unread) return false;
+  grew_ = grew_ || unread;
   only.file.rest();
   shared_.inotify.unwatch_file(only.watch);
   shared_.watches.erase(std::exchange(only.watch, -1));

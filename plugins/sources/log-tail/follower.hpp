@@ -45,7 +45,8 @@ class Follower final : private LineSink {
   std::int64_t due() const { return joiner_.due(); }  // only while joining()
   bool joining() const { return joiner_.waiting(); }
   // Closes what was read to its end, to be opened again when something happens to it. False: nothing may be closed.
-  bool rest();
+  // even_unread: also what was not; should it be deleted meanwhile, that is lost, and said.
+  bool rest(bool even_unread);
   // The name was removed from its folder, not renamed: tells deletion from replacement later on.
   void name_deleted() { name_deleted_ = true; }
   // Something was written to it.
@@ -84,7 +85,8 @@ class Follower final : private LineSink {
     std::vector<Resumed> row;  // oldest first
     TrackPtr of_current;       // where to go on in what the path names now
     std::vector<TrackPtr> lost;
-    bool cut = false;  // what the path names has the inode of a file that was read, and another content
+    bool others_came = false;  // files took the name after the checkpoint was written, and lost it again
+    bool cut = false;          // what the path names has the inode of a file that was read, and another content
   };
   // From the file to the joiner, from the joiner to the sink.
   struct Emission final : LineSink {

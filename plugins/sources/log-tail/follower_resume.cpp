@@ -102,6 +102,7 @@ bool Follower::resume(const std::vector<Sibling>& siblings, OpenFile* current, R
   }
   for (std::size_t i = behind; i < siblings.size() && !out.of_current; ++i) {
     if (found[i] || !came_meanwhile(siblings[i], after_ns)) continue;
+    out.others_came = true;
     OpenFile file(siblings[i].path, shared_.buffers, siblings[i].packed);
     if (file.is_open() && file.id() == siblings[i].birth.id)
       found[i].emplace(Resumed{std::move(file), nullptr, siblings[i].path});
@@ -139,9 +140,12 @@ void Follower::say_lost(const Resumption& resumption) {
     // It may only have got another followed name, under which it is found by what it is.
     if (shared_.is_followed_elsewhere && shared_.is_followed_elsewhere(*track, path_)) continue;
     from_ = track;
-    shared_.sink.lost(origin(), "what stood in " + file_ + " behind byte " + std::to_string(track->accepted.offset) +
-                                    " when it was read last can't be found: it was " +
-                                    (resumption.cut ? "cut" : "deleted") + " while nobody followed it");
+    // One that nothing was read of is known by its inode alone; packed, it is one of those that came meanwhile.
+    const bool may_be_found = track->head.bytes == 0 && track->accepted.offset == 0 && resumption.others_came;
+    if (!may_be_found)
+      shared_.sink.lost(origin(), "what stood in " + file_ + " behind byte " + std::to_string(track->accepted.offset) +
+                                      " when it was read last can't be found: it was " +
+                                      (resumption.cut ? "cut" : "deleted") + " while nobody followed it");
     shared_.book.drop(track);
   }
 }

@@ -286,13 +286,15 @@ void Tailer::check_dirty(std::int64_t now, bool& slice_over) {
   }
 }
 
-// Closes those that were read longest ago.
+// Closes those that were read longest ago; first what was read to its end, and if that is not enough, others.
 void Tailer::rest_some() {
   constexpr std::size_t kTries = 64;
-  for (std::size_t i = 0;
-       i < kTries && shared_.buffers.open_files > shared_.options.open_max * 15 / 16 && !shared_.open.empty(); ++i) {
-    Follower& oldest = *shared_.open.front();
-    if (!oldest.rest()) shared_.open.splice(shared_.open.end(), shared_.open, shared_.open.begin());
+  for (const bool even_unread : {false, true}) {
+    const std::size_t wanted = even_unread ? shared_.options.open_max : shared_.options.open_max * 15 / 16;
+    for (std::size_t i = 0; i < kTries && shared_.buffers.open_files > wanted && !shared_.open.empty(); ++i) {
+      if (!shared_.open.front()->rest(even_unread))
+        shared_.open.splice(shared_.open.end(), shared_.open, shared_.open.begin());
+    }
   }
 }
 

@@ -26,8 +26,8 @@ using sdk::testing::SourceRig;
 class CheckpointPluginTest : public ::testing::Test {
  protected:
   std::string config(const std::string& more = "") const {
-    return "{\"files\":[" + sdk::json::quoted(folder.at("*.log")) + "],\"checkpoint\":" +
-           sdk::json::quoted(folder.at("place")) + more + "}";
+    return "{\"files\":[" + sdk::json::quoted(folder.at("*.log")) +
+           "],\"checkpoint\":" + sdk::json::quoted(folder.at("place")) + more + "}";
   }
   // One life of the hub: until the lines are there, then all but the last `unaccepted` are accepted.
   std::vector<std::string> life(std::size_t lines, std::size_t unaccepted = 0, const std::string& more = "") {
@@ -35,8 +35,8 @@ class CheckpointPluginTest : public ::testing::Test {
     SourceRig source(hub, weir_plugin_entry, config(more));
     EXPECT_EQ(source.start(), WEIR_OK);
     const auto count = [&] {
-      return static_cast<std::size_t>(std::count_if(hub.events.begin(), hub.events.end(),
-                                                    [](const SeenEvent& e) { return e.event == "line"; }));
+      return static_cast<std::size_t>(
+          std::count_if(hub.events.begin(), hub.events.end(), [](const SeenEvent& e) { return e.event == "line"; }));
     };
     EXPECT_TRUE(hub.run_until([&] { return count() >= lines; })) << count() << " of " << lines;
     hub.run_ready();
@@ -95,9 +95,9 @@ TEST_F(CheckpointPluginTest, ADamagedCheckpointIsSaidAndWrittenAnew) {
     SourceRig source(hub, weir_plugin_entry, config());
     EXPECT_EQ(source.start(), WEIR_OK);
     ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 1 && hub.last_state() == WEIR_STATE_DEGRADED; }));
-    EXPECT_EQ(hub.states.back().reason,
-              "the checkpoint " + folder.at("place") + " can't be used: it does not begin as a checkpoint does; files are " +
-                  "read as if there was none, and it is written anew");
+    EXPECT_EQ(hub.states.back().reason, "the checkpoint " + folder.at("place") +
+                                            " can't be used: it does not begin as a checkpoint does; files are " +
+                                            "read as if there was none, and it is written anew");
     source.accepted(hub.events[0].cursor);
   }
   EXPECT_EQ(life(0), Lines{});
@@ -228,8 +228,7 @@ int on_a_small_disk(const std::string& folder) {
   const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
   if (fd < 0) return 1;
   FakeHost hub;
-  SourceRig source(hub, weir_plugin_entry,
-                   "{\"files\":[\"" + log + "\"],\"checkpoint\":\"" + place + "\"}");
+  SourceRig source(hub, weir_plugin_entry, "{\"files\":[\"" + log + "\"],\"checkpoint\":\"" + place + "\"}");
   source.start();
   hub.run_ready();
   const std::string line = std::string(999, 'x') + "\n";

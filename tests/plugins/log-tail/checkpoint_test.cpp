@@ -22,7 +22,9 @@ TrackPtr track(const std::string& path, std::uint64_t offset) {
   return t;
 }
 
-std::string sample() { return to_text(1'790'000'003'000'000'000, {track("/var/log/a b%\n\xff.log", 12), track("/b", 0)}); }
+std::string sample() {
+  return to_text(1'790'000'003'000'000'000, {track("/var/log/a b%\n\xff.log", 12), track("/b", 0)});
+}
 
 TEST(CheckpointTest, WhatIsWrittenIsRead) {
   Checkpoint read;

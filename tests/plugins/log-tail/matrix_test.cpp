@@ -6,8 +6,8 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
-#include <csignal>
 #include <sched.h>
+#include <csignal>
 
 #include <fstream>
 
@@ -244,7 +244,8 @@ TEST_P(MatrixTest, ALinkThatIsTurnedToAnotherFile) {
 TEST_P(MatrixTest, MoreNewsThanTheKernelKeeps) {
   std::size_t kept = 16384;
   std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> kept;
-  const std::size_t wanted = std::min<std::size_t>(kept + 1000, 300'000);  // beyond it FollowingTest has the same by hand
+  const std::size_t wanted =
+      std::min<std::size_t>(kept + 1000, 300'000);  // beyond it FollowingTest has the same by hand
   folder.append("a.log", "");
   folder.append("b.log", "");
   rig.start({"*.log"});

@@ -335,8 +335,7 @@ TEST_F(PackedTest, APackedFileThatOnlyBeginsAlikeIsReadFromItsBeginning) {
   folder.gzip("a.log.1");
   folder.append("a.log", "new\n");
   rig.start_again();
-  EXPECT_EQ(rig.sink.take(),
-            (Items{"<lost>", header, "something else that is longer", "<renamed>", "new"}));
+  EXPECT_EQ(rig.sink.take(), (Items{"<lost>", header, "something else that is longer", "<renamed>", "new"}));
 }
 
 }  // namespace
