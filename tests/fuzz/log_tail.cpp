@@ -57,7 +57,7 @@ std::string unpacked(int fd, std::size_t piece, std::string& problem) {
   std::string out, buffer(piece, '\0');
   while (out.size() < kEnough) {
     const std::size_t n = reader.read(buffer.data(), std::min(piece, kEnough - out.size()));
-    if (n == 0) break;
+    if (reader.done() && n == 0) break;
     out.append(buffer, 0, n);
     must(reader.offset() == out.size());
   }

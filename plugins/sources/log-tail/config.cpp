@@ -85,6 +85,15 @@ std::int64_t integer(const sdk::json::Value& json, const char* key, std::int64_t
   return in_range(json, key, json.integer_or(key, fallback), low, high);
 }
 
+std::string as_pattern(const std::string& path) {
+  std::string pattern;
+  for (const char c : path) {
+    if (c == '*' || c == '?' || c == '[' || c == '\\') pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
 void add_multiline(const sdk::json::Value& json, MultilineOptions& out) {
   out.start = json.string_or("start", "");
   out.continuation = json.string_or("continuation", "");
@@ -147,6 +156,10 @@ Config parse_config(const sdk::json::Value& json) {
        config.checkpoint.find('\0') != std::string::npos))
     throw path->wrong("the path of a file", "\"" + config.checkpoint + "\"");
   tailer.places = !config.checkpoint.empty();
+  if (tailer.places) {  // a pattern such as /var/log/* must not follow what grows because it is followed
+    tailer.exclude.push_back(as_pattern(config.checkpoint));
+    tailer.exclude.push_back(as_pattern(config.checkpoint + ".new"));
+  }
   tailer.open_max =
       static_cast<std::size_t>(integer(json, "max_open", static_cast<std::int64_t>(open_max_of_process()), 16, 65'536));
   config.batch_ms = static_cast<std::uint64_t>(integer(json, "batch_ms", 10, 0, 100));

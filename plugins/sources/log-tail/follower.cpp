@@ -32,10 +32,11 @@ Follower::Follower(std::string path, bool was_there, Shared& shared)
     : shared_(shared),
       path_(std::move(path)),
       file_(base_name(path_)),
+      named_alike_(&shared.files_named[file_]),
       was_there_(was_there),
       open_place_(shared.open.end()),
       joiner_(shared.multiline, emission_) {
-  ++shared_.files_named[file_];
+  ++*named_alike_;
 }
 
 Follower::~Follower() {
@@ -43,12 +44,11 @@ Follower::~Follower() {
   for (Generation& g : generations_) let_go(g);
   set_real_path(path_);  // which needs no entry
   if (open_place_ != shared_.open.end()) shared_.open.erase(open_place_);
-  if (--shared_.files_named[file_] == 0) shared_.files_named.erase(file_);
+  if (--*named_alike_ == 0) shared_.files_named.erase(file_);
 }
 
 Origin Follower::origin() const {
-  const bool ambiguous = shared_.files_named.find(file_)->second > 1;
-  return {file_, ambiguous ? std::string_view(path_) : std::string_view(), &from_};
+  return {file_, *named_alike_ > 1 ? std::string_view(path_) : std::string_view(), &from_};
 }
 
 void Follower::say_once(const std::string& message) {
@@ -66,9 +66,10 @@ void Follower::set_real_path(const std::string& real) {
     if (const auto it = entry_of(); it != shared_.real_paths.end() && it->second == this) shared_.real_paths.erase(it);
   }
   real_path_ = real;
+  real_folder_ = folder_of(real);
   if (real_path_ == path_) return;
   shared_.real_paths.emplace(real_path_, this);
-  shared_.inotify.want_folder(folder_of(real_path_));
+  shared_.inotify.want_folder(real_folder_);
 }
 
 void Follower::note_open() {
@@ -145,7 +146,7 @@ void Follower::check(std::int64_t now) {
     missing_since_.reset();
     name_deleted_ = false;
     refresh_siblings(id);
-    generations_.back().file.note_growth();
+    generations_.back().file.note_growth(static_cast<std::uint64_t>(st.st_size));
     idle_ = generations_.size() == 1 && late_.empty() && !grew_ && generations_.back().file.unchanged(st);
     return;
   }
@@ -288,8 +289,7 @@ void Follower::append(OpenFile file, TrackPtr track, std::string name, std::int6
 
 // What stands beside the file while the path still names it can't have come between it and its successor.
 void Follower::refresh_siblings(FileId current) {
-  const std::string folder = folder_of(real_path_);
-  const std::int64_t changed = shared_.folders.recent(folder).changed_ns;
+  const std::int64_t changed = shared_.folders.recent(real_folder_).changed_ns;
   if (changed != 0 && changed == folder_changed_ns_) return;
   std::int64_t listed = 0;
   const std::vector<Sibling> siblings = siblings_now(real_path_, false, listed);

@@ -128,6 +128,7 @@ class Follower final : private LineSink {
   Shared& shared_;
   const std::string path_;
   const std::string file_;
+  int* const named_alike_;  // how many followers have this file name; in shared_.files_named
   bool was_there_;
   bool name_deleted_ = false;
   bool more_waiting_ = false;
@@ -135,6 +136,7 @@ class Follower final : private LineSink {
   bool idle_ = false;
   bool grew_ = false;
   std::string real_path_;
+  std::string real_folder_;
   std::string problem_;
   std::string said_;  // the last thing that is said once only
   std::deque<Generation> generations_;

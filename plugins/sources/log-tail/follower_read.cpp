@@ -9,18 +9,22 @@
 namespace weir::log_tail {
 
 bool Follower::line(const Line& line) {
-  if (!shared_.multiline.wanted()) return emit(line);
+  if (!shared_.multiline.wanted()) {
+    from_->read = line.end;
+    return shared_.sink.line(origin(), line);
+  }
   bool go_on = true;
   if (joiner_.waiting() && joining_from_ != from_) go_on = joiner_.flush();  // late lines of another file
   joining_from_ = from_;
   return joiner_.line(line, now_) && go_on;
 }
 
+// What was joined comes from where its lines came from, which need not be what is read now.
 bool Follower::emit(const Line& line) {
-  const TrackPtr now = shared_.multiline.wanted() ? std::exchange(from_, joining_from_) : nullptr;
+  const TrackPtr now = std::exchange(from_, joining_from_);
   from_->read = line.end;
   const bool go_on = shared_.sink.line(origin(), line);
-  if (now) from_ = now;
+  from_ = now;
   return go_on;
 }
 

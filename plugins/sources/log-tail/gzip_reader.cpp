@@ -49,7 +49,7 @@ bool GzipReader::fill() {
 }
 
 std::size_t GzipReader::read(char* to, std::size_t size) {
-  if (ended_ || !problem_.empty() || size == 0) return 0;
+  if (done() || size == 0) return 0;
   if (!stream_) {
     stream_ = std::make_unique<Stream>();
     if (::inflateInit2(&stream_->z, kAnyFormat) != Z_OK) {
@@ -61,7 +61,8 @@ std::size_t GzipReader::read(char* to, std::size_t size) {
   const std::size_t wanted = std::min<std::size_t>(size, std::numeric_limits<uInt>::max());
   s.z.next_out = reinterpret_cast<Bytef*>(to);
   s.z.avail_out = static_cast<uInt>(wanted);
-  while (s.z.avail_out != 0 && problem_.empty()) {
+  const std::uint64_t packed_end = packed_ + kPackedMax;
+  while (s.z.avail_out != 0 && problem_.empty() && packed_ < packed_end) {
     if (!fill()) {
       ended_ = true;
       if (problem_.empty() && !s.between) problem_ = "it ends in the middle";

@@ -15,6 +15,7 @@ class GzipReader {
  public:
   static constexpr std::uint64_t kBombBytes = 64ULL * 1024 * 1024;
   static constexpr std::uint64_t kBombRatio = 500;
+  static constexpr std::uint64_t kPackedMax = 512 * 1024;
 
   // `fd` is borrowed and must outlive the object; it is read with pread from its beginning.
   explicit GzipReader(int fd);
@@ -24,9 +25,11 @@ class GzipReader {
 
   std::uint64_t offset() const { return offset_; }  // of what read() gives next, in the unpacked bytes
   void rewind();
-  // The next bytes, at most `size`; 0 at the end and when problem() says why it can't go on.
+  // The next bytes, at most `size`. Fewer, even none, before the end: then kPackedMax bytes of the file gave no more,
+  // and the strand has other things to do.
   std::size_t read(char* to, std::size_t size);
-  const std::string& problem() const { return problem_; }  // empty: none
+  bool done() const { return ended_ || !problem_.empty(); }  // nothing more comes, because of its end or problem()
+  const std::string& problem() const { return problem_; }    // empty: none
 
  private:
   struct Stream;

@@ -116,10 +116,9 @@ std::uint64_t OpenFile::size() const {
   return ::fstat(fd_, &st) == 0 ? static_cast<std::uint64_t>(st.st_size) : 0;
 }
 
-void OpenFile::note_growth() {
+void OpenFile::note_growth(std::uint64_t size) {
   if (packed_ || fd_ < 0) return;
-  const std::uint64_t now = size();
-  if (now > scanned_ && now > size_seen_ && same_content()) size_seen_ = now;
+  if (size > scanned_ && size > size_seen_ && same_content()) size_seen_ = size;
 }
 
 bool OpenFile::deleted() const {
@@ -185,7 +184,7 @@ bool OpenFile::continues(const Head& head, const Place& place) {
   if (head.bytes > now.size()) return false;
   if (packed_) {
     packed_->rewind();
-    const std::size_t n = packed_->read(now.data(), head.bytes);
+    const std::size_t n = packed_->read(now.data(), head.bytes);  // half a megabyte without 256 bytes of text is none
     packed_->rewind();
     return n == head.bytes && hash_of({now.data(), n}) == head.hash;
   }
@@ -248,12 +247,16 @@ OpenFile::Outcome OpenFile::read_packed(LineSink& sink) {
   if (skipping) {
     advance(data);
     line_start_ = scanned_;
-    if (scanned_ < skip_to_.offset && n != 0) return Outcome::more;
+    if (scanned_ < skip_to_.offset && !packed_->done()) return Outcome::more;
     if (scanned_ == skip_to_.offset && hash_of(tail_) == skip_to_.tail) return Outcome::more;
-    if (n == 0 && !packed_->problem().empty()) return Outcome::failed;
+    if (!packed_->problem().empty()) {
+      buffers_->unpacking = nullptr;
+      return Outcome::failed;
+    }
     begin_at(Place{});
     return Outcome::other;
   }
+  if (n == 0 && !packed_->done()) return Outcome::more;
   if (n == 0) {
     buffers_->unpacking = nullptr;
     return packed_->problem().empty() ? Outcome::at_end : Outcome::failed;

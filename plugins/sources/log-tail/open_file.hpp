@@ -77,9 +77,9 @@ class OpenFile {
   std::size_t head_bytes() const { return head_.size(); }
   std::uint64_t read_up_to() const { return scanned_; }
   bool has_unfinished() const { return scanned_ > line_start_; }
-  std::uint64_t size() const;  // now; 0 when the system does not say
-  void note_growth();          // remembers that there is something to read, in case it is cut away before
-  bool deleted() const;        // no name leads to it any more
+  std::uint64_t size() const;            // now; 0 when the system does not say
+  void note_growth(std::uint64_t size);  // remembers that there is something to read, in case it is cut away before
+  bool deleted() const;                  // no name leads to it any more
 
   // Closes it, to be opened again under a name that it has then. False: another file has that name.
   void rest();

@@ -69,6 +69,19 @@ TEST_F(CheckpointPluginTest, EveryEventHasACursorAndARestartGoesOnBehindTheAccep
   EXPECT_EQ(gaps, 0U);
 }
 
+TEST_F(CheckpointPluginTest, TheCheckpointIsNoLogEvenWhereEveryFileIsOne) {
+  folder.append("a.log", "one\n");
+  for (int round = 0; round < 2; ++round) {
+    FakeHost hub;
+    SourceRig source(hub, weir_plugin_entry,
+                     "{\"files\":[" + sdk::json::quoted(folder.at("*")) +
+                         "],\"poll\":\"100ms\",\"checkpoint\":" + sdk::json::quoted(folder.at("place")) + "}");
+    source.start();
+    ASSERT_TRUE(hub.run_until([&] { return hub.metrics["checkpoints"] >= 1 && hub.metrics["files"] >= 1; }));
+    EXPECT_EQ(hub.metrics["files"], 1);
+  }
+}
+
 TEST_F(CheckpointPluginTest, ACrashCostsNoLine) {
   folder.append("a.log", "one\n");
   FakeHost hub;

@@ -33,7 +33,7 @@ class GzipTest : public ::testing::Test {
   }
   std::string all(std::size_t piece = 1000) {
     std::string out, buffer(piece, '\0');
-    while (const std::size_t n = reader->read(buffer.data(), piece)) out.append(buffer, 0, n);
+    while (!reader->done()) out.append(buffer, 0, reader->read(buffer.data(), piece));
     return out;
   }
   ~GzipTest() override {
@@ -63,6 +63,17 @@ TEST_F(GzipTest, ItReadsWhatWasPacked) {
 TEST_F(GzipTest, SeveralMembersAndPaddingBehindThemAreOneFile) {
   open(pack("one\n") + pack("") + pack("two\n") + std::string(512, '\0'));
   EXPECT_EQ(all(3), "one\ntwo\n");
+  EXPECT_EQ(reader->problem(), "");
+}
+
+TEST_F(GzipTest, MegabytesOfMembersWithNothingInThemDoNotHoldUpTheStrand) {
+  std::string bytes;
+  while (bytes.size() < 4 * GzipReader::kPackedMax) bytes += pack("");
+  open(bytes + pack("one\n"));
+  std::array<char, 100> buffer;
+  EXPECT_EQ(reader->read(buffer.data(), buffer.size()), 0U);
+  EXPECT_FALSE(reader->done()) << "there is more, but not in one go";
+  EXPECT_EQ(all(), "one\n");
   EXPECT_EQ(reader->problem(), "");
 }
 
@@ -106,7 +117,7 @@ TEST_F(GzipTest, WhatUnpacksToFarTooMuchIsGivenUp) {
   open(bomb);
   std::array<char, 64 * 1024> buffer;
   std::uint64_t got = 0;
-  while (const std::size_t n = reader->read(buffer.data(), buffer.size())) got += n;
+  while (!reader->done()) got += reader->read(buffer.data(), buffer.size());
   EXPECT_LE(got, GzipReader::kBombBytes + buffer.size());
   EXPECT_EQ(reader->problem(), "it unpacks to more than 500 times its size");
 }
