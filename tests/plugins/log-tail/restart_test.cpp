@@ -113,6 +113,24 @@ TEST_F(RestartTest, AnInodeThatWasUsedAgainIsAnotherFile) {
   }
 }
 
+// Everything is as it was but the bytes before the place: the inode, its birth, and a beginning longer than is
+// remembered.
+TEST_F(RestartTest, AFileThatWasCutAndBeginsWithTheSameHeaderIsReadFromItsBeginning) {
+  const std::string header(300, '#');
+  folder.append("a.log", header + "\none\n");
+  rig.start({"a.log"});
+  rig.sink.take();
+  rig.stop();
+  folder.overwrite("a.log", header + "\ntwo and more\n");
+  folder.append("a.log.1", header + "\nof another program\n");  // no copy of it, though it begins alike
+  rig.start_again();
+  Items got = rig.sink.take();
+  ASSERT_GE(got.size(), 3U);
+  EXPECT_EQ(got.front(), "<lost>");
+  EXPECT_EQ(got.back(), "two and more");
+  EXPECT_EQ(got[got.size() - 2], header);
+}
+
 TEST_F(RestartTest, AFileThatWasRestoredFromABackupIsFoundByItsContent) {
   folder.append("a.log", "one\n");
   rig.start({"a.log"});
