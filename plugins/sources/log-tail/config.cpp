@@ -1,5 +1,8 @@
 #include "config.hpp"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <string>
 
 namespace weir::log_tail {
@@ -36,6 +39,34 @@ constinit const char kManifest[] = R"json({
       "poll": {
         "type": ["string", "integer"], "default": "500ms",
         "description": "How often files are looked at without being asked by inotify: \"100ms\" to \"60s\", or milliseconds"
+      },
+      "checkpoint": {
+        "type": "string", "minLength": 1, "x-path": true,
+        "description": "File in which it is kept how far each file was read and the hub has it, so that a restart goes on there. Left out: a restart begins with the backlog again"
+      },
+      "multiline": {
+        "type": "object", "additionalProperties": false,
+        "description": "Joins lines to one event, such as stack traces. One of start and continuation is wanted",
+        "properties": {
+          "start": {
+            "type": "string", "minLength": 1,
+            "description": "Regular expression (RE2) that is found in the first line of an event; lines without it belong to the event before"
+          },
+          "continuation": {
+            "type": "string", "minLength": 1,
+            "description": "Regular expression (RE2) that is found in lines that belong to the event before, such as \"^[ \\t]\""
+          },
+          "max_lines": {"type": "integer", "default": 500, "minimum": 2, "maximum": 10000, "description": "An event of more lines leaves in pieces"},
+          "max_bytes": {"type": "integer", "default": 65536, "minimum": 64, "maximum": 262144, "description": "An event of more bytes leaves in pieces"},
+          "timeout": {
+            "type": ["string", "integer"], "default": "1s",
+            "description": "An event leaves when nothing was added for this long: \"10ms\" to \"60s\", or milliseconds"
+          }
+        }
+      },
+      "max_open": {
+        "type": "integer", "minimum": 16, "maximum": 65536,
+        "description": "Descriptors for files. Beyond it, files that are read to their end are closed until something happens to them. Left out: 1024, or a quarter of what the process may have"
       }
     }
   }
@@ -52,6 +83,45 @@ std::int64_t in_range(const sdk::json::Value& json, const char* key, std::int64_
 std::int64_t integer(const sdk::json::Value& json, const char* key, std::int64_t fallback, std::int64_t low,
                      std::int64_t high) {
   return in_range(json, key, json.integer_or(key, fallback), low, high);
+}
+
+std::string as_pattern(const std::string& path) {
+  std::string pattern;
+  for (const char c : path) {
+    if (c == '*' || c == '?' || c == '[' || c == '\\') pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
+void add_multiline(const sdk::json::Value& json, MultilineOptions& out) {
+  out.start = json.string_or("start", "");
+  out.continuation = json.string_or("continuation", "");
+  if (out.start.empty() == out.continuation.empty()) {
+    throw sdk::Failure(WEIR_E_CONFIG,
+                       std::string(out.start.empty() ? "multiline has neither start nor continuation"
+                                                     : "multiline has both start and continuation") +
+                           "; expected one of them, such as { continuation = '^[ \\t]' }",
+                       json.pointer);
+  }
+  const char* const key = out.start.empty() ? "continuation" : "start";
+  const std::string& pattern = out.start.empty() ? out.continuation : out.start;
+  if (const std::string problem = LinePattern(pattern).problem(); !problem.empty()) {
+    throw sdk::Failure(WEIR_E_CONFIG,
+                       "multiline." + std::string(key) + " is \"" + pattern + "\", which is no pattern: " + problem +
+                           "; expected a regular expression of RE2",
+                       json.required(key).pointer);
+  }
+  out.lines_max = static_cast<std::size_t>(integer(json, "max_lines", 500, 2, 10'000));
+  out.bytes_max = static_cast<std::size_t>(integer(json, "max_bytes", 65'536, 64, 262'144));
+  out.timeout_ms = in_range(json, "timeout", json.duration_ms_or("timeout", 1000), 10, 60'000);
+}
+
+// The hub has raised its soft limit as far as it may; connections want most of it.
+std::size_t open_max_of_process() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 256;
+  return static_cast<std::size_t>(std::clamp<rlim_t>(limit.rlim_cur / 4, 16, 1024));
 }
 
 }  // namespace
@@ -76,6 +146,22 @@ Config parse_config(const sdk::json::Value& json) {
   tailer.backlog = static_cast<std::size_t>(integer(json, "backlog", 100, 0, 1000));
   tailer.line_bytes_max = static_cast<std::size_t>(integer(json, "line_bytes_max", 65536, 64, 65536));
   tailer.poll_ms = in_range(json, "poll", json.duration_ms_or("poll", 500), 100, 60'000);
+  if (const sdk::json::Value* multiline = json.find("multiline");
+      multiline != nullptr && !multiline->is(sdk::json::Kind::null))
+    add_multiline(*multiline, tailer.multiline);
+  config.checkpoint = json.string_or("checkpoint", "");
+  if (const sdk::json::Value* path = json.find("checkpoint");
+      path != nullptr && !path->is(sdk::json::Kind::null) &&
+      (config.checkpoint.empty() || config.checkpoint.back() == '/' ||
+       config.checkpoint.find('\0') != std::string::npos))
+    throw path->wrong("the path of a file", "\"" + config.checkpoint + "\"");
+  tailer.places = !config.checkpoint.empty();
+  if (tailer.places) {  // a pattern such as /var/log/* must not follow what grows because it is followed
+    tailer.exclude.push_back(as_pattern(config.checkpoint));
+    tailer.exclude.push_back(as_pattern(config.checkpoint + ".new"));
+  }
+  tailer.open_max =
+      static_cast<std::size_t>(integer(json, "max_open", static_cast<std::int64_t>(open_max_of_process()), 16, 65'536));
   config.batch_ms = static_cast<std::uint64_t>(integer(json, "batch_ms", 10, 0, 100));
   return config;
 }

@@ -2,6 +2,7 @@
 // Threads: pure functions, [any].
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "shared.hpp"
 #include "weir/sdk/json.hpp"
@@ -13,6 +14,7 @@ extern const char kManifest[];  // see weir/abi/plugin.h
 struct Config {
   TailerOptions tailer;
   std::uint64_t batch_ms = 10;
+  std::string checkpoint;  // a file; empty: places are not remembered
 };
 
 // Errors: Failure(WEIR_E_CONFIG) that names the key, the value and what is expected.

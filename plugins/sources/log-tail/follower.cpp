@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -17,23 +16,12 @@ namespace weir::log_tail {
 namespace {
 
 constexpr int kAttempts = 5;  // to get a picture of a folder in which files are renamed meanwhile
-constexpr std::int64_t kTimestampSlackNs = 20'000'000;  // file times move in steps of up to 10 ms
+// A file that was born so short before a checkpoint may not stand in it yet.
+constexpr std::int64_t kUnnoticedNs = 5'000'000'000;
 
 std::string real_path_of(const std::string& path) {
   const std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), std::free);
   return real ? std::string(real.get()) : path;
-}
-
-std::int64_t to_ns(const timespec& t) { return t.tv_sec * 1'000'000'000LL + t.tv_nsec; }
-
-// When the folder's names last changed; 0 when that is too short ago to notice another change by it.
-std::int64_t folder_change_ns(const std::string& path) {
-  struct stat st;
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  if (::stat(folder_of(path).c_str(), &st) != 0) return 0;
-  const std::int64_t changed = to_ns(st.st_mtim);
-  return to_ns(now) - changed < kTimestampSlackNs ? 0 : changed;
 }
 
 bool is_absent(int error) { return error == ENOENT || error == ENOTDIR; }
@@ -41,19 +29,26 @@ bool is_absent(int error) { return error == ENOENT || error == ENOTDIR; }
 }  // namespace
 
 Follower::Follower(std::string path, bool was_there, Shared& shared)
-    : shared_(shared), path_(std::move(path)), file_(base_name(path_)), was_there_(was_there) {
-  ++shared_.files_named[file_];
+    : shared_(shared),
+      path_(std::move(path)),
+      file_(base_name(path_)),
+      named_alike_(&shared.files_named[file_]),
+      was_there_(was_there),
+      open_place_(shared.open.end()),
+      joiner_(shared.multiline, emission_) {
+  ++*named_alike_;
 }
 
 Follower::~Follower() {
   for (Generation& g : late_) let_go(g);
   for (Generation& g : generations_) let_go(g);
-  if (--shared_.files_named[file_] == 0) shared_.files_named.erase(file_);
+  set_real_path(path_);  // which needs no entry
+  if (open_place_ != shared_.open.end()) shared_.open.erase(open_place_);
+  if (--*named_alike_ == 0) shared_.files_named.erase(file_);
 }
 
 Origin Follower::origin() const {
-  const bool ambiguous = shared_.files_named.find(file_)->second > 1;
-  return {file_, ambiguous ? std::string_view(path_) : std::string_view()};
+  return {file_, *named_alike_ > 1 ? std::string_view(path_) : std::string_view(), &from_};
 }
 
 void Follower::say_once(const std::string& message) {
@@ -62,14 +57,77 @@ void Follower::say_once(const std::string& message) {
   shared_.sink.say(false, message);
 }
 
+void Follower::set_real_path(const std::string& real) {
+  const auto entry_of = [this] {
+    const auto [from, to] = shared_.real_paths.equal_range(real_path_);
+    return std::find_if(from, to, [this](const auto& entry) { return entry.second == this; });
+  };
+  if (!real_path_.empty() && real_path_ != path_) {
+    if (const auto it = entry_of(); it != shared_.real_paths.end() && it->second == this) shared_.real_paths.erase(it);
+  }
+  real_path_ = real;
+  real_folder_ = folder_of(real);
+  if (real_path_ == path_) return;
+  shared_.real_paths.emplace(real_path_, this);
+  shared_.inotify.want_folder(real_folder_);
+}
+
+void Follower::note_open() {
+  if (open_place_ == shared_.open.end())
+    open_place_ = shared_.open.insert(shared_.open.end(), this);
+  else
+    shared_.open.splice(shared_.open.end(), shared_.open, open_place_);
+}
+
+bool Follower::rest(bool even_unread) {
+  if (generations_.size() != 1 || !late_.empty() || missing_since_ || (grew_ && !even_unread)) return false;
+  Generation& only = generations_.front();
+  struct stat st;
+  // Only under the name where it will be looked for.
+  if (only.file.packed() || ::stat(path_.c_str(), &st) != 0 || id_of(st) != only.file.id()) return false;
+  const bool unread = static_cast<std::uint64_t>(st.st_size) != only.file.read_up_to();
+  if (unread && !even_unread) return false;
+  grew_ = grew_ || unread;
+  only.file.rest();
+  shared_.inotify.unwatch_file(only.watch);
+  shared_.watches.erase(std::exchange(only.watch, -1));
+  shared_.open.erase(std::exchange(open_place_, shared_.open.end()));
+  return true;
+}
+
 void Follower::missing(std::int64_t now) {
   was_there_ = false;
   if (!missing_since_) missing_since_ = now;
-  if (generations_.empty() && late_.empty()) done_ = true;
+  if (!generations_.empty()) lose_sight(generations_.back());
+  if (generations_.empty() && late_.empty()) done_ = !resume_without_current(now);
+}
+
+// The path names something else, or nothing: from now on the descriptor alone leads to the file.
+void Follower::lose_sight(Generation& generation) {
+  if (!generation.file.is_open() && !find_again(generation)) {
+    if (std::exchange(grew_, false))
+      shared_.sink.lost(origin(), file_ + " was deleted while it was closed, before it was read to its end");
+    return;
+  }
+  if (generation.watch >= 0) return;
+  generation.watch = shared_.inotify.watch_file(generation.file.fd());
+  if (generation.watch >= 0) shared_.watches[generation.watch] = this;
+}
+
+bool Follower::find_again(Generation& generation) {
+  std::int64_t changed = 0;
+  for (const Sibling& sibling : siblings_now(real_path_, true, changed)) {
+    if (sibling.birth == generation.track->birth && generation.file.wake(sibling.path)) {
+      generation.name = sibling.path;
+      note_open();
+      return true;
+    }
+  }
+  return false;
 }
 
 void Follower::check(std::int64_t now) {
-  more_waiting_ = false;
+  more_waiting_ = idle_ = false;
   struct stat st;
   if (::stat(path_.c_str(), &st) != 0) {
     problem_ = is_absent(errno) ? std::string() : "can't look at " + path_ + ": " + std::strerror(errno);
@@ -88,7 +146,8 @@ void Follower::check(std::int64_t now) {
     missing_since_.reset();
     name_deleted_ = false;
     refresh_siblings(id);
-    generations_.back().file.note_growth();
+    generations_.back().file.note_growth(static_cast<std::uint64_t>(st.st_size));
+    idle_ = generations_.size() == 1 && late_.empty() && !grew_ && generations_.back().file.unchanged(st);
     return;
   }
   if (const Follower* owner = shared_.book.owner(id); owner == this) {
@@ -102,7 +161,16 @@ void Follower::check(std::int64_t now) {
   }
 }
 
+std::vector<Sibling> Follower::siblings_now(const std::string& real, bool fresh, std::int64_t& changed_ns) {
+  const std::string folder = folder_of(real);
+  const FolderNames::Listing& listing = fresh ? shared_.folders.now(folder) : shared_.folders.recent(folder);
+  changed_ns = listing.changed_ns;
+  return siblings_of(real, listing.names);
+}
+
 void Follower::open_current(std::int64_t now) {
+  const bool first = generations_.empty() && real_path_.empty();
+  const bool resuming = first && !shared_.book.loaded(path_).empty();
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     OpenFile current(path_, shared_.buffers);
     if (!current.is_open()) {
@@ -111,26 +179,36 @@ void Follower::open_current(std::int64_t now) {
     }
     if (shared_.book.owner(current.id()) != nullptr) return;  // renamed while we looked; the next check sees it again
     const std::string real = real_path_of(path_);
-    const std::int64_t folder_changed = folder_change_ns(real);
-    const std::vector<Sibling> siblings = siblings_of(real);
-    std::vector<OpenFile> between;
-    bool steady = open_between(siblings, current.id(), real, between);
+    std::int64_t folder_changed = 0;
+    // What was there at the start has nothing in between, so thousands of files need not look at it each.
+    const std::vector<Sibling> siblings = siblings_now(real, resuming || !first || !was_there_, folder_changed);
+    std::vector<Resumed> between;
+    Resumption resumption;
+    bool steady =
+        resuming ? resume(siblings, &current, resumption) : open_between(siblings, current.id(), real, between);
     struct stat st;
     steady = steady && ::stat(path_.c_str(), &st) == 0 && id_of(st) == current.id();
     // Taking what was seen so far could change the order; the rotation that disturbed us brings another check anyway.
     if (!steady) continue;
 
     problem_.clear();
+    if (resuming) {
+      say_lost(resumption);
+      between = std::move(resumption.row);
+      was_there_ = false;
+    }
     if (!generations_.empty()) {
+      lose_sight(generations_.back());
       generations_.back().why = why_replaced(real);
       generations_.back().ended_at = now;
     }
     const bool all = generations_.size() + between.size() < kGenerationsMax;
-    for (OpenFile& file : between) append(std::move(file), now);
-    real_path_ = real;
+    for (Resumed& file : between) append(std::move(file.file), std::move(file.track), std::move(file.name), now);
+    if (resumption.cut && !generations_.empty()) generations_.back().why = Rotation::truncated;
+    set_real_path(real);
     more_waiting_ = !all;
     if (!all) return;  // the youngest come when the row is shorter; they are still found as brothers that nobody knows
-    append(std::move(current), now);
+    append(std::move(current), resumption.of_current, path_, now);
     known_siblings_.clear();
     for (const Sibling& sibling : siblings) known_siblings_.insert(sibling.birth);
     folder_changed_ns_ = folder_changed;
@@ -144,13 +222,13 @@ void Follower::open_current(std::int64_t now) {
 // Opens those of the siblings that came between, oldest first, as many as the row has room for. False when they changed
 // their names meanwhile.
 bool Follower::open_between(const std::vector<Sibling>& siblings, FileId current, const std::string& real,
-                            std::vector<OpenFile>& between) {
+                            std::vector<Resumed>& between) {
   for (const Sibling& sibling : siblings) {
     if (!was_between(sibling, current, real)) continue;
     if (generations_.size() + between.size() >= kGenerationsMax) break;
     OpenFile file(sibling.path, shared_.buffers);
     if (file.is_open() && file.id() == sibling.birth.id) {
-      between.push_back(std::move(file));
+      between.push_back({std::move(file), nullptr, sibling.path});
     } else if (file.is_open() || is_absent(file.error())) {
       return false;
     } else {
@@ -162,8 +240,9 @@ bool Follower::open_between(const std::vector<Sibling>& siblings, FileId current
 
 // Did this file have the followed name between the newest generation and `current`?
 bool Follower::was_between(const Sibling& sibling, FileId current, const std::string& real) const {
+  if (sibling.packed) return false;  // its lines were there before as text, and were read then
   if (sibling.birth.id == current || shared_.book.owner(sibling.birth.id) != nullptr) return false;
-  if (shared_.book.left(sibling.birth) != nullptr) return false;
+  if (shared_.book.find(sibling.birth) != nullptr) return false;
   const bool followed_itself = could_match(shared_.options.files, base_name(sibling.path));
   // Never opened before: it may have been rotated before anybody looked, but must be younger than this instance, and
   // its name must say clearly what it is.
@@ -174,7 +253,7 @@ bool Follower::was_between(const Sibling& sibling, FileId current, const std::st
   // With *.log, app-2.log is more likely the log of a second program than a rotated app.log.
   if (followed_itself && sibling.form != RotatedName::numbered) return false;
   if (real != real_path_ || known_siblings_.count(sibling.birth) != 0) return false;
-  return sibling.birth.born_ns == 0 || sibling.birth.born_ns >= generations_.back().birth.born_ns;
+  return sibling.birth.born_ns == 0 || sibling.birth.born_ns >= generations_.back().track->birth.born_ns;
 }
 
 Rotation Follower::why_replaced(const std::string& real) const {
@@ -183,112 +262,42 @@ Rotation Follower::why_replaced(const std::string& real) const {
   return missing_since_ || name_deleted_ ? Rotation::deleted : Rotation::replaced;
 }
 
-void Follower::append(OpenFile file, std::int64_t now) {
+void Follower::append(OpenFile file, TrackPtr track, std::string name, std::int64_t now) {
   shared_.book.own(file.id(), this);
   const Birth birth = birth_of(file.fd());
-  const int watch = shared_.inotify.watch_file(file.fd());
-  if (watch >= 0) shared_.watches[watch] = this;
-  generations_.push_back({std::move(file), birth, watch, now, now, Rotation::renamed});
-  begin(generations_.back());
-}
-
-void Follower::begin(Generation& generation) {
-  const LeftAt* left = shared_.book.left(generation.birth);
-  if (left != nullptr && generation.file.continues(left->offset, left->head, left->tail)) {
-    generation.file.begin_at(left->offset);
-  } else if (was_there_) {
-    generation.file.begin_with_backlog(shared_.options.backlog);
+  const bool known = track != nullptr;
+  if (known) {
+    shared_.book.claim(track, path_, birth);
+  } else if (const TrackPtr left = shared_.book.find(birth);
+             left != nullptr && !left->held && file.continues(left->head, left->read)) {
+    track = left;
+    shared_.book.claim(track, path_, birth);
+    file.begin_at(track->read);
+  } else {
+    track = shared_.book.begin(path_, birth);
+    // With a checkpoint, what is not in it and younger than it appeared while nobody looked.
+    const bool appeared = shared_.saved_ns != 0 && birth.born_ns >= shared_.saved_ns - kUnnoticedNs;
+    if (was_there_ && !appeared && !file.packed()) file.begin_with_backlog(shared_.options.backlog);
+    if (!file.packed()) track->read = track->accepted = file.place();
   }
+  if (known) file.begin_at(track->accepted);
+  track->head = file.packed() ? track->head : file.head();
+  generations_.push_back({std::move(file), std::move(track), std::move(name), -1, now, now, Rotation::renamed});
+  note_open();
+  if (generations_.back().name != path_) lose_sight(generations_.back());
 }
 
 // What stands beside the file while the path still names it can't have come between it and its successor.
 void Follower::refresh_siblings(FileId current) {
-  const std::int64_t changed = folder_change_ns(real_path_);
+  const std::int64_t changed = shared_.folders.recent(real_folder_).changed_ns;
   if (changed != 0 && changed == folder_changed_ns_) return;
-  const std::vector<Sibling> siblings = siblings_of(real_path_);
+  std::int64_t listed = 0;
+  const std::vector<Sibling> siblings = siblings_now(real_path_, false, listed);
   struct stat st;
   if (::stat(path_.c_str(), &st) != 0 || id_of(st) != current) return;
   known_siblings_.clear();
   for (const Sibling& sibling : siblings) known_siblings_.insert(sibling.birth);
-  folder_changed_ns_ = changed;
-}
-
-bool Follower::read(std::int64_t now) {
-  if (read_late(now)) return true;
-  if (generations_.empty()) return false;
-  Generation& front = generations_.front();
-  switch (front.file.read_chunk(*this)) {
-    case OpenFile::Outcome::more:
-      front.grown_at = now;
-      return true;
-    case OpenFile::Outcome::truncated:
-      if (front.file.restart(*this)) shared_.sink.lost(origin(), file_ + " was cut before it was read to its end");
-      shared_.sink.rotated(origin(), Rotation::truncated);
-      folder_changed_ns_ = 0;
-      return true;
-    case OpenFile::Outcome::failed:
-      problem_ = "can't read " + path_ + ": " + std::strerror(front.file.error());
-      if (generations_.size() == 1) return false;
-      break;
-    case OpenFile::Outcome::at_end:
-      break;
-  }
-  if (generations_.size() == 1) {
-    if (missing_since_) wait_or_give_up(front, now);
-    return false;
-  }
-  // Its writer may still be in the middle of a line. While the successor is empty, waiting costs nothing.
-  if (front.file.has_unfinished() && generations_[1].file.size() == 0 &&
-      now - std::max(front.ended_at, front.grown_at) < kUnfinishedGraceMs) {
-    return false;
-  }
-  retire_front(now);
-  return true;
-}
-
-void Follower::wait_or_give_up(Generation& last, std::int64_t now) {
-  const std::int64_t quiet = now - std::max(*missing_since_, last.grown_at);
-  if (quiet >= kUnfinishedGraceMs) last.file.finish(*this);
-  if (quiet < kGoneKeepMs) return;
-  shared_.sink.rotated(origin(), last.file.deleted() ? Rotation::deleted : Rotation::renamed);
-  let_go(last);
-  generations_.clear();
-  done_ = late_.empty();
-}
-
-void Follower::retire_front(std::int64_t now) {
-  Generation& front = generations_.front();
-  front.file.finish(*this);
-  shared_.sink.rotated(origin(), front.why);
-  front.ended_at = front.grown_at = now;
-  late_.push_back(std::move(front));
-  generations_.pop_front();
-  if (late_.size() <= kLateMax) return;
-  late_.front().file.finish(*this);
-  let_go(late_.front());
-  late_.pop_front();
-}
-
-bool Follower::read_late(std::int64_t now) {
-  if (late_.empty()) return false;
-  // An empty successor means that the program has not moved on yet.
-  const bool moved_on = generations_.empty() || generations_.front().file.size() > 0;
-  const std::int64_t patience = moved_on ? kLateMs : kGoneKeepMs;
-  for (auto it = late_.begin(); it != late_.end();) {
-    const OpenFile::Outcome outcome = it->file.read_chunk(*this);
-    if (outcome == OpenFile::Outcome::more) {
-      it->grown_at = now;
-      return true;
-    }
-    if (outcome == OpenFile::Outcome::at_end && now - it->grown_at < patience) {
-      ++it;
-      continue;
-    }
-    if (outcome == OpenFile::Outcome::at_end) it->file.finish(*this);
-    let_go(*it);
-    it = late_.erase(it);
-  }
-  return false;
+  folder_changed_ns_ = listed;
 }
 
 // An old file got its followed name back.
@@ -296,6 +305,7 @@ void Follower::reclaim_late(FileId id) {
   const auto it = std::find_if(late_.begin(), late_.end(), [&](const Generation& g) { return g.file.id() == id; });
   if (it == late_.end()) return;
   if (!generations_.empty()) generations_.back().why = Rotation::replaced;
+  it->track->finished = false;
   generations_.push_back(std::move(*it));
   late_.erase(it);
   missing_since_.reset();
@@ -305,9 +315,11 @@ void Follower::let_go(Generation& generation) {
   shared_.inotify.unwatch_file(generation.watch);
   shared_.watches.erase(generation.watch);
   shared_.book.release(generation.file.id());
-  if (generation.file.deleted()) return;
-  shared_.book.leave(generation.birth, {generation.file.offset(), std::string(generation.file.head()),
-                                        std::string(generation.file.tail())});
+  const TrackPtr& track = generation.track;
+  if (!shared_.options.places && !generation.file.packed()) track->read = generation.file.place();
+  shared_.book.leave(track);
+  const bool settled = !shared_.options.places || track->accepted == track->read;
+  if (settled && generation.file.is_open() && generation.file.deleted()) shared_.book.drop(track);
 }
 
 }  // namespace weir::log_tail

@@ -5,7 +5,8 @@
 //                                             read now    in between   what the path names
 //
 // After a file is done it stays open for a while (late_), because a program may write to it until it notices the
-// rotation.
+// rotation. A file that is read to its end may rest without a descriptor, and is found again by what it is.
+// It can be made and destroyed at any time, by itself; what it leaves in the book is where the next one goes on.
 // Limits: kGenerationsMax files in the row; further rotations wait until the row gets shorter.
 // Threads: [strand]. Times are milliseconds of a clock that only goes forward.
 #pragma once
@@ -39,14 +40,24 @@ class Follower final : private LineSink {
   void check(std::int64_t now);
   // Reads at most one chunk. True when there may be more right away.
   bool read(std::int64_t now);
+  // Hands over an event of several lines that nothing was added to for a while. True while one still waits.
+  bool flush_due(std::int64_t now);
+  std::int64_t due() const { return joiner_.due(); }  // only while joining()
+  bool joining() const { return joiner_.waiting(); }
+  // Closes what was read to its end, to be opened again when something happens to it. False: nothing may be closed.
+  // even_unread: also what was not; should it be deleted meanwhile, that is lost, and said.
+  bool rest(bool even_unread);
   // The name was removed from its folder, not renamed: tells deletion from replacement later on.
   void name_deleted() { name_deleted_ = true; }
+  // Something was written to it.
+  void grew() { grew_ = true; }
 
   const std::string& path() const { return path_; }
   const std::string& real_path() const { return real_path_; }  // without symbolic links; empty before it was opened
   const std::string& problem() const { return problem_; }      // why it can't be read; empty: nothing is wrong
   bool done() const { return done_; }                          // the name is gone and so is the file
   bool reading() const { return !generations_.empty(); }
+  bool idle() const { return idle_; }  // check() found that there is nothing to read
 
   // The row was full when it was checked last and has room again.
   bool wants_check() const { return more_waiting_ && generations_.size() <= kGenerationsMax / 2; }
@@ -56,39 +67,76 @@ class Follower final : private LineSink {
  private:
   struct Generation {
     OpenFile file;
-    Birth birth;
+    TrackPtr track;
+    std::string name;  // where it was found
     int watch = -1;
     std::int64_t grown_at = 0;  // when something was read last
     std::int64_t ended_at = 0;  // when its successor was seen
     Rotation why = Rotation::renamed;
   };
 
-  bool line(const Line& line) override { return shared_.sink.line(origin(), line); }
+  // A file that a checkpoint tells of, or that took the name after it was written.
+  struct Resumed {
+    OpenFile file;
+    TrackPtr track;  // null: read it from its beginning
+    std::string name;
+  };
+  struct Resumption {
+    std::vector<Resumed> row;  // oldest first
+    TrackPtr of_current;       // where to go on in what the path names now
+    std::vector<TrackPtr> lost;
+    bool others_came = false;  // files took the name after the checkpoint was written, and lost it again
+    bool cut = false;          // what the path names has the inode of a file that was read, and another content
+  };
+  // From the file to the joiner, from the joiner to the sink.
+  struct Emission final : LineSink {
+    explicit Emission(Follower& f) : follower(f) {}
+    bool line(const Line& line) override { return follower.emit(line); }
+    Follower& follower;
+  };
+
+  bool line(const Line& line) override;
+  bool emit(const Line& line);
   Origin origin() const;
   void open_current(std::int64_t now);
   bool open_between(const std::vector<Sibling>& siblings, FileId current, const std::string& real,
-                    std::vector<OpenFile>& between);
+                    std::vector<Resumed>& between);
   bool was_between(const Sibling& sibling, FileId current, const std::string& real) const;
+  bool resume(const std::vector<Sibling>& siblings, OpenFile* current, Resumption& out);
+  bool find_resumed(const std::vector<Sibling>& siblings, const Track& track,
+                    std::vector<std::optional<Resumed>>& found, bool& steady);
+  bool came_meanwhile(const Sibling& sibling, std::int64_t after_ns) const;
+  bool resume_without_current(std::int64_t now);
+  void say_lost(const Resumption& resumption);
+  bool find_again(Generation& generation);
   Rotation why_replaced(const std::string& real) const;
-  void append(OpenFile file, std::int64_t now);
-  void begin(Generation& generation);
+  void append(OpenFile file, TrackPtr track, std::string name, std::int64_t now);
+  std::vector<Sibling> siblings_now(const std::string& real, bool fresh, std::int64_t& changed_ns);
   void refresh_siblings(FileId current);
+  OpenFile::Outcome read_chunk(Generation& generation, std::int64_t now);
   bool read_late(std::int64_t now);
   void retire_front(std::int64_t now);
   void reclaim_late(FileId id);
   void let_go(Generation& generation);
+  void lose_sight(Generation& generation);
   void missing(std::int64_t now);
   void wait_or_give_up(Generation& last, std::int64_t now);
+  void set_real_path(const std::string& real);
+  void note_open();
   void say_once(const std::string& message);
 
   Shared& shared_;
   const std::string path_;
   const std::string file_;
+  int* const named_alike_;  // how many followers have this file name; in shared_.files_named
   bool was_there_;
   bool name_deleted_ = false;
   bool more_waiting_ = false;
   bool done_ = false;
+  bool idle_ = false;
+  bool grew_ = false;
   std::string real_path_;
+  std::string real_folder_;
   std::string problem_;
   std::string said_;  // the last thing that is said once only
   std::deque<Generation> generations_;
@@ -96,6 +144,12 @@ class Follower final : private LineSink {
   std::optional<std::int64_t> missing_since_;
   std::set<Birth> known_siblings_;      // there while the path still named the newest generation: not in between
   std::int64_t folder_changed_ns_ = 0;  // when known_siblings_ was made; 0: make it again
+  std::list<Follower*>::iterator open_place_;
+  Emission emission_{*this};
+  Joiner joiner_;
+  TrackPtr from_;          // of what is read now
+  TrackPtr joining_from_;  // of what waits in joiner_
+  std::int64_t now_ = 0;
 };
 
 }  // namespace weir::log_tail

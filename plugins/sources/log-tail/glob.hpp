@@ -11,7 +11,7 @@
 
 namespace weir::log_tail {
 
-inline constexpr std::size_t kMatchesMax = 4096;
+inline constexpr std::size_t kMatchesMax = 16384;
 
 struct Expansion {
   std::vector<std::string> paths;     // whatever exists under a matching name, not only regular files; sorted

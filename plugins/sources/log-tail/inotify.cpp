@@ -10,8 +10,8 @@
 namespace weir::log_tail {
 namespace {
 
-constexpr std::uint32_t kFolderMask =
-    IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+constexpr std::uint32_t kFolderMask = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_MODIFY | IN_ATTRIB |
+                                      IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 constexpr std::uint32_t kFileMask = IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF;
 
 }  // namespace
@@ -38,8 +38,8 @@ void Inotify::want_folder(const std::string& path) {
   if (fd_ < 0 || folder_watch_.count(path) != 0) return;
   const int watch = ::inotify_add_watch(fd_, path.c_str(), kFolderMask);
   if (watch >= 0) {
-    // Two names of one folder share a watch; the first one speaks for both, and the regular look serves the other.
-    if (folders_.try_emplace(watch, path).second) folder_watch_[path] = watch;
+    folders_[watch].insert(path);
+    folder_watch_[path] = watch;
   } else if (errno == ENOSPC || errno == ENOMEM) {
     refuse("inotify_add_watch(" + path + ")");
   }
@@ -51,8 +51,12 @@ void Inotify::end_folders() {
       ++it;
       continue;
     }
-    ::inotify_rm_watch(fd_, it->second);
-    folders_.erase(it->second);
+    std::set<std::string>& names = folders_[it->second];
+    names.erase(it->first);
+    if (names.empty()) {
+      ::inotify_rm_watch(fd_, it->second);
+      folders_.erase(it->second);
+    }
     it = folder_watch_.erase(it);
   }
 }
@@ -91,16 +95,23 @@ void Inotify::drain(const Handler& handler) {
         if ((event.mask & IN_IGNORED) == 0) handler.file(event.wd, (event.mask & IN_MODIFY) != 0);
         continue;
       }
+      // A folder's own news have no name.
       if ((event.mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) != 0) {
         // The path may lead to another folder now: forget the watch, the next look takes a new one.
         ::inotify_rm_watch(fd_, event.wd);
-        folder_watch_.erase(folder->second);
+        for (const std::string& path : folder->second) folder_watch_.erase(path);
         folders_.erase(folder);
         handler.overflow();
         continue;
       }
-      handler.folder({folder->second, name, (event.mask & (IN_CREATE | IN_MOVED_TO)) != 0,
-                      (event.mask & (IN_MOVED_TO | IN_MOVED_FROM)) != 0, (event.mask & IN_ISDIR) != 0});
+      if (name.empty()) continue;
+      const bool is_folder = (event.mask & IN_ISDIR) != 0;
+      const bool content = (event.mask & IN_MODIFY) != 0;
+      if (is_folder && (event.mask & IN_ATTRIB) != 0) continue;
+      for (const std::string& path : folder->second) {
+        handler.folder({path, name, (event.mask & (IN_CREATE | IN_MOVED_TO | IN_ATTRIB)) != 0,
+                        (event.mask & (IN_MOVED_TO | IN_MOVED_FROM)) != 0, content, is_folder});
+      }
     }
   }
 }

@@ -1,7 +1,8 @@
-// The kernel's news about folders and files, with names instead of numbers. Every watch is wanted anew after each look
-// at the world (begin, want..., end), so what nobody wants any more goes away by itself. When the system has no
-// watches or instances left (fs.inotify.max_user_*), complete() is false: then somebody has to look.
-// Threads: [strand].
+// The kernel's news about folders and what is written to the files in them, with names instead of numbers. A watch on a
+// folder serves all its files; a file has its own only where no followed name leads to it any more. Every watch is
+// wanted anew after each look at the world (begin, want..., end), so what nobody wants any more goes away by itself.
+// When the system has no watches or instances left (fs.inotify.max_user_*), complete() is false: then somebody has to
+// look. Threads: [strand].
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,6 +18,7 @@ struct FolderNews {
   std::string_view name;
   bool appeared;  // or was moved here; else it left
   bool moved;     // by rename
+  bool content;   // it stayed, and there is something to read in it
   bool is_folder;
 };
 
@@ -55,8 +57,8 @@ class Inotify {
   int fd_ = -1;
   bool refused_ = false;
   std::string why_;
-  std::map<int, std::string> folders_;       // by watch
-  std::map<std::string, int> folder_watch_;  // and back
+  std::map<int, std::set<std::string>> folders_;  // by watch; one folder may have several names
+  std::map<std::string, int> folder_watch_;       // and back
   std::set<std::string> wanted_;
 };
 

@@ -1,14 +1,22 @@
 // The plugin: a Tailer on the hub's strand. Files change -> inotify's descriptor is ready -> one slice of work -> a
 // batch of events -> a rest of batch_ms, in which further changes gather in the kernel. A line after a quiet time thus
 // leaves at once, and a busy file costs at most 1000 / batch_ms turns a second.
-// Threads: [strand]; no threads of its own.
+// With a checkpoint every event has a number; what the hub has accepted moves the places of files on, and these are
+// written once in a while and at the end.
+// Threads: [strand]; writing the checkpoint has a thread of its own.
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "checkpoint.hpp"
+#include "checkpoint_writer.hpp"
 #include "config.hpp"
 #include "json_line.hpp"
+#include "progress.hpp"
 #include "tailer.hpp"
 #include "weir/sdk/plugin.hpp"
 
@@ -34,13 +42,25 @@ std::string_view to_word(Rotation why) {
   return "replaced";
 }
 
+constexpr std::int64_t kCheckpointMs = 1000;   // between two of them at least
+constexpr std::int64_t kCheckpointShare = 20;  // and so many times as long as writing one took
+
+std::int64_t unix_ns() {
+  using namespace std::chrono;
+  return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
+}
+
 class LogTail final : public sdk::Source, private TailSink {
  public:
   LogTail(const sdk::Host& host, const sdk::json::Value& config)
-      : host_(host), config_(parse_config(config)), emitter_(host) {}
+      : host_(host), config_(parse_config(config)), emitter_(host) {
+    emitter_.on_invalid([this](std::string_view cursor) { moved_ = progress_.refused(number_of(cursor)) || moved_; });
+  }
 
   void start() override {
-    tailer_ = std::make_unique<Tailer>(config_.tailer, static_cast<TailSink&>(*this), monotonic_ms());
+    const Checkpoint checkpoint = begin_checkpoints();
+    tailer_ = std::make_unique<Tailer>(config_.tailer, static_cast<TailSink&>(*this), monotonic_ms(), checkpoint);
+    tailer_->set_problem(reading_problem_);
     const auto period = static_cast<std::uint64_t>(config_.tailer.poll_ms);
     ticks_.start(host_, period, period, [this] { on_tick(); });
     watch();
@@ -50,12 +70,23 @@ class LogTail final : public sdk::Source, private TailSink {
   void resume() override {
     if (emitter_.resume()) run();
   }
+  void accepted(std::string_view cursor) override { moved_ = progress_.accepted(number_of(cursor)) || moved_; }
   void stop() override {
     ticks_.cancel();
     rest_.cancel();
+    due_.cancel();
     watch_.end();
-    if (tailer_) emitter_.flush();
+    if (tailer_ && writer_) {
+      // What the hub has not accepted comes again after a restart, so nothing more is handed over.
+      writer_->finish();
+      const std::string problem = write_whole(config_.checkpoint, to_text(unix_ns(), tailer_->tracks()));
+      if (!problem.empty()) say(true, problem);
+    } else if (tailer_) {
+      tailer_->flush();
+      emitter_.flush();
+    }
     tailer_.reset();
+    writer_.reset();
   }
 
  private:
@@ -82,6 +113,59 @@ class LogTail final : public sdk::Source, private TailSink {
     host_.metric("files", static_cast<double>(tailer_->files()));
     host_.metric("lines", static_cast<double>(lines_));
     host_.metric("rotations", static_cast<double>(rotations_));
+    host_.metric("open_files", static_cast<double>(tailer_->open_files()));
+    host_.metric("lost", static_cast<double>(lost_));
+    if (!writer_) return;
+    host_.metric("checkpoints", static_cast<double>(checkpoints_));
+    write_checkpoint(now);
+  }
+
+  static std::uint64_t number_of(std::string_view cursor) {
+    std::uint64_t number = 0;
+    std::from_chars(cursor.data(), cursor.data() + cursor.size(), number);
+    return number;
+  }
+  Checkpoint begin_checkpoints() {
+    Checkpoint checkpoint;
+    if (config_.checkpoint.empty()) return checkpoint;
+    std::string why;
+    const Reading reading = read_checkpoint(config_.checkpoint, checkpoint, why);
+    if (reading == Reading::newer) {
+      reading_problem_ =
+          "the checkpoint " + config_.checkpoint + " is not used and not written: " + why + "; remove it to begin anew";
+    } else if (reading == Reading::damaged) {
+      reading_problem_ = "the checkpoint " + config_.checkpoint + " can't be used: " + why +
+                         "; files are read as if there was none, and it is written anew";
+    }
+    if (reading != Reading::fine) say(true, reading_problem_);
+    if (reading == Reading::newer) return checkpoint;
+    writer_ = std::make_unique<CheckpointWriter>(config_.checkpoint, [this](const std::string& problem) {
+      host_.post([this, problem] { on_written(problem); });
+    });
+    return checkpoint;
+  }
+  void write_checkpoint(std::int64_t now) {
+    if (writer_->busy() || now < write_at_ms_ || (!moved_ && rotations_ == written_rotations_)) return;
+    moved_ = false;
+    written_rotations_ = rotations_;
+    write_began_ms_ = now;
+    write_at_ms_ = now + kCheckpointMs;
+    writer_->offer(to_text(unix_ns(), tailer_->tracks()));
+  }
+  void on_written(const std::string& problem) {
+    if (!tailer_) return;
+    const std::int64_t now = monotonic_ms();
+    write_at_ms_ = std::max(write_at_ms_, now + kCheckpointShare * (now - write_began_ms_));
+    if (problem.empty())
+      ++checkpoints_;
+    else
+      moved_ = true;  // tried again
+    if (problem != writing_problem_ && !problem.empty()) say(true, problem);
+    if (std::exchange(writing_problem_, problem) == problem) return;
+    std::string all = reading_problem_;
+    if (!problem.empty()) all += (all.empty() ? "" : ", ") + problem;
+    tailer_->set_problem(all);
+    run_soon();
   }
   void run_soon() {
     if (posted_) return;
@@ -93,8 +177,13 @@ class LogTail final : public sdk::Source, private TailSink {
   // One slice. More of it is posted, so that the strand is free in between.
   void run() {
     read_at_ms_ = host_.now_ms();
-    if (tailer_->work(monotonic_ms())) run_soon();
+    const std::int64_t now = monotonic_ms();
+    if (tailer_->work(now)) run_soon();
     emitter_.flush();
+    if (const auto due = tailer_->due(); due && !due_.running()) {
+      const auto wait = static_cast<std::uint64_t>(std::max<std::int64_t>(*due - now, 1));
+      due_.start(host_, wait, 0, [this] { run(); });
+    }
   }
 
   bool line(const Origin& origin, const Line& line) override {
@@ -103,10 +192,12 @@ class LogTail final : public sdk::Source, private TailSink {
     append_origin(origin);
     if (line.truncated()) data_ += ",\"truncated\":true,\"bytes\":" + std::to_string(line.bytes);
     if (line.partial) data_ += ",\"partial\":true";
+    if (line.lines > 1) data_ += ",\"lines\":" + std::to_string(line.lines);
+    if (line.continued) data_ += ",\"continued\":true";
     if (!valid) data_ += ",\"invalid_utf8\":true";
     data_ += '}';
-    ++lines_;
-    return emit(origin, "line");
+    lines_ += line.lines;
+    return emit(origin, "line", line.end);
   }
   void rotated(const Origin& origin, Rotation why) override {
     data_ = "{\"reason\":\"";
@@ -114,9 +205,10 @@ class LogTail final : public sdk::Source, private TailSink {
     append_origin(origin);
     data_ += '}';
     ++rotations_;
-    emit(origin, "rotated");
+    emit(origin, "rotated", origin.track != nullptr && *origin.track ? (*origin.track)->read : Place{});
   }
   void lost(const Origin& origin, std::string_view why) override {
+    ++lost_;
     emitter_.flush();
     host_.gap(subject_of(origin), 0, why);
   }
@@ -148,10 +240,22 @@ class LogTail final : public sdk::Source, private TailSink {
     return subject_;
   }
   // The emitter takes it in any case while it is not far beyond full; false asks for a stop at this line.
-  bool emit(const Origin& origin, std::string_view name) {
-    const bool taken =
-        emitter_.add({.subject = subject_of(origin), .event = name, .data = data_, .time_ms = read_at_ms_});
-    if (!taken && !emitter_.closed()) host_.gap(subject_of(origin), 1, "more was read than the hub had room for");
+  bool emit(const Origin& origin, std::string_view name, const Place& place) {
+    char cursor[24];
+    char* end = cursor;
+    if (writer_) {
+      const std::uint64_t number = progress_.add(origin.track == nullptr ? nullptr : *origin.track, place);
+      end = std::to_chars(cursor, cursor + sizeof cursor, number).ptr;
+    }
+    const bool taken = emitter_.add({.subject = subject_of(origin),
+                                     .event = name,
+                                     .data = data_,
+                                     .cursor = {cursor, static_cast<std::size_t>(end - cursor)},
+                                     .time_ms = read_at_ms_});
+    if (!taken && !emitter_.closed()) {
+      ++lost_;
+      host_.gap(subject_of(origin), 1, "more was read than the hub had room for");
+    }
     return taken && !emitter_.full();
   }
 
@@ -160,10 +264,16 @@ class LogTail final : public sdk::Source, private TailSink {
   sdk::Emitter emitter_;
   std::unique_ptr<Tailer> tailer_;  // from start() to stop()
   sdk::FdWatch watch_;
-  sdk::Timer rest_, ticks_;
+  sdk::Timer rest_, ticks_, due_;
   bool posted_ = false;
   std::int64_t read_at_ms_ = 0;
-  std::uint64_t lines_ = 0, rotations_ = 0;
+  std::uint64_t lines_ = 0, rotations_ = 0, lost_ = 0, checkpoints_ = 0;
+  Progress progress_;
+  std::unique_ptr<CheckpointWriter> writer_;  // from start() to stop(), when a checkpoint is wanted
+  std::string reading_problem_, writing_problem_;
+  bool moved_ = false;                            // places did since the last checkpoint
+  std::uint64_t written_rotations_ = UINT64_MAX;  // of the last checkpoint; files come and go
+  std::int64_t write_at_ms_ = 0, write_began_ms_ = 0;
   std::string data_;                    // of the event that is being made; kept for its memory
   std::string subject_from_, subject_;  // the last one, and what it was made from
 };

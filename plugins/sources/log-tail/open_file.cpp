@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "json_line.hpp"
@@ -13,9 +15,10 @@
 namespace weir::log_tail {
 namespace {
 
-constexpr std::size_t kHeadBytes = 256;
-constexpr std::size_t kTailBytes = 64;
 constexpr std::size_t kKeptCapacity = 1024;
+constexpr std::int64_t kTimestampSlackNs = 20'000'000;  // file times move in steps of up to 10 ms
+
+std::int64_t to_ns(const timespec& t) { return t.tv_sec * 1'000'000'000LL + t.tv_nsec; }
 
 // Reads until `size` bytes are there or the file ends. Returns -1 with errno when it can't be read.
 ssize_t read_fully(int fd, char* to, std::size_t size, std::uint64_t offset) {
@@ -32,7 +35,7 @@ ssize_t read_fully(int fd, char* to, std::size_t size, std::uint64_t offset) {
 
 }  // namespace
 
-OpenFile::OpenFile(const std::string& path, ReadBuffers& buffers) : buffers_(&buffers) {
+OpenFile::OpenFile(const std::string& path, ReadBuffers& buffers, bool packed) : buffers_(&buffers) {
   struct stat st;
   // Asked before opening: to open a device or a FIFO can have effects of its own.
   if (::stat(path.c_str(), &st) != 0) {
@@ -54,6 +57,8 @@ OpenFile::OpenFile(const std::string& path, ReadBuffers& buffers) : buffers_(&bu
     return;
   }
   id_ = id_of(st);
+  ++buffers_->open_files;
+  if (packed) packed_ = std::make_unique<GzipReader>(fd_);
 }
 
 OpenFile::OpenFile(OpenFile&& other) noexcept
@@ -67,11 +72,43 @@ OpenFile::OpenFile(OpenFile&& other) noexcept
       head_(std::move(other.head_)),
       tail_(std::move(other.tail_)),
       kept_(std::exchange(other.kept_, {})),
-      kept_whole_(other.kept_whole_) {}
+      kept_whole_(other.kept_whole_),
+      modified_ns_(other.modified_ns_),
+      quiet_ns_(other.quiet_ns_),
+      packed_(std::move(other.packed_)),
+      packed_rest_(std::move(other.packed_rest_)),
+      skip_to_(other.skip_to_) {}
 
 OpenFile::~OpenFile() {
   forget_kept();
-  if (fd_ >= 0) ::close(fd_);
+  rest();
+}
+
+std::string OpenFile::problem() const {
+  if (packed_ && !packed_->problem().empty()) return packed_->problem();
+  return std::strerror(error_);
+}
+
+void OpenFile::rest() {
+  if (packed_ && buffers_->unpacking == packed_.get()) buffers_->unpacking = nullptr;
+  if (fd_ < 0) return;
+  ::close(std::exchange(fd_, -1));
+  --buffers_->open_files;
+}
+
+bool OpenFile::wake(const std::string& path) {
+  if (fd_ >= 0) return true;
+  OpenFile again(path, *buffers_);
+  if (!again.is_open() || again.id() != id_) {
+    error_ = again.is_open() ? ENOENT : again.error();
+    return false;
+  }
+  fd_ = std::exchange(again.fd_, -1);
+  return true;
+}
+
+bool OpenFile::unchanged(const struct stat& st) const {
+  return quiet_ns_ != 0 && to_ns(st.st_ctim) == quiet_ns_ && static_cast<std::uint64_t>(st.st_size) == scanned_;
 }
 
 std::uint64_t OpenFile::size() const {
@@ -79,14 +116,14 @@ std::uint64_t OpenFile::size() const {
   return ::fstat(fd_, &st) == 0 ? static_cast<std::uint64_t>(st.st_size) : 0;
 }
 
-void OpenFile::note_growth() {
-  const std::uint64_t now = size();
-  if (now > scanned_ && now > size_seen_ && same_content()) size_seen_ = now;
+void OpenFile::note_growth(std::uint64_t size) {
+  if (packed_ || fd_ < 0) return;
+  if (size > scanned_ && size > size_seen_ && same_content()) size_seen_ = size;
 }
 
 bool OpenFile::deleted() const {
   struct stat st;
-  return ::fstat(fd_, &st) == 0 && st.st_nlink == 0;
+  return fd_ < 0 || (::fstat(fd_, &st) == 0 && st.st_nlink == 0);
 }
 
 bool OpenFile::read_at(char* to, std::size_t size, std::uint64_t offset) const {
@@ -102,6 +139,17 @@ void OpenFile::begin_at(std::uint64_t offset) {
   if (!read_at(tail_.data(), tail_.size(), offset - tail_.size())) tail_.clear();
 }
 
+void OpenFile::begin_at(const Place& place) {
+  if (!packed_) return begin_at(place.offset);
+  packed_->rewind();
+  packed_rest_.clear();
+  head_.clear();
+  tail_.clear();
+  forget_kept();
+  line_start_ = scanned_ = 0;
+  skip_to_ = place;
+}
+
 void OpenFile::begin_with_backlog(std::size_t lines) {
   const std::uint64_t end = size();
   const std::uint64_t floor = end > kBacklogBytesMax ? end - kBacklogBytesMax : 0;
@@ -110,8 +158,8 @@ void OpenFile::begin_with_backlog(std::size_t lines) {
   for (std::uint64_t at = end; at > floor && newlines > 0;) {
     const std::size_t n = static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes, at - floor));
     at -= n;
-    if (!read_at(buffers_->chunk.data(), n, at)) break;
-    const char* const data = buffers_->chunk.data();
+    if (!read_at(buffers_->data(), n, at)) break;
+    const char* const data = buffers_->data();
     for (std::size_t left = n; left > 0 && newlines > 0;) {
       const void* found = ::memrchr(data, '\n', left);
       if (found == nullptr) break;
@@ -123,11 +171,27 @@ void OpenFile::begin_with_backlog(std::size_t lines) {
   begin_at(start);
 }
 
-bool OpenFile::continues(std::uint64_t offset, std::string_view head, std::string_view tail) const {
-  std::string now(kHeadBytes, '\0');
-  if (size() < offset || head.size() > now.size() || tail.size() > now.size() || tail.size() > offset) return false;
-  if (!read_at(now.data(), head.size(), 0) || now.compare(0, head.size(), head) != 0) return false;
-  return read_at(now.data(), tail.size(), offset - tail.size()) && now.compare(0, tail.size(), tail) == 0;
+Place OpenFile::place() const {
+  if (!has_unfinished()) return {scanned_, hash_of(tail_)};
+  std::array<char, kTailBytes> tail;
+  const std::size_t n = tail_bytes(line_start_);
+  const bool known = read_at(tail.data(), n, line_start_ - n);
+  return {line_start_, known ? hash_of({tail.data(), n}) : 0};
+}
+
+bool OpenFile::continues(const Head& head, const Place& place) {
+  std::array<char, kHeadBytes> now;
+  if (head.bytes > now.size()) return false;
+  if (packed_) {
+    packed_->rewind();
+    const std::size_t n = packed_->read(now.data(), head.bytes);  // half a megabyte without 256 bytes of text is none
+    packed_->rewind();
+    return n == head.bytes && hash_of({now.data(), n}) == head.hash;
+  }
+  if (size() < place.offset || size() < head.bytes) return false;
+  if (!read_at(now.data(), head.bytes, 0) || hash_of({now.data(), head.bytes}) != head.hash) return false;
+  const std::size_t tail = tail_bytes(place.offset);
+  return read_at(now.data(), tail, place.offset - tail) && hash_of({now.data(), tail}) == place.tail;
 }
 
 bool OpenFile::same_content() const {
@@ -142,20 +206,68 @@ OpenFile::Outcome OpenFile::read_chunk(LineSink& sink) {
     error_ = errno;
     return Outcome::failed;
   }
+  modified_ns_ = to_ns(st.st_mtim);
+  if (packed_) return read_packed(sink);
+  if (unchanged(st)) return Outcome::at_end;
   const auto size = static_cast<std::uint64_t>(st.st_size);
   if (size < scanned_ || !same_content()) return Outcome::truncated;
   size_seen_ = size;
   if (scanned_ == 0 && size > 0) skip_hole();
   // Not beyond the size: what /proc shows has content but no size, and would look cut each time.
-  if (size <= scanned_) return Outcome::at_end;
+  if (size <= scanned_) {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    quiet_ns_ = to_ns(now) - to_ns(st.st_ctim) < kTimestampSlackNs ? 0 : to_ns(st.st_ctim);
+    return Outcome::at_end;
+  }
   const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(size - scanned_, kChunkBytes));
-  const ssize_t n = read_fully(fd_, buffers_->chunk.data(), wanted, scanned_);
+  const ssize_t n = read_fully(fd_, buffers_->data(), wanted, scanned_);
   if (n < 0) {
     error_ = errno;
     return Outcome::failed;
   }
   if (n == 0) return Outcome::at_end;
-  take({buffers_->chunk.data(), static_cast<std::size_t>(n)}, sink);
+  take({buffers_->data(), static_cast<std::size_t>(n)}, sink);
+  return Outcome::more;
+}
+
+OpenFile::Outcome OpenFile::read_packed(LineSink& sink) {
+  if (buffers_->unpacking != nullptr && buffers_->unpacking != packed_.get()) return Outcome::more;  // not its turn
+  buffers_->unpacking = packed_.get();
+  const bool skipping = packed_->offset() < skip_to_.offset;
+  if (!packed_rest_.empty()) {
+    const std::string rest = std::exchange(packed_rest_, {});
+    std::memcpy(buffers_->data(), rest.data(), rest.size());
+    return take_packed({buffers_->data(), rest.size()}, sink);
+  }
+  const std::uint64_t wanted = skipping ? skip_to_.offset - packed_->offset() : kChunkBytes;
+  const std::size_t n =
+      packed_->read(buffers_->data(), static_cast<std::size_t>(std::min<std::uint64_t>(wanted, kChunkBytes)));
+  const std::string_view data(buffers_->data(), n);
+  if (skipping) {
+    advance(data);
+    line_start_ = scanned_;
+    if (scanned_ < skip_to_.offset && !packed_->done()) return Outcome::more;
+    if (scanned_ == skip_to_.offset && hash_of(tail_) == skip_to_.tail) return Outcome::more;
+    if (!packed_->problem().empty()) {
+      buffers_->unpacking = nullptr;
+      return Outcome::failed;
+    }
+    begin_at(Place{});
+    return Outcome::other;
+  }
+  if (n == 0 && !packed_->done()) return Outcome::more;
+  if (n == 0) {
+    buffers_->unpacking = nullptr;
+    return packed_->problem().empty() ? Outcome::at_end : Outcome::failed;
+  }
+  return take_packed(data, sink);
+}
+
+// What the sink does not want now is kept, because to get it again everything before it would have to be unpacked.
+OpenFile::Outcome OpenFile::take_packed(std::string_view data, LineSink& sink) {
+  const std::uint64_t base = scanned_;
+  if (!take(data, sink)) packed_rest_ = data.substr(static_cast<std::size_t>(scanned_ - base));
   return Outcome::more;
 }
 
@@ -164,23 +276,33 @@ OpenFile::Outcome OpenFile::read_chunk(LineSink& sink) {
 void OpenFile::skip_hole() {
   const off_t data = ::lseek(fd_, 0, SEEK_DATA);
   if (data <= 0) return;
-  std::vector<char>& chunk = buffers_->chunk;
-  const ssize_t n = read_fully(fd_, chunk.data(), kChunkBytes, static_cast<std::uint64_t>(data));
+  char* const chunk = buffers_->data();
+  const ssize_t n = read_fully(fd_, chunk, kChunkBytes, static_cast<std::uint64_t>(data));
   if (n <= 0) return;
-  const auto first = std::find_if(chunk.begin(), chunk.begin() + n, [](char c) { return c != '\0'; });
-  begin_at(static_cast<std::uint64_t>(data) + static_cast<std::uint64_t>(first - chunk.begin()));
+  const char* const first = std::find_if(chunk, chunk + n, [](char c) { return c != '\0'; });
+  begin_at(static_cast<std::uint64_t>(data) + static_cast<std::uint64_t>(first - chunk));
 }
 
+// `data` lies in the buffers, which have room for the bytes that stand before it.
 bool OpenFile::take(std::string_view data, LineSink& sink) {
   const std::uint64_t base = scanned_;
+  std::memcpy(buffers_->data() - tail_.size(), tail_.data(), tail_.size());
+  const auto place_of = [&](std::size_t end) {
+    Place place{base + end, 0};
+    if (!buffers_->places) return place;
+    const std::size_t n = std::min(tail_bytes(place.offset), end + tail_.size());
+    place.tail = hash_of({data.data() + end - n, n});
+    return place;
+  };
   std::size_t at = 0;
   while (at < data.size()) {
     const void* found = std::memchr(data.data() + at, '\n', data.size() - at);
     if (found == nullptr) break;
     const std::size_t end = static_cast<std::size_t>(static_cast<const char*>(found) - data.data());
     const std::string_view piece = data.substr(at, end - at);
+    const Place place = place_of(end + 1);
     const bool go_on =
-        at != 0 || line_start_ == base ? deliver(piece, false, sink) : deliver_joined(piece, false, sink);
+        at != 0 || line_start_ == base ? deliver(piece, place, sink) : deliver_joined(piece, place, false, sink);
     at = end + 1;
     line_start_ = base + at;
     if (!go_on) {
@@ -213,7 +335,7 @@ void OpenFile::keep(std::string_view data, bool begins_line) {
   if (data.empty() || !kept_whole_) return;
   const std::string_view part =
       data.substr(0, buffers_->line_bytes_max - std::min(buffers_->line_bytes_max, kept_.size()));
-  if (buffers_->unfinished_bytes + part.size() > kUnfinishedBytesMax) {
+  if (!packed_ && buffers_->unfinished_bytes + part.size() > kUnfinishedBytesMax) {  // packed: not to be read again
     forget_kept();
     kept_whole_ = false;
     return;
@@ -222,16 +344,16 @@ void OpenFile::keep(std::string_view data, bool begins_line) {
   buffers_->unfinished_bytes += part.size();
 }
 
-bool OpenFile::deliver(std::string_view text, bool partial, LineSink& sink) {
+bool OpenFile::deliver(std::string_view text, const Place& end, LineSink& sink) {
   if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
-  Line line{text, text.size(), partial};
+  Line line{.text = text, .bytes = text.size(), .end = end};
   if (text.size() > buffers_->line_bytes_max)
     line.text = text.substr(0, cut_at_character(text, buffers_->line_bytes_max));
   return sink.line(line);
 }
 
 // The line began in an earlier chunk and ends with `end`.
-bool OpenFile::deliver_joined(std::string_view end, bool partial, LineSink& sink) {
+bool OpenFile::deliver_joined(std::string_view end, const Place& place, bool partial, LineSink& sink) {
   std::string& text = buffers_->line;
   const std::uint64_t before = scanned_ - line_start_;
   std::uint64_t bytes = before + end.size();
@@ -248,14 +370,14 @@ bool OpenFile::deliver_joined(std::string_view end, bool partial, LineSink& sink
   if (text.size() < wanted) text += end.substr(0, wanted - text.size());
   if (text.size() > wanted) text.resize(wanted);
   forget_kept();
-  Line line{text, bytes, partial};
+  Line line{.text = text, .bytes = bytes, .end = place, .partial = partial};
   if (bytes > wanted) line.text = std::string_view(text).substr(0, cut_at_character(text, wanted));
   return sink.line(line);
 }
 
 void OpenFile::finish(LineSink& sink) {
   if (!has_unfinished()) return;
-  deliver_joined({}, true, sink);
+  deliver_joined({}, {scanned_, hash_of(tail_)}, true, sink);
   line_start_ = scanned_;
 }
 
@@ -266,8 +388,9 @@ bool OpenFile::restart(LineSink& sink) {
   } else if (has_unfinished()) {
     lost = true;  // what the file holds at that place now is something else
   }
-  begin_at(0);
+  begin_at(std::uint64_t{0});
   size_seen_ = 0;
+  quiet_ns_ = 0;
   return lost;
 }
 

@@ -2,13 +2,18 @@
 // Threads: [strand].
 #pragma once
 #include <cstdint>
-#include <deque>
+#include <functional>
+#include <list>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "book.hpp"
+#include "folder_names.hpp"
 #include "inotify.hpp"
+#include "multiline.hpp"
 #include "open_file.hpp"
 #include "siblings.hpp"
 
@@ -20,14 +25,18 @@ struct TailerOptions {
   std::size_t backlog = 100;         // lines of a file that is there at the start
   std::size_t line_bytes_max = 65536;
   std::int64_t poll_ms = 500;
+  std::size_t open_max = 1024;  // descriptors; beyond it, files that are read to their end are closed
+  MultilineOptions multiline;
   bool inotify = true;
+  bool places = false;  // lines know where they end, and the book can be saved
 };
 
 enum class Rotation : std::uint8_t { renamed, truncated, deleted, replaced };
 
 struct Origin {
-  std::string_view file;  // the name without its folder
-  std::string_view path;  // only when another followed file has the same name, else empty
+  std::string_view file;            // the name without its folder
+  std::string_view path;            // only when another followed file has the same name, else empty
+  const TrackPtr* track = nullptr;  // of the file
 };
 
 // Where a Tailer delivers to.
@@ -43,58 +52,29 @@ class TailSink {
   virtual void state(bool degraded, const std::string& reason) = 0;  // only when it changed
 };
 
-class Follower;
-
-// How far a file was read that nobody has open any more, in case it turns up again under another followed name.
-struct LeftAt {
-  std::uint64_t offset = 0;
-  std::string head, tail;
-};
-
-// No file is read by two followers: the second name of a file waits until the first one is done with it.
-class FileBook {
- public:
-  static constexpr std::size_t kLeftMax = 1024;
-
-  Follower* owner(FileId id) const {
-    const auto it = owners_.find(id);
-    return it == owners_.end() ? nullptr : it->second;
-  }
-  void own(FileId id, Follower* owner) { owners_[id] = owner; }
-  void release(FileId id) { owners_.erase(id); }
-
-  const LeftAt* left(const Birth& birth) const {
-    const auto it = left_.find(birth);
-    return it == left_.end() ? nullptr : &it->second;
-  }
-  void leave(const Birth& birth, LeftAt at) {
-    if (left_.insert_or_assign(birth, std::move(at)).second) order_.push_back(birth);
-    if (order_.size() <= kLeftMax) return;
-    left_.erase(order_.front());
-    order_.pop_front();
-  }
-
- private:
-  std::map<FileId, Follower*> owners_;
-  std::map<Birth, LeftAt> left_;
-  std::deque<Birth> order_;  // of left_, oldest first
-};
-
 struct Shared {
   Shared(TailerOptions o, TailSink& s, std::int64_t started)
       : options(std::move(o)),
         sink(s),
-        buffers(options.line_bytes_max),
+        buffers(options.line_bytes_max, options.places),
+        multiline(options.multiline),
         inotify(options.inotify),
         started_ns(started) {}
   const TailerOptions options;
   TailSink& sink;
   ReadBuffers buffers;
+  Multiline multiline;
   Inotify inotify;
+  FolderNames folders;
   FileBook book;
-  std::map<int, Follower*> watches;        // of files, by inotify's number
-  std::map<std::string, int> files_named;  // how many followers have this base name
-  const std::int64_t started_ns;           // real time; files born later are read from their beginning
+  std::map<int, Follower*> watches;                  // of files, by inotify's number
+  std::map<std::string, int> files_named;            // how many followers have this base name
+  std::multimap<std::string, Follower*> real_paths;  // of followers that a link leads to
+  std::list<Follower*> open;                         // have a file open; the one that was read longest ago first
+  // Does another followed path name this file now?
+  std::function<bool(const Track& track, const std::string& path)> is_followed_elsewhere;
+  const std::int64_t started_ns;  // real time; files born later are read from their beginning
+  std::int64_t saved_ns = 0;      // when the checkpoint was written that the book was loaded from
 };
 
 }  // namespace weir::log_tail

@@ -1,6 +1,5 @@
 #include "siblings.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -8,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <memory>
 #include <optional>
 
 #include "glob.hpp"
@@ -39,6 +37,7 @@ bool is_digits_and_marks(std::string_view text) {
 
 // "app.log.3" gives 3; dates are too long to be a count of rotations.
 std::optional<int> rotation_number(std::string_view path) {
+  if (const std::string_view plain = packed_name(path); !plain.empty()) path = plain;
   const std::string_view last = path.substr(path.find_last_of(".-_") + 1);
   int number = 0;
   const auto [end, error] = std::from_chars(last.data(), last.data() + last.size(), number);
@@ -69,20 +68,39 @@ RotatedName rotated_name(std::string_view base, std::string_view name) {
   return rotated ? RotatedName::inside : RotatedName::no;
 }
 
-std::vector<Sibling> siblings_of(const std::string& path) {
+std::string_view packed_name(std::string_view name) {
+  constexpr std::string_view kEnding = ".gz";
+  return name.ends_with(kEnding) ? name.substr(0, name.size() - kEnding.size()) : std::string_view();
+}
+
+std::vector<std::string> bases_of(std::string_view name) {
+  std::vector<std::string> bases;
+  const std::size_t dot = name.rfind('.');
+  for (std::size_t i = 1; i < name.size(); ++i) {
+    if (name[i] != '.' && name[i] != '-' && name[i] != '_') continue;
+    bases.emplace_back(name.substr(0, i));
+    if (dot != std::string_view::npos && i < dot)
+      bases.push_back(std::string(name.substr(0, i)).append(name.substr(dot)));
+  }
+  return bases;
+}
+
+std::vector<Sibling> siblings_of(const std::string& path, const std::vector<std::string>& names) {
   std::vector<Sibling> found;
   const std::string folder = folder_of(path);
   const std::string_view base = base_name(path);
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), ::closedir);
-  if (!dir) return found;
+  const std::size_t dot = base.rfind('.');
+  const std::string_view stem = dot == std::string_view::npos || dot == 0 ? base : base.substr(0, dot);
   bool all_counted = true;
-  while (const dirent* entry = ::readdir(dir.get())) {
-    const RotatedName form = rotated_name(base, entry->d_name);
-    if (form == RotatedName::no) continue;
-    const auto st = look_at(::dirfd(dir.get()), entry->d_name, AT_SYMLINK_NOFOLLOW);
+  for (auto it = std::lower_bound(names.begin(), names.end(), stem); it != names.end() && it->starts_with(stem); ++it) {
+    const std::string_view plain = packed_name(*it);
+    const RotatedName form = rotated_name(base, plain.empty() ? std::string_view(*it) : plain);
+    if (form == RotatedName::no || std::binary_search(names.begin(), names.end(), plain)) continue;
+    std::string where = folder + "/" + *it;
+    const auto st = look_at(AT_FDCWD, where.c_str(), AT_SYMLINK_NOFOLLOW);
     if (!st || !S_ISREG(st->stx_mode)) continue;
-    all_counted = all_counted && rotation_number(entry->d_name).has_value();
-    found.push_back({folder + "/" + entry->d_name, birth_in(*st), nanoseconds(st->stx_mtime), form});
+    all_counted = all_counted && rotation_number(*it).has_value();
+    found.push_back({std::move(where), birth_in(*st), nanoseconds(st->stx_mtime), form, !plain.empty()});
   }
   std::sort(found.begin(), found.end(), [&](const Sibling& a, const Sibling& b) {
     if (all_counted) return rotation_number(a.path) > rotation_number(b.path);

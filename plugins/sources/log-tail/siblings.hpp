@@ -3,25 +3,17 @@
 // it is found here, as a brother that was not there before.
 // Threads: [strand].
 #pragma once
-#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "open_file.hpp"
+#include "folder_names.hpp"
+#include "place.hpp"
 
 namespace weir::log_tail {
 
-// A file and when it was born: inode numbers come back soon after a file is deleted, the pair hardly does.
-struct Birth {
-  FileId id;
-  std::int64_t born_ns = 0;  // since 1970-01-01; 0 when the file system does not tell
-  auto operator<=>(const Birth&) const = default;
-};
-
-// Could a name be that of a rotated file, and how surely? Compressed ones are not: their lines were there before as
-// text.
+// Could a name be that of a rotated file, and how surely? Compressed ones are not; see packed_name().
 enum class RotatedName : std::uint8_t {
   no,
   numbered,  // app.log.1, app.log-20261121
@@ -30,16 +22,24 @@ enum class RotatedName : std::uint8_t {
 };
 RotatedName rotated_name(std::string_view base, std::string_view name);
 
+// "app.log.1" for "app.log.1.gz"; empty for what gzip did not pack.
+std::string_view packed_name(std::string_view name);
+
+// The names of which `name` could be a rotated one: app.log, app for app.log.1.
+std::vector<std::string> bases_of(std::string_view name);
+
 struct Sibling {
   std::string path;
   Birth birth;
   std::int64_t modified_ns = 0;
   RotatedName form = RotatedName::other;
+  bool packed = false;  // by gzip
 };
 
 // The regular files beside `path` that could be its rotated ones, oldest first: app.log.2 before app.log.1, otherwise
-// by their last change and then by name, which puts dates in order.
-std::vector<Sibling> siblings_of(const std::string& path);
+// by their last change and then by name, which puts dates in order. `names` is what is in the folder. A packed one is
+// left out while the file that it was made of is still there.
+std::vector<Sibling> siblings_of(const std::string& path, const std::vector<std::string>& names);
 
 Birth birth_of(int fd);
 

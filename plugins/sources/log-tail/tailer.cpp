@@ -1,6 +1,7 @@
 #include "tailer.hpp"
 
 #include <fnmatch.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +18,12 @@ std::int64_t file_clock_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
+std::int64_t unix_s() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec;
 }
 
 std::string path_in(const std::string& folder, std::string_view name) {
@@ -43,14 +50,54 @@ class Slice {
 
 }  // namespace
 
-Tailer::Tailer(TailerOptions options, TailSink& sink, std::int64_t now)
-    : shared_(std::move(options), sink, file_clock_ns()), looked_at_(now) {}
+Tailer::Tailer(TailerOptions options, TailSink& sink, std::int64_t now, const Checkpoint& checkpoint)
+    : shared_(std::move(options), sink, file_clock_ns()), looked_at_(now) {
+  shared_.saved_ns = checkpoint.saved_ns;
+  shared_.book.load(checkpoint, unix_s());
+  shared_.is_followed_elsewhere = [this](const Track& track, const std::string& path) {
+    for (const std::string& base : bases_of(base_name(path))) {
+      if (followers_.count(path_in(folder_of(path), base)) != 0)
+        return true;  // a rotated one, that came to its end there
+    }
+    struct stat st;
+    return std::any_of(followers_.begin(), followers_.end(), [&](const auto& entry) {
+      return entry.first != path && ::stat(entry.first.c_str(), &st) == 0 && st.st_ino == track.birth.id.inode;
+    });
+  };
+}
 
 Tailer::~Tailer() = default;
 
 std::size_t Tailer::files() const {
   return static_cast<std::size_t>(
       std::count_if(followers_.begin(), followers_.end(), [](const auto& entry) { return entry.second->reading(); }));
+}
+
+std::vector<TrackPtr> Tailer::tracks() { return shared_.book.all(unix_s()); }
+
+void Tailer::set_problem(const std::string& problem) {
+  problem_ = problem;
+  report_wanted_ = true;
+}
+
+std::optional<std::int64_t> Tailer::due() const {
+  std::optional<std::int64_t> due;
+  for (const Follower* follower : joining_) {
+    if (!due || follower->due() < *due) due = follower->due();
+  }
+  return due;
+}
+
+// Not while more may follow right away, be it that the sink is full or that others are read first.
+void Tailer::flush_due(std::int64_t now) {
+  for (auto it = joining_.begin(); it != joining_.end() && !shared_.sink.full();) {
+    Follower& follower = **it;
+    it = follower.queued || follower.flush_due(now) ? std::next(it) : joining_.erase(it);
+  }
+}
+
+void Tailer::flush() {
+  for (Follower* follower : std::exchange(joining_, {})) follower->flush_due(INT64_MAX);
 }
 
 void Tailer::all_dirty() {
@@ -64,6 +111,7 @@ void Tailer::queue(Follower& follower) {
 
 void Tailer::remove(Follower& follower) {
   dirty_.erase(&follower);
+  joining_.erase(&follower);
   ready_.erase(std::remove(ready_.begin(), ready_.end(), &follower), ready_.end());
   followers_.erase(std::string(follower.path()));
 }
@@ -73,24 +121,59 @@ void Tailer::tick(std::int64_t now) {
   all_dirty();
 }
 
+template <class Call>
+void Tailer::each_at(const std::string& path, Call&& call) {
+  if (const auto it = followers_.find(path); it != followers_.end()) call(*it->second);
+  const auto [from, to] = shared_.real_paths.equal_range(path);
+  for (auto it = from; it != to; ++it) call(*it->second);
+}
+
+void Tailer::written(Follower& follower) {
+  follower.grew();
+  if (follower.reading())
+    queue(follower);
+  else
+    dirty_.insert(&follower);
+}
+
 void Tailer::on_folder(const FolderNews& news) {
   if (news.is_folder) {
     look_wanted_ = true;
     return;
   }
   const std::string path = path_in(news.folder, news.name);
-  const auto it = followers_.find(path);
-  if (it != followers_.end()) {
-    if (!news.appeared && !news.moved) it->second->name_deleted();
-    dirty_.insert(it->second.get());
-    return;
+  bool known = false;
+  each_at(path, [&](Follower& follower) {
+    known = true;
+    if (news.content) return written(follower);
+    if (!news.appeared && !news.moved) follower.name_deleted();
+    dirty_.insert(&follower);
+  });
+  if (!known && news.appeared && could_match(shared_.options.files, news.name) && !add(path, false))
+    look_wanted_ = true;
+  // A new brother that the follower should know before its file is rotated, or a rotated file that is written to.
+  for (const std::string& base : bases_of(news.name)) {
+    each_at(path_in(news.folder, base), [&](Follower& follower) {
+      if (!news.content)
+        dirty_.insert(&follower);
+      else if (!known)
+        queue(follower);
+    });
   }
-  if (news.appeared && could_match(shared_.options.files, news.name)) look_wanted_ = true;
-  for (const auto& [name, follower] : followers_) {
-    // A symbolic link's target, or a new brother that the follower should know before its file is rotated.
-    if (follower->real_path() == path || rotated_name(base_name(name), news.name) != RotatedName::no)
-      dirty_.insert(follower.get());
-  }
+}
+
+// Follows the path if it is one of those that are wanted as it stands there. False: only looking can tell.
+bool Tailer::add(const std::string& path, bool was_there) {
+  const bool wanted = std::any_of(shared_.options.files.begin(), shared_.options.files.end(), [&](const auto& pattern) {
+    return ::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0;
+  });
+  if (!wanted || followers_.size() >= kMatchesMax) return false;
+  if (matches_any(shared_.options.exclude, path) || !packed_name(path).empty()) return true;
+  const auto [it, added] = followers_.emplace(path, nullptr);
+  if (added) it->second = std::make_unique<Follower>(path, was_there, shared_);
+  dirty_.insert(it->second.get());
+  nothing_since_.reset();
+  return true;
 }
 
 void Tailer::drain(std::int64_t) {
@@ -99,7 +182,7 @@ void Tailer::drain(std::int64_t) {
                            const auto it = shared_.watches.find(watch);
                            if (it == shared_.watches.end()) return;
                            if (content)
-                             queue(*it->second);
+                             written(*it->second);
                            else
                              dirty_.insert(it->second);
                          },
@@ -122,7 +205,8 @@ void Tailer::look(std::int64_t now) {
       folders.insert(found.folders.begin(), found.folders.end());
       problems_.insert(problems_.end(), found.problems.begin(), found.problems.end());
       for (std::string& path : found.paths) {
-        if (!matches_any(shared_.options.exclude, path)) paths.insert(std::move(path));
+        // What gzip packed is no text; it is read where a followed file became it.
+        if (!matches_any(shared_.options.exclude, path) && packed_name(path).empty()) paths.insert(std::move(path));
       }
     }
     shared_.inotify.begin_folders();
@@ -140,6 +224,11 @@ void Tailer::look(std::int64_t now) {
     else
       ++left_out;
   }
+  if (first_look_) {  // what they named may have lost its name, and nothing else taken it yet
+    for (const std::string& path : shared_.book.loaded_paths()) {
+      if (paths.count(path) == 0) add(path, false);
+    }
+  }
   if (left_out != 0) {
     problems_.push_back(std::to_string(left_out) + " files are not followed: " + std::to_string(kMatchesMax) +
                         " are the most");
@@ -150,6 +239,7 @@ void Tailer::look(std::int64_t now) {
     nothing_since_ = first_look_ ? now - kNothingMs : now;
   all_dirty();
   first_look_ = look_wanted_ = false;
+  report_wanted_ = true;
   looked_at_ = now;
 }
 
@@ -158,7 +248,10 @@ void Tailer::report(std::int64_t now) {
     shared_.sink.say(true, "inotify can't watch everything (" + shared_.inotify.why_incomplete() + "); looking every " +
                                std::to_string(shared_.options.poll_ms) + " ms instead");
   }
-  std::vector<std::string> reasons = problems_;
+  report_wanted_ = false;
+  std::vector<std::string> reasons;
+  if (!problem_.empty()) reasons.push_back(problem_);
+  reasons.insert(reasons.end(), problems_.begin(), problems_.end());
   for (const auto& [path, follower] : followers_) {
     if (!follower->problem().empty()) reasons.push_back(follower->problem());
   }
@@ -172,22 +265,49 @@ void Tailer::report(std::int64_t now) {
   shared_.sink.state(!reason.empty(), reason);
 }
 
-bool Tailer::work(std::int64_t now) {
+// Opens and looks; what would need one more descriptor than there may be waits while others are read.
+void Tailer::check_dirty(std::int64_t now, bool& slice_over) {
   const Slice slice;
-  if (look_wanted_) look(now);
-  while (!dirty_.empty()) {
-    Follower& follower = **dirty_.begin();
-    dirty_.erase(dirty_.begin());
+  const auto no_room = [this] { return shared_.buffers.open_files >= shared_.options.open_max; };
+  if (no_room()) rest_some();
+  for (auto it = dirty_.begin(); it != dirty_.end() && !slice_over; slice_over = slice.over()) {
+    Follower& follower = **it;
+    if (!follower.reading() && !ready_.empty() && no_room()) {
+      ++it;
+      continue;
+    }
+    it = dirty_.erase(it);
+    report_wanted_ = true;
     follower.check(now);
     if (follower.done())
       remove(follower);
-    else
+    else if (!follower.idle())
       queue(follower);
-    if (slice.over()) return true;
   }
-  report(now);
+}
+
+// Closes those that were read longest ago; first what was read to its end, and if that is not enough, others.
+void Tailer::rest_some() {
+  constexpr std::size_t kTries = 64;
+  for (const bool even_unread : {false, true}) {
+    const std::size_t wanted = even_unread ? shared_.options.open_max : shared_.options.open_max * 15 / 16;
+    for (std::size_t i = 0; i < kTries && shared_.buffers.open_files > wanted && !shared_.open.empty(); ++i) {
+      if (!shared_.open.front()->rest(even_unread))
+        shared_.open.splice(shared_.open.end(), shared_.open, shared_.open.begin());
+    }
+  }
+}
+
+bool Tailer::work(std::int64_t now) {
+  const Slice slice;
+  shared_.folders.next_pass();
+  if (look_wanted_) look(now);
+  bool slice_over = false;
+  check_dirty(now, slice_over);
+  if (report_wanted_ && !slice_over) report(now);
+  if (slice_over && ready_.size() < shared_.options.open_max) return true;
   while (!ready_.empty()) {
-    if (shared_.sink.full()) return false;
+    if (shared_.sink.full()) return slice_over && !dirty_.empty();
     Follower& follower = *ready_.front();
     ready_.pop_front();
     follower.queued = false;
@@ -197,13 +317,16 @@ bool Tailer::work(std::int64_t now) {
       remove(follower);
       continue;
     }
+    if (follower.joining()) joining_.insert(&follower);
+    if (shared_.buffers.open_files > shared_.options.open_max) rest_some();
     if (follower.wants_check()) {
       dirty_.insert(&follower);
       return true;
     }
-    if (slice.over()) return !ready_.empty();
+    if (slice.over()) return true;
   }
-  return false;
+  flush_due(now);
+  return !dirty_.empty();
 }
 
 }  // namespace weir::log_tail

@@ -1,9 +1,9 @@
 // Follows all files that some patterns name: finds them, notices what happens to them, and reads them in turns. Knows
 // nothing of the hub; its owner calls it: drain() when fd() is readable, tick() every poll_ms, and work() after both
 // and for as long as it returns true.
-// Limits: kMatchesMax files; one call of work() takes about kSliceMs; nothing is read while the sink is full, but
-// rotations are still noticed then, so that their files are open before somebody removes them.
-// Threads: [strand]. Times are milliseconds of a clock that only goes forward.
+// Limits: kMatchesMax files, about options.open_max of them open; one call of work() takes about kSliceMs; nothing is
+// read while the sink is full, but rotations are still noticed then, so that their files are open before somebody
+// removes them. Threads: [strand]. Times are milliseconds of a clock that only goes forward.
 #pragma once
 #include <deque>
 #include <map>
@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "follower.hpp"
 
@@ -22,8 +23,9 @@ class Tailer {
   static constexpr std::int64_t kLookMs = 4000;  // between two looks at the folders, in case inotify missed something
   static constexpr std::int64_t kNothingMs = 2000;  // a name may be missing so long before the state tells it
 
-  // Files that exist now begin with their backlog; opens nothing before work().
-  Tailer(TailerOptions options, TailSink& sink, std::int64_t now);
+  // Files that exist now begin with their backlog, those that the checkpoint knows where it says; opens nothing before
+  // work().
+  Tailer(TailerOptions options, TailSink& sink, std::int64_t now, const Checkpoint& checkpoint = {});
   ~Tailer();
 
   int fd() const { return shared_.inotify.fd(); }
@@ -32,7 +34,17 @@ class Tailer {
   // One slice of looking and reading. True: there is more to do, call again soon.
   bool work(std::int64_t now);
 
-  std::size_t files() const;  // open for reading now, by followed names
+  // When to call work() again though nothing happened: an event of several lines waits until then.
+  std::optional<std::int64_t> due() const;
+
+  std::size_t files() const;  // that are read, by followed names
+  std::size_t open_files() const { return shared_.buffers.open_files; }
+  // For the next checkpoint: every file that is known, and how far.
+  std::vector<TrackPtr> tracks();
+  // Something that is wrong beside the files themselves, for the state; empty: nothing.
+  void set_problem(const std::string& problem);
+  // Hands over events of several lines that are not whole yet, before the end.
+  void flush();
 
  private:
   struct ByPath {
@@ -41,6 +53,13 @@ class Tailer {
 
   void look(std::int64_t now);
   void on_folder(const FolderNews& news);
+  bool add(const std::string& path, bool was_there);
+  void written(Follower& follower);
+  void check_dirty(std::int64_t now, bool& slice_over);
+  void rest_some();
+  void flush_due(std::int64_t now);
+  template <class Call>
+  void each_at(const std::string& path, Call&& call);
   void all_dirty();
   void queue(Follower& follower);
   void remove(Follower& follower);
@@ -53,6 +72,9 @@ class Tailer {
   bool look_wanted_ = true;
   bool first_look_ = true;
   bool incomplete_said_ = false;
+  bool report_wanted_ = true;
+  std::string problem_;
+  std::set<Follower*> joining_;  // an event of theirs is not whole yet
   std::int64_t looked_at_ = 0;
   std::optional<std::int64_t> nothing_since_;  // no file matches
   std::vector<std::string> problems_;          // of the last look

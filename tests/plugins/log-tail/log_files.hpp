@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 namespace weir::log_tail::test {
@@ -35,6 +37,23 @@ class LogFolder {
   void make_folder(const std::string& name) const { std::filesystem::create_directories(at(name)); }
   void link(const std::string& target, const std::string& name) const {
     std::filesystem::create_symlink(target, at(name));
+  }
+  std::string read(const std::string& name) const {
+    std::ifstream in(at(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  }
+  // As gzip does: the file is gone, and what it became has its times.
+  void gzip(const std::string& name) const {
+    struct stat st {};
+    ASSERT_EQ(::stat(at(name).c_str(), &st), 0);
+    const std::string text = read(name);
+    const gzFile packed = ::gzopen(at(name + ".gz").c_str(), "wb");
+    ASSERT_NE(packed, nullptr);
+    ASSERT_EQ(::gzwrite(packed, text.data(), static_cast<unsigned>(text.size())), static_cast<int>(text.size()));
+    ASSERT_EQ(::gzclose(packed), Z_OK);
+    const timespec times[2] = {st.st_atim, st.st_mtim};
+    ASSERT_EQ(::utimensat(AT_FDCWD, at(name + ".gz").c_str(), times, 0), 0);
+    remove(name);
   }
 
  private:

@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "log_files.hpp"
+#include "progress.hpp"
 #include "tailer.hpp"
 
 namespace weir::log_tail::test {
@@ -24,14 +26,21 @@ class Collector final : public TailSink {
     std::string item(line.text);
     if (line.truncated()) item += " +" + std::to_string(line.bytes);
     if (line.partial) item += " +partial";
+    if (line.continued) item += " +continued";
     add(origin, item);
+    number_ = progress.add(*origin.track, line.end);
+    if (accepts) progress.accepted(number_);
     return !full();
   }
   void rotated(const Origin& origin, Rotation why) override {
     static constexpr const char* kWords[] = {"<renamed>", "<truncated>", "<deleted>", "<replaced>"};
     add(origin, kWords[static_cast<int>(why)]);
   }
-  void lost(const Origin& origin, std::string_view) override { add(origin, "<lost>"); }
+  void lost(const Origin& origin, std::string_view why) override {
+    add(origin, "<lost>");
+    losses.emplace_back(why);
+  }
+  void accept_all() { progress.accepted(number_); }
   bool full() const override { return items.size() >= room; }
   void say(bool, const std::string& message) override { said.push_back(message); }
   void state(bool degraded, const std::string& reason) override { states.push_back(degraded ? reason : "running"); }
@@ -40,7 +49,9 @@ class Collector final : public TailSink {
 
   Items items;    // what was delivered since the last take()
   Items origins;  // for each ever delivered: the file's name, or the path where that was needed
-  Items said, states;
+  Items said, states, losses;
+  Progress progress;
+  bool accepts = true;  // as a hub that has a place for everything at once
   std::size_t room = SIZE_MAX;
 
  private:
@@ -48,6 +59,7 @@ class Collector final : public TailSink {
     items.push_back(std::move(item));
     origins.emplace_back(origin.path.empty() ? origin.file : origin.path);
   }
+  std::uint64_t number_ = 0;
 };
 
 class TailRig {
@@ -57,6 +69,28 @@ class TailRig {
       options.files.push_back(pattern.front() == '/' ? pattern : folder.at(pattern));
     tailer = std::make_unique<Tailer>(options, sink, now);
     settle();
+  }
+  // Ends as an instance does, and begins as the next one does, with what the checkpoint file would say.
+  void stop() {
+    timespec real{};
+    ::clock_gettime(CLOCK_REALTIME, &real);
+    saved = to_text(real.tv_sec * 1'000'000'000LL + real.tv_nsec, tailer->tracks());
+    kill();
+  }
+  void kill() {
+    tailer.reset();
+    sink.progress = {};
+  }
+  void start_again() {
+    Checkpoint checkpoint;
+    std::string why;
+    ASSERT_EQ(parse_checkpoint(saved, checkpoint, why), Reading::fine) << why << "\n" << saved;
+    tailer = std::make_unique<Tailer>(options, sink, now, checkpoint);
+    settle();
+  }
+  void restart() {
+    stop();
+    start_again();
   }
   // Lets the tailer notice and read what happened up to now. With inotify the kernel has queued its news already when
   // the call that made them returns, so there is nothing to wait for; without it, the time of the next poll comes.
@@ -111,6 +145,7 @@ class TailRig {
   TailerOptions options;
   Collector sink;
   std::unique_ptr<Tailer> tailer;
+  std::string saved;  // the checkpoint
   std::int64_t now = 1'000'000;
 };
 

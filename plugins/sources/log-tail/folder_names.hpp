@@ -1,0 +1,37 @@
+// The names in the folders of log files, read once for all files of a folder and again only when the folder changed:
+// thousands of files in one folder would otherwise read it thousands of times, each time from the front.
+// Limits: kFoldersMax listings are kept; the rest is read each time.
+// Threads: [strand].
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace weir::log_tail {
+
+class FolderNames {
+ public:
+  static constexpr std::size_t kFoldersMax = 256;
+
+  struct Listing {
+    std::vector<std::string> names;  // sorted
+    std::int64_t changed_ns =
+        0;  // when the folder last changed; 0 when that is too short ago to notice the next change
+    std::uint64_t pass = 0;
+  };
+
+  // What is read in one pass may be told again in it by recent().
+  void next_pass() { ++pass_; }
+  // The names as they are now, or have been since.
+  const Listing& now(const std::string& folder);
+  // The names as they were at some moment of this pass.
+  const Listing& recent(const std::string& folder);
+
+ private:
+  std::map<std::string, Listing> listings_;
+  std::uint64_t pass_ = 1;
+};
+
+}  // namespace weir::log_tail

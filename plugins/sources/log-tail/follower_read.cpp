@@ -1,0 +1,161 @@
+// The half of Follower that reads: chunks, ends of files, late lines, and events of several lines.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "follower.hpp"
+
+namespace weir::log_tail {
+
+bool Follower::line(const Line& line) {
+  if (!shared_.multiline.wanted()) {
+    from_->read = line.end;
+    return shared_.sink.line(origin(), line);
+  }
+  bool go_on = true;
+  if (joiner_.waiting() && joining_from_ != from_) go_on = joiner_.flush();  // late lines of another file
+  joining_from_ = from_;
+  return joiner_.line(line, now_) && go_on;
+}
+
+// What was joined comes from where its lines came from, which need not be what is read now.
+bool Follower::emit(const Line& line) {
+  const TrackPtr now = std::exchange(from_, joining_from_);
+  from_->read = line.end;
+  const bool go_on = shared_.sink.line(origin(), line);
+  from_ = now;
+  return go_on;
+}
+
+bool Follower::flush_due(std::int64_t now) {
+  if (!joiner_.waiting() || now < joiner_.due()) return joiner_.waiting();
+  joiner_.flush();
+  return false;
+}
+
+OpenFile::Outcome Follower::read_chunk(Generation& generation, std::int64_t now) {
+  now_ = now;
+  from_ = generation.track;
+  const OpenFile::Outcome outcome = generation.file.read_chunk(*this);
+  Track& track = *generation.track;
+  track.modified_ns = generation.file.modified_ns();
+  if (track.head.bytes != generation.file.head_bytes()) track.head = generation.file.head();
+  if (outcome == OpenFile::Outcome::more) generation.grown_at = now;
+  return outcome;
+}
+
+bool Follower::read(std::int64_t now) {
+  if (read_late(now)) return true;
+  if (generations_.empty()) return false;
+  Generation& front = generations_.front();
+  if (!front.file.is_open()) {
+    if (generations_.size() > 1) {  // it was deleted while it was closed
+      retire_front(now);
+      return true;
+    }
+    if (!front.file.wake(path_)) {
+      if (missing_since_) wait_or_give_up(front, now);
+      return false;
+    }
+  }
+  note_open();
+  grew_ = false;
+  switch (read_chunk(front, now)) {
+    case OpenFile::Outcome::more:
+      return true;
+    case OpenFile::Outcome::truncated: {
+      const bool lost = front.file.restart(*this);
+      joiner_.flush();
+      if (lost) shared_.sink.lost(origin(), file_ + " was cut before it was read to its end");
+      shared_.sink.rotated(origin(), Rotation::truncated);
+      front.track->held = false;
+      front.track = shared_.book.begin(path_, front.track->birth);
+      folder_changed_ns_ = 0;
+      return true;
+    }
+    case OpenFile::Outcome::other:
+      shared_.sink.lost(origin(),
+                        front.name + " is not the packed form of what was read before; the rest of that is gone");
+      front.track = shared_.book.begin(path_, front.track->birth);
+      return true;
+    case OpenFile::Outcome::failed:
+      if (front.file.packed()) {
+        shared_.sink.say(true, front.name + " can't be unpacked: " + front.file.problem());
+        shared_.sink.lost(origin(), front.name + " can't be unpacked: " + front.file.problem());
+        break;
+      }
+      problem_ = "can't read " + path_ + ": " + front.file.problem();
+      if (generations_.size() == 1) return false;
+      break;
+    case OpenFile::Outcome::at_end:
+      break;
+  }
+  if (generations_.size() == 1) {
+    if (missing_since_) wait_or_give_up(front, now);
+    return false;
+  }
+  // Its writer may still be in the middle of a line. While the successor is empty, waiting costs nothing.
+  if (front.file.has_unfinished() && !front.file.packed() && generations_[1].file.size() == 0 &&
+      now - std::max(front.ended_at, front.grown_at) < kUnfinishedGraceMs) {
+    return false;
+  }
+  retire_front(now);
+  return true;
+}
+
+void Follower::wait_or_give_up(Generation& last, std::int64_t now) {
+  const std::int64_t quiet = now - std::max(*missing_since_, last.grown_at);
+  from_ = last.track;
+  if (quiet >= kUnfinishedGraceMs && last.file.is_open()) last.file.finish(*this);
+  if (quiet < kGoneKeepMs) return;
+  joiner_.flush();
+  shared_.sink.rotated(origin(), last.file.deleted() ? Rotation::deleted : Rotation::renamed);
+  last.track->finished = true;
+  let_go(last);
+  generations_.clear();
+  done_ = late_.empty();
+}
+
+void Follower::retire_front(std::int64_t now) {
+  Generation& front = generations_.front();
+  now_ = now;
+  from_ = front.track;
+  if (front.file.is_open()) front.file.finish(*this);
+  joiner_.flush();
+  shared_.sink.rotated(origin(), front.why);
+  front.track->finished = true;
+  front.ended_at = front.grown_at = now;
+  if (front.file.is_open() && !front.file.packed())
+    late_.push_back(std::move(front));
+  else
+    let_go(front);
+  generations_.pop_front();
+  if (late_.size() <= kLateMax) return;
+  from_ = late_.front().track;
+  late_.front().file.finish(*this);
+  let_go(late_.front());
+  late_.pop_front();
+}
+
+bool Follower::read_late(std::int64_t now) {
+  if (late_.empty()) return false;
+  // An empty successor means that the program has not moved on yet.
+  const bool moved_on = generations_.empty() || generations_.front().file.size() > 0;
+  std::int64_t patience = moved_on ? kLateMs : kGoneKeepMs;
+  if (shared_.buffers.open_files > shared_.options.open_max) patience = std::min(patience, kUnfinishedGraceMs);
+  for (auto it = late_.begin(); it != late_.end();) {
+    const OpenFile::Outcome outcome = read_chunk(*it, now);
+    if (outcome == OpenFile::Outcome::more) return true;
+    if (outcome == OpenFile::Outcome::at_end && now - it->grown_at < patience) {
+      ++it;
+      continue;
+    }
+    if (outcome == OpenFile::Outcome::at_end) it->file.finish(*this);
+    let_go(*it);
+    it = late_.erase(it);
+  }
+  return false;
+}
+
+}  // namespace weir::log_tail
