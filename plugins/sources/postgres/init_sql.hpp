@@ -1,0 +1,21 @@
+// The SQL that makes an outbox, for `weir pg init`. Threads: pure functions.
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace weir::postgres {
+
+struct InitOptions {
+  std::string schema = "weir";
+  std::string reader;  // each empty: without
+  std::string role, writer_role;
+  bool notify = true;  // a trigger wakes the readers
+};
+
+// What to run, in one transaction; it may be run again at any time.
+std::string init_sql(const InitOptions& options);
+
+// Puts values where a text has variables as psql knows them: :"name" becomes a quoted name, :'name' a text.
+std::string with_variable(std::string_view sql, std::string_view name, std::string_view value);
+
+}  // namespace weir::postgres
