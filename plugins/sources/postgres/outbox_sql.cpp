@@ -47,18 +47,16 @@ with known as materialized (
     case when pg_snapshot_xmax(now) < pg_snapshot_xmax(reading) then pg_snapshot_xmax(now)::text::bigint end) as t
   from known
 )
-select t is not null, cut.seen, cut.reading, coalesce(pg_sequence_last_value(sequence), 0),
+select t is not null,
+  least(pg_snapshot_xmin(seen)::text::bigint, t) || ':' || least(pg_snapshot_xmax(seen)::text::bigint, t) || ':' ||
+    coalesce((select string_agg(x::text, ',' order by x::text::bigint) from pg_snapshot_xip(seen) x
+              where t is null or x::text::bigint < t), ''),
+  least(pg_snapshot_xmin(reading)::text::bigint, t) || ':' || least(pg_snapshot_xmax(reading)::text::bigint, t) || ':' ||
+    coalesce((select string_agg(x::text, ',' order by x::text::bigint) from pg_snapshot_xip(reading) x
+              where t is null or x::text::bigint < t), ''), coalesce(pg_sequence_last_value(sequence), 0),
   (select seqcache from pg_sequence where seqrelid = sequence),
   exists (select from {outbox} where xid >= pg_snapshot_xmax(now))
-from known, again, (select pg_get_serial_sequence('{outbox}', 'id')::regclass) as s(sequence), lateral (
-  select
-    (select least(pg_snapshot_xmin(k.seen)::text::bigint, t) || ':' || least(pg_snapshot_xmax(k.seen)::text::bigint, t) || ':' ||
-       coalesce(string_agg(x::text, ',' order by x::text::bigint) filter (where t is null or x::text::bigint < t), '')
-     from known k left join lateral pg_snapshot_xip(k.seen) x on true group by k.seen) as seen,
-    (select least(pg_snapshot_xmin(k.reading)::text::bigint, t) || ':' || least(pg_snapshot_xmax(k.reading)::text::bigint, t) || ':' ||
-       coalesce(string_agg(x::text, ',' order by x::text::bigint) filter (where t is null or x::text::bigint < t), '')
-     from known k left join lateral pg_snapshot_xip(k.reading) x on true group by k.reading) as reading
-) as cut)";
+from known, again, (select pg_get_serial_sequence('{outbox}', 'id')::regclass) as s(sequence))";
 
 constexpr std::string_view kRenumber =
     "update {outbox} set xid = pg_current_xact_id() where xid >= pg_snapshot_xmax(pg_current_snapshot())";
