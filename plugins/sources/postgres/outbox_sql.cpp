@@ -12,7 +12,8 @@ namespace {
 // Every query here has an index made for it, and right after a bulk load, without statistics, the planner would not
 // know. tcp_*: the server finds out when we are gone without a word, and lets go of the lock.
 constexpr std::string_view kSetup = R"(
-set enable_seqscan = off; set enable_bitmapscan = off; set max_parallel_workers_per_gather = 0; set jit = off;
+set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
+set max_parallel_workers_per_gather = 0; set jit = off;
 set default_transaction_isolation = 'read committed';
 set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 30000;
 listen {wake})";
