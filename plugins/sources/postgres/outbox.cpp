@@ -54,7 +54,7 @@ void Outbox::open() {
 }
 
 void Outbox::away(const std::string& why) {
-  pid_before_ = std::exchange(pid_, 0);
+  if (pid_ != 0) pid_before_ = std::exchange(pid_, 0);  // attempts that fail have none
   reading_ = bounded_ = false;
   page_.reset();  // it is read again from the last row that was handed over
   again_.cancel();

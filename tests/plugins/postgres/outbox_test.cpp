@@ -185,6 +185,23 @@ TEST_F(OutboxTest, NothingComesTwiceOverBreaksWhileTheHubLives) {
   EXPECT_TRUE(hub.gaps.empty());
 }
 
+// The link is cut and another way leads to the server, which does not know yet that the session before is lost.
+TEST_F(OutboxTest, ItsOwnSessionOfBeforeDoesNotKeepItOut) {
+  TcpProxy proxy(server.port());
+  SourceRig rig(hub, weir_plugin_entry,
+                "{\"url\":\"host=127.0.0.1,127.0.0.1,127.0.0.1 port=" + std::to_string(proxy.port()) + ",1," +
+                    std::to_string(server.port()) + " user=weir dbname=" + db.name() +
+                    R"(","ping":"300ms","outbox":{"poll":"20ms"}})");
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  insert_many(1, 3);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 3; }));
+  proxy.cut();
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  insert_many(4, 5);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 5; })) << reason();
+  EXPECT_EQ(data(), "1 2 3 4 5");
+}
+
 TEST_F(OutboxTest, AFrozenServerIsNoticed) {
   SourceRig rig(hub, weir_plugin_entry, config(R"("ping":"300ms","outbox":{"poll":"50ms"})"));
   ASSERT_EQ(rig.start(), WEIR_OK);
