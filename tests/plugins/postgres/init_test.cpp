@@ -43,6 +43,22 @@ TEST_F(InitTest, MayBeRunAgainAndSwitchesTheTrigger) {
   EXPECT_EQ(sql.number(triggers), 0);
 }
 
+// The order of the outbox stands on it: position.hpp.
+TEST_F(InitTest, AnIdIsGivenWhenTheRestOfItsRowIsThere) {
+  ASSERT_EQ(weir_pg("init " + url()).status, 0);
+  sql.say(
+      "create function newest() returns json language plpgsql volatile as $$ begin return "
+      "to_json(coalesce(pg_sequence_last_value('weir.outbox_id_seq'), 0)); end $$");
+  sql.say("insert into weir.outbox (topic, data) values ('a', newest()), ('a', newest())");
+  sql.say("insert into weir.outbox (topic, data) select 'a', newest() from generate_series(1, 2)");
+  EXPECT_EQ(sql.number("select count(*) from weir.outbox where data::text::bigint = id - 1"), 4);
+}
+
+TEST_F(InitTest, ValuesArePutInOnce) {
+  EXPECT_EQ(postgres::with_variables("a :\"x\" :'y' '1:1:' :\"z\"", {{"x", ":'y'"}, {"y", "it's :\"x\""}}),
+            "a \":'y'\" 'it''s :\"x\"' '1:1:' :\"z\"");
+}
+
 TEST_F(InitTest, OddNamesAreNames) {
   const std::string odd = "o'\"d\" $$ name";
   EXPECT_EQ(weir_pg("init --schema 'o'\\''\"d\" $$ name' --reader 'it'\\''s' " + url()).status, 0);

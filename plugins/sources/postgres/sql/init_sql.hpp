@@ -1,5 +1,7 @@
 // The SQL that makes an outbox, for `weir pg init`. Threads: pure functions.
 #pragma once
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -15,7 +17,8 @@ struct InitOptions {
 // What to run, in one transaction; it may be run again at any time.
 std::string init_sql(const InitOptions& options);
 
-// Puts values where a text has variables as psql knows them: :"name" becomes a quoted name, :'name' a text.
-std::string with_variable(std::string_view sql, std::string_view name, std::string_view value);
+// Puts values where a text has variables as psql knows them: :"name" becomes a quoted name, :'name' a text. What is no
+// variable stays, and values are not looked into.
+std::string with_variables(std::string_view sql, const std::map<std::string, std::string, std::less<>>& values);
 
 }  // namespace weir::postgres
