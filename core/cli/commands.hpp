@@ -29,6 +29,10 @@ int rules_test(const std::vector<std::string>& scripts);
 int rules_run(const RuleRunOptions& options);
 int rules_bench(const RuleRunOptions& options);
 
+// `weir NAME ...` where NAME is no command of ours: runs weir-NAME, which stands beside this program or in PATH, in its
+// place. Returns only when there is none, with what to say.
+std::string run_external(const std::string& name, char** arguments);
+
 int plugin_new(const std::string& kind, const std::string& name, const std::string& folder);
 int plugin_check(const std::string& library, const std::string& config, bool verbose);
 

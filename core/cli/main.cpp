@@ -100,6 +100,13 @@ int main(int argc, char** argv) {
   bool verbose = false;
   plugin_check->add_flag("--verbose", verbose, "Each check on a line of its own, and what the plugin logs");
 
+  app.footer("weir NAME runs the program weir-NAME, if one stands beside this one or in PATH: weir pg --help");
+
+  const auto named = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(named).empty()) {
+    std::fprintf(stderr, "weir: %s\n", weir::cli::run_external(argv[1], argv + 1).c_str());
+    return 1;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -1,14 +1,13 @@
 // NATS through a hub to a client, while the server and the link to it fail. S0.9, S0.11, S0.15.
 #include <thread>
 
-#include "integration/hub_fixture.hpp"
+#include "sources/source_test.hpp"
 #include "support/nats_server.hpp"
-#include "support/tcp_proxy.hpp"
 
 namespace weir::test {
 namespace {
 
-class NatsHubTest : public HubTest {
+class NatsHubTest : public SourceTest {
  protected:
   NatsHubTest() : server_(folder()), proxy_(server_.port()) {}
 
@@ -23,11 +22,7 @@ from = [{ plugin = "bus", subject = "orders.{shop}.>" }]
 history = { count = 100000 }
 )");
   }
-  std::string state() { return http("GET", "/health").json()["plugins"][0].value("state", ""); }
-  bool reaches(const std::string& wanted) {
-    return wait_until([&] { return state() == wanted; });
-  }
-
+  std::string id_of(int n) const override { return "ORDERS." + std::to_string(n + 1); }
   NatsServer server_;
   TcpProxy proxy_;
 };
@@ -54,8 +49,7 @@ rules = ["mark.lua"]
 TEST_F(NatsHubTest, SubjectsBecomeChannelsAndAGapTellsOfABreak) {
   start_hub(R"(subjects = ["orders.>"], event = "{3}", key = "{4}")");
   ASSERT_TRUE(reaches("running"));
-  Client c = connect();
-  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}});
+  Client c = subscribed("orders/eu");
   NatsClient client(server_.url());
   client.publish("orders.us.created.1", "{}");
   client.publish("orders.eu.created.7", R"( {"n": 1} )");
@@ -103,72 +97,40 @@ const char* const kDurable = R"(stream = { name = "ORDERS", in_flight = 200, ack
 
 class NatsDurableTest : public NatsHubTest {
  protected:
-  NatsDurableTest() { NatsClient(server_.url()).add_stream("ORDERS", "orders.>"); }
-  // Reads up to `count` events more, each the successor of the one before.
-  void expect_more(Client& c, int count) {
-    for (const int end = next_ + count; next_ < end; ++next_) {
-      const Json e = c.next("event");
-      ASSERT_EQ(e["data"]["n"], next_) << e;
-      ASSERT_EQ(e["id"], "ORDERS." + std::to_string(next_ + 1));
-    }
+  NatsDurableTest() {
+    NatsClient(server_.url()).add_stream("ORDERS", "orders.>");
+    next_ = 0;
   }
-  int next_ = 0;
+  Client began() {
+    start_hub(kDurable);
+    EXPECT_TRUE(reaches("running"));
+    return subscribed("orders/eu");
+  }
 };
 
 TEST_F(NatsDurableTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
-  start_hub(kDurable);
-  ASSERT_TRUE(reaches("running"));
-  Client c = connect();
-  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}});
-  const int each = 400;
-  Publisher publisher(server_, 11 * each);
-  for (int cut = 0; cut < 10; ++cut) {
-    expect_more(c, each);
-    if (HasFatalFailure()) return;
-    proxy_.cut();
-    ASSERT_TRUE(reaches("retrying"));  // nothing came back, and it was noticed
-    proxy_.heal();
-  }
-  expect_more(c, each);
+  Client c = began();
+  Publisher publisher(server_, 11 * 400);
+  ten_cuts(c, proxy_, 400);
 }
 
 TEST_F(NatsDurableTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
-  start_hub(kDurable);
-  ASSERT_TRUE(reaches("running"));
-  Client c = connect();
-  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}});
-  const int each = 500;
-  Publisher publisher(server_, 4 * each);
-  for (int kill = 0; kill < 3; ++kill) {
-    expect_more(c, each);
-    if (HasFatalFailure()) return;
-    server_.kill();
-    server_.start();
-  }
-  expect_more(c, each);
+  Client c = began();
+  Publisher publisher(server_, 4 * 500);
+  three_kills(c, server_, 500);
 }
 
 TEST_F(NatsDurableTest, AFrozenServerLosesAndDoublesNothing) {
-  start_hub(kDurable);
-  ASSERT_TRUE(reaches("running"));
-  Client c = connect();
-  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}});
-  const int each = 500;
-  Publisher publisher(server_, 2 * each);
-  expect_more(c, each);
-  if (HasFatalFailure()) return;
-  server_.freeze();
-  ASSERT_TRUE(reaches("retrying"));
-  server_.thaw();
-  expect_more(c, each);
+  Client c = began();
+  Publisher publisher(server_, 2 * 500);
+  one_freeze(c, server_, 500);
 }
 
 // It would be sent again for ever, and hold the place of another one.
 TEST_F(NatsDurableTest, WhatTheHubDoesNotTakeIsToldAndAcknowledged) {
   start_hub(R"(stream = { name = "ORDERS", in_flight = 1, ack_wait = "500ms" }, key = "{header:Key}")");
   ASSERT_TRUE(reaches("running"));
-  Client c = connect();
-  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}});
+  Client c = subscribed("orders/eu");
   NatsClient client(server_.url());
   client.publish("orders.eu.a", "{\"n\":0}");
   EXPECT_EQ(c.next("event")["data"]["n"], 0);
@@ -191,8 +153,7 @@ TEST_F(NatsDurableTest, AHubThatComesBackGoesOnBehindWhatItHad) {
     client.publish_stored("orders.eu.a", "{\"n\":" + std::to_string(i) + "}", "m" + std::to_string(i));
   start_hub(kDurable);
   ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 1; }));
-  Client c = connect();
-  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "orders/eu"}, {"replay", 1000}});
+  Client c = subscribed("orders/eu", 1000);
   next_ = 50;
   expect_more(c, 10);
 }

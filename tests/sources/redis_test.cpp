@@ -1,14 +1,13 @@
 // Redis through a hub to a client, while the server and the link to it fail. S2.1.
 #include <thread>
 
-#include "integration/hub_fixture.hpp"
+#include "sources/source_test.hpp"
 #include "support/redis_server.hpp"
-#include "support/tcp_proxy.hpp"
 
 namespace weir::test {
 namespace {
 
-class RedisHubTest : public HubTest {
+class RedisHubTest : public SourceTest {
  protected:
   RedisHubTest() : server_(folder()), proxy_(server_.port()) {}
 
@@ -23,9 +22,7 @@ from = [{ plugin = "cache", subject = "session:{id}" }]
 history = { count = 100000 }
 )");
   }
-  bool reaches(const std::string& wanted) {
-    return wait_until([&] { return http("GET", "/health").json()["plugins"][0].value("state", "") == wanted; });
-  }
+  std::string id_of(int n) const override { return std::to_string(n) + "-0"; }
   RedisServer server_;
   TcpProxy proxy_;
 };
@@ -33,8 +30,7 @@ history = { count = 100000 }
 TEST_F(RedisHubTest, ChannelsBecomeChannelsAndAGapTellsOfABreak) {
   start_hub(R"(patterns = ["session:*"], event = "handoff")");
   ASSERT_TRUE(reaches("running"));
-  Client c = connect();
-  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "session/7"}});
+  Client c = subscribed("session/7");
   RedisClient client(server_.port());
   client.say({"PUBLISH", "session:8", "{}"});
   client.say({"PUBLISH", "session:7", R"({"to":"b"})"});
@@ -68,68 +64,35 @@ const char* const kDurable = R"(stream = { keys = ["session:7"], field = "data",
 
 class RedisDurableTest : public RedisHubTest {
  protected:
-  Client subscribed() {
+  Client began() {
     start_hub(kDurable);
     EXPECT_TRUE(reaches("running"));
-    Client c = connect();
-    c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "session/7"}});
-    return c;
+    return subscribed("session/7");
   }
-  // Reads `count` events more, each the successor of the one before.
-  void expect_more(Client& c, int count) {
-    for (const int end = next_ + count; next_ < end; ++next_) {
-      const Json e = c.next("event");
-      ASSERT_EQ(e["data"]["n"], next_) << e;
-      ASSERT_EQ(e["id"], std::to_string(next_) + "-0");
-    }
-  }
-  int next_ = 1;
 };
 
 TEST_F(RedisDurableTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
-  Client c = subscribed();
-  const int each = 400;
-  Writer writer(server_, 11 * each);
-  for (int cut = 0; cut < 10; ++cut) {
-    expect_more(c, each);
-    if (HasFatalFailure()) return;
-    proxy_.cut();
-    ASSERT_TRUE(reaches("retrying"));
-    proxy_.heal();
-  }
-  expect_more(c, each);
+  Client c = began();
+  Writer writer(server_, 11 * 400);
+  ten_cuts(c, proxy_, 400);
 }
 
 TEST_F(RedisDurableTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
-  Client c = subscribed();
-  const int each = 500;
-  Writer writer(server_, 4 * each);
-  for (int kill = 0; kill < 3; ++kill) {
-    expect_more(c, each);
-    if (HasFatalFailure()) return;
-    server_.kill();
-    server_.start();
-  }
-  expect_more(c, each);
+  Client c = began();
+  Writer writer(server_, 4 * 500);
+  three_kills(c, server_, 500);
 }
 
 TEST_F(RedisDurableTest, AFrozenServerLosesAndDoublesNothing) {
-  Client c = subscribed();
-  const int each = 500;
-  Writer writer(server_, 2 * each);
-  expect_more(c, each);
-  if (HasFatalFailure()) return;
-  server_.freeze();
-  ASSERT_TRUE(reaches("retrying"));
-  server_.thaw();
-  expect_more(c, each);
+  Client c = began();
+  Writer writer(server_, 2 * 500);
+  one_freeze(c, server_, 500);
 }
 
 TEST_F(RedisDurableTest, WhatTheHubDoesNotTakeIsToldAndAcknowledged) {
   start_hub(R"(stream = { keys = ["session:7"], field = "data", in_flight = 1 })");
   ASSERT_TRUE(reaches("running"));
-  Client c = connect();
-  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "session/7"}});
+  Client c = subscribed("session/7");
   RedisClient client(server_.port());
   client.add("session:7", 1, "data", "{\"n\":1}");
   EXPECT_EQ(c.next("event")["data"]["n"], 1);
@@ -152,8 +115,7 @@ TEST_F(RedisDurableTest, AHubThatComesBackGoesOnBehindWhatItHad) {
   for (int i = 51; i <= 60; ++i) client.add("session:7", i, "data", "{\"n\":" + std::to_string(i) + "}");
   start_hub(kDurable);
   ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 1; }));
-  Client c = connect();
-  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "session/7"}, {"replay", 1000}});
+  Client c = subscribed("session/7", 1000);
   next_ = 51;
   expect_more(c, 10);
 }

@@ -64,6 +64,14 @@ void ServerProcess::send(int signal) const {
   if (pid_ > 0) ::kill(-pid_, signal);
 }
 
+void ServerProcess::wait() {
+  if (pid_ <= 0) return;
+  int status = 0;
+  ::waitpid(pid_, &status, 0);
+  EXPECT_EQ(status, 0) << "the program failed";
+  pid_ = -1;
+}
+
 void ServerProcess::end(int signal) {
   if (pid_ <= 0) return;
   // Its group is its own only once it has come to setpgid(); until then only the process itself can be meant.

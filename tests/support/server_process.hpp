@@ -26,9 +26,11 @@ class ServerProcess {
   // Its output goes to `log`. Fails the test when there is no such program.
   void run(std::vector<std::string> command, const std::string& log);
   void end(int signal);  // and waits until it is gone
+  void wait();           // until it has ended by itself, which it should do well
   void freeze() { send(SIGSTOP); }
   void thaw() { send(SIGCONT); }
   bool running() const { return pid_ > 0; }
+  int pid() const { return pid_; }
 
  private:
   void send(int signal) const;

@@ -1,0 +1,341 @@
+#include "outbox.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <random>
+
+namespace weir::postgres {
+namespace {
+
+constexpr std::int64_t kStoreMs = 200;
+constexpr std::int64_t kPageBytes = 1024 * 1024;
+constexpr int kPageRowsFirst = 50, kPageRowsMost = 500;
+constexpr int kOldestServer = 130000;  // xid8 and pg_snapshot
+
+std::int64_t number(std::string_view text) {
+  std::int64_t out = 0;
+  std::from_chars(text.data(), text.data() + text.size(), out);
+  return out;
+}
+
+// No other process, now or later, has the same.
+std::string name_of_ours() {
+  std::random_device random;
+  char out[40];
+  std::snprintf(out, sizeof out, "%08x%08x%08x%08x", random(), random(), random(), random());
+  return out;
+}
+
+}  // namespace
+
+Outbox::Outbox(const sdk::Host& host, const Address& address, const OutboxConfig& config, std::int64_t ping_ms,
+               Told told)
+    : host_(host),
+      config_(config),
+      told_(std::move(told)),
+      sql_(config.schema),
+      holder_(name_of_ours()),
+      page_rows_(kPageRowsFirst),
+      connection_(host, address, ping_ms,
+                  {[this] { ready(); }, [this](const std::string& why) { away(why); },
+                   [this](std::string_view, std::string_view) {
+                     woken_ = true;
+                     go();
+                   }}) {}
+
+void Outbox::open() {
+  const auto every = static_cast<std::uint64_t>(std::min<std::int64_t>(config_.poll_ms, 100));
+  ticks_.start(host_, every, every, [this] {
+    connection_.expect();
+    go();
+  });
+  connection_.open();
+}
+
+void Outbox::away(const std::string& why) {
+  if (pid_ != 0) pid_before_ = std::exchange(pid_, 0);  // attempts that fail have none
+  reading_ = bounded_ = false;
+  page_.reset();  // it is read again from the last row that was handed over
+  again_.cancel();
+  told_.state(sdk::State::retrying, why);
+}
+
+void Outbox::later(std::uint64_t ms, std::function<void()> call) {
+  again_.start(host_, ms, 0, [this, call = std::move(call)] {
+    if (connection_.ready() && !connection_.busy()) return call();
+    if (connection_.ready()) later(20, call);  // the server is being asked whether it is there
+  });
+}
+
+// Something that only somebody else can mend; everything is tried again from the lock on.
+void Outbox::failed(const Result& result) {
+  reading_ = bounded_ = false;
+  page_.reset();
+  std::string why = result.error();
+  if (result.failed("42P01") || result.failed("3F000"))
+    why += "; `weir pg init` makes it";
+  else if (result.failed("42501"))
+    why += "; `weir pg init --role` grants what a reader needs";
+  told_.state(sdk::State::retrying, why + "; tried again every 2 s");
+  later(2'000, [this] { lock(); });
+}
+
+// --- After connecting -----------------------------------------------------------------------------------------------
+
+void Outbox::ready() {
+  pid_ = connection_.server_pid();
+  if (connection_.server_version() < kOldestServer)
+    return connection_.end("the server is older than PostgreSQL 13, which an outbox needs");
+  connection_.ask(sql_.setup, [this](const Result& result) {
+    if (!result.ok()) return failed(result);
+    lock();
+  });
+}
+
+void Outbox::lock() {
+  connection_.ask(sql_.lock, {config_.reader}, [this](const Result& result) {
+    if (!result.ok()) return failed(result);
+    if (result.text(0, 0) != "t") return wait_for_lock();
+    enter();
+  });
+}
+
+// It may be our own session of before, of which the server does not know yet that nobody is there any more.
+void Outbox::wait_for_lock() {
+  connection_.ask(sql_.holder, {config_.reader, std::to_string(pid_before_)}, [this](const Result& result) {
+    if (!result.ok()) return failed(result);
+    const bool sent_away = result.rows() != 0 && result.text(0, 1) == "t";
+    if (result.rows() != 0 && !sent_away)
+      told_.state(sdk::State::degraded, "reader \"" + config_.reader + "\" is in use by another session (process " +
+                                            std::string(result.text(0, 0)) +
+                                            " of the server); this one takes over when that one is gone");
+    connection_.well();
+    later(sent_away || result.rows() == 0 ? 50 : 1'000, [this] { lock(); });
+  });
+}
+
+void Outbox::enter() {
+  connection_.ask(sql_.enter, {config_.reader, config_.from_now ? "t" : "f"}, [this](const Result& result) {
+    if (!result.ok()) return failed(result);
+    place();
+  });
+}
+
+void Outbox::place() {
+  connection_.ask(sql_.place, {config_.reader}, [this](const Result& result) {
+    if (!result.ok()) return failed(result);
+    if (result.rows() == 0) return lock();  // the row was removed this very moment
+    now_ = result.text(0, 6);
+    before_ = known_ ? cluster_ : std::string(result.text(0, 4));
+    // A row without a holder was made just now: somebody had removed ours. What this instance knows still holds.
+    const std::string_view holder = result.text(0, 5);
+    if (!known_ || (!holder.empty() && holder != holder_)) {
+      const auto batch =
+          std::make_shared<const Batch>(Batch{std::string(result.text(0, 0)), std::string(result.text(0, 1))});
+      progress_.reset({batch, number(result.text(0, 2)), number(result.text(0, 3))});
+      before_ = result.text(0, 4);
+    }
+    survey();
+  });
+}
+
+void Outbox::survey() {
+  const Position& from = progress_.read();
+  const std::string& reading = from.batch->reading;
+  connection_.ask(
+      sql_.survey,
+      {from.batch->seen, reading.empty() ? std::nullopt : std::optional(reading), std::to_string(from.top)},
+      [this](const Result& result) {
+        if (!result.ok()) return failed(result);
+        if (number(result.text(0, 4)) != 1) {
+          told_.state(sdk::State::retrying, "the sequence of " + config_.schema + ".outbox has CACHE " +
+                                                std::string(result.text(0, 4)) +
+                                                ", which costs the order; `alter sequence ... cache 1` mends it");
+          return later(2'000, [this] { lock(); });
+        }
+        const std::int64_t given_out = number(result.text(0, 3));
+        const Position& at = progress_.read();
+        if ((!before_.empty() && before_ != now_) || given_out < at.top)
+          return begin_anew(given_out, result.text(0, 5) == "t");
+        if (result.text(0, 0) == "t") {
+          host_.info(
+              "the server crashed and gives out numbers of transactions again; rows with such numbers are looked for");
+          const bool in_batch = !at.batch->reading.empty();
+          const auto batch = std::make_shared<const Batch>(
+              Batch{std::string(result.text(0, 1)), in_batch ? std::string(result.text(0, 2)) : std::string()});
+          progress_.renumber({batch, at.last, at.top});
+        }
+        claim();
+      });
+}
+
+// The database is another one than before, restored perhaps: transactions have other numbers. What has a greater id
+// than everything that was read, and could be given out here, is new.
+void Outbox::begin_anew(std::int64_t last_given_out, bool renumber) {
+  const auto go_on = [this, last_given_out] {
+    const std::int64_t from = std::min(progress_.read().top, last_given_out);
+    told_.lost("", 0,
+               "the database was restored or has lost transactions; its outbox is read on behind row " +
+                   std::to_string(from) + ", others may be missing");
+    progress_.reset({std::make_shared<const Batch>(Batch{"1:1:", {}}), from, from});
+    claim();
+  };
+  if (!renumber) return go_on();
+  connection_.ask(sql_.renumber, [this, go_on](const Result& result) {
+    if (!result.ok()) return failed(result);
+    go_on();
+  });
+}
+
+Parameters Outbox::stored_as(const Position& position) const {
+  const Batch& batch = *position.batch;
+  return {config_.reader,
+          batch.seen,
+          batch.reading.empty() ? std::nullopt : std::optional(batch.reading),
+          std::to_string(position.last),
+          std::to_string(position.top),
+          cluster_,
+          holder_};
+}
+
+void Outbox::claim() {
+  cluster_ = now_;
+  known_ = true;
+  store([this] {
+    reading_ = true;
+    woken_ = true;
+    may_clean_ = true;
+    told_.state(sdk::State::running, {});
+    go();
+  });
+}
+
+// --- Reading --------------------------------------------------------------------------------------------------------
+
+void Outbox::go() {
+  if (!reading_) return;
+  hand_over();
+  if (!reading_ || !connection_.ready() || connection_.busy()) return;
+  const std::int64_t now = host_.now_ms();
+  if (progress_.changed() && now - stored_ms_ >= kStoreMs) return store([this] { go(); });
+  const std::int64_t clean_every = std::clamp<std::int64_t>(config_.keep_ms / 10, 1'000, 60'000);
+  if (config_.keep_ms != 0 && may_clean_ && now - cleaned_ms_ >= clean_every) return clean();
+  if (page_ || told_.full()) return;
+  if (bounded_) return fetch();
+  if (woken_ || !progress_.read().batch->reading.empty() || now - looked_ms_ >= config_.poll_ms) look();
+}
+
+void Outbox::hand_over() {
+  while (page_ && !told_.full()) {
+    if (row_ == page_->rows()) {
+      page_.reset();
+      if (last_page_) {
+        progress_.finish();
+        bounded_ = false;
+        woken_ = true;  // more may have come meanwhile
+      }
+      return;
+    }
+    const Result& page = *page_;
+    const int r = row_++;
+    const std::int64_t id = number(page.text(r, 0));
+    ++counts_.rows;
+    if (number(page.text(r, 7)) > kRowBytes) {
+      progress_.skip(id);
+      told_.lost(
+          page.text(r, 1), 1,
+          "row " + std::to_string(id) + " has " + std::string(page.text(r, 7)) + " bytes, more than any hub takes");
+      continue;
+    }
+    told_.row({page.text(r, 1), page.text(r, 2), page.text(r, 3), page.text(r, 4), page.text(r, 6),
+               number(page.text(r, 5)), progress_.add(id)});
+  }
+}
+
+void Outbox::look() {
+  woken_ = false;
+  looked_ms_ = host_.now_ms();
+  const Batch& batch = *progress_.read().batch;
+  connection_.ask(sql_.look, {batch.seen, batch.reading.empty() ? std::nullopt : std::optional(batch.reading)},
+                  [this](const Result& result) {
+                    if (!result.ok()) return failed(result);
+                    connection_.well();
+                    progress_.begin(std::string(result.text(0, 0)));
+                    smallest_.reset();
+                    if (!result.null(0, 1)) smallest_ = result.text(0, 1);
+                    running_ = result.text(0, 2);
+                    bounded_ = smallest_ || running_ != "{}";
+                    if (!bounded_) progress_.finish();
+                    go();
+                  });
+}
+
+void Outbox::fetch() {
+  const Position& at = progress_.read();
+  const int asked = page_rows_;
+  connection_.ask(sql_.page,
+                  {at.batch->seen, at.batch->reading, std::to_string(at.last), smallest_, running_,
+                   std::to_string(asked), std::to_string(kPageBytes)},
+                  [this, asked](Result result) {
+                    if (!result.ok()) return failed(result);
+                    connection_.well();
+                    ++counts_.pages;
+                    const int rows = result.rows();
+                    const auto total = rows == 0 ? 0 : static_cast<int>(number(result.text(0, 8)));
+                    // Fewer than were found: they are large, and the server should not look at more in vain.
+                    page_rows_ = rows < total ? std::max(1, rows) : std::min(kPageRowsMost, 2 * asked);
+                    last_page_ = total < asked && rows == total;
+                    page_.emplace(std::move(result));
+                    row_ = 0;
+                    go();
+                  });
+}
+
+// --- Writing --------------------------------------------------------------------------------------------------------
+
+void Outbox::store(std::function<void()> then) {
+  stored_ms_ = host_.now_ms();
+  progress_.stored();
+  connection_.ask(sql_.store, stored_as(progress_.done()), [this, then = std::move(then)](const Result& result) {
+    if (!result.ok()) return failed(result);
+    ++counts_.stored;
+    then();
+  });
+}
+
+// What this reader has had shows in its row, so that comes first.
+void Outbox::clean() {
+  store([this] {
+    connection_.ask(sql_.clean, {std::to_string(config_.keep_ms)}, [this](const Result& result) {
+      cleaned_ms_ = host_.now_ms();
+      if (result.failed("42501")) {
+        may_clean_ = false;
+        host_.warn("no right to delete rows of the outbox; they stay", {});
+      } else if (!result.ok()) {
+        return failed(result);
+      } else {
+        counts_.removed += static_cast<std::uint64_t>(result.affected());
+        if (result.affected() == kCleanRows) cleaned_ms_ = 0;  // there is more
+      }
+      go();
+    });
+  });
+}
+
+void Outbox::accepted(std::uint64_t number) {
+  progress_.accepted(number);
+  go();
+}
+
+void Outbox::refused(std::uint64_t number) { progress_.refused(number); }
+
+void Outbox::stop() {
+  ticks_.cancel();
+  again_.cancel();
+  const bool write = reading_ && progress_.changed();
+  reading_ = false;
+  if (write) (void)connection_.ask_and_wait(sql_.store, stored_as(progress_.done()), 1'000);
+}
+
+}  // namespace weir::postgres

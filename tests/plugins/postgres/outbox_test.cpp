@@ -1,0 +1,418 @@
+// The outbox beside a real PostgreSQL: what becomes of rows, where a reader goes on, what it removes, who may read.
+#include <chrono>
+#include <memory>
+#include <set>
+#include <thread>
+
+#include "postgres_rig.hpp"
+#include "support/tcp_proxy.hpp"
+
+namespace weir::test {
+namespace {
+
+struct OutboxTest : PostgresTest {
+  // `more`: of outbox.
+  std::string outbox(const std::string& more = "\"keep\":0", const std::string& user = "weir") const {
+    return config(R"("outbox":{"poll":"20ms",)" + more + "}", user);
+  }
+  std::string insert(const std::string& topic, const std::string& data) const {
+    return "insert into weir.outbox (topic, data) values ('" + topic + "', '" + data + "');";
+  }
+  void insert_many(int from, int to) {
+    sql.say("insert into weir.outbox (topic, data) select 'a', g::text::json from generate_series(" +
+            std::to_string(from) + "," + std::to_string(to) + ") g");
+  }
+  bool stored(std::int64_t top) {
+    return until([&] { return sql.number("select top_id from weir.outbox_reader where reader = 'hub'") == top; });
+  }
+  std::string data() const {
+    std::string out;
+    for (const auto& event : hub.events) (out += out.empty() ? "" : " ") += event.data;
+    return out;
+  }
+  // No session reads any more.
+  bool wait_until_gone() {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+    while (sql.number("select count(*) from pg_stat_activity where application_name = 'weir' and datname = '" +
+                      db.name() + "'") != 0) {
+      if (std::chrono::steady_clock::now() > until) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+  void accept_all(SourceRig& rig) { rig.accepted(hub.events.back().cursor); }
+};
+
+TEST_F(OutboxTest, RowsBecomeEvents) {
+  sql.say("insert into weir.outbox (topic, event, key, data) values ('orders/7', 'paid', 'k', '{ \"n\": 1.50 }');" +
+          std::string("insert into weir.outbox (topic, event_id) values ('orders/8', 'mine')"));
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 2; }));
+  EXPECT_EQ(hub.events[0].subject, "orders/7");
+  EXPECT_EQ(hub.events[0].event, "paid");
+  EXPECT_EQ(hub.events[0].key, "k");
+  EXPECT_EQ(hub.events[0].data, R"({ "n": 1.50 })");
+  EXPECT_EQ(hub.events[0].id, "1");
+  EXPECT_EQ(hub.events[0].time_ms,
+            sql.number("select (extract(epoch from created_at) * 1000)::bigint from weir.outbox where id = 1"));
+  EXPECT_EQ(hub.events[1].id, "mine");
+  EXPECT_EQ(hub.events[1].event, "message");
+  EXPECT_EQ(hub.events[1].data, "");
+  EXPECT_EQ(hub.last_state(), WEIR_STATE_RUNNING);
+}
+
+TEST_F(OutboxTest, TheTriggerWakesAReaderThatHardlyEverLooks) {
+  SourceRig rig(hub, weir_plugin_entry, config(R"("outbox":{"poll":"1h"})"));
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  sql.say(insert("a", "1"));
+  EXPECT_TRUE(until([&] { return hub.events.size() == 1; }));
+}
+
+TEST_F(OutboxTest, ARunningTransactionHoldsUpNobodyAndItsRowsComeWhenItCommits) {
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  sql.say("drop trigger outbox_wake on weir.outbox");  // a transaction that notifies can't be prepared
+  PostgresClient slow(db.conninfo()), prepared(db.conninfo());
+  slow.say("begin;" + insert("a", "1"));
+  prepared.say("begin;" + insert("a", "2") + "prepare transaction 'p" + db.name() + "'");
+  sql.say(insert("a", "3"));
+  ASSERT_TRUE(until([&] { return data() == "3"; }));
+  slow.say("savepoint s;" + insert("a", "4") + "rollback to s;" + insert("a", "5") + "release s;" + insert("a", "6"));
+  sql.say(insert("a", "7"));
+  ASSERT_TRUE(until([&] { return data() == "3 7"; }));
+  slow.say("commit");
+  ASSERT_TRUE(until([&] { return data() == "3 7 1 5 6"; }));
+  prepared.say("commit prepared 'p" + db.name() + "'");
+  sql.say("begin;" + insert("a", "8") + "rollback");
+  EXPECT_TRUE(until([&] { return data() == "3 7 1 5 6 2"; }));
+}
+
+TEST_F(OutboxTest, AReaderGoesOnBehindWhatTheHubHadItsPlaceFor) {
+  insert_many(1, 10);
+  {
+    FakeHost first;
+    SourceRig rig(first, weir_plugin_entry, outbox());
+    ASSERT_EQ(rig.start(), WEIR_OK);
+    ASSERT_TRUE(first.run_until([&] { return first.events.size() == 10; }, kPatienceMs));
+    rig.accepted(first.events[6].cursor);
+  }  // its stop() writes it down
+  insert_many(11, 12);
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 5; }));
+  EXPECT_EQ(data(), "8 9 10 11 12");
+  accept_all(rig);
+  EXPECT_TRUE(stored(12));
+  EXPECT_TRUE(until([&] { return sql.say("select coalesce(reading::text, '') from weir.outbox_reader") == ""; }));
+}
+
+TEST_F(OutboxTest, WhileTheHubIsFullOnePageWaitsAndTheServerIsAskedNothing) {
+  insert_many(1, 5'000);
+  hub.take_only(10);
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 10; }));
+  ASSERT_TRUE(until([&] { return hub.metrics["messages"] > 0; }));
+  EXPECT_LE(hub.metrics["messages"], 600);
+  const auto pages = hub.metrics["pages"];
+  const std::int64_t now = hub.now_ms();
+  ASSERT_TRUE(until([&] { return hub.now_ms() > now + 300; }));
+  EXPECT_EQ(hub.metrics["pages"], pages);
+  while (hub.events.size() < 5'000) {
+    const auto before = hub.events.size();
+    rig.resume();
+    hub.take_only(300, WEIR_PAUSE);
+    ASSERT_TRUE(until([&] { return hub.events.size() > before; }));
+    accept_all(rig);
+  }
+  for (std::size_t i = 0; i < 5'000; ++i) ASSERT_EQ(hub.events[i].data, std::to_string(i + 1));
+  EXPECT_TRUE(stored(5'000));
+}
+
+TEST_F(OutboxTest, LargeRowsComeFewAtATime) {
+  sql.say(
+      "insert into weir.outbox (topic, data) select 'a', to_json(repeat(md5(g::text), 9000)) from generate_series(1, "
+      "60) g");
+  sql.say("insert into weir.outbox (topic, data) select 'a', to_json(repeat('x', 3000000)) from generate_series(1, 3)");
+  insert_many(1, 100);
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 163; }));
+  EXPECT_EQ(hub.events[5].data.size(), 32 * 9'000 + 2u);
+  EXPECT_EQ(hub.events[62].data.size(), 3'000'002u);
+  EXPECT_EQ(hub.events[162].data, "100");
+  EXPECT_GE(hub.metrics["pages"], 15);
+}
+
+TEST_F(OutboxTest, ARowThatTheHubDoesNotTakeIsPassedWithAGap) {
+  sql.say(insert("a", "1") + "insert into weir.outbox (topic, event) values ('bad one', '');" + insert("a", "3"));
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 2; }));
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  EXPECT_EQ(hub.gaps[0].subject, "bad one");
+  accept_all(rig);
+  EXPECT_TRUE(stored(3));
+  ASSERT_EQ(hub.mistakes.size(), 1u);  // that name
+  hub.mistakes.clear();
+}
+
+TEST_F(OutboxTest, NothingComesTwiceOverBreaksWhileTheHubLives) {
+  TcpProxy proxy(server.port());
+  SourceRig rig(hub, weir_plugin_entry,
+                "{\"url\":\"" + db.url(proxy.port()) + R"(","ping":"500ms","outbox":{"poll":"20ms","keep":0}})");
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  int next = 1;
+  for (const bool kill : {false, true, false}) {
+    insert_many(next, next + 99);  // and nothing is accepted meanwhile
+    next += 100;
+    ASSERT_TRUE(until([&] { return hub.events.size() == static_cast<std::size_t>(next - 1); }));
+    if (kill) {
+      server.kill();
+      server.start();
+    } else {
+      proxy.cut();
+    }
+    ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+    if (!kill) proxy.heal();
+    ASSERT_TRUE(reaches(WEIR_STATE_RUNNING)) << reason();
+  }
+  insert_many(next, next);
+  ASSERT_TRUE(until([&] { return hub.events.size() == static_cast<std::size_t>(next); }));
+  for (int i = 1; i <= next; ++i) ASSERT_EQ(hub.events[static_cast<std::size_t>(i - 1)].data, std::to_string(i));
+  EXPECT_TRUE(hub.gaps.empty());
+}
+
+// The link is cut and another way leads to the server, which does not know yet that the session before is lost.
+TEST_F(OutboxTest, ItsOwnSessionOfBeforeDoesNotKeepItOut) {
+  TcpProxy proxy(server.port());
+  SourceRig rig(hub, weir_plugin_entry,
+                "{\"url\":\"host=127.0.0.1,127.0.0.1,127.0.0.1 port=" + std::to_string(proxy.port()) + ",1," +
+                    std::to_string(server.port()) + " user=weir dbname=" + db.name() +
+                    R"(","ping":"300ms","outbox":{"poll":"20ms"}})");
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  insert_many(1, 3);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 3; }));
+  proxy.cut();
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  insert_many(4, 5);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 5; })) << reason();
+  EXPECT_EQ(data(), "1 2 3 4 5");
+}
+
+TEST_F(OutboxTest, AFrozenServerIsNoticed) {
+  SourceRig rig(hub, weir_plugin_entry, config(R"("ping":"300ms","outbox":{"poll":"50ms"})"));
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  server.freeze();
+  EXPECT_TRUE(reaches(WEIR_STATE_RETRYING));
+  server.thaw();
+  EXPECT_TRUE(reaches(WEIR_STATE_RUNNING));
+}
+
+TEST_F(OutboxTest, RowsThatAllReadersHaveHadAreRemovedWhenTheyAreOld) {
+  insert_many(1, 2'500);
+  sql.say("update weir.outbox set created_at = now() - interval '2 hours' where id <= 2400");
+  sql.say("insert into weir.outbox_reader (reader, seen) values ('other', '1:1:')");
+  SourceRig rig(hub, weir_plugin_entry, outbox(R"("keep":"1s")"));
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 2'500; }));
+  accept_all(rig);
+  ASSERT_TRUE(stored(2'500));
+  // Another reader is there that has not had them.
+  const auto writes = hub.metrics["stored"];
+  ASSERT_TRUE(until([&] { return hub.metrics["stored"] >= writes + 2; }));
+  EXPECT_EQ(sql.number("select count(*) from weir.outbox"), 2'500);
+  sql.say("delete from weir.outbox_reader where reader = 'other'");
+  sql.say("update weir.outbox set created_at = now() + interval '1 hour' where id > 2400");
+  EXPECT_TRUE(until([&] { return sql.number("select count(*) from weir.outbox") == 100; }));
+  EXPECT_TRUE(until([&] { return hub.metrics["removed"] == 2'400; }));
+}
+
+TEST_F(OutboxTest, ANewReaderBeginsWhereTheManifestSays) {
+  insert_many(1, 3);
+  SourceRig rig(hub, weir_plugin_entry, outbox(R"("from":"new","reader":"late","keep":0)"));
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  insert_many(4, 5);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 2; }));
+  EXPECT_EQ(data(), "4 5");
+}
+
+// --- More than one hub ----------------------------------------------------------------------------------------------
+
+TEST_F(OutboxTest, ASecondHubOfTheSameNameWaitsAndTakesOver) {
+  insert_many(1, 5);
+  FakeHost first;
+  auto one = std::make_unique<SourceRig>(first, weir_plugin_entry, outbox());
+  ASSERT_EQ(one->start(), WEIR_OK);
+  ASSERT_TRUE(first.run_until([&] { return first.events.size() == 5; }, kPatienceMs));
+  SourceRig two(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(two.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_DEGRADED));
+  EXPECT_NE(reason().find("reader \"hub\" is in use by another session"), std::string::npos) << reason();
+  one->accepted(first.events[3].cursor);
+  one.reset();
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  ASSERT_TRUE(until([&] { return hub.events.size() == 1; }));
+  EXPECT_EQ(data(), "5");
+}
+
+// The first one was away, and another one has read meanwhile: what it remembers is old.
+TEST_F(OutboxTest, WhoComesBackAfterAnotherOneGoesOnBehindThatOne) {
+  TcpProxy proxy(server.port());
+  SourceRig one(hub, weir_plugin_entry,
+                "{\"url\":\"" + db.url(proxy.port()) + R"(","ping":"300ms","outbox":{"poll":"20ms"}})");
+  ASSERT_EQ(one.start(), WEIR_OK);
+  insert_many(1, 3);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 3; }));
+  accept_all(one);
+  ASSERT_TRUE(stored(3));
+  proxy.cut();
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  sql.say("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'");
+  {
+    FakeHost second;
+    SourceRig two(second, weir_plugin_entry, outbox());
+    ASSERT_EQ(two.start(), WEIR_OK);
+    ASSERT_TRUE(second.run_until([&] { return second.last_state() == WEIR_STATE_RUNNING; }, kPatienceMs));
+    insert_many(4, 6);
+    ASSERT_TRUE(second.run_until([&] { return second.events.size() == 3; }, kPatienceMs));
+    two.accepted(second.events.back().cursor);
+  }
+  proxy.heal();
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  insert_many(7, 7);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 4; }));
+  EXPECT_EQ(hub.events[3].data, "7");
+}
+
+// --- Servers that are not what they were ----------------------------------------------------------------------------
+
+// A crash takes the numbers back that were given to transactions since the last write, and the reader may have seen
+// these as over.
+TEST_F(OutboxTest, NumbersOfTransactionsThatAreGivenOutAgainHideNothing) {
+  insert_many(1, 5);
+  {
+    FakeHost first;
+    SourceRig rig(first, weir_plugin_entry, outbox());
+    ASSERT_EQ(rig.start(), WEIR_OK);
+    ASSERT_TRUE(first.run_until([&] { return first.events.size() == 5; }, kPatienceMs));
+    rig.accepted(first.events.back().cursor);
+    ASSERT_TRUE(first.run_until(
+        [&] { return sql.say("select coalesce(reading::text, '') from weir.outbox_reader") == ""; }, kPatienceMs));
+  }
+  sql.say(
+      "update weir.outbox_reader set seen = (select (x + 30) || ':' || (x + 30) || ':' from "
+      "(select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as x) y)::text::pg_snapshot");
+  sql.say(insert("a", "6"));
+  PostgresClient slow(db.conninfo()), slower(db.conninfo());
+  slow.say("begin;" + insert("a", "7"));
+  sql.say(insert("a", "8"));
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return data() == "6 8"; })) << data();
+  sql.say(insert("a", "9"));
+  slower.say("begin;" + insert("a", "10"));
+  slow.say("commit");
+  ASSERT_TRUE(until([&] { return hub.events.size() == 4; })) << data();
+  for (int i = 11; i < 60; ++i) sql.say(insert("a", std::to_string(i)));
+  slower.say("commit");
+  ASSERT_TRUE(until([&] { return hub.events.size() == 54; })) << data();
+  std::set<std::string> all;
+  for (const auto& event : hub.events) EXPECT_TRUE(all.insert(event.data).second) << event.data;
+  EXPECT_TRUE(hub.gaps.empty());
+}
+
+// Rows with numbers of another cluster, and a reader's place in these.
+TEST_F(OutboxTest, ARestoredDatabaseIsReadOnById) {
+  insert_many(1, 5);
+  {
+    FakeHost first;
+    SourceRig rig(first, weir_plugin_entry, outbox());
+    ASSERT_EQ(rig.start(), WEIR_OK);
+    ASSERT_TRUE(first.run_until([&] { return first.events.size() == 5; }, kPatienceMs));
+    rig.accepted(first.events[3].cursor);
+  }
+  insert_many(6, 8);
+  sql.say("update weir.outbox set xid = (xid::text::bigint + 1000000)::text::xid8");
+  sql.say("update weir.outbox_reader set cluster = '1', seen = '2000000:2000000:', reading = null, last_id = 0");
+  sql.say(insert("a", "9"));
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 5; })) << data();
+  EXPECT_EQ(data(), "5 6 7 8 9");
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  EXPECT_EQ(hub.gaps[0].subject, "");
+  EXPECT_NE(hub.gaps[0].reason.find("behind row 4"), std::string::npos) << hub.gaps[0].reason;
+  accept_all(rig);
+  ASSERT_TRUE(stored(9));
+  EXPECT_EQ(sql.number("select count(*) from weir.outbox where xid >= pg_snapshot_xmax(pg_current_snapshot())"), 0);
+  insert_many(10, 11);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 7; }));
+}
+
+// A backup that is older than what was read: ids are given out again.
+TEST_F(OutboxTest, AnOlderBackupIsToldAndReadOnBehindWhatItHas) {
+  insert_many(1, 3);
+  sql.say("insert into weir.outbox_reader (reader, seen, top_id) values ('hub', '1:1:', 50)");
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  insert_many(4, 5);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 2; }));
+  EXPECT_EQ(data(), "4 5");
+}
+
+TEST_F(OutboxTest, WhatIsMissingInTheDatabaseIsToldAndMendedWithoutARestart) {
+  sql.say("alter table weir.outbox rename to gone");
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  EXPECT_NE(reason().find("`weir pg init` makes it"), std::string::npos) << reason();
+  sql.say("alter table weir.gone rename to outbox; alter sequence weir.outbox_id_seq cache 10");
+  ASSERT_TRUE(until([&] { return reason().find("CACHE 10") != std::string::npos; })) << reason();
+  sql.say("alter sequence weir.outbox_id_seq cache 1");
+  EXPECT_TRUE(reaches(WEIR_STATE_RUNNING));
+}
+
+// --- Large tables ---------------------------------------------------------------------------------------------------
+
+// What is kept is not read again: the server says how many rows it looked at.
+TEST_F(OutboxTest, NeitherKeptRowsNorABacklogAreReadAgainAndAgain) {
+  const int kept = 20'000;
+  insert_many(1, kept);
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == static_cast<std::size_t>(kept); }));
+  accept_all(rig);
+  ASSERT_TRUE(stored(kept));
+  const auto looked_at = [&] {
+    sql.say("select pg_stat_clear_snapshot()");
+    return sql.number(
+        "select seq_tup_read + idx_tup_fetch + (select sum(idx_tup_read) from pg_stat_user_indexes where relname = "
+        "'outbox') from pg_stat_user_tables where relname = 'outbox'");
+  };
+  // The reader's own session tells its numbers once in a while: until they stand still.
+  std::int64_t before = -1;
+  ASSERT_TRUE(until([&] {
+    const auto now = looked_at();
+    return now >= kept && std::exchange(before, now) == now;
+  }));
+  EXPECT_LT(before, 10 * kept) << "the backlog";
+  PostgresClient late(db.conninfo());
+  late.say("begin;" + insert("a", "1"));
+  for (int i = 0; i < 50; ++i) sql.say(insert("a", "2"));
+  ASSERT_TRUE(until([&] { return hub.events.size() == static_cast<std::size_t>(kept) + 50; }));
+  late.say("commit");
+  ASSERT_TRUE(until([&] { return hub.events.size() == static_cast<std::size_t>(kept) + 51; }));
+  rig.stop();  // its session ends, and with it the server knows its numbers
+  ASSERT_TRUE(wait_until_gone());
+  EXPECT_LT(looked_at() - before, 4'000) << "what is kept";
+}
+
+}  // namespace
+}  // namespace weir::test

@@ -1,0 +1,147 @@
+// PostgreSQL through a hub to a client, while the server and the link to it fail.
+#include <atomic>
+#include <thread>
+
+#include "sources/source_test.hpp"
+#include "support/postgres_server.hpp"
+
+namespace weir::test {
+namespace {
+
+class PostgresHubTest : public SourceTest {
+ protected:
+  PostgresHubTest() : proxy_(PostgresServer::shared().port()), sql_(db_.conninfo()) {}
+
+  // `ping`: short where a freeze has to be noticed, else long enough for a machine that is busy.
+  void start_hub(const std::string& config, const std::string& ping = "500ms") {
+    start("[[plugin]]\nname = \"db\"\nlibrary = \"postgres\"\nconfig = { url = \"" + db_.url(proxy_.port()) +
+          "\", ping = \"" + ping + "\", " + config + " }\n" + R"(
+[[endpoint]]
+path = "/ws"
+[[channel]]
+pattern = "orders/{shop}"
+from = [{ plugin = "db", subject = "orders/{shop}" }]
+history = { count = 100000 }
+)");
+  }
+  std::string id_of(int n) const override { return "m" + std::to_string(n); }
+  static std::string insert(int n) {
+    const std::string text = std::to_string(n);
+    return "insert into weir.outbox (topic, event_id, data) select 'orders/7', 'm" + text + "', '{\"n\":" + text +
+           "}' where not exists (select from weir.outbox where event_id = 'm" + text + "')";
+  }
+  PostgresServer& server_ = PostgresServer::shared();
+  PostgresDatabase db_;
+  TcpProxy proxy_;
+  PostgresClient sql_;
+};
+
+const char* const kOutbox = R"(outbox = { poll = "50ms", keep = "0s" })";
+
+TEST_F(PostgresHubTest, NotificationsArriveAndEachOfTenBreaksIsAGap) {
+  start_hub(R"(listen = ["orders/7", "orders/8"], event = "{field:type}")", "200ms");
+  ASSERT_TRUE(reaches("running"));
+  Client c = subscribed("orders/7");
+  sql_.say(R"(notify "orders/8", '{}'; notify "orders/7", '{"type":"paid","n":0}')");
+  const Json e = c.next("event");
+  EXPECT_EQ(e["event"], "paid");
+  EXPECT_EQ(e["data"]["n"], 0);
+  for (int i = 1; i <= 10; ++i) {
+    proxy_.cut();
+    sql_.say(R"(notify "orders/7", '{"type":"lost"}')");
+    ASSERT_TRUE(reaches("retrying"));
+    proxy_.heal();
+    const Json gap = c.next("gap");
+    EXPECT_NE(gap["data"].value("reason", "").find("was down"), std::string::npos) << gap;
+    // Once more if a machine that is busy made it look like another break.
+    for (Json frame = Json::object(); !(frame.value("type", "") == "event" && frame["data"]["n"] == i);) {
+      sql_.say("notify \"orders/7\", '{\"n\":" + std::to_string(i) + "}'");
+      do {
+        frame = c.next();
+        ASSERT_FALSE(frame.is_null());
+      } while (frame["type"] != "event" && frame["type"] != "gap");
+    }
+  }
+}
+
+// Writes 1, 2, 3, ... each once, until all are there; and beside it one that is never done with what it writes.
+class PostgresWriter {
+ public:
+  PostgresWriter(const std::string& conninfo, int count, std::string (*insert)(int))
+      : thread_([conninfo, count, insert, this] {
+          PostgresClient client(conninfo);
+          for (int i = 1; i <= count; ++i) client.say(insert(i));
+          over_ = true;
+        }),
+        undecided_([conninfo, this] {
+          PostgresClient client(conninfo);
+          std::string value, error;
+          while (!over_)
+            (void)client.try_say(
+                "begin; insert into weir.outbox (topic, data) values ('orders/7', '{\"n\":0}'); "
+                "select pg_sleep(0.003); rollback",
+                value, error);
+        }) {}
+  ~PostgresWriter() {
+    thread_.join();
+    undecided_.join();
+  }
+
+ private:
+  std::atomic<bool> over_ = false;
+  std::thread thread_, undecided_;
+};
+
+TEST_F(PostgresHubTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
+  start_hub(kOutbox);
+  ASSERT_TRUE(reaches("running"));
+  Client c = subscribed("orders/7");
+  PostgresWriter writer(db_.conninfo(), 11 * 150, insert);
+  ten_cuts(c, proxy_, 150);
+}
+
+TEST_F(PostgresHubTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
+  start_hub(kOutbox, "5s");
+  ASSERT_TRUE(reaches("running"));
+  Client c = subscribed("orders/7");
+  PostgresWriter writer(db_.conninfo(), 4 * 300, insert);
+  three_kills(c, server_, 300);
+}
+
+TEST_F(PostgresHubTest, AFrozenServerLosesAndDoublesNothing) {
+  start_hub(kOutbox);
+  ASSERT_TRUE(reaches("running"));
+  Client c = subscribed("orders/7");
+  PostgresWriter writer(db_.conninfo(), 2 * 300, insert);
+  one_freeze(c, server_, 300);
+}
+
+TEST_F(PostgresHubTest, WhatTheHubDoesNotTakeIsToldAndPassed) {
+  start_hub(kOutbox, "5s");
+  ASSERT_TRUE(reaches("running"));
+  Client c = subscribed("orders/7");
+  sql_.say(insert(1));
+  ASSERT_NO_FATAL_FAILURE(expect_more(c, 1));
+  sql_.say("insert into weir.outbox (topic, data) values ('orders/8', to_json(repeat('x', 2000000)))");
+  sql_.say("insert into weir.outbox (topic, data) values ('orders/7', to_json(repeat('x', 2000000)))");
+  sql_.say(insert(2));
+  EXPECT_NE(c.next("gap")["data"].value("reason", "").find("does not take"), std::string::npos);
+  ASSERT_NO_FATAL_FAILURE(expect_more(c, 1));
+  EXPECT_TRUE(wait_until([&] { return sql_.number("select top_id from weir.outbox_reader") == 4; }));
+}
+
+TEST_F(PostgresHubTest, AHubThatComesBackGoesOnBehindWhatItHad) {
+  for (int i = 1; i <= 50; ++i) sql_.say(insert(i));
+  start_hub(kOutbox, "5s");
+  ASSERT_TRUE(wait_until([&] { return sql_.number("select max(top_id) from weir.outbox_reader") == 50; }));
+  stop();
+  for (int i = 51; i <= 60; ++i) sql_.say(insert(i));
+  start_hub(kOutbox, "5s");
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 1; }));
+  Client c = subscribed("orders/7", 1000);
+  next_ = 51;
+  expect_more(c, 10);
+}
+
+}  // namespace
+}  // namespace weir::test
