@@ -40,7 +40,8 @@ std::vector<std::string> Demand::add(const std::string& subject) {
   }
   if (narrower.empty()) return moved;
   for (const auto& [other, always] : wanted_)
-    if (other != subject && covers(subject, other)) moved.push_back(other);
+    if (covers(subject, other)) moved.push_back(other);
+  std::erase(moved, subject);  // it has only just begun
   return unique(std::move(moved));
 }
 

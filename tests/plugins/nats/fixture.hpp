@@ -46,25 +46,28 @@ struct NatsPluginTest : testing::Test {
         [&] { return !hub.states.empty() && hub.states.back().reason.find(part) != std::string::npos; }, 20'000);
   }
   std::string reason() const { return hub.states.empty() ? "" : hub.states.back().reason; }
-  // As the hub does it: what was not taken comes again once there is room.
+  // As the hub does it: what was not taken comes again once there is room. `meanwhile` is told how many were taken, and
+  // whether there is room.
   template <class Meanwhile>
   bool deliver_all(SinkSide& sink, const std::vector<Sent>& events, Meanwhile&& meanwhile) {
     for (std::size_t at = 0; at < events.size();) {
-      meanwhile(at);
+      meanwhile(at, false);
       const std::size_t readies = hub.sink_readies;
       const std::size_t count = std::min<std::size_t>(64, events.size() - at);
       const auto from = events.begin() + static_cast<std::ptrdiff_t>(at);
       const std::size_t taken = sink.deliver({from, from + static_cast<std::ptrdiff_t>(count)});
       at += taken;
-      if (taken == count)
+      if (taken == count) {
         hub.run_ready();
-      else if (!hub.run_until([&] { return hub.sink_readies > readies; }, 30'000))
-        return false;
+        continue;
+      }
+      meanwhile(at, true);
+      if (!hub.run_until([&] { return hub.sink_readies > readies; }, 30'000)) return false;
     }
     return true;
   }
   bool deliver_all(SinkSide& sink, const std::vector<Sent>& events) {
-    return deliver_all(sink, events, [](std::size_t) {});
+    return deliver_all(sink, events, [](std::size_t, bool) {});
   }
   const std::filesystem::path folder;
   FakeHost hub;

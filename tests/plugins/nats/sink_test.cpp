@@ -1,5 +1,6 @@
 // The way back: what the hub hands over arrives, over breaks and killed servers.
 #include <set>
+#include <utility>
 
 #include "fixture.hpp"
 #include "support/tcp_proxy.hpp"
@@ -120,15 +121,15 @@ TEST_F(NatsPluginTest, OverBreaksEveryEventArrivesInOrder) {
   ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
   SinkSide sink(weir_plugin_entry, nats.instance());
   constexpr int kAll = 20'000;
-  std::size_t next_cut = 2'000, healed = 0;
-  ASSERT_TRUE(deliver_all(sink, numbered("out.a", 0, kAll), [&](std::size_t at) {
+  std::size_t next_cut = 2'000;
+  bool cut = false;
+  ASSERT_TRUE(deliver_all(sink, numbered("out.a", 0, kAll), [&](std::size_t at, bool full) {
     if (at >= next_cut) {
       proxy.cut();
-      next_cut = at + 3'000;
-      healed = at + 512;  // half of what may be in flight goes nowhere
-    } else if (healed != 0 && at >= healed) {
+      cut = true;
+      next_cut = at + 4'000;
+    } else if (full && std::exchange(cut, false)) {  // all that may be in flight has gone nowhere
       proxy.heal();
-      healed = 0;
     }
   }));
   proxy.heal();
@@ -229,7 +230,7 @@ TEST_F(NatsPluginTest, OverAKilledServerEveryEventIsStored) {
   SinkSide sink(weir_plugin_entry, nats.instance());
   constexpr int kAll = 6'000;
   std::size_t next_kill = 1'500;
-  ASSERT_TRUE(deliver_all(sink, numbered("s.a", 0, kAll), [&](std::size_t at) {
+  ASSERT_TRUE(deliver_all(sink, numbered("s.a", 0, kAll), [&](std::size_t at, bool) {
     if (at < next_kill) return;
     next_kill += 2'000;
     server.kill();
