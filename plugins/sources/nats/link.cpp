@@ -19,6 +19,18 @@ std::string error_of(natsConnection* connection, natsStatus fallback) {
   return natsStatus_GetText(status != NATS_OK ? status : fallback);
 }
 
+// Why there is no connection. With TLS 1.3 a client learns only behind the handshake that its certificate is not taken,
+// by a connection that ends.
+std::string reason(const LinkConfig& config, natsStatus status) {
+  std::string why = last_error(status);
+  const bool hung_up = status == NATS_SSL_ERROR || status == NATS_PROTOCOL_ERROR || status == NATS_IO_ERROR ||
+                       status == NATS_CONNECTION_CLOSED;
+  if (config.tls && hung_up && why.find("handshake") == std::string::npos)
+    why =
+        "the server hangs up behind the TLS handshake, as it does where it does not take our certificate (" + why + ")";
+  return why;
+}
+
 }  // namespace
 
 std::string new_inbox() {
@@ -179,7 +191,7 @@ void Link::open() {
     const natsStatus status = natsConnection_Connect(&connection, options.get());
     if (status != NATS_OK) {
       shared->ended();
-      return failed(last_error(status));
+      return failed(reason(config, status));
     }
     (void)ear.release();  // the closed callback ends it
     shared->discover(connection);

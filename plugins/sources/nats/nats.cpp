@@ -63,7 +63,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     requests_ = std::make_unique<Requests>(host_, *link_);
     host_.state(sdk::State::starting, "connecting");
     link_->open();
-    ticks_.start(host_, 1000, 1000, [this] { tick(); });
+    ticks_.start(host_, 250, 250, [this] { tick(); });
   }
   void pause() override {
     emitter_.pause();
