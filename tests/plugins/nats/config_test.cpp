@@ -22,6 +22,8 @@ TEST(NatsConfigTest, Defaults) {
   EXPECT_FALSE(config.link.tls);
   EXPECT_FALSE(config.stream);
   EXPECT_EQ(config.message.payload, sdk::Data::any);
+  EXPECT_FALSE(config.jetstream);
+  EXPECT_TRUE(parsed(R"({"publish":"jetstream"})").jetstream);
 }
 
 TEST(NatsConfigTest, AStream) {
