@@ -25,7 +25,10 @@ Publisher::Publisher(const sdk::Host& host, const Config& config, std::function<
       away_(std::move(away)),
       connection_(host, config.address,
                   Connection::Told{[this] { ready(); }, [this](redisReply& reply) { answered(reply); },
-                                   [this](const std::string& why) { away_(why); }}) {}
+                                   [this](const std::string& why) {
+                                     up_ = false;
+                                     away_(why);
+                                   }}) {}
 
 void Publisher::open() {
   if (!std::exchange(opened_, true)) connection_.open();
@@ -35,7 +38,7 @@ std::size_t Publisher::deliver(std::span<const sdk::Outgoing> events) {
   open();
   std::size_t taken = 0;
   for (const sdk::Outgoing& event : events) {
-    if (!connection_.ready() || !room()) {
+    if (!up_ || !room()) {
       short_ = true;
       break;
     }
@@ -78,18 +81,30 @@ Publisher::Kept Publisher::keep(const sdk::Outgoing& event) const {
   return kept;
 }
 
+// A server that is still loading its data refuses commands until the moment in which it has: of many that are on their
+// way the later ones would be taken. So it is asked first.
 void Publisher::ready() {
+  asked_ms_ = host_.now_ms();
+  connection_.send({"PING"});
+}
+
+void Publisher::go_on() {
+  up_ = true;
   away_({});
   asked_ms_ = host_.now_ms();
   counts_.again += kept_.size();
   // One that fails ends the connection, and then this list is not the one to go on with.
-  for (std::size_t i = 0; i < kept_.size() && connection_.ready(); ++i) connection_.send(kept_[i].command);
-  if (!short_ || !connection_.ready() || !room()) return;
+  for (std::size_t i = 0; i < kept_.size() && up_; ++i) connection_.send(kept_[i].command);
+  if (!short_ || !up_ || !room()) return;
   short_ = false;
   host_.sink_ready();
 }
 
 void Publisher::answered(const redisReply& reply) {
+  if (!up_) {
+    if (reply.type == REDIS_REPLY_ERROR) return connection_.end(std::string(text_of(&reply)));
+    return go_on();
+  }
   if (kept_.empty()) return;
   const std::string subject = kept_.front().command[1];
   if (reply.type == REDIS_REPLY_ERROR) {
@@ -111,13 +126,13 @@ void Publisher::answered(const redisReply& reply) {
 }
 
 void Publisher::tick() {
-  if (connection_.ready() && !kept_.empty() && host_.now_ms() - asked_ms_ > ping_ms_)
+  if (connection_.ready() && (!up_ || !kept_.empty()) && host_.now_ms() - asked_ms_ > ping_ms_)
     connection_.end("it does not answer");
 }
 
 void Publisher::finish(std::int64_t ms) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms);
-  while (!kept_.empty() && connection_.ready()) {
+  while (!kept_.empty() && up_) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
     if (left <= 0) break;

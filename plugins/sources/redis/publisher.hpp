@@ -45,6 +45,7 @@ class Publisher {
   Kept keep(const sdk::Outgoing& event) const;
   bool room() const { return kept_.empty() || (kept_.size() < kEventsMax && bytes_ < kBytesMax); }
   void ready();
+  void go_on();
   void answered(const redisReply& reply);
 
   sdk::Host host_;
@@ -54,6 +55,7 @@ class Publisher {
   std::deque<Kept> kept_;  // all of them were sent over this connection, if there is one
   std::size_t bytes_ = 0;  // of kept_
   bool opened_ = false;
+  bool up_ = false;            // there is a connection, and the server takes commands
   bool short_ = false;         // the hub waits for room
   std::int64_t asked_ms_ = 0;  // since when an answer is awaited
   Counts counts_;
