@@ -305,7 +305,8 @@ void Border::sink_ready(void* ctx) {
 weir_status Border::stats(void* ctx, void (*fn)(void*, weir_str), void* arg) {
   const Inside self(ctx);
   if (!self || self->flow_ == nullptr) return WEIR_E_CLOSED;
-  if (fn == nullptr || !self->on_strand("stats()")) return WEIR_E_INVALID;
+  if (fn == nullptr) return WEIR_E_INVALID;
+  if (!self->on_strand("stats()")) return WEIR_E_THREAD;
   self->flow_->figures(fn, arg);
   return WEIR_OK;
 }

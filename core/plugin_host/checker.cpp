@@ -149,7 +149,7 @@ class Checker {
   }
 
   Result<std::shared_ptr<Instance>> make_flow(const std::shared_ptr<const Library>& library,
-                                                const std::string& config) {
+                                              const std::string& config) {
     auto made = FlowInstance::create("check", library, config, sink_);
     if (!made) return made.error();
     return std::shared_ptr<Instance>(*made);

@@ -1,24 +1,49 @@
 #include "plugin_host/demand.hpp"
 
-#include <utility>
-
 namespace weir {
 
 void Demand::want(std::string subject, std::string who, Awake awake_fn, std::function<void()> asleep) {
-  ports_.post([this, subject = std::move(subject), who = std::move(who), awake_fn = std::move(awake_fn),
-               asleep = std::move(asleep)]() mutable {
-    const auto [it, fresh] = entries_.try_emplace(subject);
-    Entry& e = it->second;
-    if (e.timer != 0) ports_.timer_cancel(std::exchange(e.timer, 0));
-    e.wanted_by.insert(who);
-    e.asleep[who] = std::move(asleep);
-    if (!fresh && e.answered) return awake_fn({});
-    e.waiting.push_back(std::move(awake_fn));
-    if (!fresh) return;
-    e.life = ++lives_;
-    ports_.activate(subject, [this, subject, life = e.life](Result<void> how) {
-      ports_.post([this, subject, life, how = std::move(how)] { awake(subject, life, how); });
-    });
+  wish(std::move(subject), std::move(who), {true, std::move(awake_fn), std::move(asleep)});
+}
+
+void Demand::unwant(std::string subject, std::string who) { wish(std::move(subject), std::move(who), {}); }
+
+void Demand::wish(std::string subject, std::string who, Wish wish) {
+  bool first;
+  {
+    const std::lock_guard lock(mutex_);
+    first = wishes_.empty();
+    wishes_[{std::move(subject), std::move(who)}] = std::move(wish);
+  }
+  if (first) ports_.post([this] { look(); });
+}
+
+void Demand::look() {
+  decltype(wishes_) wishes;
+  {
+    const std::lock_guard lock(mutex_);
+    wishes.swap(wishes_);
+  }
+  for (auto& [what, wish] : wishes) {
+    if (wish.wanted)
+      want_now(what.first, what.second, std::move(wish));
+    else
+      unwant_now(what.first, what.second);
+  }
+}
+
+void Demand::want_now(const std::string& subject, const std::string& who, Wish wish) {
+  const auto [it, fresh] = entries_.try_emplace(subject);
+  Entry& e = it->second;
+  if (e.timer != 0) ports_.timer_cancel(std::exchange(e.timer, 0));
+  e.wanted_by.insert(who);
+  e.asleep[who] = std::move(wish.asleep);
+  if (!fresh && e.answered) return wish.awake({});
+  e.waiting.push_back(std::move(wish.awake));
+  if (!fresh) return;
+  e.life = ++lives_;
+  ports_.activate(subject, [this, subject, life = e.life](Result<void> how) {
+    ports_.post([this, subject, life, how = std::move(how)] { awake(subject, life, how); });
   });
 }
 
@@ -35,15 +60,13 @@ void Demand::awake(const std::string& subject, std::uint64_t life, const Result<
   for (const Awake& each : waiting) each(how);
 }
 
-void Demand::unwant(std::string subject, std::string who) {
-  ports_.post([this, subject = std::move(subject), who = std::move(who)] {
-    const auto it = entries_.find(subject);
-    if (it == entries_.end()) return;
-    Entry& e = it->second;
-    e.wanted_by.erase(who);
-    if (e.wanted_by.empty() && e.timer == 0)
-      e.timer = ports_.timer_start(linger_ms_, [this, subject] { let_go(subject); });
-  });
+void Demand::unwant_now(const std::string& subject, const std::string& who) {
+  const auto it = entries_.find(subject);
+  if (it == entries_.end()) return;
+  Entry& e = it->second;
+  e.wanted_by.erase(who);
+  if (e.wanted_by.empty() && e.timer == 0)
+    e.timer = ports_.timer_start(linger_ms_, [this, subject] { let_go(subject); });
 }
 
 void Demand::let_go(const std::string& subject) {
@@ -51,9 +74,12 @@ void Demand::let_go(const std::string& subject) {
   if (it == entries_.end() || !it->second.wanted_by.empty()) return;
   Entry gone = std::move(it->second);
   entries_.erase(it);
-  ports_.deactivate(subject);
-  for (const Awake& each : gone.waiting) each({});
-  for (const auto& [who, asleep] : gone.asleep) asleep();
+  // Behind its activation, which may be in the queue still.
+  ports_.post([this, subject, gone = std::move(gone)] {
+    ports_.deactivate(subject);
+    for (const Awake& each : gone.waiting) each({});
+    for (const auto& [who, asleep] : gone.asleep) asleep();
+  });
 }
 
 }  // namespace weir

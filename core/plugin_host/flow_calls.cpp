@@ -11,6 +11,8 @@ namespace weir {
 namespace {
 
 constexpr std::size_t kMessageMax = 1024;
+constexpr std::size_t kAskedBytesMax = 64 * 1024 * 1024;
+constexpr std::size_t kHeadersMax = 64, kHeaderBytesMax = 8192;  // of an HTTP answer; all have to fit a proxy
 
 weir_str str(const std::string& text) { return {text.data(), text.size()}; }
 
@@ -77,15 +79,25 @@ Error FlowInstance::error_of(weir_status status, std::string_view text) const {
   return error;
 }
 
-void FlowInstance::ask(const char* what, std::uint32_t deadline_ms, std::function<weir_status(std::uint64_t)> call,
-                       End end) {
+void FlowInstance::ask(const char* what, std::uint32_t deadline_ms, std::size_t bytes, Cancel cancel,
+                       std::function<weir_status(std::uint64_t)> call, End end) {
   if (status().state == InstanceState::failed || !pending_)
     return end(fail(Errc::unavailable, "plugin \"" + name_ + "\" is not working"));
+  // What waits for a plugin that hangs is bounded in bytes; they count as long as the call stands in its queue.
+  if (asked_bytes_->fetch_add(bytes) > kAskedBytesMax) {
+    asked_bytes_->fetch_sub(bytes);
+    return end(fail(Errc::unavailable, "too many wait for plugin \"" + name_ + "\""));
+  }
+  const std::shared_ptr<void> counted(nullptr, [all = asked_bytes_, bytes](void*) { all->fetch_sub(bytes); });
   auto shared = std::make_shared<End>(std::move(end));
-  const std::uint64_t token =
-      pending_->add(deadline_ms, [this, shared](PendingCalls::How how, weir_status status, std::string_view json) {
-        if (how == PendingCalls::How::deadline)
+  auto its_token = std::make_shared<std::atomic<std::uint64_t>>(0);
+  const std::uint64_t token = pending_->add(
+      deadline_ms, [this, shared, cancel, its_token](PendingCalls::How how, weir_status status, std::string_view json) {
+        if (how == PendingCalls::How::deadline) {
+          if (cancel != nullptr)
+            border_->strand().post("cancel()", [this, cancel, its_token] { cancel(instance_, *its_token); });
           return (*shared)(fail(Errc::timeout, "plugin \"" + name_ + "\" did not answer in time"));
+        }
         if (how == PendingCalls::How::closed)
           return (*shared)(fail(Errc::unavailable, "plugin \"" + name_ + "\" is stopped"));
         if (status == WEIR_OK) return (*shared)(json);
@@ -93,7 +105,8 @@ void FlowInstance::ask(const char* what, std::uint32_t deadline_ms, std::functio
       });
   if (token == 0)
     return (*shared)(fail(Errc::unavailable, "plugin \"" + name_ + "\" is stopped, or too many wait for it"));
-  const auto posted = border_->strand().post(what, [this, what, token, call = std::move(call)] {
+  *its_token = token;
+  const auto posted = border_->strand().post(what, [this, what, token, counted, call = std::move(call)] {
     if (!pending_->waiting(token)) return;  // its deadline passed while the strand was busy
     const weir_status status = call(token);
     if (status == WEIR_PENDING || !pending_->waiting(token)) return;
@@ -104,14 +117,6 @@ void FlowInstance::ask(const char* what, std::uint32_t deadline_ms, std::functio
   if (posted != Strand::Posted::yes) pending_->answer(token, WEIR_E_UNAVAILABLE, {});
 }
 
-void FlowInstance::cancel(std::uint64_t token) {
-  border_->strand().post("cancel()", [this, token] {
-    if (library_->responder() != nullptr && library_->responder()->cancel != nullptr)
-      library_->responder()->cancel(instance_, token);
-    if (library_->http() != nullptr && library_->http()->cancel != nullptr) library_->http()->cancel(instance_, token);
-  });
-}
-
 void FlowInstance::done(std::uint64_t token, weir_status status, std::string_view json) {
   // Late answers happen to the best (the deadline was faster), so they are counted and not complained about.
   if (pending_) return void(pending_->answer(token, status, json));
@@ -120,6 +125,7 @@ void FlowInstance::done(std::uint64_t token, weir_status status, std::string_vie
 
 void FlowInstance::on_stopped() {
   if (pending_) pending_->close();
+  if (deadlines_) deadlines_->close();
 }
 
 InstanceCounters FlowInstance::counters() const {
@@ -132,6 +138,7 @@ InstanceCounters FlowInstance::counters() const {
 }
 
 void FlowInstance::activate(const std::string& subject, Demand::Awake answered) {
+  if (library_->info().on_demand == PluginInfo::OnDemand::no) return answered({});  // another one took its name
   ask(
       "activate()", kActivateMs,
       [this, subject](std::uint64_t token) {
@@ -146,10 +153,18 @@ void FlowInstance::activate(const std::string& subject, Demand::Awake answered) 
       });
 }
 
-void FlowInstance::after(std::uint32_t ms, std::function<void()> call) {
+std::uint64_t FlowInstance::after(std::uint32_t ms, std::function<void()> call) {
   auto shared = std::make_shared<std::function<void()>>(std::move(call));
-  if (!pending_ || pending_->add(ms, [shared](PendingCalls::How, std::int32_t, std::string_view) { (*shared)(); }) == 0)
-    (*shared)();
+  const std::uint64_t id =
+      !deadlines_ ? 0 : deadlines_->add(ms, [shared](PendingCalls::How how, std::int32_t, std::string_view) {
+        if (how != PendingCalls::How::answered) (*shared)();
+      });
+  if (id == 0) (*shared)();
+  return id;
+}
+
+void FlowInstance::forget(std::uint64_t after) {
+  if (deadlines_ && after != 0) deadlines_->answer(after, 0, {});
 }
 
 void FlowInstance::request(MethodCall call, std::uint32_t deadline_ms,
@@ -226,7 +241,13 @@ Result<HttpAnswer> parse_http_answer(std::string_view text) {
   if (const auto headers = root.find("headers"); headers && !headers.is(json::Kind::null)) {
     if (!headers.is(json::Kind::object)) return wrong("\"headers\" must be an object of strings");
     std::string bad;
+    std::size_t bytes = 0;
     headers.each_member([&](json::Value key, json::Value value) {
+      bytes += key.raw().size() + value.raw().size();
+      if (out.headers.size() >= kHeadersMax || bytes > kHeaderBytesMax) {
+        bad = "headers";
+        return;
+      }
       std::string name = key.string(), text_of = value.is(json::Kind::string) ? value.string() : std::string("\n");
       for (char& c : name)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
@@ -237,14 +258,20 @@ Result<HttpAnswer> parse_http_answer(std::string_view text) {
       else
         out.headers.emplace_back(std::move(name), std::move(text_of));
     });
+    if (bad == "headers") return wrong("\"headers\" are more than 64 or have more than 8 KiB");
     if (!bad.empty()) return wrong("the header " + json::quoted(bad) + " can't be sent");
+  }
+  if (out.status == 204 || out.status == 304) {  // these have none (RFC 9110, 15.3.5 and 15.4.5)
+    out.body.clear();
+    out.content_type.clear();
   }
   return out;
 }
 
 void FlowInstance::figures(void (*fn)(void*, weir_str), void* arg) {
-  const bool asked = port_.figures([this, fn, arg](std::string json) {
-    border_->strand().post("stats()", [fn, arg, json = std::move(json)] { fn(arg, str(json)); });
+  // The border lives for ever, which this instance does not.
+  const bool asked = port_.figures([border = border_, fn, arg](std::string json) {
+    border->strand().post("stats()", [fn, arg, json = std::move(json)] { fn(arg, str(json)); });
   });
   if (!asked) border_->strand().post("stats()", [fn, arg] { fn(arg, {"{}", 2}); });
 }

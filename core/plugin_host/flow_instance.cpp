@@ -32,16 +32,20 @@ FlowInstance::FlowInstance(std::string name, std::shared_ptr<const Library> libr
       pending_(library_->responder() == nullptr && library_->http() == nullptr &&
                        library_->info().on_demand == PluginInfo::OnDemand::no
                    ? nullptr
-                   : std::make_unique<PendingCalls>([this](std::uint64_t token) { cancel(token); })),
+                   : std::make_unique<PendingCalls>([](std::uint64_t) {})),
+      deadlines_(library_->info().on_demand == PluginInfo::OnDemand::no
+                     ? nullptr
+                     : std::make_unique<PendingCalls>([](std::uint64_t) {})),
       outlet_(std::make_unique<Outlet>(
           settings.outlet,
           Outlet::Ports{
-              [this](const weir_event* events, std::uint32_t count, std::uint32_t* taken) {
+              [this](const weir_event* events, std::uint32_t count, std::uint32_t* taken) -> weir_status {
+                if (border_->status().state == InstanceState::failed) return WEIR_E_FULL;  // waits for who comes next
                 return library_->sink()->deliver(instance_, events, sizeof(weir_event), count, taken);
               },
               [this] { border_->strand().post_always("deliver()", [this] { outlet_->pump(); }); },
               [this](std::int64_t ms) {
-                border_->strand().timer_start(static_cast<std::uint64_t>(ms), 0, [this] { outlet_->ready(); });
+                border_->strand().timer_start(static_cast<std::uint64_t>(ms), 0, [this] { outlet_->retry(); });
               },
               [this] { port_.room(*this); }, [this](const std::string& what) { border_->misbehaving(what); }})),
       demand_(std::make_unique<Demand>(
@@ -49,7 +53,8 @@ FlowInstance::FlowInstance(std::string name, std::shared_ptr<const Library> libr
           Demand::Ports{
               [this](const std::string& subject, Demand::Awake answered) { activate(subject, std::move(answered)); },
               [this](const std::string& subject) {
-                library_->source()->deactivate(instance_, {subject.data(), subject.size()});
+                if (library_->info().on_demand != PluginInfo::OnDemand::no)
+                  library_->source()->deactivate(instance_, {subject.data(), subject.size()});
               },
               [this](std::function<void()> task) { border_->strand().post_always("activate()", std::move(task)); },
               [this](std::int64_t ms, std::function<void()> call) {
@@ -98,8 +103,12 @@ weir_event copy_of(const weir_event& event) {
 }
 }  // namespace
 
-std::size_t FlowInstance::offer(std::span<Outgoing> events) { return outlet_->offer(events); }
-void FlowInstance::take_over(FlowInstance& before) { outlet_->take_over(*before.outlet_); }
+std::size_t FlowInstance::offer(std::span<Outgoing> events) {
+  return library_->sink() == nullptr ? 0 : outlet_->offer(events);
+}
+std::size_t FlowInstance::take_over(FlowInstance& before) {
+  return before.outlet_->hand_on(library_->sink() == nullptr ? nullptr : outlet_.get());
+}
 void FlowInstance::sink_ready() { outlet_->ready(); }
 
 weir_status FlowInstance::emit(const weir_event* events, std::uint32_t stride, std::uint32_t count,

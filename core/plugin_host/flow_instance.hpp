@@ -80,15 +80,17 @@ class FlowInstance final : public Instance {
   void accepted(std::string_view cursor);
   // Somebody watches what `subject` feeds, or does not any more.
   Demand& demand() { return *demand_; }
-  // Calls that back in `ms`, once, whatever the instance's strand does; sooner when it stops.
-  void after(std::uint32_t ms, std::function<void()> call);
+  // Calls that back in `ms`, once, whatever the instance's strand does; sooner when it stops. A number for forget().
+  std::uint64_t after(std::uint32_t ms, std::function<void()> call);
+  void forget(std::uint64_t after);
   static constexpr std::uint32_t kActivateMs = 3'000;  // no subscriber waits longer than that to be let in
 
   // --- a sink ---
   // Takes events from the front and says how many. Fewer than all: FlowPort::room() when it is worth trying again.
   std::size_t offer(std::span<Outgoing> events);
-  // What an instance before this one, which has stopped, did not get rid of goes first.
-  void take_over(FlowInstance& before);
+  // What an instance before this one, which has stopped, did not get rid of goes first. How many events are lost
+  // because this one is no sink.
+  std::size_t take_over(FlowInstance& before);
   bool empty() const { return outlet_->empty(); }
 
   // --- a responder, an HTTP handler ---
@@ -113,9 +115,11 @@ class FlowInstance final : public Instance {
 
   // Lets `call` run on the strand with a token; `end` is told once how it went, the plugin's JSON or an error.
   using End = std::function<void(Result<std::string_view>)>;
-  void ask(const char* what, std::uint32_t deadline_ms, std::function<weir_status(std::uint64_t token)> call, End end);
+  // `cancel`: the plugin's, told of a token whose deadline has passed; may be null. `bytes`: what the call holds.
+  using Cancel = void (*)(void*, std::uint64_t);
+  void ask(const char* what, std::uint32_t deadline_ms, std::size_t bytes, Cancel cancel,
+           std::function<weir_status(std::uint64_t token)> call, End end);
   void activate(const std::string& subject, Demand::Awake answered);  // [strand]
-  void cancel(std::uint64_t token);
   Error error_of(weir_status status, std::string_view json) const;
 
   struct Told;
@@ -123,7 +127,9 @@ class FlowInstance final : public Instance {
   const EventBounds bounds_;
   const std::unique_ptr<Told> told_;  // what the plugin is to be told next
   std::atomic<std::uint64_t> requests_{0};
-  const std::unique_ptr<PendingCalls> pending_;  // null: it is asked nothing
+  const std::shared_ptr<std::atomic<std::size_t>> asked_bytes_ = std::make_shared<std::atomic<std::size_t>>(0);
+  const std::unique_ptr<PendingCalls> pending_;    // null: it is asked nothing
+  const std::unique_ptr<PendingCalls> deadlines_;  // of after(); null: not on demand
   const std::unique_ptr<Outlet> outlet_;
   const std::unique_ptr<Demand> demand_;
 };

@@ -63,7 +63,7 @@ std::string said(const weir_error& error, weir_status status) {
   return out;
 }
 
-bool is_error(weir_status status) { return status <= WEIR_E_FULL && status >= WEIR_E_THREAD; }
+bool is_error(weir_status status) { return status <= WEIR_E_FULL && status >= WEIR_E_NOT_FOUND; }
 
 // Instances whose thread is stuck inside the plugin: it may come back any time and still needs them.
 void keep_forever(Instance* instance) {

@@ -17,6 +17,7 @@ std::size_t Outlet::offer(std::span<Outgoing> events) {
   bool first = false;
   {
     const std::lock_guard lock(mutex_);
+    if (gone_) return 0;  // the next one says when there is room
     for (; taken < events.size(); ++taken) {
       const std::size_t size = size_of(events[taken]);
       // One that is larger than all of the room goes alone.
@@ -50,22 +51,29 @@ bool Outlet::empty() const {
   return waiting_.empty();
 }
 
-void Outlet::take_over(Outlet& before) {
+std::size_t Outlet::hand_on(Outlet* next) {
   std::deque<Outgoing> old;
   std::size_t bytes;
   {
-    const std::lock_guard lock(before.mutex_);
-    old.swap(before.waiting_);
-    bytes = std::exchange(before.bytes_, 0);
-  }
-  if (old.empty()) return;
-  {
     const std::lock_guard lock(mutex_);
-    for (Outgoing& o : waiting_) old.push_back(std::move(o));
-    waiting_.swap(old);
-    bytes_ += bytes;
+    gone_ = true;
+    old.swap(waiting_);
+    bytes = std::exchange(bytes_, 0);
   }
-  wake();
+  if (next == nullptr || old.empty()) return old.size();
+  {
+    const std::lock_guard lock(next->mutex_);
+    for (Outgoing& o : next->waiting_) old.push_back(std::move(o));
+    next->waiting_.swap(old);
+    next->bytes_ += bytes;
+  }
+  next->wake();
+  return 0;
+}
+
+void Outlet::retry() {
+  retry_ = false;
+  ready();
 }
 
 void Outlet::pump() {
@@ -83,11 +91,12 @@ bool Outlet::deliver_some() {
   held_ = false;
   seen_ready_ = readies_;
   std::array<weir_event, kBatch> batch;
+  std::array<Outgoing, kBatch> held;  // a plugin that hangs reads them still when they are not waiting here any more
   std::uint32_t count = 0;
   {
     const std::lock_guard lock(mutex_);
-    // A deque's elements stay where they are while others are put behind them.
     for (auto it = waiting_.begin(); it != waiting_.end() && count < kBatch; ++it, ++count) {
+      held[count] = *it;
       const Event& e = *it->event;
       batch[count] = {sizeof(weir_event), WEIR_DATA_JSON, str(*it->subject), str(e.name()), str(e.data()),
                       str(e.id()),        str(e.key()),   {nullptr, 0},      e.time_ms()};
@@ -118,14 +127,18 @@ bool Outlet::deliver_some() {
       if (taken < count) ++gone, ++counts_.undeliverable;
       break;
     default:
-      ports_.misbehaving("deliver() returned the status " + std::to_string(status));
-      ports_.post_later(kRetryMs);
-      go_on = false;
+      // It has nothing to say about when: it is asked again.
+      if (status != WEIR_E_UNAVAILABLE && status != WEIR_E_TIMEOUT && !retry_)
+        ports_.misbehaving("deliver() returned the status " + std::to_string(status));
+      if (!std::exchange(retry_, true)) ports_.retry_later(kRetryMs);
+      held_ = true;
+      go_on = readies_ != seen_ready_;
   }
   counts_.sent += taken;
   bool room = false;
   {
     const std::lock_guard lock(mutex_);
+    if (gone_) return false;
     for (std::uint32_t i = 0; i < gone; ++i) {
       bytes_ -= size_of(waiting_.front());
       waiting_.pop_front();

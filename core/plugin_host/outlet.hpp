@@ -25,9 +25,9 @@ class Outlet {
   struct Ports {
     // weir_sink_v1::deliver of the instance. [strand]
     std::function<weir_status(const weir_event*, std::uint32_t count, std::uint32_t* taken)> deliver;
-    std::function<void()> post;                       // lets pump() run on the strand, soon
-    std::function<void(std::int64_t ms)> post_later;  // the same in a while [strand]
-    std::function<void()> room;                       // somebody was refused, and there is room again
+    std::function<void()> post;                        // lets pump() run on the strand, soon
+    std::function<void(std::int64_t ms)> retry_later;  // retry() in a while [strand]
+    std::function<void()> room;                        // somebody was refused, and there is room again
     std::function<void(std::string)> misbehaving;
   };
   Outlet(const Bounds& bounds, Ports ports) : bounds_(bounds), ports_(std::move(ports)) {}
@@ -36,9 +36,11 @@ class Outlet {
   std::size_t offer(std::span<Outgoing> events);
   void ready();  // the plugin says that there is room
   void pump();   // [strand]
+  void retry();  // [strand]
   bool empty() const;
-  // After the other's strand has ended: what waits there goes first. [main]
-  void take_over(Outlet& before);
+  // The end, after the strand's or in place of it: what waits goes to the next, before what that has, and nothing is
+  // taken any more. Null: there is none; how many events are lost then. [main]
+  std::size_t hand_on(Outlet* next);
 
   struct Counts {
     std::atomic<std::uint64_t> sent{0}, undeliverable{0};
@@ -55,9 +57,10 @@ class Outlet {
   mutable std::mutex mutex_;
   std::deque<Outgoing> waiting_;  // guarded by mutex_ down to here; only pump() takes away, at the front
   std::size_t bytes_ = 0;
-  bool posted_ = false, refused_ = false;
+  bool posted_ = false, refused_ = false, gone_ = false;
   std::atomic<std::uint64_t> readies_{0};
-  bool held_ = false;  // [strand] the plugin has no room until ready()
+  bool held_ = false;   // [strand] the plugin has no room until ready()
+  bool retry_ = false;  // [strand] a timer will say ready()
   std::uint64_t seen_ready_ = 0;
   Counts counts_;
 };

@@ -275,6 +275,21 @@ void Channels::unwatch(const mail::Unwatch& request) {
   watched_.erase(found);
 }
 
+namespace {
+bool feeds(const ChannelRoute& route, const std::string& source) {
+  return std::find(route.sources.begin(), route.sources.end(), source) != route.sources.end();
+}
+// Whether a subject that feeds the channel is one of those; a "*" of one is a part like any other to the other.
+bool fed_by(const Channel& channel, const mail::SourceGap& gap) {
+  const auto name = Pattern::parse_wildcard(channel.name());
+  return name && std::any_of(channel.route().demands.begin(), channel.route().demands.end(), [&](const DemandRoute& d) {
+           const auto subject = Pattern::subject_for(*name, channel.route().pattern, d.subject);
+           return d.plugin == gap.source && subject &&
+                  (gap.subject->matches(*subject) || gap.subject->text() == *subject);
+         });
+}
+}  // namespace
+
 void Channels::source_gap(const mail::SourceGap& gap) {
   const auto tell = [&](const Channel& channel) {
     for (const Channel::Interest& i : channel.interested())
@@ -284,8 +299,7 @@ void Channels::source_gap(const mail::SourceGap& gap) {
     if (const auto found = channels_.find(name); found != channels_.end()) tell(*found->second);
   if (!gap.channels.empty()) return;
   for (const auto& [name, channel] : channels_) {
-    const auto& sources = channel->route().sources;
-    if (std::find(sources.begin(), sources.end(), gap.source) != sources.end()) tell(*channel);
+    if (gap.subject ? fed_by(*channel, gap) : feeds(channel->route(), gap.source)) tell(*channel);
   }
 }
 

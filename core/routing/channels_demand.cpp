@@ -32,6 +32,11 @@ bool Channels::awake(Channel& channel, const mail::Attach& request) {
     port_.demand(channel.name(), w.ask);
   }
   if (w.state == State::awake) return true;
+  for (mail::Attach& a : w.waiting)
+    if (a.from == request.from && a.attachment == request.attachment) {  // asked anew: the one before is void
+      a = request;
+      return false;
+    }
   w.waiting.push_back(request);
   return false;
 }
@@ -73,7 +78,8 @@ void Channels::asleep(const mail::Asleep& m) {
     Channel* channel = find(name);
     if (channel == nullptr || channel->route().on_demand.empty()) continue;
     Channel::Waking& w = channel->waking();
-    const auto matches = [&](const auto& entry) { return entry.second.pattern.matches(name); };
+    // A pattern that has just been let go of itself is no reason, also if it is watched again by now.
+    const auto matches = [&](const auto& entry) { return entry.first != m.what && entry.second.pattern.matches(name); };
     if (!m.all && channel->route().demand_by_pattern && std::any_of(watched_.begin(), watched_.end(), matches)) {
       if (!w.wanted) w.state = State::asleep;  // by its name; a pattern keeps it going
       continue;
@@ -88,8 +94,15 @@ void Channels::asleep(const mail::Asleep& m) {
       continue;
     }
     // Somebody came back while it was being let go of, and waits for the next life, which has been asked for.
-    auto again = wanted ? open(name) : Result<Channel*>(nullptr);
-    if (again && *again != nullptr) (*again)->waking() = {State::asked, true, ask, std::move(waiting)};
+    if (!wanted) continue;
+    auto again = waiting.empty() ? Result<Channel*>(nullptr) : open(name);
+    if (again && *again != nullptr) {
+      (*again)->waking() = {State::asked, true, ask, std::move(waiting)};
+      continue;
+    }
+    port_.demand(name, 0);
+    if (!again)
+      for (const mail::Attach& a : waiting) port_.to_subscribers(a.from, letter(refusal(a, name, again.error())));
   }
 }
 

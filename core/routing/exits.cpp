@@ -111,10 +111,6 @@ bool Exits::read_on(Sink& sink) {
     exit.reads = false;
     return true;
   }
-  if (exit.sent + 1 < log->first()) {
-    port_.lost(sink.plugin, exit.channel, log->first() - 1 - exit.sent);
-    exit.sent = log->first() - 1;
-  }
   // This version's log answers at once; one that reads from a disk would have to be waited for here.
   std::vector<Outgoing> chunk;
   SequenceId upto = exit.sent;
@@ -122,6 +118,9 @@ bool Exits::read_on(Sink& sink) {
     for (EventPtr& event : slice.events) chunk.push_back({std::move(event), exit.subject});
     upto = slice.upto;
   });
+  // Reading lets go of what is too old, so the hole is what the slice has not got.
+  if (const std::uint64_t hole = upto - exit.sent - chunk.size(); hole != 0)
+    port_.lost(sink.plugin, exit.channel, hole);
   std::vector<SequenceId> ids;
   for (const Outgoing& o : chunk) ids.push_back(o.event->sequence_id());
   const std::size_t taken = chunk.empty() ? 0 : port_.hand_over(sink.plugin, chunk);

@@ -66,7 +66,8 @@ struct Ask {  // a request for the rule of a method, which lives on one shard
 };
 struct SourceGap {  // a source lost something
   std::string source;
-  std::vector<std::string> channels;  // empty: all that it feeds
+  std::vector<std::string> channels;  // empty: all that it feeds, or ...
+  std::optional<Pattern> subject;     // ... of those on demand the ones that such subjects feed
   std::uint64_t count;
   std::string reason;
 };

@@ -267,7 +267,7 @@ Result<std::string> Pattern::expand_subject(const Variables& variables) const {
         return fail(Errc::bad_request, "pattern " + in_quotes(text_) + ": nothing for {" + variable + "}");
       for (const char c : found->second) {
         const auto byte = static_cast<unsigned char>(c);
-        if (byte > 0x20 && byte != 0x7F && c != separator_ && c != '*' && c != '>' && c != '?')
+        if (byte > 0x20 && byte != 0x7F && c != separator_ && c != '*' && c != '>' && c != '?' && c != '%')
           subject += c;
         else
           ((subject += '%') += kHex[byte >> 4]) += kHex[byte & 15];
@@ -291,6 +291,11 @@ std::optional<std::string> Pattern::subject_for(const Pattern& watched, const Pa
     if (!channel.match_segment(channel.segments_[i], wanted.literals[0], &known)) return std::nullopt;
   }
   if (i == channel.segments_.size() && i < watched.segments_.size()) return std::nullopt;
+  for (auto& [name, value] : known) value = decoded(value);  // what expand() had to encode, as it stood in the subject
+  if (!watched.stars_) {                                     // else its events would go to a channel of another name
+    const auto name = channel.expand(known);
+    if (!name || *name != watched.text_) return std::nullopt;
+  }
   std::string out;
   for (const Segment& segment : subject.segments_) {
     if (!out.empty()) out += subject.separator_;
@@ -306,12 +311,11 @@ std::optional<std::string> Pattern::subject_for(const Pattern& watched, const Pa
         part = "*";
         break;
       }
-      // What expand() had to encode is what it stood for again; what would be more than one part was never one.
-      const std::string value = decoded(found->second);
-      for (const char c : value)
-        if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == subject.separator_ || c == '*' || c == '>')
+      for (const char c : found->second)  // what would be more than one part was never one
+        if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == subject.separator_ || c == '*' || c == '>' ||
+            c == '?')
           return std::nullopt;
-      part += value;
+      part += found->second;
       part += segment.literals[v + 1];
     }
     out += part;

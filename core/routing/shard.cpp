@@ -399,15 +399,22 @@ void Shard::act_request(Connection& c, const ClientFrame& frame) {
                             clock_.steady_ms() + route->timeout_ms, std::make_shared<const Identity>(c.identity)}));
 }
 
-void Shard::ask_responder(Connection& c, const MethodRoute& route, const ClientFrame& frame) {
+void Shard::ask_responder(Connection& connection, const MethodRoute& route, const ClientFrame& frame) {
   constexpr std::string_view kMethod = "{method}";
+  // A name from a client must not be a wildcard, or more, in a plugin's terms.
+  for (const char c : frame.method)
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '*' || c == '>' || c == '?')
+      return say_error(
+          connection, frame.id,
+          fail(Errc::no_such_method, json::quoted(frame.method) + " is no name of a method: it has a space, "
+                                                                  "a control character, '*', '>' or '?'"));
   std::string subject = route.subject;
   for (std::size_t at = 0; (at = subject.find(kMethod, at)) != std::string::npos; at += frame.method.size())
     subject.replace(at, kMethod.size(), frame.method);
-  ++c.in_flight;
-  port_.request({settings_.id, c.id, std::string(frame.id), route.plugin, frame.method, std::move(subject),
-                 std::string(frame.params.empty() ? std::string_view("null") : frame.params), identity_json(c.identity),
-                 route.timeout_ms});
+  ++connection.in_flight;
+  port_.request({settings_.id, connection.id, std::string(frame.id), route.plugin, frame.method, std::move(subject),
+                 std::string(frame.params.empty() ? std::string_view("null") : frame.params),
+                 identity_json(connection.identity), route.timeout_ms});
 }
 
 void Shard::answer(const mail::Ask& ask) {

@@ -16,12 +16,10 @@ void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, Rou
     for (const auto& instance : instances) {
       Entry entry;
       const auto before = entries_.find(instance->name());
-      if (before != entries_.end()) {
-        entry.lost = before->second.lost;
-        if (before->second.instance != instance) {
-          begun.push_back(instance->name());
-          instance->take_over(*before->second.instance);
-        }
+      if (before != entries_.end()) entry.lost = before->second.lost;
+      if (before == entries_.end() || before->second.instance != instance) {
+        begun.push_back(instance->name());  // shards may have been refused before it was there
+        if (before != entries_.end()) *entry.lost += instance->take_over(*before->second.instance);
       }
       entry.instance = instance;
       next.emplace(instance->name(), std::move(entry));
@@ -38,14 +36,17 @@ void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, Rou
     return std::find(begun.begin(), begun.end(), subject.first) != begun.end();
   };
   std::vector<std::string> channels, patterns;
+  std::map<std::string, Subjects> wanted;
   {
     const std::shared_lock lock(mutex_);
-    for (const auto& [what, subjects] : wanted_)
-      if (has_wildcard(what))
-        patterns.push_back(what);
-      else if (std::any_of(subjects.begin(), subjects.end(), is_new))
-        channels.push_back(what);
+    wanted = wanted_;
   }
+  for (const auto& [what, subjects] : wanted)
+    if (has_wildcard(what))
+      patterns.push_back(what);
+    else if (std::any_of(subjects.begin(), subjects.end(), is_new) ||
+             subjects != subjects_of(*Pattern::parse_wildcard(what), false))
+      channels.push_back(what);
   for (const std::string& channel : channels) tell(channel, [&] { return letter(mail::Asleep{channel, true}); });
   for (const std::string& text : patterns) {
     const Subjects now = subjects_of(*Pattern::parse_wildcard(text), true);
@@ -130,20 +131,20 @@ void Flows::tell(const std::string& what, std::function<Mail()> mail) {
 }
 
 void Flows::want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask) {
+  // A source whose strand is stuck keeps nobody from subscribing.
+  const std::uint64_t deadline = ask == 0 ? 0 : instance.after(FlowInstance::kActivateMs + 500, [this, who, ask] {
+    tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt}); });
+  });
   instance.demand().want(
       subject, who,
-      [this, who, ask](Result<void> how) {
+      [this, who, ask, deadline, &instance](Result<void> how) {
         if (ask == 0) return;
+        instance.forget(deadline);
         std::optional<Error> error;
         if (!how) error = how.error();
         tell(who, [&] { return letter(mail::Awake{who, ask, error}); });
       },
       [this, who] { tell(who, [&who] { return letter(mail::Asleep{who}); }); });
-  // A source whose strand is stuck keeps nobody from subscribing.
-  if (ask != 0)
-    instance.after(FlowInstance::kActivateMs + 500, [this, who, ask] {
-      tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt}); });
-    });
 }
 
 void Flows::demand(const std::string& channel, std::uint64_t ask) {
@@ -175,8 +176,13 @@ void Flows::demand(const std::string& channel, std::uint64_t ask) {
     wanted_[channel] = subjects;
   }
   // One that says no is told to those who wait; with several sources the first answer lets them in.
+  bool asked = false;
   for (const auto& [plugin, subject] : subjects)
-    if (const Entry entry = find(plugin); entry.instance) want(*entry.instance, subject, channel, ask);
+    if (const Entry entry = find(plugin); entry.instance) {
+      want(*entry.instance, subject, channel, ask);
+      asked = true;
+    }
+  if (!asked) not_there();
 }
 
 void Flows::watched(const Pattern& pattern, bool wanted) {

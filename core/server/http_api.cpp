@@ -30,6 +30,13 @@ std::vector<std::string_view> offered_subprotocols(std::string_view list) {
   return out;
 }
 
+// What the hub answers itself, whatever a plugin at "/" would.
+bool is_own_path(std::string_view path) {
+  for (const std::string_view own : {"/health", "/ready", "/stats", "/subscriptions", "/metrics", "/explain", "/sse"})
+    if (path == own) return true;
+  return path.starts_with("/api/") || path.starts_with("/console/");
+}
+
 // Errors: bad_request - RFC 6455 section 4.2.1 asks for something else.
 Result<void> check_handshake(const net::Request& r) {
   const std::string_view key = r.header("sec-websocket-key");
@@ -113,7 +120,7 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
     if (r.path.size() != path.size() && path.back() != '/' && r.path[path.size()] != '/') continue;
     if (below == nullptr || path.size() > below->path.size()) below = endpoint.get();
   }
-  if (below != nullptr) return to_plugin(*below, std::move(exchange));
+  if (below != nullptr && !(below->path == "/" && is_own_path(r.path))) return to_plugin(*below, std::move(exchange));
   if (r.path.starts_with(kPublishPrefix) && r.path.ends_with(kPublishSuffix) &&
       r.path.size() > kPublishPrefix.size() + kPublishSuffix.size()) {
     if (const std::string origin(r.header("origin")); !origin.empty()) {

@@ -101,7 +101,8 @@ Result<void> Hub::start() {
       [this](std::string_view peer) { return admit(peer); });
   if (!listener) return listener.error();
   listener_ = std::move(*listener);
-  if (const auto problems = plugins_.start(); !problems.empty()) return fail(Errc::bad_request, problems.front());
+  plugins_.begin();
+  if (const auto problems = plugins_.begun(); !problems.empty()) return fail(Errc::bad_request, problems.front());
   for (auto& s : shards_) s->start();  // from here on the listener takes connections; until now they wait in the kernel
   ready_ = true;
   log::info("hub", "ready",
@@ -232,12 +233,13 @@ ReloadReport Hub::apply(SetupResult loaded) {
     left_behind_ = true;
     report.problems.emplace_back("a plugin did not stop within 5 s and was left behind");
   }
+  plugins_.begin();
   {
     const std::lock_guard lock(mutex_);
     setup_ = std::move(loaded.setup);
   }
   on_all_shards([](ShardHost& host) { host.take_routes(); });
-  for (std::string& problem : plugins_.start()) report.problems.push_back(std::move(problem));
+  for (std::string& problem : plugins_.begun()) report.problems.push_back(std::move(problem));
   if (!plugins_.stop_replaced()) left_behind_ = true;
   report.done = true;
   return report;
@@ -298,8 +300,9 @@ bool Hub::drain(const std::function<bool()>& hurry) {
   while ((registry_.clients() != 0 || !sources->done()) && !late()) nap();
   // What clients and rules have published goes out before the sinks stop.
   const auto all_out = [this] {
-    return flows_.sinks_empty() &&
-           std::none_of(shards_.begin(), shards_.end(), [](const auto& s) { return s->gauges().owes_sinks.load(); });
+    return std::all_of(shards_.begin(), shards_.end(), [](const auto& s) { return s->idle(); }) &&
+           std::none_of(shards_.begin(), shards_.end(), [](const auto& s) { return s->gauges().owes_sinks.load(); }) &&
+           flows_.sinks_empty();
   };
   on_all_shards([](ShardHost&) {});
   while (!all_out() && !late()) nap();

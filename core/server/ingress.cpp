@@ -162,8 +162,12 @@ weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std:
 }
 
 void Ingress::gap(FlowInstance& instance, std::string_view subject, std::uint64_t count, std::string_view reason) {
-  mail::SourceGap gap{instance.name(), {}, count, std::string(reason)};
-  if (!subject.empty()) {
+  mail::SourceGap gap{instance.name(), {}, std::nullopt, count, std::string(reason)};
+  const std::string& separator = instance.library().info().subject_separator;
+  auto pattern = Pattern::parse_subject(subject, separator.empty() ? '/' : separator[0]);
+  if (pattern && pattern->has_stars()) {
+    gap.subject = std::move(*pattern);
+  } else if (!subject.empty()) {
     for (Target& target : channels_of(instance.name(), find(instance.name()).routes, subject))
       gap.channels.push_back(std::move(target.channel));
     if (gap.channels.empty()) return;

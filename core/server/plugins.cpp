@@ -60,9 +60,11 @@ Plugins::~Plugins() {
 
 Result<void> Plugins::prepare(const Setup& setup) {
   FlowInstance::Settings settings;
-  settings.bounds.data_max = static_cast<std::uint64_t>(limits_.data_bytes);
-  settings.outlet = {static_cast<std::size_t>(limits_.sink_events), static_cast<std::size_t>(limits_.sink_bytes)};
-  settings.linger_ms = limits_.demand_linger_ms;
+  const Limits& next_limits = setup.manifest.limits;  // those that hold once these instances do
+  settings.bounds.data_max = static_cast<std::uint64_t>(next_limits.data_bytes);
+  settings.outlet = {static_cast<std::size_t>(next_limits.sink_events),
+                     static_cast<std::size_t>(next_limits.sink_bytes)};
+  settings.linger_ms = next_limits.demand_linger_ms;
   std::vector<Entry> next;
   const auto give_up = [&next](Error error) -> Result<void> {
     Stopping stopping;
@@ -127,14 +129,12 @@ bool Plugins::take() {
   entries_ = std::move(next_);
   next_.clear();
   routes_ = next_routes_;
-  std::vector<std::shared_ptr<FlowInstance>> flows;
   std::vector<Ingress::Feeding> feeding;
   std::vector<std::shared_ptr<AuthInstance>> providers;
   std::vector<View> views;
   for (const Entry& e : entries_) {
     if (e.flow) {
       feeding.push_back({e.flow, e.routes});
-      flows.push_back(e.flow);
     } else {
       providers.push_back(e.auth);
     }
@@ -142,20 +142,26 @@ bool Plugins::take() {
                      e.flow ? std::shared_ptr<const Instance>(e.flow) : std::shared_ptr<const Instance>(e.auth)});
   }
   ingress_.feed_from(feeding);
-  flows_.use(flows, routes_);
   authenticator_.set(std::move(providers));
   const std::lock_guard lock(mutex_);
   views_ = std::move(views);
   return stopped;
 }
 
+void Plugins::begin() {
+  std::vector<std::shared_ptr<FlowInstance>> flows;
+  for (const Entry& e : entries_) {
+    if (e.fresh) e.instance().start();
+    if (e.flow) flows.push_back(e.flow);
+  }
+  flows_.use(flows, routes_);
+}
+
 // A hub says that it is ready when its plugins have begun: a key file that is not there is found now, by whoever starts
 // the hub, and not by the first client. One that takes its time (or whose upstream is away, which it says itself) is
 // not waited for longer.
-std::vector<std::string> Plugins::start() {
+std::vector<std::string> Plugins::begun() {
   std::vector<std::string> problems;
-  for (const Entry& e : entries_)
-    if (e.fresh) e.instance().start();
   const SteadyMs end = system_clock().steady_ms() + kStartMs;
   for (Entry& e : entries_) {
     if (!std::exchange(e.fresh, false)) continue;
@@ -186,7 +192,7 @@ std::unique_ptr<Plugins::Stopping> Plugins::stop_sources(std::int64_t within_ms)
   for (const Entry& e : entries_) {
     if (!e.serves())
       stopping->begin(*e.flow, within_ms);
-    else if (e.flow)
+    else if (e.flow && e.code->source() != nullptr)
       e.flow->pause();
   }
   return stopping;

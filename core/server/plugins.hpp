@@ -31,9 +31,10 @@ class Plugins {
   // Those that prepare() has made take their places; sources that are not wanted any more stop first. False: one of
   // them would not.
   bool take();
-  // Lets those begin and waits a moment, so that what can't work is known at once. Errors, a line each: could not
-  // start.
-  std::vector<std::string> start();
+  // Lets those begin; what is sent to them, and asked of them, comes behind that.
+  void begin();
+  // Waits a moment, so that what can't work is known at once. Errors, a line each: could not start.
+  std::vector<std::string> begun();
   // The auth providers that take() has replaced stop: what they had been asked has been answered, or is now.
   bool stop_replaced();
 

@@ -32,6 +32,13 @@ void differences(const List& before, const List& now, const std::string& what, c
     if (find(now, one) == now.end()) out.push_back(what + " " + name(one) + " is gone");
 }
 
+bool same_exits(const ChannelRoute& x, const ChannelRoute& y) {
+  return std::equal(x.exits.begin(), x.exits.end(), y.exits.begin(), y.exits.end(),
+                    [](const ExitRoute& a, const ExitRoute& b) {
+                      return a.plugin == b.plugin && a.subject.text() == b.subject.text();
+                    });
+}
+
 }  // namespace
 
 std::string ReloadReport::json() const {
@@ -66,12 +73,15 @@ void compare(const Setup& before, const Setup& now, const Limits& limits, Reload
         return x.sources == y.sources && x.history.events_max == y.history.events_max &&
                x.history.age_max_ms == y.history.age_max_ms && x.history.bytes_max == y.history.bytes_max &&
                x.overflow == y.overflow && x.subscribe == y.subscribe && x.publish == y.publish &&
-               x.rules.size() == y.rules.size();
+               x.rules.size() == y.rules.size() && x.on_demand == y.on_demand && same_exits(x, y);
       },
       changed);
   differences(
       a.methods, b.methods, "method", [](const MethodEntry& m) { return m.pattern; },
-      [](const MethodEntry& x, const MethodEntry& y) { return x.scope == y.scope && x.timeout_ms == y.timeout_ms; },
+      [](const MethodEntry& x, const MethodEntry& y) {
+        return x.scope == y.scope && x.timeout_ms == y.timeout_ms && x.plugin == y.plugin && x.subject == y.subject &&
+               x.rule.has_value() == y.rule.has_value();
+      },
       changed);
   differences(
       before.plugins, now.plugins, "plugin", [](const LoadedPlugin& p) { return p.entry->name; },

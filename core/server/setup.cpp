@@ -121,6 +121,7 @@ class Builder {
         check(t.plugin, t.place, what + "to", "sink, where events could go",
               [](const Library& l) { return l.sink() != nullptr; });
     }
+    for (const LoadedPlugin& p : setup_->plugins) one_use(p);
     for (const MethodEntry& e : m.methods)
       check(e.plugin, e.place, "method \"" + e.pattern + "\"", "responder",
             [](const Library& l) { return l.responder() != nullptr; });
@@ -131,6 +132,28 @@ class Builder {
       check(e.plugin, e.place, "endpoint \"" + e.path + "\"", "plugin that answers HTTP",
             [](const Library& l) { return l.http() != nullptr; });
     }
+  }
+
+  // An auth provider is an instance of its own.
+  void one_use(const LoadedPlugin& p) {
+    if (!p.flows || !p.is_auth) return;
+    const Manifest& m = setup_->manifest;
+    const std::string& name = p.entry->name;
+    const auto among = [&](const std::vector<std::string>& list) {
+      return std::find(list.begin(), list.end(), name) != list.end();
+    };
+    const auto named = [&](const auto& entries) {
+      return std::any_of(entries.begin(), entries.end(), [&](const auto& e) { return e.plugin == name; });
+    };
+    const bool auth = among(m.api_auth) || std::any_of(m.endpoints.begin(), m.endpoints.end(),
+                                                       [&](const EndpointEntry& e) { return among(e.auth); });
+    const bool flow = named(m.methods) || named(m.endpoints) ||
+                      std::any_of(m.channels.begin(), m.channels.end(),
+                                  [&](const ChannelEntry& c) { return named(c.from) || named(c.to); });
+    if (auth && flow)
+      problem(p.entry->place, "plugin \"" + name +
+                                  "\" is used as an auth provider and for more; an auth provider is an "
+                                  "instance of its own, so write two [[plugin]] with that library");
   }
 
   void load_rules() {

@@ -77,6 +77,8 @@ class ShardHost final : private ShardPort, private RuleOutput {
            mailbox_bytes_.load(std::memory_order_relaxed) >= static_cast<std::size_t>(limits_.mailbox_bytes);
   }
 
+  bool idle() const { return mailbox_size_.load(std::memory_order_relaxed) == 0; }  // no mail waits [any]
+
   // What /health shows without asking the shard. [any]
   struct Gauges {
     std::atomic<std::uint64_t> connections{0}, subscriptions{0}, channels{0};

@@ -16,6 +16,7 @@
 #define PIN_AT(type, field, at) PIN(offsetof(type, field) == (at))
 
 PIN(sizeof(void*) == 8);
+PIN(WEIR_E_NOT_FOUND == -12);
 PIN(sizeof(weir_str) == 16);
 PIN_AT(weir_str, ptr, 0);
 PIN_AT(weir_str, size, 8);

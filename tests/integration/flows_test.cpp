@@ -113,17 +113,71 @@ TEST_F(FlowsTest, AnEventThatCanNeverBeSentIsLeftOut) {
 }
 
 TEST_F(FlowsTest, ANameFromAClientNeverLeadsToAnotherSubject) {
-  start(loop() +
-        "[[channel]]\npattern = \"out/{id}\"\nto = [{ plugin = \"loop\", subject = \"commands.{id}\" }]\n"
-        "[[channel]]\npattern = \"all\"\nfrom = [{ plugin = \"loop\", subject = \">\" }]\n");
+  start(loop() + kOut);
   Client reader = connect(), writer = connect();
-  subscribe(reader, "all");
-  publish(writer, "out/a.b", "e", 1);
-  publish(writer, "out/>", "e", 2);
-  // What came back did so under one part each, which back.commands.{x} shows; here by how they were sent.
-  EXPECT_EQ(reader.next("event")["data"], 1);
-  EXPECT_EQ(reader.next("event")["data"], 2);
-  EXPECT_EQ(http("GET", "/stats").json()["plugins"][0]["unrouted"], 0);
+  subscribe(reader, "back/*");
+  int n = 0;
+  for (const char* id : {"a.b", ">", "a%2Eb"}) publish(writer, std::string("out/") + id, "e", n++);
+  std::map<int, std::string> channels;
+  for (int i = 0; i < n; ++i) {
+    const Json e = reader.next("event");
+    channels[e["data"]] = e["channel"];
+  }
+  // Each is one part of a subject, and one of its own.
+  EXPECT_EQ(channels[0], "back/a%2Eb");
+  EXPECT_EQ(channels[1], "back/%3E");
+  EXPECT_EQ(channels[2], "back/a%252Eb");
+}
+
+TEST_F(FlowsTest, AMethodsNameFromAClientIsNoWildcard) {
+  start(loop() + "[[channel]]\npattern = \"none\"\n");
+  Client c = connect();
+  for (const char* name : {"loop.>", "loop.*", "loop.x y", "loop.x\r\nPUB evil 1", "loop.?"})
+    EXPECT_EQ(request(c, name)["data"]["code"], "no_such_method") << name;
+}
+
+// A plugin that is no source ended the hub when that was told to go.
+TEST_F(FlowsTest, AHubEndsWellWithASinkThatIsNoSource) {
+  start(
+      "[[plugin]]\nname = \"out\"\nlibrary = \"out\"\n[[endpoint]]\npath = \"/ws\"\n[[endpoint]]\npath = "
+      "\"/out\"\nplugin = \"out\"\n[[channel]]\npattern = \"c/{x}\"\nto = [{ plugin = \"out\", subject = \"s/{x}\" "
+      "}]\n");
+  {
+    Client c = connect();
+    publish(c, "c/1", "e", 1);
+    publish(c, "c/2", "e", 2);
+  }
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/out").body.size() == 11; }));
+  EXPECT_EQ(http("GET", "/out/no-content").status, 204);
+  EXPECT_EQ(http("GET", "/out/no-content").body, "");
+  EXPECT_EQ(http("GET", "/out/long").status, 500);
+  EXPECT_TRUE(hub().drain([] { return false; }));
+}
+
+TEST_F(FlowsTest, ASinkThatComesWithAReloadGetsEventsFromThenOnAndOneThatGoesLosesWhatItHad) {
+  const auto manifest = [](const std::string& plugins, const std::string& to) {
+    return plugins + "[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"c\"\n" + to;
+  };
+  const std::string out =
+                        "[[plugin]]\nname = \"out\"\nlibrary = \"out\"\nconfig = { room = ROOM }\n[[endpoint]]\npath = "
+                        "\"/out\"\nplugin = \"out\"\n",
+                    to = "to = [{ plugin = \"out\", subject = \"s\" }]\n";
+  const auto with_room = [&](const std::string& room) {
+    std::string text = out;
+    return text.replace(text.find("ROOM"), 4, room);
+  };
+  start(manifest("", ""));
+  Client c = connect();
+  publish(c, "c", "e", 1);
+  ASSERT_TRUE(reload(manifest(with_room("1"), to)).problems.empty());
+  for (int n = 2; n < 6; ++n) publish(c, "c", "e", n);
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/out").body == "s=2"; })) << http("GET", "/out").body;
+  // Another instance goes on where the one before had no more room, and not before it has started.
+  ASSERT_TRUE(reload(manifest(with_room("2"), to)).problems.empty());
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/out").body == "s=3 s=4"; })) << http("GET", "/out").body;
+  // One of that name that is no sink can't.
+  ASSERT_TRUE(reload(manifest("[[plugin]]\nname = \"out\"\nlibrary = \"ticker\"\n", "")).problems.empty());
+  EXPECT_TRUE(wait_until([&] { return http("GET", "/health").json()["plugins"][0]["state"] == "running"; }));
 }
 
 TEST_F(FlowsTest, ARulesPublicationGoesOutAsWell) {
@@ -277,6 +331,7 @@ TEST_F(FlowsTest, WhatIsNotThereCanNotBeSubscribedTo) {
   EXPECT_EQ(answer["data"]["message"], "there is no files.missing");
   EXPECT_EQ(subscribe(c, "logs/a.b")["data"]["code"], "not_found") << "that would be two parts of a subject";
   EXPECT_EQ(subscribe(c, "logs/>")["data"]["code"], "not_found") << "that would be all of them";
+  EXPECT_EQ(subscribe(c, "logs/%61")["data"]["code"], "not_found") << "that would be called logs/a";
   EXPECT_EQ(subscribe(c, "logs/there")["type"], "ack");
   EXPECT_TRUE(active_are(asker, {"files.there"}));
 }

@@ -74,7 +74,6 @@ TEST(PatternTest, CoversOnlyWhatItCertainlyMatches) {
   EXPECT_FALSE(p("a/*").covers(p("a/**")));
 }
 
-
 // ---------------------------------------------------------------- subjects
 
 std::string subject_for(const char* watched, const char* channel, const char* subject, char separator = '.') {
@@ -96,7 +95,7 @@ TEST(PatternTest, TheSubjectThatFeedsAChannel) {
 }
 
 TEST(PatternTest, ANameFromAClientMakesOnePartOfASubjectOrNone) {
-  for (const char* name : {"a/x.y", "a/>", "a/%2A", "a/%3E", "a/x%2Ey", "a/%20", "a/%00"})
+  for (const char* name : {"a/x.y", "a/>", "a/%2A", "a/%3E", "a/x%2Ey", "a/%20", "a/%00", "a/%61", "a/%FF", "a/?"})
     EXPECT_EQ(subject_for(name, "a/{one}", "s.{one}"), "none") << name;
   EXPECT_EQ(subject_for("a/..", "a/{one}", "{one}", '/'), "..") << "what a source makes of it is the source's to judge";
   EXPECT_EQ(subject_for("a/..%2Fx", "a/{one}", "{one}", '/'), "none");
@@ -117,6 +116,7 @@ TEST(PatternTest, ASubjectIsMadeWithoutItsDividersAndWildcards) {
   ASSERT_TRUE(subject);
   EXPECT_EQ(*subject->expand_subject({{"id", "7"}, {"id2", "a/b"}}), "commands.7.x-a/b");
   EXPECT_EQ(*subject->expand_subject({{"id", "a.b"}, {"id2", ">"}}), "commands.a%2Eb.x-%3E");
+  EXPECT_EQ(*subject->expand_subject({{"id", "a%2Eb"}, {"id2", "?"}}), "commands.a%252Eb.x-%3F");
   EXPECT_EQ(*subject->expand_subject({{"id", "*"}, {"id2", " \n"}}), "commands.%2A.x-%20%0A");
   EXPECT_FALSE(subject->expand_subject({{"id", "7"}}));
   EXPECT_FALSE(Pattern::parse_subject("a.>", '.')->expand_subject({}));

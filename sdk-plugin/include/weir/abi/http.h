@@ -1,5 +1,5 @@
 /* The interface of a plugin that answers HTTP requests under an endpoint's path: get_interface(WEIR_HTTP_V1). C11 and
- * C++20. Since ABI 1.2. Everything on the strand. The hub has done the rest: parsing, limits.http_body_bytes, `auth`
+ * C++20. Since ABI 1.2. Everything on the strand. The hub has done the rest: parsing, sizes (limits.data_bytes), `auth`
  * and origins of the endpoint. */
 #ifndef WEIR_ABI_HTTP_H
 #define WEIR_ABI_HTTP_H
@@ -16,7 +16,7 @@ typedef struct weir_http_request {
   uint32_t struct_size;
   uint32_t reserved;
   weir_str method;        /* "POST" */
-  weir_str path;          /* what stands behind the endpoint's path, percent-decoded: "" or "/github" */
+  weir_str path;          /* what stands behind the endpoint's path, percent-decoded: "" or "/github" for "/hooks" */
   weir_str query_json;    /* {"name":"value"}, decoded */
   weir_str headers_json;  /* {"lower-case-name":"value"}; several of one name are joined by ", " */
   weir_str body;          /* as it came */

@@ -24,7 +24,7 @@ typedef struct weir_hub_v1 {
   uint32_t struct_size;
   uint32_t reserved;
   /* Asks for the figures of GET /stats ("{}" where there is no hub behind this host). fn(arg, json) runs on the strand,
-   * once, soon; never after stop(). WEIR_OK or WEIR_E_CLOSED. [strand] */
+   * once, soon; never after stop(). WEIR_OK, WEIR_E_CLOSED, or WEIR_E_THREAD off the strand. [strand] */
   weir_status (*stats)(void* ctx, void (*fn)(void* arg, weir_str json), void* arg);
   /* Calls fn for each kept line of the hub's log whose number is above `after`, oldest first, at most `most`, before it
    * returns. The newest 4,096 lines (and 1 MiB) are kept. Returns the number of the last line that fn was given, or

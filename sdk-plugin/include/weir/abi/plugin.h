@@ -29,15 +29,17 @@ typedef struct weir_plugin {
 } weir_plugin;
 
 /* manifest_json is an object:
- *   "kinds"             some of "source", "sink", "responder", "http" (the last three since 1.2), and "auth"
- *   "summary"           one sentence for people
- *   "config_schema"     a JSON Schema (the subset of docs/plugins.md) of the instance's `config`; unknown keys are
- * errors "subject_separator" source and sink: what divides the parts of a subject, "/" when absent "lossy" source: true
- * when upstream can't wait while the source is paused "on_demand"         source (1.2): "subjects" when it can be
- * activated for one subject at a time, "patterns" when for wildcards as well An instance of a library that offers
- * several of source, sink, responder and http is one for all of them: the hub calls create, start, stop and destroy of
- * the first of these, in this order, and hands what create() made to the other tables as well. As an auth provider it
- * is always an instance of its own. */
+ * - "kinds": some of "source", "sink", "responder", "http" (the last three since 1.2), and "auth"
+ * - "summary": one sentence for people
+ * - "config_schema": a JSON Schema (the subset of docs/plugins.md) of the instance's `config`; unknown keys are errors
+ * - "subject_separator": of a source or sink, what divides the parts of a subject; "/" when absent
+ * - "lossy": of a source, true when upstream can't wait while the source is paused
+ * - "on_demand": of a source (1.2), "subjects" when it can be activated for one subject at a time, "patterns" when for
+ *   wildcards as well
+ *
+ * An instance of a library that offers several of source, sink, responder and http is one for all of them: the hub
+ * calls create, start, stop and destroy of the first of these, in this order, and hands what create() made to the other
+ * tables as well. As an auth provider it is always an instance of its own. */
 
 /* The note that the hub reads from the file before it loads it: section .note.weir, owner "weir", type 1,
  * and these 8 bytes. WEIR_PLUGIN_NOTE() puts it into a plugin, once. */

@@ -15,7 +15,7 @@ typedef struct weir_request {
   uint32_t struct_size;
   uint32_t reserved;
   weir_str method;        /* as the client named it: "todos.get" */
-  weir_str subject;       /* what the manifest's [[method]] makes of it; empty when it says nothing */
+  weir_str subject;       /* what the manifest's [[method]] makes of it: the method's name when it says nothing */
   weir_str params_json;   /* JSON, never empty */
   weir_str identity_json; /* who asks: {"subject":"ci","scopes":[...],"attributes":{...}}; "null": nobody is known */
 } weir_request;

@@ -26,9 +26,10 @@ typedef struct weir_sink_v1 {
    * are the channel's; cursor is empty. Never blocks.
    * WEIR_OK: all taken. WEIR_PAUSE: all taken, the next only after ready(). WEIR_E_FULL: the first *taken, the rest
    * comes again after ready(). WEIR_E_INVALID: event number *taken can't be delivered, ever (the sink logs why): the
-   * hub leaves it out, counts it and goes on behind it. */
+   * hub leaves it out, counts it and goes on behind it. WEIR_E_UNAVAILABLE: as WEIR_E_FULL, and the hub tries again
+   * every second by itself. */
   weir_status (*deliver)(void* instance, const weir_event* events, uint32_t stride, uint32_t count, uint32_t* taken);
-  void (*stop)(void* instance); /* what it still holds it gets rid of within 2 s, or counts as lost */
+  void (*stop)(void* instance); /* what it still holds it gets rid of within half a second or so, or counts as lost */
   void (*destroy)(void* instance);
 } weir_sink_v1;
 

@@ -40,7 +40,8 @@ typedef struct weir_source_v1 {
    * was emitted before that answer is there for the first subscriber's replay. An upstream that is away is no error:
    * the source answers WEIR_OK and goes on trying. WEIR_E_NOT_FOUND: there is no such thing, and its subscribers are
    * refused with {"message":"..."}; WEIR_E_FORBIDDEN, WEIR_E_INVALID likewise. After deadline_ms the subscribers are
-   * let in without waiting longer. A subject is active once, whatever the number of its channels. */
+   * let in without waiting longer. A subject is active once, whatever the number of its channels, but active subjects
+   * may cover each other ("a.**" and "a.b"): an event under several is emitted once. */
   weir_status (*activate)(void* instance, weir_str subject, uint64_t token, uint32_t deadline_ms);
   /* Nobody does any more (also while an activation is not answered, whose answer then does not matter): emit nothing
    * more under it. Its channels have ended; when it is activated again, they begin anew. */

@@ -15,7 +15,7 @@ namespace weir::sdk {
 // Lives for the call only.
 struct Request {
   std::string_view method;         // as the client named it
-  std::string_view subject;        // what the manifest makes of it; empty when it says nothing
+  std::string_view subject;        // what the manifest makes of it: the method's name when it says nothing
   std::string_view params_json;    // any JSON
   std::string_view identity_json;  // who asks; "null" when nobody is known
   std::uint32_t deadline_ms = 0;   // from now on; afterwards nobody waits
