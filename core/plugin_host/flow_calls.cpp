@@ -140,7 +140,7 @@ InstanceCounters FlowInstance::counters() const {
 void FlowInstance::activate(const std::string& subject, Demand::Awake answered) {
   if (library_->info().on_demand == PluginInfo::OnDemand::no) return answered({});  // another one took its name
   ask(
-      "activate()", kActivateMs,
+      "activate()", kActivateMs, subject.size(), nullptr,
       [this, subject](std::uint64_t token) {
         return library_->source()->activate(instance_, str(subject), token, kActivateMs);
       },
@@ -170,8 +170,11 @@ void FlowInstance::forget(std::uint64_t after) {
 void FlowInstance::request(MethodCall call, std::uint32_t deadline_ms,
                            std::function<void(Result<std::string>)> answered) {
   ++requests_;
+  if (library_->responder() == nullptr)
+    return answered(fail(Errc::unavailable, "plugin \"" + name_ + "\" is no responder"));
+  const std::size_t bytes = call.params_json.size() + call.identity_json.size() + 512;
   ask(
-      "request()", deadline_ms,
+      "request()", deadline_ms, bytes, library_->responder()->cancel,
       [this, call = std::move(call), deadline_ms](std::uint64_t token) {
         const weir_request raw = {sizeof(weir_request),   0, str(call.method), str(call.subject), str(call.params_json),
                                   str(call.identity_json)};
@@ -190,8 +193,10 @@ void FlowInstance::request(MethodCall call, std::uint32_t deadline_ms,
 
 void FlowInstance::handle(HttpCall call, std::uint32_t deadline_ms, std::function<void(Result<HttpAnswer>)> answered) {
   ++requests_;
+  if (library_->http() == nullptr) return answered(fail(Errc::unavailable, "plugin \"" + name_ + "\" answers no HTTP"));
+  const std::size_t bytes = call.body.size() + call.headers_json.size() + call.query_json.size() + 512;
   ask(
-      "handle()", deadline_ms,
+      "handle()", deadline_ms, bytes, library_->http()->cancel,
       [this, call = std::move(call), deadline_ms](std::uint64_t token) {
         const weir_http_request raw = {sizeof(weir_http_request),
                                        0,
