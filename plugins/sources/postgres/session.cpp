@@ -111,7 +111,7 @@ void Session::answered(const Result& result) {
                                       " bytes, more than any hub takes"
                                 : call.function + " answered with " + std::to_string(result.rows()) +
                                       " rows; one is expected, and jsonb_agg() makes one of many");
-  call.reply.error(WEIR_E_INTERNAL, "the database's answer can't be used; the hub's log says why");
+  call.reply.error(WEIR_E_INTERNAL, "internal", "the database's answer can't be used; the hub's log says why");
 }
 
 bool Session::cancel(std::uint64_t token) {
