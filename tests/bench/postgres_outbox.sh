@@ -1,8 +1,8 @@
 #!/bin/sh
 # What the outbox's reader costs its writers: transactions a second of 8 writers (pgbench), each one row, without and with
 # a hub that reads them, with polling and with the trigger that notifies. The rounds alternate; prints each, and the medians
-# with their ratio. Beside the rates: seconds of CPU that the server spent on the writers and on the reader, up to a second
-# before the end.
+# with their ratio. Beside the rates: seconds of CPU that the server spent on the writers and on the reader in the first half
+# of the time.
 #   tests/bench/postgres_outbox.sh [build/release [SECONDS [ROUNDS]]]
 set -eu
 build=$(cd "${1:-build/release}" && pwd)
@@ -60,7 +60,7 @@ rate() {
   fi
   pg "$bin/pgbench" -n -c 8 -j 2 -T "$seconds" -f "$dir/write.sql" >"$dir/pgbench" 2>/dev/null &
   bench=$!
-  sleep $((seconds - 1))
+  sleep "$((seconds / 2))"
   spent="$(cpu pgbench) $(cpu weir)"
   wait "$bench"
   echo "$(sed -n 's/^tps = \([0-9]*\).*/\1/p' "$dir/pgbench") $spent"
