@@ -1,10 +1,13 @@
 #!/bin/sh
 # What the outbox's reader costs its writers: transactions a second of 8 writers (pgbench), each one row, without and with
-# a hub that reads them, with polling and with the trigger that notifies. Prints the numbers and the ratios.
-#   tests/bench/postgres_outbox.sh [build/release [SECONDS]]
+# a hub that reads them, with polling and with the trigger that notifies. The rounds alternate; prints each, and the medians
+# with their ratio. Beside the rates: seconds of CPU that the server spent on the writers and on the reader in the first half
+# of the time.
+#   tests/bench/postgres_outbox.sh [build/release [SECONDS [ROUNDS]]]
 set -eu
 build=$(cd "${1:-build/release}" && pwd)
 seconds=${2:-10}
+rounds=${3:-3}
 bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
 dir=$(mktemp -d)
 chmod 755 "$dir"
@@ -39,7 +42,14 @@ pattern = "orders/{id}"
 from = [{ plugin = "db", subject = "orders/{id}" }]
 TOML
 
-# rate WAKE READER(yes|no): transactions a second
+# cpu APPLICATION: seconds of CPU that the server's processes for it have had.
+cpu() {
+  for pid in $(psql -Atc "select pid from pg_stat_activity where application_name = '$1'"); do
+    sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null || true
+  done | awk -v hz="$(getconf CLK_TCK)" '{ n += $12 + $13 } END { printf "%.2f", n / hz }'
+}
+
+# rate WAKE READER(yes|no): transactions a second, CPU of the writers, of the reader
 rate() {
   psql -q -c 'drop schema if exists weir cascade' 2>/dev/null
   "$build/bin/weir-pg" init --wake "$1" >/dev/null
@@ -48,7 +58,12 @@ rate() {
     hub=$!
     until grep -q 'db running' "$dir/hub.log"; do sleep 0.1; done
   fi
-  pg "$bin/pgbench" -n -c 8 -j 2 -T "$seconds" -f "$dir/write.sql" 2>/dev/null | sed -n 's/^tps = \([0-9]*\).*/\1/p'
+  pg "$bin/pgbench" -n -c 8 -j 2 -T "$seconds" -f "$dir/write.sql" >"$dir/pgbench" 2>/dev/null &
+  bench=$!
+  sleep "$((seconds / 2))"
+  spent="$(cpu pgbench) $(cpu weir)"
+  wait "$bench"
+  echo "$(sed -n 's/^tps = \([0-9]*\).*/\1/p' "$dir/pgbench") $spent"
   if [ "$2" = yes ]; then
     # Everything that was written is read in the end.
     until [ "$(psql -Atc 'select (select max(id) from weir.outbox) = (select max(top_id) from weir.outbox_reader)')" = t ]; do sleep 0.1; done
@@ -56,8 +71,18 @@ rate() {
     hub=
   fi
 }
-for wake in poll notify; do
-  without=$(rate $wake no)
-  with=$(rate $wake yes)
-  echo "$wake: $without rows/s without a reader, $with with one: ratio $(awk "BEGIN { printf \"%.2f\", $with / $without }")"
+median() { sort -n "$1" | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+for wake in ${WAKE:-poll notify}; do
+  : >"$dir/without"
+  : >"$dir/with"
+  for round in $(seq "$rounds"); do
+    for reader in no yes; do
+      rate $wake $reader >"$dir/one"
+      cat "$dir/one" >>"$dir/$([ $reader = yes ] && echo with || echo without)"
+      set -- $(cat "$dir/one")
+      echo "$wake, round $round, reader $reader: $1 rows/s; CPU: writers $2 s, reader $3 s"
+    done
+  done
+  echo "$wake: $(median "$dir/without") rows/s without a reader, $(median "$dir/with") with one: ratio" \
+    "$(awk "BEGIN { printf \"%.2f\", $(median "$dir/with") / $(median "$dir/without") }")"
 done

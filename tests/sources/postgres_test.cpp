@@ -143,5 +143,52 @@ TEST_F(PostgresHubTest, AHubThatComesBackGoesOnBehindWhatItHad) {
   expect_more(c, 10);
 }
 
+// A responder and nothing else: no channel reads from it.
+TEST_F(PostgresHubTest, MethodsAreAnsweredByFunctionsUntilTheManifestsTimeout) {
+  sql_.say("create schema api");
+  sql_.say(
+      "create function api.\"todos.get\"(params jsonb, identity jsonb) returns jsonb language sql as "
+      "$$ select jsonb_build_object('id', params->'id', 'who', identity, 'set', current_setting('weir.identity')) $$");
+  sql_.say(
+      "create function api.\"todos.nap\"(params jsonb, identity jsonb) returns jsonb language sql as "
+      "$$ select to_jsonb('x' || pg_sleep(60)) $$");
+  sql_.say(
+      "create function api.\"todos.no\"(params jsonb, identity jsonb) returns jsonb language plpgsql as "
+      "$$ begin raise exception 'not today' using errcode = 'WR404'; end $$");
+  start("[[plugin]]\nname = \"db\"\nlibrary = \"postgres\"\nconfig = { url = \"" + db_.url(server_.port()) +
+        "\", functions = { schema = \"api\" } }\n" + R"(
+[[endpoint]]
+path = "/ws"
+[[method]]
+pattern = "todos.nap"
+plugin = "db"
+timeout = "1s"
+[[method]]
+pattern = "todos.*"
+plugin = "db"
+subject = "{method}"
+[[channel]]
+pattern = "none"
+)");
+  ASSERT_TRUE(reaches("running"));
+  Client c = connect();
+  const auto ask = [&c](const std::string& method) {
+    c.say({{"type", "request"}, {"id", method}, {"method", method}, {"params", {{"id", 5}}}});
+    for (;;) {
+      Json answer = c.next();
+      if (answer.is_null() || answer.value("id", "") == method) return answer;
+    }
+  };
+  EXPECT_EQ(ask("todos.get")["data"], (Json{{"id", 5}, {"who", nullptr}, {"set", "null"}}));
+  EXPECT_EQ(ask("todos.no")["data"]["code"], "not_found");
+  EXPECT_EQ(ask("todos.no")["data"]["message"], "not today");
+  EXPECT_EQ(ask("todos.gone")["data"]["code"], "no_such_method");
+  EXPECT_EQ(ask("todos.nap")["data"]["code"], "timeout");
+  EXPECT_TRUE(wait_until([&] {
+    return sql_.number("select count(*) from pg_stat_activity where application_name = 'weir' and state = 'active'") ==
+           0;
+  }));
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -6,8 +6,8 @@ namespace weir::postgres {
 
 // constinit and without constructors: the hub may read it before any code of the plugin ran.
 constinit const char kManifest[] = R"json({
-  "kinds": ["source"],
-  "summary": "Events from PostgreSQL: notifications (LISTEN), or the rows of an outbox table in the order of commits",
+  "kinds": ["source", "responder"],
+  "summary": "Events from PostgreSQL: notifications (LISTEN), or the rows of an outbox table in the order of commits; methods that SQL functions answer",
   "config_schema": {
     "type": "object",
     "additionalProperties": false,
@@ -30,6 +30,14 @@ constinit const char kManifest[] = R"json({
           "from": {"type": "string", "enum": ["all", "new"], "default": "all", "description": "Where a reader begins that is not known yet"},
           "poll": {"type": ["integer", "string"], "x-unit": "duration", "minimum": 10, "default": "1s", "description": "How often to look for rows; with the trigger of `weir pg init` a new row is seen at once"},
           "keep": {"type": ["integer", "string"], "x-unit": "duration", "minimum": 0, "default": "1h", "description": "Rows that all readers have had are removed after so long; 0: never"}
+        }
+      },
+      "functions": {
+        "type": "object", "additionalProperties": false, "required": ["schema"],
+        "description": "Answers methods ([[method]] plugin = \"...\"): the subject is the name of a function that takes (params jsonb, identity jsonb)",
+        "properties": {
+          "schema": {"type": "string", "minLength": 1, "maxLength": 63, "description": "Where the functions are; no other is ever called"},
+          "pool": {"type": "integer", "minimum": 1, "maximum": 100, "default": 4, "description": "Connections for them: so many requests are carried out at once, others wait"}
         }
       }
     }
@@ -84,7 +92,10 @@ Config parse_config(const Value& json) {
     throw Failure(WEIR_E_CONFIG,
                   "an instance reads either channels (listen) or an outbox; make a second [[plugin]] for the other one",
                   "/listen");
-  if (!config.outbox && config.listen.empty()) throw Failure(WEIR_E_CONFIG, "one of listen and outbox is needed");
+  if (const Value* functions = json.find("functions"))
+    config.functions = FunctionsConfig{functions->required("schema").as_string(), functions->integer_or("pool", 4)};
+  if (!config.outbox && config.listen.empty() && !config.functions)
+    throw Failure(WEIR_E_CONFIG, "one of listen, outbox and functions is needed");
   const std::string payload = json.string_or("payload", "any");
   using PayloadKind = PayloadConfig::Kind;
   config.payload.kind = payload == "json"   ? PayloadKind::json

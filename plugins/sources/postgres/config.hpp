@@ -22,12 +22,19 @@ struct OutboxConfig {
   std::int64_t keep_ms = 3'600'000;  // 0: nothing is removed
 };
 
+// Methods that SQL functions answer.
+struct FunctionsConfig {
+  std::string schema;
+  std::int64_t pool = 4;  // connections
+};
+
 struct Config {
   Address address;
   std::int64_t ping_ms = 10'000;
   std::vector<std::string> listen;
   PayloadConfig payload;  // of listen
   std::optional<OutboxConfig> outbox;
+  std::optional<FunctionsConfig> functions;
 };
 
 // Errors: Failure(WEIR_E_CONFIG) that names the key, the value and what is expected.

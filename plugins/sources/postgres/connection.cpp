@@ -27,10 +27,11 @@ std::string Result::error() const {
   const char* text = PQresultErrorField(raw_.get(), PG_DIAG_MESSAGE_PRIMARY);
   return first_line(text != nullptr ? text : PQresultErrorMessage(raw_.get()));
 }
-bool Result::failed(std::string_view code) const {
+std::string_view Result::state() const {
   const char* state = PQresultErrorField(raw_.get(), PG_DIAG_SQLSTATE);
-  return state != nullptr && code == state;
+  return state == nullptr ? "" : state;
 }
+bool Result::inside() const { return PQresultErrorField(raw_.get(), PG_DIAG_CONTEXT) != nullptr; }
 int Result::rows() const { return PQntuples(raw_.get()); }
 int Result::affected() const { return std::atoi(PQcmdTuples(raw_.get())); }
 bool Result::null(int row, int column) const { return PQgetisnull(raw_.get(), row, column) != 0; }
@@ -157,7 +158,7 @@ void Connection::watch() {
     end("the hub can't watch its socket");
 }
 
-void Connection::ask(const std::string& sql, const Parameters& parameters, Answer answer) {
+void Connection::ask(const std::string& sql, const Parameters& parameters, Answer answer, std::int64_t may_take_ms) {
   std::vector<const char*> values;
   for (const auto& p : parameters) values.push_back(p ? p->c_str() : nullptr);
   const int sent = parameters.empty() ? PQsendQuery(raw_, sql.c_str())
@@ -166,6 +167,7 @@ void Connection::ask(const std::string& sql, const Parameters& parameters, Answe
   if (sent != 1) return end(error());
   answer_ = std::move(answer);
   asked_ms_ = host_.now_ms();
+  may_take_ms_ = may_take_ms;
   const int left = PQflush(raw_);
   if (left < 0) return end(error());
   flushing_ = left > 0;
@@ -206,6 +208,7 @@ void Connection::take_results() {
     const Answer answer = std::exchange(answer_, nullptr);
     const auto life = life_;
     answer(std::move(result));
+    if (life == life_ && !answer_ && told_.free) told_.free();
     if (life != life_) return;
   }
 }
@@ -240,7 +243,8 @@ void Connection::expect() {
   if (!ready_ || paused_) return;
   const std::int64_t now = host_.now_ms();
   if (busy()) {
-    if (now - std::max(asked_ms_, heard_ms_) <= ping_ms_ << std::min(patience_, kPatienceMost)) return;
+    const std::int64_t wait_ms = may_take_ms_ + (ping_ms_ << std::min(patience_, kPatienceMost));
+    if (now - std::max(asked_ms_, heard_ms_) <= wait_ms) return;
     ++patience_;
     return end("it does not answer");
   }

@@ -24,9 +24,11 @@ namespace weir::postgres {
 class Result {
  public:
   explicit Result(pg_result* raw) : raw_(raw) {}
-  bool ok() const;                           // rows, or a command that was done
-  std::string error() const;                 // its first line
-  bool failed(std::string_view code) const;  // with this SQLSTATE, e.g. "42P01"
+  bool ok() const;                 // rows, or a command that was done
+  std::string error() const;       // its first line
+  std::string_view state() const;  // SQLSTATE, e.g. "42P01"; empty when the server did not say it
+  bool failed(std::string_view code) const { return code == state(); }
+  bool inside() const;  // the error came from within a function
   int rows() const;
   int affected() const;  // rows that a command changed
   bool null(int row, int column) const;
@@ -47,6 +49,7 @@ class Connection {
     std::function<void()> ready;                       // logged in
     std::function<void(const std::string& why)> away;  // it is tried again; what was asked is not answered
     std::function<void(std::string_view channel, std::string_view payload)> notified;
+    std::function<void()> free{};  // everything was answered that was asked; may be left out
   };
   using Answer = std::function<void(Result)>;
   // ping_ms: how long an answer may take; see expect(). `address` outlives the connection.
@@ -59,7 +62,8 @@ class Connection {
   // Only while ready() and not busy(). Without parameters it may be several commands: the answer is that of the last
   // one, or of the first that failed.
   void ask(const std::string& sql, Answer answer) { ask(sql, {}, std::move(answer)); }
-  void ask(const std::string& sql, const Parameters& parameters, Answer answer);
+  // may_take_ms: how long the server may work on it, beside what expect() gives every answer.
+  void ask(const std::string& sql, const Parameters& parameters, Answer answer, std::int64_t may_take_ms = 0);
   void end(const std::string& why);  // as if the server had; it is opened again
   // Waits until the server has done what it was asked for, and this after it; for the last word. False: not in time.
   bool ask_and_wait(const std::string& sql, const Parameters& parameters, int timeout_ms);
@@ -72,6 +76,7 @@ class Connection {
   void well();  // it does what it is there for
   bool ready() const { return ready_; }
   bool busy() const { return answer_ != nullptr; }
+  pg_conn* raw() const { return raw_; }
   int server_pid() const;
   int server_version() const;  // 150018 is 15.18
   std::uint64_t reconnects() const { return openings_ == 0 ? 0 : openings_ - 1; }
@@ -95,7 +100,7 @@ class Connection {
   bool ready_ = false, paused_ = false, flushing_ = false;
   Answer answer_;                 // of what is being asked
   std::optional<Result> result_;  // so far
-  std::int64_t asked_ms_ = 0, heard_ms_ = 0;
+  std::int64_t asked_ms_ = 0, heard_ms_ = 0, may_take_ms_ = 0;
   std::uint32_t patience_ = 0;  // answers were late so many times running
   std::uint64_t openings_ = 0, attempts_ = 0;
   std::uint64_t life_ = 0;  // of the socket: an answer may end it under the loop that reads

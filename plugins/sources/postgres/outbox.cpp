@@ -9,6 +9,9 @@ namespace weir::postgres {
 namespace {
 
 constexpr std::int64_t kStoreMs = 200;
+// Under load rows come in batches: the server works for us a tenth of the time, as long as a batch is not made to wait
+// for longer than this. A batch of 20 rows costs it nearly as much as one of 200.
+constexpr std::int64_t kRestTimes = 9, kRestMs = 100;
 constexpr std::int64_t kPageBytes = 1024 * 1024;
 constexpr int kPageRowsFirst = 50, kPageRowsMost = 500;
 constexpr int kOldestServer = 130000;  // xid8 and pg_snapshot
@@ -223,7 +226,10 @@ void Outbox::go() {
   if (config_.keep_ms != 0 && may_clean_ && now - cleaned_ms_ >= clean_every) return clean();
   if (page_ || told_.full()) return;
   if (bounded_) return fetch();
-  if (woken_ || !progress_.read().batch->reading.empty() || now - looked_ms_ >= config_.poll_ms) look();
+  const bool wanted = woken_ || !progress_.read().batch->reading.empty() || now - looked_ms_ >= config_.poll_ms;
+  if (!wanted) return;
+  if (now >= rest_until_ms_) return look();
+  if (!rest_.running()) rest_.start(host_, static_cast<std::uint64_t>(rest_until_ms_ - now), 0, [this] { go(); });
 }
 
 void Outbox::hand_over() {
@@ -233,7 +239,6 @@ void Outbox::hand_over() {
       if (last_page_) {
         progress_.finish();
         bounded_ = false;
-        woken_ = true;  // more may have come meanwhile
       }
       return;
     }
@@ -255,12 +260,14 @@ void Outbox::hand_over() {
 
 void Outbox::look() {
   woken_ = false;
-  looked_ms_ = host_.now_ms();
+  looked_ms_ = asked_ms_ = host_.now_ms();
+  worked_ms_ = 0;
   const Batch& batch = *progress_.read().batch;
   connection_.ask(sql_.look, {batch.seen, batch.reading.empty() ? std::nullopt : std::optional(batch.reading)},
                   [this](const Result& result) {
                     if (!result.ok()) return failed(result);
                     connection_.well();
+                    rest();
                     progress_.begin(std::string(result.text(0, 0)));
                     smallest_.reset();
                     if (!result.null(0, 1)) smallest_ = result.text(0, 1);
@@ -271,7 +278,15 @@ void Outbox::look() {
                   });
 }
 
+// After each answer: how long the server worked for this batch so far.
+void Outbox::rest() {
+  const std::int64_t now = host_.now_ms();
+  worked_ms_ += std::max<std::int64_t>(1, now - asked_ms_);
+  rest_until_ms_ = now + std::min(kRestMs, kRestTimes * worked_ms_);
+}
+
 void Outbox::fetch() {
+  asked_ms_ = host_.now_ms();
   const Position& at = progress_.read();
   const int asked = page_rows_;
   connection_.ask(sql_.page,
@@ -280,6 +295,7 @@ void Outbox::fetch() {
                   [this, asked](Result result) {
                     if (!result.ok()) return failed(result);
                     connection_.well();
+                    rest();
                     ++counts_.pages;
                     const int rows = result.rows();
                     const auto total = rows == 0 ? 0 : static_cast<int>(number(result.text(0, 8)));
@@ -333,6 +349,7 @@ void Outbox::refused(std::uint64_t number) { progress_.refused(number); }
 void Outbox::stop() {
   ticks_.cancel();
   again_.cancel();
+  rest_.cancel();
   const bool write = reading_ && progress_.changed();
   reading_ = false;
   if (write) (void)connection_.ask_and_wait(sql_.store, stored_as(progress_.done()), 1'000);

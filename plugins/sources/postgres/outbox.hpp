@@ -64,6 +64,7 @@ class Outbox {
   void hand_over();
   void look();
   void fetch();
+  void rest();
   void store(std::function<void()> then);
   void clean();
   Parameters stored_as(const Position& position) const;
@@ -89,8 +90,10 @@ class Outbox {
   bool woken_ = false, may_clean_ = true;
   int pid_ = 0, pid_before_ = 0;  // the server's processes for this session and the one before
   std::int64_t looked_ms_ = 0, stored_ms_ = 0, cleaned_ms_ = 0;
+  std::int64_t asked_ms_ = 0, worked_ms_ = 0;  // for the batch: since when, and how long before that
+  std::int64_t rest_until_ms_ = 0;             // before then no new batch is begun
   Counts counts_;
-  sdk::Timer ticks_, again_;
+  sdk::Timer ticks_, again_, rest_;
   Connection connection_;
 };
 

@@ -1,10 +1,13 @@
-// The plugin: a Listener (NOTIFY) or an Outbox (a table in the order of commits). While the hub is full neither is read
-// on. Threads: [strand].
+// The plugin: a Listener (NOTIFY) or an Outbox (a table in the order of commits), neither of which is read on while the
+// hub is full; and Functions that answer methods. Threads: [strand].
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <memory>
 #include <string>
 
 #include "config.hpp"
+#include "functions.hpp"
 #include "listener.hpp"
 #include "outbox.hpp"
 #include "payload.hpp"
@@ -13,7 +16,7 @@
 namespace weir::postgres {
 namespace {
 
-class Postgres final : public sdk::Source {
+class Postgres final : public sdk::Source, public sdk::Responder {
  public:
   Postgres(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host), config_(parse_config(config)), emitter_(host), reader_(config_.payload) {
@@ -21,13 +24,22 @@ class Postgres final : public sdk::Source {
   }
 
   void start() override {
-    host_.state(sdk::State::starting, "connecting");
     ticks_.start(host_, 100, 100, [this] { tick(); });
+    start_source();
+    if (!config_.functions) return;
+    functions_ = std::make_unique<Functions>(
+        host_, config_.address, *config_.functions, config_.ping_ms,
+        [this](sdk::State state, const std::string& why) { part_state(kFunctions, state, why); });
+    functions_->open();
+  }
+  void start_source() {
+    if (!config_.outbox && config_.listen.empty()) return;
+    part_state(kSource, sdk::State::starting, "connecting");
     if (config_.outbox) {
       outbox_ = std::make_unique<Outbox>(
           host_, config_.address, *config_.outbox, config_.ping_ms,
           Outbox::Told{
-              [this](sdk::State state, const std::string& why) { host_.state(state, why); },
+              [this](sdk::State state, const std::string& why) { part_state(kSource, state, why); },
               [this](const Outbox::Row& row) { add(row); },
               [this](std::string_view topic, std::uint64_t count, const std::string& why) { gap(topic, count, why); },
               [this] { return emitter_.full(); }});
@@ -36,7 +48,7 @@ class Postgres final : public sdk::Source {
     listener_ = std::make_unique<Listener>(
         host_, config_,
         Listener::Told{[this](bool running, const std::string& why) {
-                         host_.state(running ? sdk::State::running : sdk::State::retrying, why);
+                         part_state(kSource, running ? sdk::State::running : sdk::State::retrying, why);
                        },
                        [this](std::string_view channel, std::string_view payload) { notified(channel, payload); },
                        [this](std::int64_t away_ms) { lost(away_ms); }});
@@ -62,9 +74,34 @@ class Postgres final : public sdk::Source {
     if (outbox_) outbox_->stop();
     outbox_.reset();
     listener_.reset();
+    if (functions_) functions_->stop();
+    functions_.reset();
+  }
+
+  void request(const sdk::Request& request, sdk::Reply reply) override {
+    ++requests_;
+    if (!functions_)
+      return reply.error(WEIR_E_INTERNAL, "the plugin answers no methods: its config has no \"functions\"");
+    functions_->request(request, std::move(reply));
+  }
+  void cancel(std::uint64_t token) override {
+    if (functions_) functions_->cancel(token);
   }
 
  private:
+  // An instance shows one state: the worse of those of its two parts.
+  enum Part : std::uint8_t { kSource, kFunctions };
+  void part_state(Part part, sdk::State state, const std::string& why) {
+    if (states_[part] == std::pair(state, why)) return;
+    states_[part] = {state, why};
+    static constexpr std::array kOrder = {sdk::State::running, sdk::State::degraded, sdk::State::starting,
+                                          sdk::State::retrying};
+    const auto badness = [](const auto& one) { return std::find(kOrder.begin(), kOrder.end(), one.first); };
+    const auto& worse =
+        badness(states_[kFunctions]) > badness(states_[kSource]) ? states_[kFunctions] : states_[kSource];
+    host_.state(worse.first, worse.second);
+  }
+
   void gap(std::string_view subject, std::uint64_t count, const std::string& why) {
     emitter_.flush();  // behind what came before it
     host_.gap(subject, count, why);
@@ -118,6 +155,13 @@ class Postgres final : public sdk::Source {
 
   void tick() {
     if (listener_) listener_->tick();
+    if (functions_) {
+      functions_->tick();
+      host_.metric("requests", static_cast<double>(requests_));
+      host_.metric("waiting", static_cast<double>(functions_->waiting()));
+      host_.metric("connections", static_cast<double>(functions_->connections()));
+    }
+    if (!outbox_ && !listener_) return;
     host_.metric("messages", static_cast<double>(messages_));
     host_.metric("gaps", static_cast<double>(gaps_));
     host_.metric("reconnects", static_cast<double>(outbox_ ? outbox_->reconnects() : listener_->reconnects()));
@@ -136,9 +180,12 @@ class Postgres final : public sdk::Source {
   // From start() to stop().
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Outbox> outbox_;
+  std::unique_ptr<Functions> functions_;
+  std::array<std::pair<sdk::State, std::string>, 2> states_{
+      {{sdk::State::running, {}}, {sdk::State::running, {}}}};  // of the parts
   sdk::Timer ticks_;
   std::string cursor_;  // of the row that is being handed over
-  std::uint64_t messages_ = 0, gaps_ = 0;
+  std::uint64_t messages_ = 0, gaps_ = 0, requests_ = 0;
 };
 
 }  // namespace

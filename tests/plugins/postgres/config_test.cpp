@@ -68,14 +68,25 @@ TEST(PostgresConfigTest, WhatTheUrlLeavesOutComesFromTheEnvironment) {
   EXPECT_EQ(address.servers[0].port, "7777");
 }
 
+TEST(PostgresConfigTest, FunctionsNeedNothingElse) {
+  const Config config = parsed(R"({"functions":{"schema":"api"}})");
+  ASSERT_TRUE(config.functions);
+  EXPECT_EQ(config.functions->schema, "api");
+  EXPECT_EQ(config.functions->pool, 4);
+  EXPECT_FALSE(config.outbox);
+  EXPECT_TRUE(parsed(R"({"functions":{"schema":"api"},"outbox":{}})").outbox);
+  EXPECT_TRUE(parsed(R"({"functions":{"schema":"api"},"listen":["a"]})").functions);
+}
+
 TEST(PostgresConfigTest, WhatIsWrongIsNamed) {
-  EXPECT_NE(refused("{}").find("listen and outbox"), std::string::npos);
+  EXPECT_NE(refused("{}").find("listen, outbox and functions"), std::string::npos);
   EXPECT_NE(refused(R"({"listen":["a"],"outbox":{}})").find("second [[plugin]]"), std::string::npos);
   EXPECT_NE(refused(R"({"listen":["a","b","a"]})").find("\"a\" twice"), std::string::npos);
   EXPECT_NE(refused("{\"listen\":[\"" + std::string(64, 'x') + "\"]}").find("/listen/0"), std::string::npos);
   EXPECT_NE(refused(R"({"url":"mysql://x","listen":["a"]})").find("/url: "), std::string::npos);
   EXPECT_NE(refused(R"({"url":"service=shop","listen":["a"]})").find("service"), std::string::npos);
   EXPECT_NE(refused(R"({"listen":["a"],"event":"{fiel:x}"})").find("/event is \"{fiel:x}\""), std::string::npos);
+  EXPECT_NE(refused(R"({"functions":{}})").find("\"schema\" is missing"), std::string::npos);
   for (const char* url : {"postgres://u:s3cret@h/d", "host=h password=s3cret", "postgres://u:%s3cret@h/d"}) {
     const std::string why = refused(std::string("{\"url\":\"") + url + R"(","listen":["a"]})");
     EXPECT_NE(why, "taken") << url;

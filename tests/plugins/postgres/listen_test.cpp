@@ -44,7 +44,7 @@ TEST_F(ListenTest, AfterABreakThereIsAGapOnEachChannel) {
   ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
   EXPECT_NE(reason().find("no connection to PostgreSQL at 127.0.0.1:"), std::string::npos) << reason();
   server.start();
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  ASSERT_TRUE(soon_reaches(WEIR_STATE_RUNNING));
   ASSERT_TRUE(until([&] { return hub.gaps.size() == 2; }));
   EXPECT_EQ(hub.gaps[0].subject, "a");
   EXPECT_EQ(hub.gaps[1].subject, "b");
@@ -72,7 +72,7 @@ TEST_F(ListenTest, AFrozenServerAndAHalfOpenConnectionAreNoticed) {
 // The server keeps what it can't send.
 TEST_F(ListenTest, WhileTheHubIsFullNothingIsReadAndNothingIsLost) {
   hub.take_only(3);
-  SourceRig rig(hub, weir_plugin_entry, config(R"("listen":["a"],"ping":"100ms")"));
+  SourceRig rig(hub, weir_plugin_entry, config(R"("listen":["a"])"));
   ASSERT_EQ(rig.start(), WEIR_OK);
   ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
   const int count = 3'000;  // of 7 KB: more than the sockets and the emitter hold
@@ -80,6 +80,7 @@ TEST_F(ListenTest, WhileTheHubIsFullNothingIsReadAndNothingIsLost) {
           " loop perform pg_notify('a', '\"' || i || repeat(' ', 7000) || '\"'); commit; end loop; end $$");
   ASSERT_TRUE(until([&] { return hub.events.size() == 3; }));
   EXPECT_GT(sql.number("select (pg_notification_queue_usage() * 1e9)::bigint"), 0);
+  hub.advance(60'000);  // nothing is heard meanwhile, and that is nobody's fault
   while (hub.events.size() < static_cast<std::size_t>(count)) {
     const std::size_t before = hub.events.size();
     rig.resume();

@@ -30,6 +30,14 @@ struct PostgresTest : testing::Test {
   bool reaches(std::int32_t state) {
     return until([&] { return hub.last_state() == state; });
   }
+  // The same, but the pauses between attempts are not waited out: the clock goes ten times as fast as the real one.
+  bool soon_reaches(std::int32_t state) {
+    for (int waited_ms = 0; waited_ms < kPatienceMs; waited_ms += 100) {
+      if (hub.run_until([&] { return hub.last_state() == state; }, 100)) return true;
+      hub.advance(900);
+    }
+    return false;
+  }
   std::string reason() const { return hub.states.empty() ? "" : hub.states.back().reason; }
 
   PostgresServer& server = PostgresServer::shared();
