@@ -35,6 +35,7 @@ class Steady {
     std::printf("%s: %d events/s of %zu bytes for %d s, %d subscribers\n", source_.name, options_.rate, text_.bytes(),
                 options_.seconds, options_.subscribers);
     long_turn();
+    if (options_.rounds == 0) return;
     std::printf("\nCPU us of the hub, in turns of %d s: for each event, and what each delivery adds\n", options_.turn);
     const std::vector<int> counts = {0, 1, options_.subscribers};
     std::vector<std::vector<double>> costs(counts.size()), ratios(counts.size());
@@ -105,8 +106,9 @@ class Steady {
     const double us = static_cast<double>(cpu_ns(hub_->pid()) - before) / 1e3 / static_cast<double>(published.count);
     const Tally& tally = subscribers.stop();
     next_ += published.count;
-    std::printf("  hub, %3d subscribers  %8.2f us/event, latency ms p50 %.2f p99 %.2f", count, us,
-                tally.latencies.at_ms(0.5), tally.latencies.at_ms(0.99));
+    std::printf("  hub, %3d subscribers  %8.2f us/event", count, us);
+    if (count > 0)
+      std::printf(", latency ms p50 %.2f p99 %.2f", tally.latencies.at_ms(0.5), tally.latencies.at_ms(0.99));
     std::string words;
     tally.add_to(words);
     if (!whole || tally.skipped + tally.repeated + tally.gaps != 0) std::printf("; NOT WELL: %s", words.c_str());
