@@ -287,7 +287,7 @@ std::int64_t Border::now_ms(void*) { return system_clock().unix_ms(); }
 const void* Border::get_extension(void* ctx, const char* id) {
   static constexpr weir_auth_host_v1 auth = {sizeof(weir_auth_host_v1), 0, &revoke};
   static constexpr weir_sink_host_v1 sink = {sizeof(weir_sink_host_v1), 0, &sink_ready};
-  static constexpr weir_hub_v1 hub = {sizeof(weir_hub_v1), 0, &stats, &log_lines};
+  static constexpr weir_hub_v1 hub = {sizeof(weir_hub_v1), 0, &stats, &log_lines, &instance_name};
   const auto& self = *static_cast<const Border*>(ctx);
   if (id == nullptr) return nullptr;
   const std::string_view wanted(id);
@@ -308,6 +308,11 @@ weir_status Border::stats(void* ctx, void (*fn)(void*, weir_str), void* arg) {
   if (fn == nullptr || !self->on_strand("stats()")) return WEIR_E_INVALID;
   self->flow_->figures(fn, arg);
   return WEIR_OK;
+}
+
+weir_str Border::instance_name(void* ctx) {
+  const std::string& name = static_cast<const Border*>(ctx)->instance_;
+  return {name.data(), name.size()};
 }
 
 std::uint64_t Border::log_lines(void* ctx, std::uint64_t after, std::uint32_t most,

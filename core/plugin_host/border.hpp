@@ -68,6 +68,7 @@ class Border {
   static weir_status stats(void* ctx, void (*fn)(void*, weir_str), void* arg);
   static std::uint64_t log_lines(void* ctx, std::uint64_t after, std::uint32_t most,
                                  void (*fn)(void*, const weir_log_line*), void* arg);
+  static weir_str instance_name(void* ctx);
 
   bool on_strand(const char* call);
   bool may_log(std::uint64_t& dropped);

@@ -75,7 +75,7 @@ class HttpPublish final : public PublishWaiter {
 
 }  // namespace
 
-HttpApi::HttpApi(Hub& hub) : hub_(hub), insight_(hub), page_(built_in_page()) {}
+HttpApi::HttpApi(Hub& hub) : hub_(hub), page_(built_in_page()) {}
 
 std::string HttpApi::page() const {
   const auto setup = hub_.setup();
@@ -167,13 +167,13 @@ void HttpApi::handle(ShardHost& shard, net::ExchangePtr exchange) {
            "data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}}});
   if (r.path == "/health") {
     int status = 200;
-    std::string body = insight_.health(status);
+    std::string body = hub_.insight().health(status);
     return answer(exchange, std::move(body), status);
   }
   if (r.path == "/ready")
     return answer(exchange, hub_.ready() ? "{\"ready\":true}" : "{\"ready\":false}", hub_.ready() ? 200 : 503);
-  if (r.path == "/stats") return admin(exchange, [this, exchange] { insight_.stats(exchange); });
-  return admin(exchange, [this, exchange] { insight_.subscriptions(exchange); });
+  if (r.path == "/stats") return admin(exchange, [this, exchange] { hub_.insight().stats(exchange); });
+  return admin(exchange, [this, exchange] { hub_.insight().subscriptions(exchange); });
 }
 
 // ---------------------------------------------------------------- who asks

@@ -10,7 +10,6 @@
 #include <string>
 
 #include "net/http.hpp"
-#include "server/insight.hpp"
 #include "server/shard_host.hpp"
 
 namespace weir {
@@ -37,7 +36,6 @@ class HttpApi {
   void preflight(const net::ExchangePtr& exchange);
 
   Hub& hub_;
-  Insight insight_;
   const std::string page_;  // as built in
 };
 

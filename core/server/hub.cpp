@@ -26,6 +26,7 @@ Hub::Hub(std::unique_ptr<Setup> setup)
       registry_(limits_),
       revocations_(limits_.handshake_ms + limits_.auth_ms),
       ingress_(limits_),
+      insight_(*this),
       plugins_(limits_, ingress_, flows_, authenticator_,
                [this](const std::string& provider, std::string_view key, std::string_view reason) {
                  revoke(provider, key, reason);
@@ -90,7 +91,7 @@ Result<void> Hub::start() {
   flows_.shards(all);
   ingress_.others(
       {[this](const std::string& sink) { flows_.room(sink); },
-       [this](std::function<void(std::string)> done) { Insight(*this).figures(shards_[0]->loop(), std::move(done)); }});
+       [this](std::function<void(std::string)> done) { insight_.figures(shards_[0]->loop(), std::move(done)); }});
   if (auto ok = plugins_.prepare(*setup); !ok) return ok;
   (void)plugins_.take();  // there is nothing yet whose place it would be
   api_ = std::make_unique<HttpApi>(*this);

@@ -15,6 +15,7 @@
 #include "server/admission.hpp"
 #include "server/flows.hpp"
 #include "server/ingress.hpp"
+#include "server/insight.hpp"
 #include "server/plugins.hpp"
 #include "server/reload.hpp"
 #include "server/revocations.hpp"
@@ -63,6 +64,7 @@ class Hub {
   Registry& registry() { return registry_; }
   const Ingress& ingress() const { return ingress_; }
   Flows& flows() { return flows_; }
+  Insight& insight() { return insight_; }
   const Plugins& plugins() const { return plugins_; }
 
  private:
@@ -83,6 +85,7 @@ class Hub {
   Authenticator authenticator_;
   Ingress ingress_;
   Flows flows_;
+  Insight insight_;
   std::vector<std::unique_ptr<ShardHost>> shards_;
   Plugins plugins_;
   std::unique_ptr<HttpApi> api_;

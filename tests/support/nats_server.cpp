@@ -72,7 +72,8 @@ void NatsClient::flush() {
   insist("flushing", [&] { return natsConnection_FlushTimeout(connection_, 1000); });
 }
 
-void NatsClient::add_stream(const std::string& name, const std::string& subjects, std::int64_t messages_max) {
+void NatsClient::add_stream(const std::string& name, const std::string& subjects, std::int64_t messages_max,
+                            std::int32_t message_bytes_max) {
   jsStreamConfig config;
   jsStreamConfig_Init(&config);
   const char* list[] = {subjects.c_str()};
@@ -80,7 +81,23 @@ void NatsClient::add_stream(const std::string& name, const std::string& subjects
   config.Subjects = list;
   config.SubjectsLen = 1;
   config.MaxMsgs = messages_max;
+  config.MaxMsgSize = message_bytes_max;
   insist("making a stream", [&] { return js_AddStream(nullptr, js_, &config, nullptr, nullptr); });
+}
+
+std::vector<std::string> NatsClient::stored(const std::string& stream) {
+  std::vector<std::string> out;
+  jsStreamInfo* info = nullptr;
+  insist("asking for a stream", [&] { return js_GetStreamInfo(&info, js_, stream.c_str(), nullptr, nullptr); });
+  if (info == nullptr) return out;
+  for (std::uint64_t n = info->State.FirstSeq; n <= info->State.LastSeq; ++n) {
+    natsMsg* message = nullptr;
+    if (js_GetMsg(&message, js_, stream.c_str(), n, nullptr, nullptr) != NATS_OK) continue;
+    out.emplace_back(natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message)));
+    natsMsg_Destroy(message);
+  }
+  jsStreamInfo_Destroy(info);
+  return out;
 }
 
 void NatsClient::publish_stored(const std::string& subject, const std::string& data, const std::string& message_id) {

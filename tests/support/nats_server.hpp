@@ -38,7 +38,9 @@ class NatsClient {
                const std::vector<std::pair<std::string, std::string>>& headers = {});
   void flush();
   // JetStream. publish_stored() returns when it is stored, once, however often it had to try.
-  void add_stream(const std::string& name, const std::string& subjects, std::int64_t messages_max = -1);
+  void add_stream(const std::string& name, const std::string& subjects, std::int64_t messages_max = -1,
+                  std::int32_t message_bytes_max = -1);
+  std::vector<std::string> stored(const std::string& stream);  // the data of its messages, in order
   void publish_stored(const std::string& subject, const std::string& data, const std::string& message_id);
   // Of a consumer: delivered and not acknowledged; not yet delivered.
   std::int64_t ack_pending(const std::string& stream, const std::string& durable);

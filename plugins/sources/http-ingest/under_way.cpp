@@ -62,10 +62,12 @@ void UnderWay::answer(Request& r) {
     std::string places;
     for (const std::uint64_t number : r.refused)
       (places += places.empty() ? "" : ",") += std::to_string(r.places[number - r.first]);
-    return r.reply.json(413, "{\"error\":{\"code\":\"too_large\",\"message\":\"the hub did not take " +
-                                 std::to_string(r.refused.size()) + " of the " + std::to_string(own) +
-                                 " new events, most likely because they are larger than its limits.data_bytes; its log "
-                                 "says why. The others have their place\"}," +
+    const std::string message = "the hub did not take " + std::to_string(r.refused.size()) + " of the " +
+                                std::to_string(own) +
+                                " new events, most likely because they are larger than its limits.data_bytes; its log "
+                                "says why" +
+                                (accepted == 0 ? "" : ". The others have their place");
+    return r.reply.json(413, "{\"error\":{\"code\":\"too_large\",\"message\":" + sdk::json::quoted(message) + "}," +
                                  counts + ",\"refused\":[" + places + "]}");
   }
   if (r.again)

@@ -4,12 +4,9 @@
 //
 // It must not feed itself. A line about the hub's trouble with an event of this very instance would become the next
 // such event, and so on. So lines of its own component are left out, and those in which the hub's ingress names it.
-// For that it must know its own name, which the ABI does not tell: it marks itself with a number in its metrics and
-// looks whose metrics have it in the hub's figures. What a rule or a sink behind its channels logs for each of its
-// events is a circle, too, which nobody can tell from here; `components` leaves it out, and what one look reads at most
-// bounds it.
+// What a rule or a sink behind its channels logs for each of its events is a circle, too, which nobody can tell from
+// here; `components` leaves it out, and what one look reads at most bounds it.
 #include <algorithm>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -36,8 +33,6 @@ constexpr const char* kManifest = R"json({
 
 constexpr std::uint64_t kLookMs = 100;
 constexpr std::uint32_t kLinesAtOnce = 512;  // so at most 5,120 a second
-constexpr std::uint64_t kAskAgainMs = 1000;
-constexpr const char* kMark = "mark";
 
 std::string_view to_word(std::int32_t level) {
   return level <= WEIR_LOG_DEBUG  ? "debug"
@@ -83,16 +78,16 @@ class HubLog final : public sdk::Source {
         throw config.required("components")
             .elements[i]
             .wrong("the name of a component", sdk::json::quoted(components_[i]));
-    std::random_device random;
-    mark_ = std::uniform_int_distribution<std::int64_t>(1, (std::int64_t{1} << 53) - 1)(random);
   }
 
   void start() override {
     hub_ = host_.extension<weir_hub_v1>(WEIR_HUB_V1);
-    if (hub_ == nullptr || !WEIR_HAS(hub_, weir_hub_v1, log_lines) || hub_->log_lines == nullptr)
+    if (hub_ == nullptr || !WEIR_HAS(hub_, weir_hub_v1, instance_name) || hub_->log_lines == nullptr ||
+        hub_->instance_name == nullptr)
       throw sdk::Failure(WEIR_E_UNAVAILABLE, "this hub does not show its log to plugins; it needs ABI 1.2");
-    host_.metric(kMark, static_cast<double>(mark_));
-    ask_for_name();
+    name_ = sdk::to_view(hub_->instance_name(host_.raw()->ctx));
+    of_name_ = " of \"" + name_ + "\" ";
+    timer_.start(host_, 0, kLookMs, [this] { look(); });
   }
   void pause() override { emitter_.pause(); }
   void resume() override {
@@ -105,32 +100,6 @@ class HubLog final : public sdk::Source {
   }
 
  private:
-  void ask_for_name() {
-    timer_.start(host_, kAskAgainMs, 0, [this] { ask_for_name(); });  // until it is found
-    const auto told = [](void* self, weir_str json) noexcept {
-      auto& log = *static_cast<HubLog*>(self);
-      sdk::Host::guarded(log.host_.raw(), "the hub's figures", [&] { log.find_name(sdk::to_view(json)); });
-    };
-    if (hub_->stats(host_.raw()->ctx, told, this) == WEIR_OK) return;
-    host_.state(sdk::State::degraded, "the hub tells no figures, so this instance does not know its name yet");
-  }
-  void find_name(std::string_view json) {
-    if (!name_.empty()) return;
-    const auto figures = sdk::json::parse(json);
-    if (const auto* plugins = figures.find("plugins"))
-      for (const auto& plugin : plugins->as_array()) {
-        const auto* metrics = plugin.find("metrics");
-        const auto* mark = metrics == nullptr ? nullptr : metrics->find(kMark);
-        if (mark != nullptr && mark->is(sdk::json::Kind::number) && mark->number() == static_cast<double>(mark_))
-          name_ = plugin.string_or("name", "");
-      }
-    if (name_.empty())  // on a reload the hub may show it only later; a line about itself could not be told yet
-      return host_.state(sdk::State::degraded, "the hub's figures do not show this instance yet; they are asked again");
-    of_name_ = " of \"" + name_ + "\" ";
-    host_.state(sdk::State::running);
-    timer_.start(host_, 0, kLookMs, [this] { look(); });
-  }
-
   // A line of the hub's log, copied: while the hub shows its lines nothing must be called that could write one.
   struct Line {
     std::int32_t level = 0;
@@ -140,7 +109,7 @@ class HubLog final : public sdk::Source {
   };
 
   void look() {
-    if (name_.empty() || !timer_.running() || emitter_.full()) return;  // the hub keeps them
+    if (!timer_.running() || emitter_.full()) return;  // the hub keeps them
     std::vector<Line> lines;
     hub_->log_lines(
         host_.raw()->ctx, read_, kLinesAtOnce,
@@ -202,7 +171,6 @@ class HubLog final : public sdk::Source {
   sdk::Emitter emitter_;
   const std::vector<std::string> components_;
   std::int32_t level_ = WEIR_LOG_INFO;
-  std::int64_t mark_ = 0;
   const weir_hub_v1* hub_ = nullptr;
   std::string name_, of_name_;  // of this instance, and as the hub's ingress writes it
   sdk::Timer timer_;

@@ -1,14 +1,16 @@
 #include "config.hpp"
 
+#include "subject.hpp"
 #include "weir/sdk/time.hpp"
 
 namespace weir::nats {
 
 // constinit and without constructors: the hub may read it before any code of the plugin ran.
 constinit const char kManifest[] = R"json({
-  "kinds": ["source"],
+  "kinds": ["source", "sink", "responder"],
   "subject_separator": ".",
-  "summary": "Events from NATS: core subjects, or a durable consumer of a JetStream stream",
+  "on_demand": "patterns",
+  "summary": "Events from and to NATS, of core subjects or JetStream streams, and methods answered by its services",
   "config_schema": {
     "type": "object",
     "additionalProperties": false,
@@ -37,7 +39,7 @@ constinit const char kManifest[] = R"json({
       "ping": {"type": ["integer", "string"], "x-unit": "duration", "minimum": 100, "default": "10s", "description": "How often the server is asked whether it is there; two pings without an answer end the connection"},
       "subjects": {
         "type": "array", "default": [], "items": {"type": "string", "minLength": 1, "maxLength": 1024},
-        "description": "Core NATS: what to subscribe to, with * and >; what is sent while the connection is down is lost, and a gap says so"
+        "description": "Core NATS: what to subscribe to at all times, with * and >; what is sent while the connection is down is lost, and a gap says so"
       },
       "queue": {"type": "string", "default": "", "maxLength": 255, "description": "A queue group: each message goes to one of its members only"},
       "pending": {
@@ -61,13 +63,18 @@ constinit const char kManifest[] = R"json({
           "domain": {"type": "string", "default": "", "maxLength": 255, "description": "A JetStream domain"}
         }
       },
+      "publish": {
+        "type": "string", "enum": ["core", "jetstream"], "default": "core",
+        "description": "How events of channels are published (a channel's to): core, gone where nobody listens; jetstream, kept here until a stream has acknowledged them"
+      },
       "payload": {
         "type": "string", "enum": ["any", "text"], "default": "any",
         "description": "any: JSON as it is, all else as text; text: a JSON string is made of it. Bytes that are no UTF-8 become {\"base64\": ...}"
       },
       "event": {"type": "string", "minLength": 1, "maxLength": 1024, "default": "message", "description": "The events' name: a text with {subject}, {2} (a token of the subject), {-1} (the last), {header:Name}"},
       "key": {"type": "string", "maxLength": 1024, "default": "", "description": "The events' key, as event"},
-      "id": {"type": "string", "maxLength": 1024, "default": "", "description": "The events' id, as event; default: the hub's own, for a stream its name and the sequence number"}
+      "id": {"type": "string", "maxLength": 1024, "default": "", "description": "The events' id, as event; default: the hub's own, for a stream its name and the sequence number"},
+      "time": {"type": "string", "maxLength": 1024, "default": "", "description": "When the events happened, as event: RFC 3339 or Unix milliseconds; default: when they came"}
     }
   }
 })json";
@@ -79,19 +86,6 @@ using sdk::json::Kind;
 using sdk::json::Value;
 
 bool token_ok(std::string_view name) { return name.find_first_of(" \t\r\n.*>/\\") == std::string_view::npos; }
-
-// A subject to subscribe to: tokens between dots, none empty, * alone in one, > alone in the last one.
-bool subject_ok(std::string_view subject) {
-  if (subject.find_first_of(" \t\r\n") != std::string_view::npos) return false;
-  for (;;) {
-    const auto dot = subject.find('.');
-    const auto token = subject.substr(0, dot);
-    if (token.empty()) return false;
-    if (token == ">" && dot != std::string_view::npos) return false;
-    if (dot == std::string_view::npos) return true;
-    subject.remove_prefix(dot + 1);
-  }
-}
 
 void check_subject(const Value& subject) {
   if (!subject_ok(subject.as_string()))
@@ -194,7 +188,7 @@ Config parse_config(const Value& json) {
     throw Failure(WEIR_E_CONFIG,
                   "an instance reads either subjects or a stream; make a second [[plugin]] for the other one",
                   "/subjects");
-  if (!config.stream && config.subjects.empty()) throw Failure(WEIR_E_CONFIG, "one of subjects and stream is needed");
+  config.jetstream = json.string_or("publish", "core") == "jetstream";
   const std::string payload = json.string_or("payload", "any");
   config.message.payload = payload == "text" ? sdk::Data::text : sdk::Data::any;
   const auto text = [&](const char* key, const char* fallback) {
@@ -207,6 +201,7 @@ Config parse_config(const Value& json) {
   config.message.event = text("event", "message");
   config.message.key = text("key", "");
   config.message.id = text("id", "");
+  config.message.time = text("time", "");
   return config;
 }
 

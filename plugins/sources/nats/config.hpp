@@ -41,6 +41,7 @@ struct Config {
   std::string queue;
   std::int64_t pending_messages = 65'536, pending_bytes = 8 * 1024 * 1024;
   std::optional<StreamConfig> stream;
+  bool jetstream = false;  // where events of channels are published to
   MessageConfig message;
 };
 

@@ -22,22 +22,17 @@ struct Consumer::Check {
 
 Consumer::Consumer(const sdk::Host& host, const StreamConfig& config, Link& link, Inbox& inbox, Told told)
     : host_(host), config_(config), link_(link), box_(inbox), told_(std::move(told)), ack_wait_ms_(config.ack_wait_ms) {
-  new_inbox();
+  listen_anew();
   ticks_.start(host_, 250, 250, [this] { tick(); });
 }
 
 // Requests live as long as somebody listens on the subject that they name. On a new one nothing comes any more that
 // the server sends for those of before, also over a connection that was never down for it.
-void Consumer::new_inbox() {
-  if (!inbox_.empty()) link_.leave(inbox_ + ".*");
+void Consumer::listen_anew() {
+  if (subscription_ != 0) link_.leave(subscription_);
   requests_.clear();
-  natsInbox* name = nullptr;
-  if (natsInbox_Create(&name) == NATS_OK) inbox_ = name;
-  natsInbox_Destroy(name);
-  std::string why;
-  // What may come at once is bounded by what is asked for.
-  if (inbox_.empty() || !link_.subscribe(inbox_ + ".*", "", -1, -1, box_, why))
-    throw sdk::Failure(WEIR_E_INTERNAL, "no subscription for what the stream sends: " + why);
+  inbox_ = new_inbox();
+  subscription_ = link_.subscribe(inbox_ + ".*", "", box_);
 }
 
 void Consumer::connected() { check(); }
@@ -79,10 +74,10 @@ std::string text_of(natsStatus status, jsErrCode code) {
 
 void Consumer::check() {
   phase_ = Phase::checking;
-  new_inbox();
+  listen_anew();
   later_.cancel();
-  link_.blocking([this, host = host_, config = config_, last_now = last_, created = created_,
-                  number = ++checks_](natsConnection* connection) {
+  (void)link_.blocking([this, host = host_, config = config_, last_now = last_, created = created_,
+                        number = ++checks_](natsConnection* connection) {
     std::uint64_t last = last_now;
     Check c;
     const auto look = [&]() -> std::string {
@@ -213,7 +208,7 @@ void Consumer::recover(std::uint64_t count) {
   const std::int64_t ms = ack_wait_ms_ + 500;
   phase_ = Phase::waiting;
   owed_ = true;
-  new_inbox();
+  listen_anew();
   ++counts_.recoveries;
   told_.state(true, std::to_string(count) + " messages did not come here; the server sends them again within " +
                         std::to_string((ms + 999) / 1000) + " s");

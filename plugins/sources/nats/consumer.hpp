@@ -54,7 +54,7 @@ class Consumer {
   void check();
   void checked(const Check& check);
   void recover(std::uint64_t count);
-  void new_inbox();
+  void listen_anew();
   void settle();
   void request(std::int64_t count, bool bounded = true);
   void over(std::string_view status, std::string_view text, std::string_view request_number);
@@ -80,7 +80,8 @@ class Consumer {
   Link& link_;
   Inbox& box_;
   Told told_;
-  std::string inbox_;  // the subject that the server answers on, without its last token
+  std::string inbox_;               // the subject that the server answers on, without its last token
+  std::uint32_t subscription_ = 0;  // to it
   Phase phase_ = Phase::away;
   bool paused_ = false;
   std::uint64_t checks_ = 0;        // an answer to an older one is of no use

@@ -2,132 +2,126 @@
 
 #include <nats/nats.h>
 
-#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+#include "connect.hpp"
 
 namespace weir::nats {
-
-// --- Inbox ----------------------------------------------------------------------------------------------------------
-
-void Inbox::put(natsMsg* message) {
-  {
-    std::unique_lock lock(mutex_);
-    room_.wait(lock, [this] { return closed_ || !full(); });
-    if (closed_) {
-      lock.unlock();
-      natsMsg_Destroy(message);
-      return;
-    }
-    messages_.push_back(message);
-    bytes_ += static_cast<std::size_t>(natsMsg_GetDataLength(message));
-    if (woken_) return;
-    woken_ = true;
-  }
-  wake_();
-}
-
-bool Inbox::take(std::vector<natsMsg*>& out, std::size_t count) {
-  const std::lock_guard lock(mutex_);
-  const bool was_full = full();
-  for (; count != 0 && !messages_.empty(); --count) {
-    out.push_back(messages_.front());
-    bytes_ -= static_cast<std::size_t>(natsMsg_GetDataLength(messages_.front()));
-    messages_.pop_front();
-  }
-  if (was_full) room_.notify_all();
-  woken_ = !messages_.empty();
-  return woken_;
-}
-
-void Inbox::close() {
-  const std::lock_guard lock(mutex_);
-  closed_ = true;
-  for (natsMsg* message : messages_) natsMsg_Destroy(message);
-  messages_.clear();
-  bytes_ = 0;
-  room_.notify_all();
-}
-
-// --- Worker ---------------------------------------------------------------------------------------------------------
-
-void Worker::end() {
-  {
-    const std::lock_guard lock(mutex_);
-    over_ = true;
-    jobs_.clear();
-  }
-  more_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void Worker::add(std::function<void()> job) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (over_) return;
-    jobs_.push_back(std::move(job));
-  }
-  more_.notify_all();
-}
-
-void Worker::run() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    more_.wait(lock, [this] { return over_ || !jobs_.empty(); });
-    if (over_) break;
-    const auto job = std::move(jobs_.front());
-    jobs_.pop_front();
-    lock.unlock();
-    job();
-    lock.lock();
-  }
-  nats_ReleaseThreadMemory();
-}
-
-// --- Link -----------------------------------------------------------------------------------------------------------
-
 namespace {
 
-constexpr std::int64_t kConnectMs = 2'000, kWriteMs = 2'000;
+constexpr std::int64_t kFlushMs = 2'000;
 
-std::string last_error(natsConnection* connection, natsStatus fallback) {
+std::string error_of(natsConnection* connection, natsStatus fallback) {
   const char* text = nullptr;
   const natsStatus status = natsConnection_GetLastError(connection, &text);
   if (text != nullptr && *text != '\0') return text;
   return natsStatus_GetText(status != NATS_OK ? status : fallback);
 }
 
-struct OptionsCloser {
-  void operator()(natsOptions* options) const { natsOptions_Destroy(options); }
-};
-using Options = std::unique_ptr<natsOptions, OptionsCloser>;
+// Why there is no connection. With TLS 1.3 a client learns only behind the handshake that its certificate is not taken,
+// by a connection that ends.
+std::string reason(const LinkConfig& config, natsStatus status) {
+  std::string why = last_error(status);
+  const bool hung_up = status == NATS_SSL_ERROR || status == NATS_PROTOCOL_ERROR || status == NATS_IO_ERROR ||
+                       status == NATS_CONNECTION_CLOSED;
+  if (config.tls && hung_up && why.find("handshake") == std::string::npos)
+    why =
+        "the server hangs up behind the TLS handshake, as it does where it does not take our certificate (" + why + ")";
+  return why;
+}
 
 }  // namespace
 
-// What cnats' threads hold on to. It lives until cnats says that the connection is closed.
+std::string new_inbox() {
+  natsInbox* name = nullptr;
+  const natsStatus status = natsInbox_Create(&name);
+  const std::string out = status == NATS_OK ? name : "";
+  natsInbox_Destroy(name);
+  if (out.empty())
+    throw sdk::Failure(WEIR_E_INTERNAL, std::string("no name for answers: ") + natsStatus_GetText(status));
+  return out;
+}
+
+bool send(natsConnection* connection, natsMsg* message, std::string& why) {
+  const natsStatus status = natsConnection_PublishMsg(connection, message);
+  if (status == NATS_OK) return true;
+  why.clear();
+  if (status == NATS_MAX_PAYLOAD || status == NATS_INVALID_SUBJECT || status == NATS_INVALID_ARG ||
+      status == NATS_NO_SERVER_SUPPORT || status == NATS_NO_MEMORY)
+    why = last_error(status);
+  else
+    natsConnection_Close(connection);
+  return false;
+}
+
+// What a subscription's messages are taken by.
+struct Link::Ear {
+  std::shared_ptr<Shared> shared;
+  Inbox* inbox;
+  std::uint32_t id;
+};
+
+// What cnats' threads hold on to. It lives until cnats says that all is closed.
 struct Link::Shared {
   Shared(const sdk::Host& h, Link* l) : host(h), link(l) {}
   sdk::Host host;
   Link* link;  // [strand]; null once the link is gone
   std::mutex mutex;
   std::condition_variable changed;
-  int open = 0;                          // connections and subscriptions that may still call; guarded by mutex
-  bool gone = false;                     // nobody listens any more; guarded by mutex
-  std::shared_ptr<natsConnection> made;  // by the worker, and not taken yet; guarded by mutex
+  int open = 0;                              // connections and subscriptions that may still call; guarded by mutex
+  bool gone = false;                         // nobody listens any more; guarded by mutex
+  std::shared_ptr<Live> made;                // by the thread that waits, and not taken yet; guarded by mutex
+  std::vector<std::string> discovered;       // servers of the cluster; guarded by mutex
+  std::vector<std::unique_ptr<Ear>> strays;  // guarded by mutex
 
-  void opened() {
+  // False: the link is gone.
+  bool opened() {
     const std::lock_guard lock(mutex);
+    if (gone) return false;
     ++open;
+    return true;
   }
   void ended() {
     const std::lock_guard lock(mutex);
     --open;
     changed.notify_all();
   }
-  void tell(const std::shared_ptr<Shared>& self, std::function<void(Link&)> call) {
+  void keep(std::unique_ptr<Ear> ear) {
+    const std::lock_guard lock(mutex);
+    strays.push_back(std::move(ear));
+  }
+  static void tell(const std::shared_ptr<Shared>& self, std::function<void(Link&)> call) {
     // Weak: a task that never runs stays with the host, and `self` holds that.
-    (void)host.post([weak = std::weak_ptr(self), call = std::move(call)] {
+    (void)self->host.post([weak = std::weak_ptr(self), call = std::move(call)] {
       if (const auto there = weak.lock(); there != nullptr && there->link != nullptr) call(*there->link);
     });
   }
+  void discover(natsConnection* connection) {
+    char** list = nullptr;
+    int count = 0;
+    if (natsConnection_GetDiscoveredServers(connection, &list, &count) != NATS_OK) return;
+    const std::lock_guard lock(mutex);
+    discovered.clear();
+    for (int i = 0; i < count; ++i) {
+      discovered.emplace_back(list[i]);
+      std::free(list[i]);
+    }
+    std::free(list);
+  }
+};
+
+// One TCP connection and what is subscribed over it.
+struct Link::Live {
+  explicit Live(natsConnection* c) : connection(c) {}
+  Live(const Live&) = delete;
+  Live& operator=(const Live&) = delete;
+  ~Live() {
+    for (const auto& [id, subscription] : subscriptions) natsSubscription_Destroy(subscription);
+    natsConnection_Destroy(connection);
+  }
+  natsConnection* const connection;
+  std::map<std::uint32_t, natsSubscription*> subscriptions;  // of the thread that writes
 };
 
 Link::Link(const sdk::Host& host, const LinkConfig& config, Told told)
@@ -139,10 +133,11 @@ Link::~Link() {
     const std::lock_guard lock(shared_->mutex);
     shared_->gone = true;
   }
-  if (connection_ != nullptr) natsConnection_Close(connection_.get());  // whoever waits for an answer gets none
-  worker_.end();
-  if (shared_->made != nullptr) natsConnection_Close(std::exchange(shared_->made, nullptr).get());
-  close();
+  if (live_ != nullptr) natsConnection_Close(live_->connection);  // whoever waits for an answer gets none
+  waiter_.end();
+  writer_.end();
+  live_.reset();
+  shared_->made.reset();
   std::unique_lock lock(shared_->mutex);
   // cnats closes at once; the bound is for a library that does not.
   shared_->changed.wait_for(lock, std::chrono::seconds(5), [this] { return shared_->open == 0; });
@@ -155,143 +150,82 @@ std::string Link::where() const {
 }
 
 void Link::open() {
-  worker_.add([shared = shared_, config = config_] {
+  waiter_.add([shared = shared_, config = config_] {
     using Held = std::shared_ptr<Shared>;
-    const auto done = [&shared](natsConnection* connection, std::string why) {
-      if (connection != nullptr) {
-        const std::lock_guard lock(shared->mutex);
-        shared->made = {connection, &natsConnection_Destroy};
-      }
-      shared->tell(shared, [why = std::move(why)](Link& link) { link.opened(why); });
-    };
-
-    natsOptions* raw = nullptr;
-    if (natsOptions_Create(&raw) != NATS_OK) return done(nullptr, "not enough memory");
-    const Options options(raw);
-    std::vector<const char*> servers;
-    for (const auto& server : config.servers) servers.push_back(server.c_str());
-    auto ear = std::make_unique<Held>(shared);  // what the callbacks are called with
-    natsStatus status = natsOptions_SetServers(raw, servers.data(), static_cast<int>(servers.size()));
-    std::string what = "url";
-    const auto set = [&](const char* of, natsStatus result) {
-      if (status != NATS_OK) return;
-      status = result;
-      if (status != NATS_OK) what = of;
-    };
-    set("name", natsOptions_SetName(raw, config.name.c_str()));
-    if (!config.user.empty()) set("user", natsOptions_SetUserInfo(raw, config.user.c_str(), config.password.c_str()));
-    if (!config.token.empty()) set("token", natsOptions_SetToken(raw, config.token.c_str()));
-    if (!config.credentials_file.empty())
-      set("credentials", natsOptions_SetUserCredentialsFromFiles(raw, config.credentials_file.c_str(), nullptr));
-    if (!config.nkey.empty())
-      set("nkey", natsOptions_SetNKeyFromSeed(raw, config.nkey.c_str(), config.nkey_seed_file.c_str()));
-    if (config.tls) {
-      set("tls", natsOptions_SetSecure(raw, true));
-      if (!config.ca_file.empty()) set("tls.ca", natsOptions_LoadCATrustedCertificates(raw, config.ca_file.c_str()));
-      if (!config.certificate_file.empty())
-        set("tls.certificate",
-            natsOptions_LoadCertificatesChain(raw, config.certificate_file.c_str(), config.key_file.c_str()));
-      if (!config.server_name.empty())
-        set("tls.server_name", natsOptions_SetExpectedHostname(raw, config.server_name.c_str()));
+    const auto failed = [&](const std::string& why) { Shared::tell(shared, [why](Link& link) { link.opened(why); }); };
+    std::vector<std::string> more;
+    {
+      const std::lock_guard lock(shared->mutex);
+      more = shared->discovered;
     }
-    set("ping", natsOptions_SetPingInterval(raw, config.ping_ms));
-    (void)natsOptions_SetMaxPingsOut(raw, 2);
-    (void)natsOptions_SetTimeout(raw, kConnectMs);
-    (void)natsOptions_SetWriteDeadline(raw, kWriteMs);
-    (void)natsOptions_SetAllowReconnect(raw, true);
-    (void)natsOptions_SetMaxReconnect(raw, -1);
-    (void)natsOptions_SetFailRequestsOnDisconnect(raw, true);
-    (void)natsOptions_SetCustomReconnectDelay(
-        raw,
-        [](natsConnection*, int attempts, void*) {
-          thread_local sdk::Backoff backoff;
-          return static_cast<std::int64_t>(backoff.wait_ms(static_cast<std::uint32_t>(attempts)));
-        },
-        nullptr);
-    (void)natsOptions_SetDisconnectedCB(
-        raw,
-        [](natsConnection* connection, void* closure) {
-          const Held self = *static_cast<Held*>(closure);
-          self->tell(self,
-                     [why = last_error(connection, NATS_CONNECTION_DISCONNECTED)](Link& link) { link.said_away(why); });
-        },
-        ear.get());
-    (void)natsOptions_SetReconnectedCB(
-        raw,
-        [](natsConnection*, void* closure) {
-          const Held self = *static_cast<Held*>(closure);
-          self->tell(self, [](Link& link) { link.said_connected(true); });
-        },
-        ear.get());
+    std::string why;
+    const Options options = make_options(config, more, why);
+    if (options == nullptr) return failed(why);
+    auto ear = std::make_unique<Held>(shared);  // what the callbacks are called with
     // The reason why cnats gives up is told here only.
     (void)natsOptions_SetErrorHandler(
-        raw,
+        options.get(),
         [](natsConnection* connection, natsSubscription* subscription, natsStatus error, void* closure) {
-          if (subscription != nullptr) return;  // that one is slow: dropped() says how much
+          if (subscription != nullptr) return;
           const Held self = *static_cast<Held*>(closure);
-          self->tell(self, [why = last_error(connection, error)](Link& link) { link.complained(why); });
+          Shared::tell(self, [why = error_of(connection, error)](Link& link) { link.complained(why); });
         },
         ear.get());
+    (void)natsOptions_SetDiscoveredServersCB(
+        options.get(),
+        [](natsConnection* connection, void* closure) { (*static_cast<Held*>(closure))->discover(connection); },
+        ear.get());
     (void)natsOptions_SetClosedCB(
-        raw,
+        options.get(),
         [](natsConnection* connection, void* closure) {
           const std::unique_ptr<Held> last(static_cast<Held*>(closure));
           const Held self = *last;
-          self->tell(self,
-                     [why = last_error(connection, NATS_CONNECTION_CLOSED)](Link& link) { link.said_closed(why); });
+          Shared::tell(self,
+                       [why = error_of(connection, NATS_CONNECTION_CLOSED)](Link& link) { link.said_closed(why); });
           self->ended();
         },
         ear.get());
-    if (status != NATS_OK) return done(nullptr, what + ": " + natsStatus_GetText(status));
 
+    if (!shared->opened()) return;
+    natsConnection* connection = nullptr;
+    const natsStatus status = natsConnection_Connect(&connection, options.get());
+    if (status != NATS_OK) {
+      shared->ended();
+      return failed(reason(config, status));
+    }
+    (void)ear.release();  // the closed callback ends it
+    shared->discover(connection);
     {
       const std::lock_guard lock(shared->mutex);
-      if (shared->gone) return;
-      ++shared->open;
+      shared->made = std::make_shared<Live>(connection);
     }
-    natsConnection* connection = nullptr;
-    status = natsConnection_Connect(&connection, raw);
-    if (status == NATS_OK) {
-      (void)ear.release();  // the closed callback ends it
-      return done(connection, {});
-    }
-    shared->ended();
-    natsStatus last = NATS_OK;
-    const char* detail = nats_GetLastError(&last);
-    std::string why = detail != nullptr && last == status ? detail : natsStatus_GetText(status);
-    if (why.starts_with('(')) why.erase(0, why.find(": ") + 2);  // where in cnats it was noticed
-    done(nullptr, why);
+    failed({});
   });
 }
 
 void Link::opened(const std::string& why) {
   {
     const std::lock_guard lock(shared_->mutex);
-    connection_ = std::exchange(shared_->made, nullptr);
+    live_ = std::exchange(shared_->made, nullptr);
   }
-  if (connection_ == nullptr) return said_closed(why);
-  std::string refused;
-  const auto wanted = std::exchange(wanted_, {});
-  for (const Wanted& w : wanted)
-    (void)subscribe(w.subject, w.queue, w.pending_messages, w.pending_bytes, *w.inbox, refused);
-  if (!refused.empty()) host_.error(refused);
+  if (live_ == nullptr) return said_closed(why);
+  for (const auto& [id, wanted] : wanted_) subscribe_now(id, wanted);
   // Connected is who has its subscriptions: what is sent from then on comes here.
-  blocking([shared = shared_](natsConnection* there) {
-    (void)natsConnection_FlushTimeout(there, kConnectMs);
-    shared->tell(shared, [](Link& link) {
-      if (link.connection_ != nullptr) link.said_connected(false);
+  (void)after_writing([shared = shared_, live = std::weak_ptr(live_)](natsConnection* there) {
+    if (natsConnection_FlushTimeout(there, kFlushMs) != NATS_OK) return natsConnection_Close(there);
+    Shared::tell(shared, [live, most = natsConnection_GetMaxPayload(there)](Link& link) {
+      if (link.live_ != nullptr && link.live_ == live.lock()) link.said_connected(most);
     });
   });
 }
 
-void Link::said_connected(bool again) {
+void Link::said_connected(std::int64_t max_payload) {
   connected_ = true;
+  max_payload_ = max_payload;
   backoff_.reset();
   complaint_.clear();
-  again = again || was_connected_;
-  if (again) ++reconnects_;
-  was_connected_ = true;
-  told_.connected(again);
+  if (was_connected_) ++reconnects_;
+  told_.connected(std::exchange(was_connected_, true));
 }
 
 // As about a subscription that our user may not have. While there is a connection it is all that is wrong with it.
@@ -301,101 +235,106 @@ void Link::complained(const std::string& why) {
     return;
   }
   host_.error("the server complains", "{\"error\":" + sdk::json::quoted(why) + "}");
-  host_.state(sdk::State::degraded, "the server complains: " + why);
+  told_.complained(why);
 }
 
-void Link::said_away(const std::string& why) {
-  connected_ = false;
-  told_.away("the connection to " + where() + " broke (" + why + "); it is tried again all the time");
-}
-
-// There never was one, or cnats has given up: it does where trying again makes no sense to it, as after two refusals of
-// our credentials.
 void Link::said_closed(std::string why) {
-  close();
+  live_.reset();
+  const bool broke = std::exchange(connected_, false);
   if (!complaint_.empty()) why = std::exchange(complaint_, {});
-  told_.away("no connection to " + where() + ": " + why + "; it is tried again all the time");
+  told_.away(
+      (broke ? "the connection to " + where() + " broke (" + why + ")" : "no connection to " + where() + ": " + why) +
+      "; it is tried again all the time");
   reopen_.start(host_, backoff_.next_ms(), 0, [this] { open(); });
 }
 
-void Link::close() {
-  connected_ = false;
-  if (connection_ == nullptr) return;
-  natsConnection_Close(connection_.get());
-  for (const Subscription& s : subscriptions_) natsSubscription_Destroy(s.raw);
-  subscriptions_.clear();
-  connection_.reset();
+// --- What runs on the other threads ---------------------------------------------------------------------------------
+
+bool Link::write(Job job) {
+  if (live_ == nullptr) return false;
+  writer_.add([live = live_, job = std::move(job)] { job(live->connection); });
+  return true;
 }
 
-bool Link::subscribe(const std::string& subject, const std::string& queue, std::int64_t pending_messages,
-                     std::int64_t pending_bytes, Inbox& inbox, std::string& why) {
-  wanted_.push_back({subject, queue, pending_messages, pending_bytes, &inbox});
-  if (connection_ == nullptr) return true;
-  const auto put = [](natsConnection*, natsSubscription*, natsMsg* message, void* closure) {
-    static_cast<Inbox*>(closure)->put(message);
-  };
-  natsSubscription* raw = nullptr;
-  natsStatus status = queue.empty() ? natsConnection_Subscribe(&raw, connection_.get(), subject.c_str(), put, &inbox)
-                                    : natsConnection_QueueSubscribe(&raw, connection_.get(), subject.c_str(),
-                                                                    queue.c_str(), put, &inbox);
-  if (status == NATS_OK)
-    status =
-        natsSubscription_SetPendingLimits(raw, static_cast<int>(pending_messages), static_cast<int>(pending_bytes));
-  if (status == NATS_OK) {
-    shared_->opened();
-    auto held = std::make_unique<std::shared_ptr<Shared>>(shared_);
-    status = natsSubscription_SetOnCompleteCB(
-        raw,
-        [](void* closure) {
-          const std::unique_ptr<std::shared_ptr<Shared>> last(static_cast<std::shared_ptr<Shared>*>(closure));
-          (*last)->ended();
-        },
-        held.get());
-    if (status == NATS_OK) {
-      (void)held.release();
-      subscriptions_.push_back({raw, subject});
-      return true;
-    }
-    shared_->ended();
-  }
-  if (raw != nullptr) natsSubscription_Destroy(raw);
-  why = "subscribing to " + subject + ": " + natsStatus_GetText(status);
-  return false;
+bool Link::blocking(Job job) {
+  if (live_ == nullptr) return false;
+  waiter_.add([live = live_, job = std::move(job)] { job(live->connection); });
+  return true;
 }
 
-void Link::leave(const std::string& subject) {
-  std::erase_if(wanted_, [&](const Wanted& w) { return w.subject == subject; });
-  std::erase_if(subscriptions_, [&](const Subscription& s) {
-    if (s.subject != subject) return false;
-    natsSubscription_Unsubscribe(s.raw);
-    natsSubscription_Destroy(s.raw);
-    return true;
-  });
-}
-
-std::uint64_t Link::dropped() {
-  std::uint64_t more = 0;
-  for (Subscription& s : subscriptions_) {
-    std::int64_t all = 0;
-    if (natsSubscription_GetDropped(s.raw, &all) != NATS_OK) continue;
-    const auto now = static_cast<std::uint64_t>(all);
-    more += now - std::exchange(s.dropped, now);
-  }
-  return more;
+bool Link::after_writing(Job job) {
+  if (live_ == nullptr) return false;
+  // waiter_ ends before writer_, and then it takes nothing more.
+  writer_.add([this, live = live_, job = std::move(job)] { waiter_.add([live, job] { job(live->connection); }); });
+  return true;
 }
 
 bool Link::publish(const std::string& subject, std::string_view data, const std::string& reply) {
-  // While there is none, cnats may hold its lock for as long as it takes to try to connect.
-  if (connection_ == nullptr || !connected_) return false;
-  const int size = static_cast<int>(data.size());
-  return (reply.empty() ? natsConnection_Publish(connection_.get(), subject.c_str(), data.data(), size)
-                        : natsConnection_PublishRequest(connection_.get(), subject.c_str(), reply.c_str(), data.data(),
-                                                        size)) == NATS_OK;
+  if (!connected_) return false;
+  return write([subject, data = std::string(data), reply](natsConnection* connection) {
+    natsMsg* message = nullptr;
+    std::string why;
+    if (natsMsg_Create(&message, subject.c_str(), reply.empty() ? nullptr : reply.c_str(), data.data(),
+                       static_cast<int>(data.size())) == NATS_OK)
+      (void)send(connection, message, why);
+    natsMsg_Destroy(message);
+  });
 }
 
-void Link::blocking(std::function<void(natsConnection*)> job) {
-  if (connection_ == nullptr) return;
-  worker_.add([connection = connection_, job = std::move(job)] { job(connection.get()); });
+std::uint32_t Link::subscribe(const std::string& subject, const std::string& queue, Inbox& inbox) {
+  const auto& [id, wanted] = *wanted_.try_emplace(++subscriptions_, Wanted{subject, queue, &inbox}).first;
+  subscribe_now(id, wanted);
+  return id;
+}
+
+void Link::subscribe_now(std::uint32_t id, const Wanted& wanted) {
+  if (live_ == nullptr) return;
+  writer_.add([live = live_, shared = shared_, id, wanted] {
+    if (!shared->opened()) return;
+    auto ear = std::make_unique<Ear>(Ear{shared, wanted.inbox, id});
+    const auto put = [](natsConnection*, natsSubscription*, natsMsg* message, void* closure) {
+      const auto* to = static_cast<const Ear*>(closure);
+      to->inbox->put(message, to->id);
+    };
+    natsSubscription* raw = nullptr;
+    natsStatus status = wanted.queue.empty()
+                            ? natsConnection_Subscribe(&raw, live->connection, wanted.subject.c_str(), put, ear.get())
+                            : natsConnection_QueueSubscribe(&raw, live->connection, wanted.subject.c_str(),
+                                                            wanted.queue.c_str(), put, ear.get());
+    if (status == NATS_OK) {
+      live->subscriptions[id] = raw;
+      (void)natsSubscription_SetPendingLimits(raw, -1, -1);  // the Inbox has the limits
+      status = natsSubscription_SetOnCompleteCB(
+          raw,
+          [](void* closure) {
+            const std::unique_ptr<Ear> last(static_cast<Ear*>(closure));
+            last->shared->ended();
+          },
+          ear.get());
+      if (status == NATS_OK) return void(ear.release());
+      // The connection has just ended: nobody says when the last message is through.
+      ear->shared.reset();
+      shared->keep(std::move(ear));
+      status = NATS_CONNECTION_CLOSED;
+    }
+    shared->ended();
+    if (status == NATS_CONNECTION_CLOSED) return;
+    Shared::tell(shared, [why = "subscribing to " + wanted.subject + ": " + last_error(status)](Link& link) {
+      link.complained(why);
+    });
+  });
+}
+
+void Link::leave(std::uint32_t subscription) {
+  wanted_.erase(subscription);
+  if (live_ == nullptr) return;
+  writer_.add([live = live_, subscription] {
+    const auto found = live->subscriptions.find(subscription);
+    if (found == live->subscriptions.end()) return;
+    natsSubscription_Unsubscribe(found->second);
+    natsSubscription_Destroy(found->second);
+    live->subscriptions.erase(found);
+  });
 }
 
 }  // namespace weir::nats

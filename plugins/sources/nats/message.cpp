@@ -4,15 +4,12 @@
 
 #include <array>
 #include <charconv>
+#include <new>
+
+#include "weir/sdk/time.hpp"
 
 namespace weir::nats {
 namespace {
-
-std::string_view header(natsMsg* message, const char* name) {
-  const char* value = nullptr;
-  if (natsMsgHeader_Get(message, name, &value) != NATS_OK || value == nullptr) return {};
-  return value;
-}
 
 // The n-th token, from 1, or from the end for negative n.
 std::string_view token_of(std::string_view subject, int n) {
@@ -39,7 +36,86 @@ std::string_view cut(std::string_view text, std::size_t most) {
   return text.substr(0, most);
 }
 
+// When it happened; 0: that is no time.
+std::int64_t time_of(std::string_view text) {
+  if (const auto time = sdk::parse_iso8601(text)) return *time;
+  std::int64_t ms = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ms);
+  return error == std::errc() && end == text.data() + text.size() && ms > 0 ? ms : 0;
+}
+
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto byte = [&](std::size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
+    const unsigned first = byte(i);
+    const std::size_t more = first < 0x80 ? 0 : first >= 0xC2 && first < 0xE0 ? 1 : (first & 0xF0U) == 0xE0 ? 2 : 3;
+    if (more == 3 && (first < 0xF0 || first > 0xF4)) return false;
+    // Neither longer than need be, nor surrogates, nor beyond U+10FFFF.
+    const unsigned second = byte(i + 1);
+    if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) ||
+        (first == 0xF4 && second > 0x8F))
+      return false;
+    for (std::size_t k = 1; k <= more; ++k)
+      if ((byte(i + k) & 0xC0U) != 0x80U) return false;
+    i += more + 1;
+  }
+  return true;
+}
+
+std::string base64(std::string_view data) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (std::size_t i = 0; i < data.size(); i += 3) {
+    std::uint32_t three = 0;
+    for (std::size_t k = 0; k < 3; ++k)
+      three = three << 8U | (i + k < data.size() ? static_cast<unsigned char>(data[i + k]) : 0U);
+    for (std::size_t k = 0; k < 4; ++k) out += i + k > data.size() ? '=' : digits[three >> (18 - 6 * k) & 63U];
+  }
+  return out;
+}
+
 }  // namespace
+
+std::string_view header(natsMsg* message, const char* name) {
+  const char* value = nullptr;
+  if (natsMsgHeader_Get(message, name, &value) != NATS_OK || value == nullptr) return {};
+  return value;
+}
+
+std::string_view data_of(natsMsg* message) {
+  return {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))};
+}
+
+std::string as_json(std::string_view data) {
+  if (data.empty()) return "null";
+  if (!is_utf8(data)) return "{\"base64\":\"" + base64(data) + "\"}";
+  try {
+    (void)sdk::json::parse(data);
+    return std::string(data);
+  } catch (const sdk::Failure&) {
+    return sdk::json::quoted(data);
+  }
+}
+
+MessageWriter::MessageWriter(const std::string& subject, const std::string& reply, std::string_view data)
+    : wire_bytes_(static_cast<std::int64_t>(data.size())) {
+  natsMsg* raw = nullptr;
+  if (natsMsg_Create(&raw, subject.c_str(), reply.empty() ? nullptr : reply.c_str(), data.data(),
+                     static_cast<int>(data.size())) != NATS_OK)
+    throw std::bad_alloc();
+  message_ = {raw, &natsMsg_Destroy};
+}
+
+void MessageWriter::header(const char* name, std::string_view value) {
+  std::string text(value);
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
+  if (natsMsgHeader_Set(message_.get(), name, text.c_str()) != NATS_OK) throw std::bad_alloc();
+  constexpr std::int64_t kFrame = 12, kColonAndEnd = 4;  // "NATS/1.0" and two line ends; ": " and one
+  if (!headers_) wire_bytes_ += kFrame;
+  headers_ = true;
+  wire_bytes_ += static_cast<std::int64_t>(std::string_view(name).size() + text.size()) + kColonAndEnd;
+}
 
 Template::Template(const sdk::json::Value& value) {
   const std::string& text = value.as_string();
@@ -91,7 +167,7 @@ void Template::fill(std::string& out, natsMsg* message, std::string_view subject
 sdk::Event MessageReader::event_of(natsMsg* message) {
   sdk::Event event;
   event.subject = natsMsg_GetSubject(message);
-  event.data = {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))};
+  event.data = data_of(message);
   event.kind = config_.payload;
   config_.event.fill(event_, message, event.subject);
   config_.key.fill(key_, message, event.subject);
@@ -99,6 +175,10 @@ sdk::Event MessageReader::event_of(natsMsg* message) {
   event.event = event_.empty() ? std::string_view("message") : cut(event_, 255);
   event.key = cut(key_, 1024);
   event.id = cut(id_, 255);
+  if (!config_.time.empty()) {
+    config_.time.fill(time_, message, event.subject);
+    event.time_ms = time_of(time_);
+  }
   return event;
 }
 

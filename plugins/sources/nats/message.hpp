@@ -1,6 +1,7 @@
-// Makes an event of a NATS message. Threads: [strand].
+// Makes an event of a NATS message, and messages. Threads: [strand].
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,7 @@ class Template {
 struct MessageConfig {
   sdk::Data payload = sdk::Data::any;
   Template event, key, id;
+  Template time;  // RFC 3339 or Unix milliseconds
 };
 
 // The texts of one event after the other, in the same memory.
@@ -46,8 +48,28 @@ class MessageReader {
 
  private:
   const MessageConfig& config_;
-  std::string event_, key_, id_;
+  std::string event_, key_, id_, time_;
 };
+
+// One message to publish. Control characters in headers become spaces. Throws std::bad_alloc.
+class MessageWriter {
+ public:
+  MessageWriter(const std::string& subject, const std::string& reply, std::string_view data);
+  void header(const char* name, std::string_view value);
+  std::int64_t wire_bytes() const { return wire_bytes_; }  // of headers and data, as the server counts them
+  std::shared_ptr<natsMsg> take() { return std::move(message_); }
+
+ private:
+  std::shared_ptr<natsMsg> message_;
+  std::int64_t wire_bytes_;
+  bool headers_ = false;
+};
+
+// A header's value; empty if there is none.
+std::string_view header(natsMsg* message, const char* name);
+std::string_view data_of(natsMsg* message);
+// What an answer is as JSON: itself, or a string of it, or {"base64":...} of what is no UTF-8; of nothing null.
+std::string as_json(std::string_view data);
 
 // Where a message of a consumer stands, read from the subject that it is acknowledged on.
 struct Place {

@@ -1,23 +1,29 @@
-// The plugin: messages come in on threads of cnats, wait in an Inbox, and become events on the strand while the hub has
-// room. Core NATS keeps nothing for who is not there: after a break and after an overflow subscribers get a gap.
-// Threads: [strand]; cnats has its own, and a Link has one for what blocks.
+// The plugin. As a source: messages come in on a thread of cnats, wait in an Inbox, and become events on the strand
+// while the hub has room; core NATS keeps nothing for who is not there, so after a break and after an overflow
+// subscribers get a gap. As a sink: a Publisher. As a responder: Requests. All over one connection.
+// Threads: [strand]; cnats has its own, and a Link has two for what blocks.
 #include <nats/nats.h>
 
 #include <charconv>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "config.hpp"
 #include "consumer.hpp"
+#include "demand.hpp"
 #include "link.hpp"
 #include "message.hpp"
+#include "publisher.hpp"
+#include "requests.hpp"
+#include "subject.hpp"
 #include "weir/sdk/plugin.hpp"
 
 namespace weir::nats {
 namespace {
 
-class Nats final : public sdk::Source {
+class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
  public:
   Nats(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host), config_(parse_config(config)), emitter_(host), reader_(config_.message) {
@@ -25,25 +31,39 @@ class Nats final : public sdk::Source {
   }
 
   void start() override {
-    inbox_ = std::make_unique<Inbox>([this, host = host_] { (void)host.post([this] { drain(); }); });
+    // What may come from a stream is bounded by what is asked for.
+    constexpr auto kAny = std::numeric_limits<std::size_t>::max();
+    inbox_ = std::make_unique<Inbox>(config_.stream ? kAny : static_cast<std::size_t>(config_.pending_messages),
+                                     config_.stream ? kAny : static_cast<std::size_t>(config_.pending_bytes),
+                                     [this, host = host_] { (void)host.post([this] { drain(); }); });
     link_ = std::make_unique<Link>(
         host_, config_.link,
-        Link::Told{[this](bool again) { connected(again); }, [this](const std::string& why) { away(why); }});
+        Link::Told{[this](bool again) { connected(again); }, [this](const std::string& why) { away(why); },
+                   [this](const std::string& why) { complained(why); }});
     if (config_.stream) {
       consumer_ = std::make_unique<Consumer>(
           host_, *config_.stream, *link_, *inbox_,
           Consumer::Told{[this](bool running, const std::string& why) {
-                           host_.state(running ? sdk::State::running : sdk::State::retrying, why);
+                           stream_runs_ = running;
+                           stream_ = why;
+                           say_state();
                          },
-                         [this](std::uint64_t count, const std::string& why) { gap(count, why); }});
+                         [this](std::uint64_t count, const std::string& why) { gap("", count, why); }});
     }
-    std::string why;
-    for (const auto& subject : config_.subjects)
-      if (!link_->subscribe(subject, config_.queue, config_.pending_messages, config_.pending_bytes, *inbox_, why))
-        throw sdk::Failure(WEIR_E_INTERNAL, why);
+    demand_ = std::make_unique<Demand>(
+        Demand::Upstream{
+            [this](const std::string& subject) { return link_->subscribe(subject, config_.queue, *inbox_); },
+            [this](std::uint32_t subscription) { link_->leave(subscription); }},
+        !config_.queue.empty());
+    for (const auto& subject : config_.subjects) demand_->always(subject);
+    publisher_ = std::make_unique<Publisher>(host_, config_.jetstream, *link_, [this](const std::string& why) {
+      publishing_ = why;
+      say_state();
+    });
+    requests_ = std::make_unique<Requests>(host_, *link_);
     host_.state(sdk::State::starting, "connecting");
     link_->open();
-    ticks_.start(host_, 1000, 1000, [this] { tick(); });
+    ticks_.start(host_, 250, 250, [this] { tick(); });
   }
   void pause() override {
     emitter_.pause();
@@ -59,32 +79,115 @@ class Nats final : public sdk::Source {
     if (std::from_chars(cursor.data(), cursor.data() + cursor.size(), sequence).ec == std::errc() && consumer_)
       consumer_->accepted(sequence);
   }
+  // What somebody watches.
+  void activate(std::string_view subject, sdk::Activation activation) override {
+    const std::string upstream = from_hub(subject);
+    if (config_.stream)
+      return activation.refuse(WEIR_E_INVALID, "this instance reads a stream; only core subjects work on demand");
+    if (upstream.empty())
+      return activation.refuse(WEIR_E_INVALID, sdk::json::quoted(subject) + " is no subject of NATS");
+    moved(demand_->activate(upstream));
+    if (!link_->connected()) return activation.ready();  // it will come
+    activations_.push_back(std::move(activation));
+    say_ready();
+  }
+  void deactivate(std::string_view subject) override { moved(demand_->deactivate(from_hub(subject))); }
+
+  std::size_t deliver(std::span<const sdk::Outgoing> events) override { return publisher_->deliver(events); }
+  void request(const sdk::Request& request, sdk::Reply reply) override {
+    requests_->request(request, std::move(reply));
+  }
+  void cancel(std::uint64_t token) override { requests_->cancel(token); }
+
   void stop() override {
     ticks_.cancel();
     emitter_.flush();
     if (inbox_) inbox_->close();
-    for (; next_ < batch_.size(); ++next_) natsMsg_Destroy(batch_[next_]);
+    for (; next_ < batch_.size(); ++next_) natsMsg_Destroy(batch_[next_].message);
+    if (requests_) requests_->away("the plugin is stopped");
+    if (publisher_) publisher_->finish(2'000);
+    all_ready();
+    say_metrics();
+    // First the link: its threads and those of cnats know the others.
     consumer_.reset();
     link_.reset();
+    publisher_.reset();
+    requests_.reset();
+    demand_.reset();
     inbox_.reset();
   }
 
  private:
+  void say_state() {
+    if (!away_.empty()) return host_.state(sdk::State::retrying, away_);
+    if (!link_->connected()) return;
+    if (consumer_ && !stream_runs_) return host_.state(sdk::State::retrying, stream_);
+    if (!complaint_.empty()) return host_.state(sdk::State::degraded, complaint_);
+    if (!publishing_.empty()) return host_.state(sdk::State::degraded, publishing_);
+    host_.state(sdk::State::running, stream_);
+  }
   void connected(bool again) {
+    away_.clear();
+    complaint_.clear();
+    publisher_->connected();
     if (consumer_) return consumer_->connected();
-    host_.state(sdk::State::running);
-    if (!again) return;
+    say_state();
+    if (!again || demand_->empty()) return;
     drain();
     const std::int64_t ms = away_since_ == 0 ? 0 : host_.now_ms() - away_since_;
     away_since_ = 0;
-    gap(0, "the connection to NATS was down for " + std::to_string((ms + 999) / 1000) +
-               " s; what was sent meanwhile did not come here");
+    const std::string why = "the connection to NATS was down for " + std::to_string((ms + 999) / 1000) +
+                            " s; what was sent meanwhile did not come here";
+    if (demand_->has_always()) return gap("", 0, why);  // on all channels
+    for (const auto& subject : demand_->active()) gap(to_hub(subject), 0, why);
   }
   void away(const std::string& why) {
     if (away_since_ == 0) away_since_ = host_.now_ms();
+    away_ = why;
+    stream_.clear();
     if (consumer_) consumer_->away();
-    host_.state(sdk::State::retrying, why);
+    publisher_->away();
+    requests_->away("the connection to NATS broke before there was an answer");
+    all_ready();
+    say_state();
   }
+  void complained(const std::string& why) {
+    complaint_ = "the server complains: " + why;
+    if (why.find("Permissions Violation for Publish") != std::string::npos) publisher_->refused();
+    say_state();
+  }
+
+  // --- On demand
+  void moved(const std::vector<std::string>& subjects) {
+    for (const auto& subject : subjects)
+      gap(to_hub(subject), 0,
+          "it comes by another subscription now; around this moment messages may be missing or doubled");
+  }
+  // Whoever asks while a flush is under way is answered by the next one.
+  void say_ready() {
+    if (flushing_) return;
+    flushing_ = true;
+    (void)link_->after_writing(
+        [this, host = host_, count = activations_.size(), life = flushes_](natsConnection* connection) {
+          (void)natsConnection_FlushTimeout(connection, 2'000);
+          (void)host.post([this, count, life] {
+            if (life != flushes_) return;  // all_ready() has answered
+            flushing_ = false;
+            activations_answered(count);
+            if (!activations_.empty()) say_ready();
+          });
+        });
+  }
+  void activations_answered(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) activations_[i].ready();
+    activations_.erase(activations_.begin(), activations_.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+  void all_ready() {
+    ++flushes_;
+    flushing_ = false;
+    activations_answered(activations_.size());
+  }
+
   // The hub's log says what is wrong with it.
   void refused(std::string_view cursor) {
     host_.gap("", 1, "a message makes an event that the hub does not take");
@@ -93,9 +196,9 @@ class Nats final : public sdk::Source {
     if (consumer_ && std::from_chars(cursor.data(), cursor.data() + cursor.size(), sequence).ec == std::errc())
       consumer_->refused(sequence);
   }
-  void gap(std::uint64_t count, const std::string& why) {
+  void gap(const std::string& subject, std::uint64_t count, const std::string& why) {
     emitter_.flush();  // behind what came before it
-    host_.gap("", count, why);
+    host_.gap(subject, count, why);
     ++gaps_;
   }
 
@@ -112,9 +215,9 @@ class Nats final : public sdk::Source {
         more = inbox_->take(batch_, kAtOnce);
       }
       while (next_ < batch_.size() && !emitter_.full()) {
-        natsMsg* message = batch_[next_++];
-        handle(message);
-        natsMsg_Destroy(message);
+        const Inbox::Came came = batch_[next_++];
+        if (consumer_ || demand_->takes(came.subscription, natsMsg_GetSubject(came.message))) handle(came.message);
+        natsMsg_Destroy(came.message);
       }
     }
     emitter_.flush();
@@ -138,17 +241,28 @@ class Nats final : public sdk::Source {
       }
     }
     ++messages_;
-    if (!emitter_.add(event) && !emitter_.closed()) gap(1, "more was read than the hub had room for");
+    if (!emitter_.add(event) && !emitter_.closed()) gap("", 1, "more was read than the hub had room for");
   }
 
   void tick() {
-    if (const auto dropped = link_->dropped(); dropped != 0) {
+    if (const auto dropped = inbox_->dropped(); dropped != 0) {
       dropped_ += dropped;
-      gap(dropped, "the hub was full, and more messages waited than `pending` allows");
+      gap("", dropped, "the hub was full, and more messages waited than `pending` allows");
     }
+    say_metrics();
+  }
+  void say_metrics() {
+    if (!link_) return;
     host_.metric("messages", static_cast<double>(messages_));
     host_.metric("reconnects", static_cast<double>(link_->reconnects()));
     host_.metric("gaps", static_cast<double>(gaps_));
+    const auto& sent = publisher_->counts();
+    host_.metric("published", static_cast<double>(sent.published));
+    host_.metric("published_again", static_cast<double>(sent.again));
+    host_.metric("publish_lost", static_cast<double>(sent.lost));
+    host_.metric("publish_in_flight", static_cast<double>(publisher_->kept()));
+    host_.metric("requests", static_cast<double>(requests_->asked()));
+    host_.metric("requests_in_flight", static_cast<double>(requests_->waiting()));
     if (!consumer_) return host_.metric("dropped", static_cast<double>(dropped_));
     const auto& counts = consumer_->counts();
     host_.metric("in_flight", static_cast<double>(consumer_->in_flight()));
@@ -165,8 +279,17 @@ class Nats final : public sdk::Source {
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<Link> link_;
   std::unique_ptr<Consumer> consumer_;
+  std::unique_ptr<Demand> demand_;
+  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Requests> requests_;
   sdk::Timer ticks_;
-  std::vector<natsMsg*> batch_;  // taken from the inbox; those from next_ on are still to be handled
+  std::vector<sdk::Activation> activations_;  // until the server has their subscriptions
+  bool flushing_ = false;
+  std::uint64_t flushes_ = 0;
+  // What say_state() makes a state of.
+  std::string away_, complaint_, publishing_, stream_;
+  bool stream_runs_ = false;
+  std::vector<Inbox::Came> batch_;  // taken from the inbox; those from next_ on are still to be handled
   std::size_t next_ = 0;
   std::string cursor_, id_;  // of the message that is being handled
   std::int64_t away_since_ = 0;

@@ -6,9 +6,9 @@ namespace weir::redis {
 
 // constinit and without constructors: the hub may read it before any code of the plugin ran.
 constinit const char kManifest[] = R"json({
-  "kinds": ["source"],
+  "kinds": ["source", "sink"],
   "subject_separator": ":",
-  "summary": "Events from Redis: channels of pub/sub, or entries of streams read as a consumer of a group",
+  "summary": "Events from and to Redis: channels of pub/sub, or streams, read as a consumer of a group",
   "config_schema": {
     "type": "object",
     "additionalProperties": false,
@@ -30,6 +30,14 @@ constinit const char kManifest[] = R"json({
           "field": {"type": "string", "maxLength": 255, "default": "", "description": "The field that holds the event's data; left out, data is an object of all fields"},
           "in_flight": {"type": "integer", "minimum": 1, "maximum": 100000, "default": 1000, "description": "Entries that may be on their way into the hub at once"},
           "claim": {"type": ["integer", "string"], "x-unit": "duration", "minimum": 0, "default": 0, "description": "Take over entries that another consumer of the group has had for so long without acknowledging them; 0: never"}
+        }
+      },
+      "publish": {
+        "type": "object", "additionalProperties": false,
+        "description": "How events of channels are published (a channel's to)",
+        "properties": {
+          "to": {"type": "string", "enum": ["pubsub", "stream"], "default": "pubsub", "description": "pubsub: PUBLISH, gone where nobody listens; stream: XADD"},
+          "max_length": {"type": "integer", "minimum": 0, "maximum": 1000000000000, "default": 0, "description": "stream: about how many entries are kept (MAXLEN ~); 0: all"}
         }
       },
       "payload": {"type": "string", "enum": ["any", "text"], "default": "any", "description": "any: JSON as it is, all else as text; text: a JSON string is made of it. Bytes that are no UTF-8 become {\"base64\": ...}"},
@@ -124,7 +132,12 @@ Config parse_config(const Value& json) {
         WEIR_E_CONFIG,
         "an instance reads either channels and patterns or a stream; make a second [[plugin]] for the other one",
         "/stream");
-  if (!config.stream && !pubsub) throw Failure(WEIR_E_CONFIG, "one of channels, patterns and stream is needed");
+  if (const Value* publish = json.find("publish")) {
+    config.publish.stream = publish->string_or("to", "pubsub") == "stream";
+    config.publish.max_length = publish->integer_or("max_length", 0);
+    if (!config.publish.stream && config.publish.max_length != 0)
+      throw Failure(WEIR_E_CONFIG, "max_length is for to = \"stream\"", publish->pointer + "/max_length");
+  }
   config.event = json.string_or("event", "message");
   config.text = json.string_or("payload", "any") == "text";
   config.ping_ms = json.duration_ms_or("ping", 10'000);

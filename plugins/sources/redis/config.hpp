@@ -29,10 +29,17 @@ struct StreamConfig {
   std::int64_t claim_ms = 0;  // 0: entries of other consumers are left to them
 };
 
+// Where events of channels go.
+struct PublishConfig {
+  bool stream = false;          // XADD in place of PUBLISH
+  std::int64_t max_length = 0;  // of a stream, about; 0: without end
+};
+
 struct Config {
   Address address;
   std::vector<std::string> channels, patterns;
   std::optional<StreamConfig> stream;
+  PublishConfig publish;
   std::string event;
   bool text = false;  // payloads become JSON strings, also those that are JSON
   std::int64_t ping_ms = 10'000;

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -147,6 +148,14 @@ void Connection::on_event(std::uint32_t events) {
   const auto life = life_;
   if ((events & (WEIR_WATCH_READ | WEIR_WATCH_ERROR)) != 0) read();
   if (life == life_ && (events & WEIR_WATCH_WRITE) != 0) flush();
+}
+
+void Connection::serve(int ms) {
+  pollfd one = {fd_, static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT), 0};
+  if (fd_ < 0 || ::poll(&one, 1, ms) <= 0) return;
+  const bool more = (one.revents & ~POLLOUT) != 0;
+  on_event((more ? std::uint32_t{WEIR_WATCH_READ} : 0U) |
+           ((one.revents & POLLOUT) != 0 ? std::uint32_t{WEIR_WATCH_WRITE} : 0U));
 }
 
 void Connection::read() {

@@ -39,6 +39,8 @@ class Connection {
   void send(const std::vector<std::string>& command);
   void pause(bool paused);           // reads nothing more: the server's buffer for us fills up
   void end(const std::string& why);  // as if the server had; it is opened again
+  // Waits for the socket, for so long at most, and does what there is to do. For stop(), when nothing else is served.
+  void serve(int ms);
   bool ready() const { return ready_; }
   void well() { backoff_.reset(); }                    // it does what it is there for
   std::int64_t heard_ms() const { return heard_ms_; }  // when something came last

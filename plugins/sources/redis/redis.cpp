@@ -1,6 +1,6 @@
-// The plugin: one connection for pub/sub, or Streams. While the hub is full pub/sub is not read from, and the server
-// ends a connection that is read too slowly; what is lost then is told by a gap, as after every break. Threads:
-// [strand]; no threads of its own.
+// The plugin. As a source: one connection for pub/sub, or Streams. As a sink: a Publisher. While the hub is full
+// pub/sub is not read from, and the server ends a connection that is read too slowly; what is lost then is told by a
+// gap, as after every break. Threads: [strand]; no threads of its own.
 #include <hiredis/hiredis.h>
 
 #include <charconv>
@@ -9,13 +9,14 @@
 
 #include "config.hpp"
 #include "connection.hpp"
+#include "publisher.hpp"
 #include "streams.hpp"
 #include "weir/sdk/plugin.hpp"
 
 namespace weir::redis {
 namespace {
 
-class Redis final : public sdk::Source {
+class Redis final : public sdk::Source, public sdk::Sink {
  public:
   Redis(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host),
@@ -28,11 +29,18 @@ class Redis final : public sdk::Source {
   void start() override {
     host_.state(sdk::State::starting, "connecting");
     ticks_.start(host_, 250, 250, [this] { tick(); });
+    publisher_ = std::make_unique<Publisher>(host_, config_, [this](const std::string& why) {
+      publishing_ = why;
+      say_state();
+    });
+    if (!reads()) return publisher_->open();
     if (config_.stream) {
       streams_ = std::make_unique<Streams>(
           host_, config_,
           Streams::Told{[this](bool running, const std::string& why) {
-                          host_.state(running ? sdk::State::running : sdk::State::retrying, why);
+                          reads_well_ = running;
+                          reading_ = why;
+                          say_state();
                         },
                         [this](const std::string& key, const EntryId& id, const redisReply& fields,
                                std::uint64_t cursor) { entry(key, id, fields, cursor); },
@@ -45,7 +53,9 @@ class Redis final : public sdk::Source {
                                      Connection::Told{[this] { ready(); }, [this](redisReply& reply) { heard(reply); },
                                                       [this](const std::string& why) {
                                                         if (away_since_ == 0) away_since_ = host_.now_ms();
-                                                        host_.state(sdk::State::retrying, why);
+                                                        reads_well_ = false;
+                                                        reading_ = why;
+                                                        say_state();
                                                       }});
     connection_->open();
   }
@@ -66,14 +76,30 @@ class Redis final : public sdk::Source {
     if (streams_ && std::from_chars(cursor.data(), cursor.data() + cursor.size(), number).ec == std::errc())
       streams_->accepted(number);
   }
+  // The connection for it is opened with the first event.
+  std::size_t deliver(std::span<const sdk::Outgoing> events) override { return publisher_->deliver(events); }
+
   void stop() override {
     ticks_.cancel();
     emitter_.flush();
+    if (publisher_) {
+      publisher_->finish(2'000);
+      say_published();
+    }
+    publisher_.reset();
     streams_.reset();
     connection_.reset();
   }
 
  private:
+  bool reads() const { return config_.stream || !config_.channels.empty() || !config_.patterns.empty(); }
+  void say_state() {
+    if (reads() && !reads_well_)
+      return host_.state(reading_.empty() ? sdk::State::starting : sdk::State::retrying, reading_);
+    if (!publishing_.empty()) return host_.state(reads() ? sdk::State::degraded : sdk::State::retrying, publishing_);
+    host_.state(sdk::State::running, reading_);
+  }
+
   // Where the hub takes no more, nothing more is read.
   void hold() {
     if (connection_) connection_->pause(true);
@@ -130,7 +156,9 @@ class Redis final : public sdk::Source {
   void running() {
     connection_->well();
     pinged_ms_ = 0;
-    host_.state(sdk::State::running);
+    reads_well_ = true;
+    reading_.clear();
+    say_state();
     if (connection_->reconnects() != 0)
       gap("", 0,
           "the connection to Redis was down for " + std::to_string((host_.now_ms() - away_since_ + 999) / 1000) +
@@ -165,9 +193,13 @@ class Redis final : public sdk::Source {
         connection_->send({"PING"});
       }
     }
+    publisher_->tick();
+    say_published();
     host_.metric("messages", static_cast<double>(messages_));
     host_.metric("gaps", static_cast<double>(gaps_));
-    host_.metric("reconnects", static_cast<double>(streams_ ? streams_->reconnects() : connection_->reconnects()));
+    host_.metric("reconnects", static_cast<double>(streams_      ? streams_->reconnects()
+                                                   : connection_ ? connection_->reconnects()
+                                                                 : publisher_->reconnects()));
     if (!streams_) return;
     const auto& counts = streams_->counts();
     host_.metric("in_flight", static_cast<double>(streams_->in_flight()));
@@ -176,12 +208,23 @@ class Redis final : public sdk::Source {
     host_.metric("claimed", static_cast<double>(counts.claimed));
   }
 
+  void say_published() {
+    const auto& counts = publisher_->counts();
+    host_.metric("published", static_cast<double>(counts.published));
+    host_.metric("published_again", static_cast<double>(counts.again));
+    host_.metric("publish_lost", static_cast<double>(counts.lost));
+    host_.metric("publish_in_flight", static_cast<double>(publisher_->kept()));
+  }
+
   sdk::Host host_;
   const Config config_;
   sdk::Emitter emitter_;
   const sdk::Data kind_;
   std::unique_ptr<Connection> connection_;  // pub/sub
   std::unique_ptr<Streams> streams_;
+  std::unique_ptr<Publisher> publisher_;
+  std::string reading_, publishing_;  // why that does not go well
+  bool reads_well_ = false;
   sdk::Timer ticks_;
   std::size_t subscribed_ = 0;
   std::int64_t away_since_ = 0, pinged_ms_ = 0;

@@ -18,21 +18,11 @@ struct HubLogTest : testing::Test {
   void forget(std::size_t count) {
     for (; count != 0; --count) hub.hub_log.pop_front(), ++hub.hub_log_first;
   }
-  // The hub's figures show its metrics, as those of the instance "logs".
-  void show() {
-    char mark[32];
-    std::snprintf(mark, sizeof mark, "%.17g", hub.metrics.at("mark"));
-    hub.stats_json =
-        R"({"plugins":[{"name":"other","metrics":{"mark":1}},{"name":"none"},{"name":"logs","metrics":{"mark":)" +
-        std::string(mark) + "}}]}";
-  }
-  // Starts it as the instance "logs" of a hub whose figures show its metrics.
+  // Starts it as the instance "logs".
   void start(sdk::testing::SourceRig& rig) {
-    hub.stats_json = "{\"plugins\":[]}";
+    hub.instance_name = "logs";
     ASSERT_EQ(rig.start(), WEIR_OK) << rig.error().message;
-    show();
     hub.advance(0);
-    ASSERT_EQ(hub.last_state(), WEIR_STATE_RUNNING) << hub.states.back().reason;
   }
   std::vector<std::string> messages() const {
     std::vector<std::string> out;
@@ -161,20 +151,6 @@ TEST_F(HubLogTest, ALineThatTheHubDoesNotTakeIsAGap) {
   EXPECT_EQ(messages(), Texts{"short"});
   ASSERT_EQ(hub.gaps.size(), 1u);
   EXPECT_EQ(hub.gaps[0].count, 1u);
-}
-
-TEST_F(HubLogTest, AnInstanceThatDoesNotFindItselfReadsNothingYet) {
-  sdk::testing::SourceRig rig(hub, weir_plugin_entry, "{}");
-  line(WEIR_LOG_INFO, "hub", "x");
-  ASSERT_EQ(rig.start(), WEIR_OK);
-  hub.advance(1500);
-  rig.resume();
-  EXPECT_EQ(hub.last_state(), WEIR_STATE_DEGRADED);
-  EXPECT_TRUE(hub.events.empty());
-  show();
-  hub.advance(1500);
-  EXPECT_EQ(hub.last_state(), WEIR_STATE_RUNNING);
-  EXPECT_EQ(messages(), Texts{"x"});
 }
 
 TEST_F(HubLogTest, ConfigsThatCanNotBeUsed) {

@@ -22,6 +22,8 @@ TEST(NatsConfigTest, Defaults) {
   EXPECT_FALSE(config.link.tls);
   EXPECT_FALSE(config.stream);
   EXPECT_EQ(config.message.payload, sdk::Data::any);
+  EXPECT_FALSE(config.jetstream);
+  EXPECT_TRUE(parsed(R"({"publish":"jetstream"})").jetstream);
 }
 
 TEST(NatsConfigTest, AStream) {
@@ -47,7 +49,7 @@ TEST(NatsConfigTest, WhatIsWrongIsNamed) {
   EXPECT_NE(refused(R"({"subjects":["a"],"stream":{"name":"A"}})").find("second [[plugin]]"), std::string::npos);
   EXPECT_NE(refused(R"({"stream":{"name":"A.B"}})").find("/stream/name"), std::string::npos);
   EXPECT_NE(refused(R"({"stream":{"name":"A","from":"tomorrow"}})").find("\"tomorrow\""), std::string::npos);
-  EXPECT_NE(refused("{}").find("subjects and stream"), std::string::npos);
+  EXPECT_EQ(refused("{}"), "taken");  // a sink, a responder, or a source on demand
   EXPECT_NE(refused(R"({"url":"nats://u:secret@h"})").find("`token`"), std::string::npos);
   EXPECT_EQ(refused(R"({"url":"nats://u:secret@h"})").find("secret"), std::string::npos);
   EXPECT_NE(refused(R"({"token":"t","user":"u"})").find("four ways"), std::string::npos);

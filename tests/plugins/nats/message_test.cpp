@@ -75,6 +75,37 @@ TEST(NatsMessageTest, AnEventAlwaysHasANameThatTheHubTakes) {
   EXPECT_EQ(MessageReader(config).event_of(message("abcdefgh", "1").get()).event, std::string(250, 'x') + "abcde");
 }
 
+TEST(NatsMessageTest, TheTimeIsThatOfAHeader) {
+  MessageConfig config;
+  config.time = Template(text("{header:Weir-Time}"));
+  MessageReader reader(config);
+  const auto time = [&](const char* value) {
+    const auto m = message("a", "1");
+    natsMsgHeader_Set(m.get(), "Weir-Time", value);
+    return reader.event_of(m.get()).time_ms;
+  };
+  EXPECT_EQ(time("2026-02-10T12:00:00.123Z"), 1'770'724'800'123);
+  EXPECT_EQ(time("1770724800123"), 1'770'724'800'123);
+  for (const char* none : {"", "yesterday", "-5", "12x"}) EXPECT_EQ(time(none), 0) << none;
+}
+
+TEST(NatsMessageTest, AnAnswerIsAlwaysJson) {
+  EXPECT_EQ(as_json(""), "null");
+  EXPECT_EQ(as_json(" {\"a\":[1,2]}"), " {\"a\":[1,2]}");
+  EXPECT_EQ(as_json("{\"a\":"), "\"{\\\"a\\\":\"");
+  EXPECT_EQ(as_json("gr\xc3\xbc\xc3\x9f"), "\"gr\xc3\xbc\xc3\x9f\"");
+  EXPECT_EQ(as_json("\xf0\x9f\x98\x80"), "\"\xf0\x9f\x98\x80\"");
+  // Cut off, too long a form, a surrogate, beyond Unicode, a byte that begins nothing.
+  for (const char* wrong :
+       {"\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80", "\x80", "\"\xff\""})
+    EXPECT_EQ(as_json(wrong).substr(0, 11), "{\"base64\":\"") << wrong;
+  EXPECT_EQ(as_json("\xff"), "{\"base64\":\"/w==\"}");
+  EXPECT_EQ(as_json("\xff\xfe"), "{\"base64\":\"//4=\"}");
+  EXPECT_EQ(as_json("\xff\xfe\xfd"), "{\"base64\":\"//79\"}");
+  const std::string deep = std::string(100, '[') + std::string(100, ']');
+  EXPECT_EQ(as_json(deep), "\"" + deep + "\"");  // more than a hub takes
+}
+
 TEST(NatsPlaceTest, OldAndNewServers) {
   Place place;
   ASSERT_TRUE(read_place("$JS.ACK.ORDERS.weir.2.17.9.1770724800123456789.4", place));

@@ -1,40 +1,8 @@
 // The plugin beside a real nats-server, without a hub: who we are, what a full hub means, what is acknowledged when.
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-
-#include "support/nats_server.hpp"
-#include "weir/sdk/testing.hpp"
-
-extern "C" const weir_plugin weir_plugin_entry;
+#include "fixture.hpp"
 
 namespace weir::test {
 namespace {
-
-using sdk::testing::FakeHost;
-using sdk::testing::SourceRig;
-
-struct NatsPluginTest : testing::Test {
-  NatsPluginTest()
-      : folder(
-            std::filesystem::temp_directory_path() /
-            ("weir-nats-" + std::to_string(getpid()) + testing::UnitTest::GetInstance()->current_test_info()->name())) {
-    std::filesystem::create_directories(folder);
-  }
-  ~NatsPluginTest() override {
-    EXPECT_TRUE(hub.mistakes.empty()) << hub.mistakes.front();
-    std::filesystem::remove_all(folder);
-  }
-  std::string config(const NatsServer& server, const std::string& more) const {
-    return "{\"url\":\"" + server.url() + "\"," + more + "}";
-  }
-  bool reaches(std::int32_t state) {
-    return hub.run_until([&] { return hub.last_state() == state; }, 20'000);
-  }
-  const std::filesystem::path folder;
-  FakeHost hub;
-};
 
 TEST_F(NatsPluginTest, MessagesOfCoreNatsBecomeEvents) {
   NatsServer server(folder);

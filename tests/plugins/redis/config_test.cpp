@@ -33,7 +33,9 @@ TEST(RedisConfigTest, Urls) {
 TEST(RedisConfigTest, WhatIsWrongIsNamed) {
   EXPECT_NE(refused(R"({"channels":["a"],"url":"redis://:secret@a"})").find("`password`"), std::string::npos);
   EXPECT_EQ(refused(R"({"channels":["a"],"url":"redis://:secret@a"})").find("secret"), std::string::npos);
-  EXPECT_NE(refused("{}").find("channels, patterns and stream"), std::string::npos);
+  EXPECT_EQ(refused("{}"), "taken");  // a sink
+  EXPECT_NE(refused(R"({"publish":{"max_length":5}})").find("/publish/max_length"), std::string::npos);
+  EXPECT_EQ(refused(R"({"publish":{"to":"stream","max_length":5}})"), "taken");
   EXPECT_NE(refused(R"({"channels":["a"],"stream":{"keys":["b"]}})").find("second [[plugin]]"), std::string::npos);
   EXPECT_NE(refused(R"({"stream":{"keys":["b"],"from":"yesterday"}})").find("\"yesterday\""), std::string::npos);
   EXPECT_NE(refused(R"({"channels":["a"],"user":"u"})").find("password is not"), std::string::npos);

@@ -31,6 +31,8 @@ typedef struct weir_hub_v1 {
    * `after`. Lines that are missing between were more than that. [any] */
   uint64_t (*log_lines)(void* ctx, uint64_t after, uint32_t most, void (*fn)(void* arg, const weir_log_line* line),
                         void* arg);
+  /* What the manifest calls this instance; valid as long as the process. [any] */
+  weir_str (*instance_name)(void* ctx);
 } weir_hub_v1;
 
 #ifdef __cplusplus

@@ -128,7 +128,8 @@ struct SinkBorder : Instance<T> {
         try {
           const std::size_t took = t.deliver({piece.data(), size});
           *taken += static_cast<std::uint32_t>(std::min<std::size_t>(took, size));
-          if (took < size) return void(status = WEIR_E_FULL);
+          // Who took some may have stopped before one that can't be delivered: offered again it is the first one.
+          if (took == 0) return void(status = WEIR_E_FULL);
         } catch (const Failure& e) {
           Instance<T>::of(p).host.warn(e.what());
           return void(status = WEIR_E_INVALID);

@@ -32,9 +32,9 @@ class Sink {
   virtual ~Sink() = default;
 
   virtual void start() {}
-  // Takes events from the front and says how many. What was taken is the sink's to get there. Fewer than all: the hub
-  // waits until host.sink_ready(), then offers the rest again. Throws Failure when the first of `events` can't be
-  // delivered, ever: it is left out, counted and logged with the message.
+  // Takes events from the front and says how many. What was taken is the sink's to get there. Fewer than all: the rest
+  // is offered at once again; none: the hub waits until host.sink_ready(). Throws Failure when the first of `events`
+  // can't be delivered, ever: it is left out, counted and logged with the message.
   virtual std::size_t deliver(std::span<const Outgoing> events) = 0;
   virtual void stop() {}
 };

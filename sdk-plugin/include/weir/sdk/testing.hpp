@@ -89,10 +89,11 @@ class FakeHost {
   std::map<std::uint64_t, SeenAnswer> answers;  // by token
   std::vector<std::string> mistakes;            // rules of the ABI that the plugin broke; a good test ends with none
 
-  std::size_t sink_readies = 0;     // calls of weir_sink_host_v1::ready()
-  std::string stats_json = "{}";    // what weir_hub_v1::stats() answers
-  std::deque<HubLine> hub_log;      // what weir_hub_v1::log_lines() reads; its first line has the number ...
-  std::uint64_t hub_log_first = 1;  // ... this; a test that takes lines away at the front counts it up
+  std::size_t sink_readies = 0;          // calls of weir_sink_host_v1::ready()
+  std::string stats_json = "{}";         // what weir_hub_v1::stats() answers
+  std::deque<HubLine> hub_log;           // what weir_hub_v1::log_lines() reads; its first line has the number ...
+  std::string instance_name = "plugin";  // what weir_hub_v1::instance_name() says
+  std::uint64_t hub_log_first = 1;       // ... this; a test that takes lines away at the front counts it up
 
   // An event with more data is refused, as by a hub's limits.data_bytes; that is no mistake of the plugin.
   std::size_t data_bytes_max = std::size_t{1} << 20;
@@ -360,7 +361,8 @@ class FakeHost {
                                                  const std::lock_guard lock(of(ctx).mutex_);
                                                  ++of(ctx).sink_readies;
                                                }};
-    static constexpr weir_hub_v1 hub = {sizeof(weir_hub_v1), 0, &stats, &log_lines};
+    static constexpr weir_hub_v1 hub = {sizeof(weir_hub_v1), 0, &stats, &log_lines,
+                                        [](void* ctx) { return to_str(of(ctx).instance_name); }};
     const std::string_view wanted(id);
     if (wanted == WEIR_AUTH_HOST_V1) return &auth;
     if (wanted == WEIR_SINK_HOST_V1) return &sink;
