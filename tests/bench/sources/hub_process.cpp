@@ -32,7 +32,8 @@ std::string wait_for_line(const std::string& file, const std::string& begin, int
                            std::string((std::istreambuf_iterator<char>(in)), {}));
 }
 
-HubProcess::HubProcess(const std::string& program, const std::string& folder, const std::string& manifest) {
+HubProcess::HubProcess(const std::string& program, const std::string& folder, const std::string& manifest)
+    : folder_(folder) {
   std::ofstream(folder + "/hub.toml") << manifest;
   const std::string log = folder + "/hub.log";
   process_.run({program, "run", folder + "/hub.toml"}, log);
@@ -81,6 +82,9 @@ bool HubProcess::wait_accepted(std::uint64_t count) const {
   return true;
 }
 
-void HubProcess::reload() const { (void)ask("POST", "/api/v1/reload"); }
+void HubProcess::reload(const std::string& manifest) const {
+  std::ofstream(folder_ + "/hub.toml") << manifest;
+  (void)ask("POST", "/api/v1/reload");
+}
 
 }  // namespace weir::bench

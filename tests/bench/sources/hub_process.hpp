@@ -20,10 +20,11 @@ class HubProcess {
   std::uint64_t accepted() const;  // events of the source that have their place
   // Until that many are accepted. False: nothing more was for ten seconds.
   bool wait_accepted(std::uint64_t count) const;
-  void reload() const;  // done when it returns
+  void reload(const std::string& manifest) const;  // done when it returns
 
  private:
   std::string ask(const std::string& method, const std::string& path) const;
+  const std::string folder_;
   std::uint16_t port_ = 0;
   test::ServerProcess process_;
 };

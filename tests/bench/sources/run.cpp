@@ -28,7 +28,7 @@ std::string manifest(const Options& options, const Upstream& upstream, const std
   return out + "[[plugin]]\nname = \"in\"\nlibrary = \"" + upstream.library() + "\"\nconfig = " + upstream.config() +
          "\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"bench\"\nfrom = [{ plugin = \"in\", subject = "
          "\"hub\" }]\nrules = [{ script = \"rule.lua\", ops = 100000000, time = \"1s\" }]\nhistory = " +
-         history + "\nsubscribe = {}\n";
+         history + "\nsubscribe = {}\n[limits]\nhistory_bytes = \"64GiB\"\n";
 }
 
 void write_rule(const std::string& folder, const std::string& filter_body) {
