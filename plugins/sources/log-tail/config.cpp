@@ -1,6 +1,7 @@
 #include "config.hpp"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <string>
@@ -10,15 +11,19 @@ namespace weir::log_tail {
 // constinit and without constructors: the hub may read it before any code of the plugin ran.
 constinit const char kManifest[] = R"json({
   "kinds": ["source"],
+  "on_demand": "subjects",
   "summary": "Follows log files through every kind of rotation and emits each line as an event",
   "config_schema": {
     "type": "object",
     "additionalProperties": false,
-    "required": ["files"],
     "properties": {
       "files": {
         "type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1, "x-path": true},
-        "description": "Files to follow. *, ? and [...] work in file names and folders; relative paths start at the folder of the manifest"
+        "description": "Files to follow all the time. *, ? and [...] work in file names and folders; relative paths start at the folder of the manifest"
+      },
+      "root": {
+        "type": "string", "minLength": 1, "x-path": true,
+        "description": "Folder of files that are followed on demand, while somebody watches: the subject is the file's path below it. Nothing outside it is ever read"
       },
       "exclude": {
         "type": "array", "default": [], "items": {"type": "string", "minLength": 1, "x-path": true},
@@ -26,7 +31,7 @@ constinit const char kManifest[] = R"json({
       },
       "backlog": {
         "type": "integer", "default": 100, "minimum": 0, "maximum": 1000,
-        "description": "Lines from the end of each file that exists when the instance starts; later files are read from their beginning"
+        "description": "Lines from the end of each file that exists when the instance starts, or that somebody begins to watch; later files are read from their beginning"
       },
       "batch_ms": {
         "type": "integer", "default": 10, "minimum": 0, "maximum": 100,
@@ -130,9 +135,18 @@ Config parse_config(const sdk::json::Value& json) {
   Config config;
   TailerOptions& tailer = config.tailer;
   tailer.files = json.strings_or("files", {});
-  if (tailer.files.empty()) {
+  tailer.root = json.string_or("root", "");
+  if (const sdk::json::Value* root = json.find("root"); root != nullptr && !root->is(sdk::json::Kind::null)) {
+    struct stat st;
+    const bool other = ::stat(tailer.root.c_str(), &st) == 0 && !S_ISDIR(st.st_mode);  // it may still be made
+    if (tailer.root.empty() || tailer.root.find('\0') != std::string::npos || other)
+      throw root->wrong("a folder", "\"" + tailer.root + "\"");
+  }
+  if (tailer.files.empty() && tailer.root.empty()) {
     throw sdk::Failure(WEIR_E_CONFIG,
-                       "files is empty; expected at least one path or pattern, such as [\"/var/log/*.log\"]", "/files");
+                       "there is neither files nor root; expected at least one path or pattern, such as files = "
+                       "[\"/var/log/*.log\"], or a folder to follow on demand, such as root = \"/var/log/app\"",
+                       "/files");
   }
   for (std::size_t i = 0; i < tailer.files.size(); ++i) {
     if (tailer.files[i].empty() || tailer.files[i].back() == '/' || tailer.files[i].find('\0') != std::string::npos) {

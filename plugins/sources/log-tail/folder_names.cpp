@@ -1,6 +1,7 @@
 #include "folder_names.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -14,20 +15,20 @@ constexpr std::int64_t kTimestampSlackNs = 20'000'000;  // file times move in st
 
 std::int64_t to_ns(const timespec& t) { return t.tv_sec * 1'000'000'000LL + t.tv_nsec; }
 
-std::int64_t changed_ns(const std::string& folder) {
+std::int64_t changed_ns(const std::string& folder, Reach reach) {
   struct stat st;
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  if (::stat(folder.c_str(), &st) != 0) return 0;
+  if (!reach.look_at(folder, st)) return 0;
   const std::int64_t changed = to_ns(st.st_mtim);
   return to_ns(now) - changed < kTimestampSlackNs ? 0 : changed;
 }
 
 }  // namespace
 
-const FolderNames::Listing& FolderNames::now(const std::string& folder) {
+const FolderNames::Listing& FolderNames::now(const std::string& folder, Reach reach) {
   // Asked before the names are read: what changes meanwhile makes the next question read them again.
-  const std::int64_t changed = changed_ns(folder);
+  const std::int64_t changed = changed_ns(folder, reach);
   const auto known = listings_.find(folder);
   if (known != listings_.end() && changed != 0 && known->second.changed_ns == changed) {
     known->second.pass = pass_;
@@ -38,16 +39,18 @@ const FolderNames::Listing& FolderNames::now(const std::string& folder) {
   listing.names.clear();
   listing.changed_ns = changed;
   listing.pass = pass_;
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), ::closedir);
+  Descriptor opened(reach.open(folder, O_RDONLY | O_DIRECTORY));
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(opened.get()), ::closedir);
   if (!dir) return listing;
+  opened.release();  // it is the stream's now
   while (const dirent* entry = ::readdir(dir.get())) listing.names.emplace_back(entry->d_name);
   std::sort(listing.names.begin(), listing.names.end());
   return listing;
 }
 
-const FolderNames::Listing& FolderNames::recent(const std::string& folder) {
+const FolderNames::Listing& FolderNames::recent(const std::string& folder, Reach reach) {
   const auto known = listings_.find(folder);
-  return known != listings_.end() && known->second.pass == pass_ ? known->second : now(folder);
+  return known != listings_.end() && known->second.pass == pass_ ? known->second : now(folder, reach);
 }
 
 }  // namespace weir::log_tail

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "reach.hpp"
+
 namespace weir::log_tail {
 
 class FolderNames {
@@ -25,9 +27,9 @@ class FolderNames {
   // What is read in one pass may be told again in it by recent().
   void next_pass() { ++pass_; }
   // The names as they are now, or have been since.
-  const Listing& now(const std::string& folder);
+  const Listing& now(const std::string& folder, Reach reach = {});
   // The names as they were at some moment of this pass.
-  const Listing& recent(const std::string& folder);
+  const Listing& recent(const std::string& folder, Reach reach = {});
 
  private:
   std::map<std::string, Listing> listings_;

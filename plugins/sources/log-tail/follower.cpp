@@ -19,24 +19,27 @@ constexpr int kAttempts = 5;  // to get a picture of a folder in which files are
 // A file that was born so short before a checkpoint may not stand in it yet.
 constexpr std::int64_t kUnnoticedNs = 5'000'000'000;
 
-std::string real_path_of(const std::string& path) {
-  const std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), std::free);
-  return real ? std::string(real.get()) : path;
-}
-
-bool is_absent(int error) { return error == ENOENT || error == ENOTDIR; }
-
 }  // namespace
 
 Follower::Follower(std::string path, bool was_there, Shared& shared)
+    : Follower(path, std::string(base_name(path)), was_there, Reach(), nullptr, shared) {}
+
+Follower::Follower(std::string path, std::string name, const Root& root, Shared& shared)
+    : Follower(std::move(path), std::move(name), true, Reach(root), std::make_unique<FileBook>(), shared) {}
+
+Follower::Follower(std::string path, std::string name, bool was_there, Reach reach, std::unique_ptr<FileBook> own_book,
+                   Shared& shared)
     : shared_(shared),
       path_(std::move(path)),
-      file_(base_name(path_)),
-      named_alike_(&shared.files_named[file_]),
+      file_(std::move(name)),
+      reach_(reach),
+      own_book_(std::move(own_book)),
+      book_(own_book_ ? *own_book_ : shared.book),
+      named_alike_(own_book_ ? nullptr : &shared.files_named[file_]),
       was_there_(was_there),
       open_place_(shared.open.end()),
       joiner_(shared.multiline, emission_) {
-  ++*named_alike_;
+  if (named_alike_ != nullptr) ++*named_alike_;
 }
 
 Follower::~Follower() {
@@ -44,10 +47,11 @@ Follower::~Follower() {
   for (Generation& g : generations_) let_go(g);
   set_real_path(path_);  // which needs no entry
   if (open_place_ != shared_.open.end()) shared_.open.erase(open_place_);
-  if (--*named_alike_ == 0) shared_.files_named.erase(file_);
+  if (named_alike_ != nullptr && --*named_alike_ == 0) shared_.files_named.erase(file_);
 }
 
 Origin Follower::origin() const {
+  if (on_demand()) return {file_, {}, nullptr};
   return {file_, *named_alike_ > 1 ? std::string_view(path_) : std::string_view(), &from_};
 }
 
@@ -67,6 +71,11 @@ void Follower::set_real_path(const std::string& real) {
   }
   real_path_ = real;
   real_folder_ = folder_of(real);
+  // A path by name is good enough, also below a root: what a watch tells of is only looked at.
+  if (on_demand()) {
+    shared_.inotify.want_folder(folder_of(path_));
+    shared_.inotify.want_folder(real_folder_);
+  }
   if (real_path_ == path_) return;
   shared_.real_paths.emplace(real_path_, this);
   shared_.inotify.want_folder(real_folder_);
@@ -84,13 +93,12 @@ bool Follower::rest(bool even_unread) {
   Generation& only = generations_.front();
   struct stat st;
   // Only under the name where it will be looked for.
-  if (only.file.packed() || ::stat(path_.c_str(), &st) != 0 || id_of(st) != only.file.id()) return false;
+  if (only.file.packed() || !reach_.look_at(path_, st) || id_of(st) != only.file.id()) return false;
   const bool unread = static_cast<std::uint64_t>(st.st_size) != only.file.read_up_to();
   if (unread && !even_unread) return false;
   grew_ = grew_ || unread;
   only.file.rest();
-  shared_.inotify.unwatch_file(only.watch);
-  shared_.watches.erase(std::exchange(only.watch, -1));
+  shared_.unwatch(std::exchange(only.watch, -1), this);
   shared_.open.erase(std::exchange(open_place_, shared_.open.end()));
   return true;
 }
@@ -110,8 +118,7 @@ void Follower::lose_sight(Generation& generation) {
     return;
   }
   if (generation.watch >= 0) return;
-  generation.watch = shared_.inotify.watch_file(generation.file.fd());
-  if (generation.watch >= 0) shared_.watches[generation.watch] = this;
+  generation.watch = shared_.watch(generation.file.fd(), this);
 }
 
 bool Follower::find_again(Generation& generation) {
@@ -128,14 +135,17 @@ bool Follower::find_again(Generation& generation) {
 
 void Follower::check(std::int64_t now) {
   more_waiting_ = idle_ = false;
+  error_ = 0;
   struct stat st;
-  if (::stat(path_.c_str(), &st) != 0) {
-    problem_ = is_absent(errno) ? std::string() : "can't look at " + path_ + ": " + std::strerror(errno);
+  if (!reach_.look_at(path_, st)) {
+    error_ = errno;
+    problem_ = reach_.is_absent(error_) ? std::string() : "can't look at " + path_ + ": " + std::strerror(error_);
     if (problem_.empty()) missing(now);
     return;
   }
   if (!S_ISREG(st.st_mode)) {
     problem_.clear();
+    error_ = ENOENT;
     say_once(path_ + " is not followed: it is no regular file");
     if (!generations_.empty() && !missing_since_) missing_since_ = now;
     return;
@@ -150,7 +160,7 @@ void Follower::check(std::int64_t now) {
     idle_ = generations_.size() == 1 && late_.empty() && !grew_ && generations_.back().file.unchanged(st);
     return;
   }
-  if (const Follower* owner = shared_.book.owner(id); owner == this) {
+  if (const Follower* owner = book_.owner(id); owner == this) {
     reclaim_late(id);
   } else if (owner != nullptr) {
     say_once(path_ + " is the same file as " + owner->path() + ", which is read already");
@@ -163,22 +173,28 @@ void Follower::check(std::int64_t now) {
 
 std::vector<Sibling> Follower::siblings_now(const std::string& real, bool fresh, std::int64_t& changed_ns) {
   const std::string folder = folder_of(real);
-  const FolderNames::Listing& listing = fresh ? shared_.folders.now(folder) : shared_.folders.recent(folder);
+  const FolderNames::Listing& listing =
+      fresh ? shared_.folders.now(folder, reach_) : shared_.folders.recent(folder, reach_);
   changed_ns = listing.changed_ns;
-  return siblings_of(real, listing.names);
+  return siblings_of(real, listing.names, reach_);
 }
 
 void Follower::open_current(std::int64_t now) {
   const bool first = generations_.empty() && real_path_.empty();
-  const bool resuming = first && !shared_.book.loaded(path_).empty();
+  const bool resuming = first && !book_.loaded(path_).empty();
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
-    OpenFile current(path_, shared_.buffers);
+    OpenFile current(path_, shared_.buffers, false, reach_);
     if (!current.is_open()) {
-      if (!is_absent(current.error())) problem_ = "can't open " + path_ + ": " + std::strerror(current.error());
+      error_ = current.error();
+      if (!reach_.is_absent(current.error())) problem_ = "can't open " + path_ + ": " + std::strerror(current.error());
       return;
     }
-    if (shared_.book.owner(current.id()) != nullptr) return;  // renamed while we looked; the next check sees it again
-    const std::string real = real_path_of(path_);
+    if (book_.owner(current.id()) != nullptr) return;  // renamed while we looked; the next check sees it again
+    const std::string real = reach_.real_path(path_, current.fd());
+    if (reach_.hides(real)) {
+      error_ = ENOENT;
+      return;
+    }
     std::int64_t folder_changed = 0;
     // What was there at the start has nothing in between, so thousands of files need not look at it each.
     const std::vector<Sibling> siblings = siblings_now(real, resuming || !first || !was_there_, folder_changed);
@@ -187,7 +203,7 @@ void Follower::open_current(std::int64_t now) {
     bool steady =
         resuming ? resume(siblings, &current, resumption) : open_between(siblings, current.id(), real, between);
     struct stat st;
-    steady = steady && ::stat(path_.c_str(), &st) == 0 && id_of(st) == current.id();
+    steady = steady && reach_.look_at(path_, st) && id_of(st) == current.id();
     // Taking what was seen so far could change the order; the rotation that disturbed us brings another check anyway.
     if (!steady) continue;
 
@@ -226,13 +242,14 @@ bool Follower::open_between(const std::vector<Sibling>& siblings, FileId current
   for (const Sibling& sibling : siblings) {
     if (!was_between(sibling, current, real)) continue;
     if (generations_.size() + between.size() >= kGenerationsMax) break;
-    OpenFile file(sibling.path, shared_.buffers);
+    OpenFile file(sibling.path, shared_.buffers, false, reach_);
     if (file.is_open() && file.id() == sibling.birth.id) {
       between.push_back({std::move(file), nullptr, sibling.path});
-    } else if (file.is_open() || is_absent(file.error())) {
+    } else if (file.is_open() || reach_.is_absent(file.error())) {
       return false;
     } else {
-      shared_.sink.lost(origin(), sibling.path + " can't be read: " + std::strerror(file.error()));
+      shared_.sink.lost(origin(),
+                        std::string(base_name(sibling.path)) + " can't be read: " + std::strerror(file.error()));
     }
   }
   return true;
@@ -241,9 +258,10 @@ bool Follower::open_between(const std::vector<Sibling>& siblings, FileId current
 // Did this file have the followed name between the newest generation and `current`?
 bool Follower::was_between(const Sibling& sibling, FileId current, const std::string& real) const {
   if (sibling.packed) return false;  // its lines were there before as text, and were read then
-  if (sibling.birth.id == current || shared_.book.owner(sibling.birth.id) != nullptr) return false;
-  if (shared_.book.find(sibling.birth) != nullptr) return false;
-  const bool followed_itself = could_match(shared_.options.files, base_name(sibling.path));
+  if (sibling.birth.id == current || book_.owner(sibling.birth.id) != nullptr) return false;
+  if (book_.find(sibling.birth) != nullptr) return false;
+  // On demand nobody knows what else is a log of its own; no line must get into another one's.
+  const bool followed_itself = on_demand() || could_match(shared_.options.files, base_name(sibling.path));
   // Never opened before: it may have been rotated before anybody looked, but must be younger than this instance, and
   // its name must say clearly what it is.
   if (generations_.empty()) {
@@ -263,21 +281,22 @@ Rotation Follower::why_replaced(const std::string& real) const {
 }
 
 void Follower::append(OpenFile file, TrackPtr track, std::string name, std::int64_t now) {
-  shared_.book.own(file.id(), this);
+  book_.own(file.id(), this);
   const Birth birth = birth_of(file.fd());
   const bool known = track != nullptr;
   if (known) {
-    shared_.book.claim(track, path_, birth);
-  } else if (const TrackPtr left = shared_.book.find(birth);
+    book_.claim(track, path_, birth);
+  } else if (const TrackPtr left = book_.find(birth);
              left != nullptr && !left->held && file.continues(left->head, left->read)) {
     track = left;
-    shared_.book.claim(track, path_, birth);
+    book_.claim(track, path_, birth);
     file.begin_at(track->read);
   } else {
-    track = shared_.book.begin(path_, birth);
+    track = book_.begin(path_, birth);
     // With a checkpoint, what is not in it and younger than it appeared while nobody looked.
-    const bool appeared = shared_.saved_ns != 0 && birth.born_ns >= shared_.saved_ns - kUnnoticedNs;
+    const bool appeared = !on_demand() && shared_.saved_ns != 0 && birth.born_ns >= shared_.saved_ns - kUnnoticedNs;
     if (was_there_ && !appeared && !file.packed()) file.begin_with_backlog(shared_.options.backlog);
+    if (was_there_ && on_demand()) past_end_ = file.size();
     if (!file.packed()) track->read = track->accepted = file.place();
   }
   if (known) file.begin_at(track->accepted);
@@ -289,12 +308,12 @@ void Follower::append(OpenFile file, TrackPtr track, std::string name, std::int6
 
 // What stands beside the file while the path still names it can't have come between it and its successor.
 void Follower::refresh_siblings(FileId current) {
-  const std::int64_t changed = shared_.folders.recent(real_folder_).changed_ns;
+  const std::int64_t changed = shared_.folders.recent(real_folder_, reach_).changed_ns;
   if (changed != 0 && changed == folder_changed_ns_) return;
   std::int64_t listed = 0;
   const std::vector<Sibling> siblings = siblings_now(real_path_, false, listed);
   struct stat st;
-  if (::stat(path_.c_str(), &st) != 0 || id_of(st) != current) return;
+  if (!reach_.look_at(path_, st) || id_of(st) != current) return;
   known_siblings_.clear();
   for (const Sibling& sibling : siblings) known_siblings_.insert(sibling.birth);
   folder_changed_ns_ = listed;
@@ -312,14 +331,13 @@ void Follower::reclaim_late(FileId id) {
 }
 
 void Follower::let_go(Generation& generation) {
-  shared_.inotify.unwatch_file(generation.watch);
-  shared_.watches.erase(generation.watch);
-  shared_.book.release(generation.file.id());
+  shared_.unwatch(generation.watch, this);
+  book_.release(generation.file.id());
   const TrackPtr& track = generation.track;
   if (!shared_.options.places && !generation.file.packed()) track->read = generation.file.place();
-  shared_.book.leave(track);
+  book_.leave(track);
   const bool settled = !shared_.options.places || track->accepted == track->read;
-  if (settled && generation.file.is_open() && generation.file.deleted()) shared_.book.drop(track);
+  if (settled && generation.file.is_open() && generation.file.deleted()) book_.drop(track);
 }
 
 }  // namespace weir::log_tail

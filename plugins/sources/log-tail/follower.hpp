@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -32,6 +33,9 @@ class Follower final : private LineSink {
 
   // was_there: the path existed when the instance started, so only its last lines are wanted.
   Follower(std::string path, bool was_there, Shared& shared);
+  // On demand: `name` stands for the path, which never leads out of the root; the last lines come first. Nobody else
+  // needs to know which file it is, so it may be read by others as well, and no checkpoint tells of it.
+  Follower(std::string path, std::string name, const Root& root, Shared& shared);
   Follower(const Follower&) = delete;
   Follower& operator=(const Follower&) = delete;
   ~Follower() override;
@@ -55,9 +59,14 @@ class Follower final : private LineSink {
   const std::string& path() const { return path_; }
   const std::string& real_path() const { return real_path_; }  // without symbolic links; empty before it was opened
   const std::string& problem() const { return problem_; }      // why it can't be read; empty: nothing is wrong
-  bool done() const { return done_; }                          // the name is gone and so is the file
+  int error() const { return error_; }                         // errno of the last check() that opened nothing; or 0
+  bool done() const { return done_ && !on_demand(); }          // the name is gone and so is the file
+  bool on_demand() const { return own_book_ != nullptr; }
   bool reading() const { return !generations_.empty(); }
   bool idle() const { return idle_; }  // check() found that there is nothing to read
+
+  // What was in the file when it was opened first has not been read yet.
+  bool has_past() const { return past_end_.has_value(); }
 
   // The row was full when it was checked last and has room again.
   bool wants_check() const { return more_waiting_ && generations_.size() <= kGenerationsMax / 2; }
@@ -95,6 +104,8 @@ class Follower final : private LineSink {
     Follower& follower;
   };
 
+  Follower(std::string path, std::string name, bool was_there, Reach reach, std::unique_ptr<FileBook> own_book,
+           Shared& shared);
   bool line(const Line& line) override;
   bool emit(const Line& line);
   Origin origin() const;
@@ -123,21 +134,27 @@ class Follower final : private LineSink {
   void wait_or_give_up(Generation& last, std::int64_t now);
   void set_real_path(const std::string& real);
   void note_open();
+  void note_past(const Generation& front, OpenFile::Outcome outcome);
   void say_once(const std::string& message);
 
   Shared& shared_;
   const std::string path_;
   const std::string file_;
-  int* const named_alike_;  // how many followers have this file name; in shared_.files_named
+  const Reach reach_;
+  const std::unique_ptr<FileBook> own_book_;  // on demand
+  FileBook& book_;
+  int* const named_alike_;  // how many followers have this file name; in shared_.files_named. Null: on demand
   bool was_there_;
   bool name_deleted_ = false;
   bool more_waiting_ = false;
   bool done_ = false;
   bool idle_ = false;
   bool grew_ = false;
+  std::optional<std::uint64_t> past_end_;  // how long the file was when it was opened, until that is read
   std::string real_path_;
   std::string real_folder_;
   std::string problem_;
+  int error_ = 0;
   std::string said_;  // the last thing that is said once only
   std::deque<Generation> generations_;
   std::list<Generation> late_;

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include "follower.hpp"
@@ -45,6 +46,16 @@ OpenFile::Outcome Follower::read_chunk(Generation& generation, std::int64_t now)
   return outcome;
 }
 
+// An event of several lines that is older than it would wait now is part of the past as well.
+void Follower::note_past(const Generation& front, OpenFile::Outcome outcome) {
+  if (outcome == OpenFile::Outcome::more && front.file.read_up_to() < *past_end_) return;
+  past_end_.reset();
+  timespec real{};
+  ::clock_gettime(CLOCK_REALTIME, &real);
+  const std::int64_t quiet_ns = real.tv_sec * 1'000'000'000LL + real.tv_nsec - front.track->modified_ns;
+  if (joiner_.waiting() && quiet_ns / 1'000'000 > shared_.options.multiline.timeout_ms) joiner_.flush();
+}
+
 bool Follower::read(std::int64_t now) {
   if (read_late(now)) return true;
   if (generations_.empty()) return false;
@@ -61,7 +72,9 @@ bool Follower::read(std::int64_t now) {
   }
   note_open();
   grew_ = false;
-  switch (read_chunk(front, now)) {
+  const OpenFile::Outcome outcome = read_chunk(front, now);
+  if (past_end_) note_past(front, outcome);
+  switch (outcome) {
     case OpenFile::Outcome::more:
       return true;
     case OpenFile::Outcome::truncated: {
@@ -70,14 +83,14 @@ bool Follower::read(std::int64_t now) {
       if (lost) shared_.sink.lost(origin(), file_ + " was cut before it was read to its end");
       shared_.sink.rotated(origin(), Rotation::truncated);
       front.track->held = false;
-      front.track = shared_.book.begin(path_, front.track->birth);
+      front.track = book_.begin(path_, front.track->birth);
       folder_changed_ns_ = 0;
       return true;
     }
     case OpenFile::Outcome::other:
       shared_.sink.lost(origin(),
                         front.name + " is not the packed form of what was read before; the rest of that is gone");
-      front.track = shared_.book.begin(path_, front.track->birth);
+      front.track = book_.begin(path_, front.track->birth);
       return true;
     case OpenFile::Outcome::failed:
       if (front.file.packed()) {

@@ -16,8 +16,6 @@ namespace {
 constexpr int kAttempts = 5;
 constexpr std::int64_t kSecondNs = 1'000'000'000;
 
-bool is_absent(int error) { return error == ENOENT || error == ENOTDIR; }
-
 // Device numbers may be others after a restart of the machine; together with the content the rest says enough.
 bool is_same_file(const Birth& now, const Track& track) {
   return now.id.inode == track.birth.id.inode &&
@@ -38,13 +36,13 @@ bool is_young_enough(const Sibling& sibling, std::int64_t modified_ns) {
 bool Follower::find_resumed(const std::vector<Sibling>& siblings, const Track& track,
                             std::vector<std::optional<Resumed>>& found, bool& steady) {
   const auto open = [&](std::size_t i) {
-    OpenFile file(siblings[i].path, shared_.buffers, siblings[i].packed);
-    if (!file.is_open() ? is_absent(file.error()) : file.id() != siblings[i].birth.id) steady = false;
+    OpenFile file(siblings[i].path, shared_.buffers, siblings[i].packed, reach_);
+    if (!file.is_open() ? reach_.is_absent(file.error()) : file.id() != siblings[i].birth.id) steady = false;
     if (!file.is_open() || !steady || !file.continues(track.head, track.accepted)) return false;
     found[i].emplace(Resumed{std::move(file), nullptr, siblings[i].path});
     return true;
   };
-  const auto free = [&](std::size_t i) { return !found[i] && shared_.book.owner(siblings[i].birth.id) == nullptr; };
+  const auto free = [&](std::size_t i) { return !found[i] && book_.owner(siblings[i].birth.id) == nullptr; };
   for (std::size_t i = 0; i < siblings.size() && steady; ++i) {
     if (!free(i) || !is_same_file(siblings[i].birth, track)) continue;
     // Nothing is owed of what was read to its end, unless its program has not noticed the rotation.
@@ -60,7 +58,7 @@ bool Follower::find_resumed(const std::vector<Sibling>& siblings, const Track& t
   for (const bool packed : {false, true}) {
     for (std::size_t i = 0; i < siblings.size() && steady; ++i) {
       if (siblings[i].packed != packed || !free(i) || !is_young_enough(siblings[i], track.modified_ns)) continue;
-      if (const TrackPtr other = shared_.book.find(siblings[i].birth); other && other->birth != track.birth) continue;
+      if (const TrackPtr other = book_.find(siblings[i].birth); other && other->birth != track.birth) continue;
       if (open(i)) return true;
     }
   }
@@ -70,7 +68,7 @@ bool Follower::find_resumed(const std::vector<Sibling>& siblings, const Track& t
 // Did this file take the name after `after_ns`, when the files of the checkpoint were read last, and lose it again?
 bool Follower::came_meanwhile(const Sibling& sibling, std::int64_t after_ns) const {
   if (sibling.form == RotatedName::no || sibling.form == RotatedName::other) return false;
-  if (shared_.book.owner(sibling.birth.id) != nullptr || shared_.book.find(sibling.birth) != nullptr) return false;
+  if (book_.owner(sibling.birth.id) != nullptr || book_.find(sibling.birth) != nullptr) return false;
   const bool followed_itself = could_match(shared_.options.files, base_name(sibling.path));
   if (followed_itself && sibling.form != RotatedName::numbered) return false;
   return is_young_enough(sibling, after_ns);
@@ -82,7 +80,7 @@ bool Follower::resume(const std::vector<Sibling>& siblings, OpenFile* current, R
   std::size_t behind = 0;  // what stands before it in the row is older than what was read
   std::int64_t after_ns = 0;
   bool steady = true;
-  for (const TrackPtr& track : shared_.book.loaded(path_)) {
+  for (const TrackPtr& track : book_.loaded(path_)) {
     if (current != nullptr && is_same_file(birth_of(current->fd()), *track)) {
       if (current->continues(track->head, track->accepted)) {
         out.of_current = track;
@@ -103,10 +101,10 @@ bool Follower::resume(const std::vector<Sibling>& siblings, OpenFile* current, R
   for (std::size_t i = behind; i < siblings.size() && !out.of_current; ++i) {
     if (found[i] || !came_meanwhile(siblings[i], after_ns)) continue;
     out.others_came = true;
-    OpenFile file(siblings[i].path, shared_.buffers, siblings[i].packed);
+    OpenFile file(siblings[i].path, shared_.buffers, siblings[i].packed, reach_);
     if (file.is_open() && file.id() == siblings[i].birth.id)
       found[i].emplace(Resumed{std::move(file), nullptr, siblings[i].path});
-    else if (file.is_open() || is_absent(file.error()))
+    else if (file.is_open() || reach_.is_absent(file.error()))
       return false;
     else
       shared_.sink.lost(origin(), siblings[i].path + " can't be read: " + std::strerror(file.error()));
@@ -119,7 +117,7 @@ bool Follower::resume(const std::vector<Sibling>& siblings, OpenFile* current, R
 
 // The path names nothing, but what it named may stand beside it.
 bool Follower::resume_without_current(std::int64_t now) {
-  if (!real_path_.empty() || shared_.book.loaded(path_).empty()) return false;
+  if (!real_path_.empty() || book_.loaded(path_).empty()) return false;
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     std::int64_t changed = 0;
     const std::vector<Sibling> siblings = siblings_now(path_, true, changed);
@@ -146,7 +144,7 @@ void Follower::say_lost(const Resumption& resumption) {
       shared_.sink.lost(origin(), "what stood in " + file_ + " behind byte " + std::to_string(track->accepted.offset) +
                                       " when it was read last can't be found: it was " +
                                       (resumption.cut ? "cut" : "deleted") + " while nobody followed it");
-    shared_.book.drop(track);
+    book_.drop(track);
   }
 }
 

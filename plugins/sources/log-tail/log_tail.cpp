@@ -8,6 +8,8 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <iterator>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -42,6 +44,7 @@ std::string_view to_word(Rotation why) {
   return "replaced";
 }
 
+constexpr std::uint64_t kBeginningMs = 2000;   // so long at most whoever begins to watch waits for the last lines
 constexpr std::int64_t kCheckpointMs = 1000;   // between two of them at least
 constexpr std::int64_t kCheckpointShare = 20;  // and so many times as long as writing one took
 
@@ -70,12 +73,37 @@ class LogTail final : public sdk::Source, private TailSink {
   void resume() override {
     if (emitter_.resume()) run();
   }
+  void activate(std::string_view subject, sdk::Activation activation) override {
+    const std::string name(subject);
+    const Tailer::Following following = tailer_->follow(name, monotonic_ms());
+    switch (following.how) {
+      case Tailer::Following::How::by_files:
+        return activation.ready();
+      case Tailer::Following::How::absent:
+        return activation.not_found(following.why);
+      case Tailer::Following::How::forbidden:
+        return activation.refuse(WEIR_E_FORBIDDEN, following.why);
+      case Tailer::Following::How::not_now:
+        return activation.refuse(WEIR_E_UNAVAILABLE, following.why);
+      case Tailer::Following::How::begun:
+        break;
+    }
+    Beginning& beginning = beginnings_.insert_or_assign(name, Beginning{std::move(activation), {}}).first->second;
+    beginning.longest.start(host_, kBeginningMs, 0, [this, name] { begun(beginnings_.find(name)); });
+    run_soon();
+  }
+  void deactivate(std::string_view subject) override {
+    const std::string name(subject);
+    beginnings_.erase(name);
+    if (tailer_->unfollow(name)) emitter_.drop(subject);
+  }
   void accepted(std::string_view cursor) override { moved_ = progress_.accepted(number_of(cursor)) || moved_; }
   void stop() override {
     ticks_.cancel();
     rest_.cancel();
     due_.cancel();
     watch_.end();
+    beginnings_.clear();
     if (tailer_ && writer_) {
       // What the hub has not accepted comes again after a restart, so nothing more is handed over.
       writer_->finish();
@@ -90,6 +118,22 @@ class LogTail final : public sdk::Source, private TailSink {
   }
 
  private:
+  struct Beginning {
+    sdk::Activation activation;
+    sdk::Timer longest;
+  };
+  using Beginnings = std::map<std::string, Beginning>;
+
+  Beginnings::iterator begun(Beginnings::iterator which) {
+    which->second.activation.ready();
+    return beginnings_.erase(which);
+  }
+  // Those wait no longer whose last lines the hub has.
+  void answer_begun() {
+    if (emitter_.kept() != 0) return;
+    for (auto it = beginnings_.begin(); it != beginnings_.end();)
+      it = tailer_->has_begun(it->first) ? begun(it) : std::next(it);
+  }
   void watch() {
     if (tailer_->fd() < 0) return;
     if (!watch_.start(host_, tailer_->fd(), WEIR_WATCH_READ, [this](std::uint32_t) { on_change(); })) {
@@ -180,6 +224,7 @@ class LogTail final : public sdk::Source, private TailSink {
     const std::int64_t now = monotonic_ms();
     if (tailer_->work(now)) run_soon();
     emitter_.flush();
+    answer_begun();
     if (const auto due = tailer_->due(); due && !due_.running()) {
       const auto wait = static_cast<std::uint64_t>(std::max<std::int64_t>(*due - now, 1));
       due_.start(host_, wait, 0, [this] { run(); });
@@ -271,6 +316,7 @@ class LogTail final : public sdk::Source, private TailSink {
   Progress progress_;
   std::unique_ptr<CheckpointWriter> writer_;  // from start() to stop(), when a checkpoint is wanted
   std::string reading_problem_, writing_problem_;
+  Beginnings beginnings_;                         // by subject: activations that are not answered yet
   bool moved_ = false;                            // places did since the last checkpoint
   std::uint64_t written_rotations_ = UINT64_MAX;  // of the last checkpoint; files come and go
   std::int64_t write_at_ms_ = 0, write_began_ms_ = 0;

@@ -35,10 +35,11 @@ ssize_t read_fully(int fd, char* to, std::size_t size, std::uint64_t offset) {
 
 }  // namespace
 
-OpenFile::OpenFile(const std::string& path, ReadBuffers& buffers, bool packed) : buffers_(&buffers) {
+OpenFile::OpenFile(const std::string& path, ReadBuffers& buffers, bool packed, Reach reach)
+    : buffers_(&buffers), reach_(reach) {
   struct stat st;
   // Asked before opening: to open a device or a FIFO can have effects of its own.
-  if (::stat(path.c_str(), &st) != 0) {
+  if (!reach_.look_at(path, st)) {
     error_ = errno;
     return;
   }
@@ -46,7 +47,7 @@ OpenFile::OpenFile(const std::string& path, ReadBuffers& buffers, bool packed) :
     error_ = ENOTSUP;
     return;
   }
-  fd_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  fd_ = reach_.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (fd_ < 0) {
     error_ = errno;
     return;
@@ -63,6 +64,7 @@ OpenFile::OpenFile(const std::string& path, ReadBuffers& buffers, bool packed) :
 
 OpenFile::OpenFile(OpenFile&& other) noexcept
     : buffers_(other.buffers_),
+      reach_(other.reach_),
       fd_(std::exchange(other.fd_, -1)),
       error_(other.error_),
       id_(other.id_),
@@ -98,7 +100,7 @@ void OpenFile::rest() {
 
 bool OpenFile::wake(const std::string& path) {
   if (fd_ >= 0) return true;
-  OpenFile again(path, *buffers_);
+  OpenFile again(path, *buffers_, false, reach_);
   if (!again.is_open() || again.id() != id_) {
     error_ = again.is_open() ? ENOENT : again.error();
     return false;

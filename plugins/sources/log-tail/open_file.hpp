@@ -17,6 +17,7 @@
 
 #include "gzip_reader.hpp"
 #include "place.hpp"
+#include "reach.hpp"
 
 namespace weir::log_tail {
 
@@ -60,7 +61,7 @@ class OpenFile {
   // Opens a regular file for reading and stands at its beginning. `buffers` must outlive the object.
   // Errors: is_open() is false and error() is the errno; ENOTSUP when it is something else than a regular file.
   // packed: its content is what gzip packed.
-  OpenFile(const std::string& path, ReadBuffers& buffers, bool packed = false);
+  OpenFile(const std::string& path, ReadBuffers& buffers, bool packed = false, Reach reach = {});
   OpenFile(OpenFile&& other) noexcept;
   OpenFile& operator=(OpenFile&&) = delete;
   ~OpenFile();
@@ -119,6 +120,7 @@ class OpenFile {
   bool read_at(char* to, std::size_t size, std::uint64_t offset) const;
 
   ReadBuffers* buffers_;
+  Reach reach_;
   int fd_ = -1;
   int error_ = 0;
   FileId id_;

@@ -1,6 +1,7 @@
 // What the followers of one instance have in common: the options, where lines go, and the book of who reads which file.
 // Threads: [strand].
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -15,12 +16,14 @@
 #include "inotify.hpp"
 #include "multiline.hpp"
 #include "open_file.hpp"
+#include "reach.hpp"
 #include "siblings.hpp"
 
 namespace weir::log_tail {
 
 struct TailerOptions {
   std::vector<std::string> files;    // patterns
+  std::string root;                  // the folder of what is followed on demand; empty: nothing is
   std::vector<std::string> exclude;  // patterns
   std::size_t backlog = 100;         // lines of a file that is there at the start
   std::size_t line_bytes_max = 65536;
@@ -59,22 +62,41 @@ struct Shared {
         buffers(options.line_bytes_max, options.places),
         multiline(options.multiline),
         inotify(options.inotify),
+        root(options.root, options.exclude),
         started_ns(started) {}
   const TailerOptions options;
   TailSink& sink;
   ReadBuffers buffers;
   Multiline multiline;
   Inotify inotify;
+  const Root root;  // only when options.root says so
   FolderNames folders;
   FileBook book;
-  std::map<int, Follower*> watches;                  // of files, by inotify's number
+  std::multimap<int, Follower*> watches;             // of files, by inotify's number, which is the file's
   std::map<std::string, int> files_named;            // how many followers have this base name
   std::multimap<std::string, Follower*> real_paths;  // of followers that a link leads to
   std::list<Follower*> open;                         // have a file open; the one that was read longest ago first
+  // -1: there is none to be had.
+  int watch(int file_fd, Follower* follower);
+  void unwatch(int watch, Follower* follower);
   // Does another followed path name this file now?
   std::function<bool(const Track& track, const std::string& path)> is_followed_elsewhere;
   const std::int64_t started_ns;  // real time; files born later are read from their beginning
   std::int64_t saved_ns = 0;      // when the checkpoint was written that the book was loaded from
 };
+
+inline int Shared::watch(int file_fd, Follower* follower) {
+  const int number = inotify.watch_file(file_fd);
+  if (number >= 0) watches.emplace(number, follower);
+  return number;
+}
+
+inline void Shared::unwatch(int number, Follower* follower) {
+  const auto [from, to] = watches.equal_range(number);
+  const auto entry = std::find_if(from, to, [&](const auto& each) { return each.second == follower; });
+  if (entry == to) return;
+  watches.erase(entry);
+  if (watches.count(number) == 0) inotify.unwatch_file(number);
+}
 
 }  // namespace weir::log_tail

@@ -85,9 +85,11 @@ std::vector<std::string> bases_of(std::string_view name) {
   return bases;
 }
 
-std::vector<Sibling> siblings_of(const std::string& path, const std::vector<std::string>& names) {
+std::vector<Sibling> siblings_of(const std::string& path, const std::vector<std::string>& names, Reach reach) {
   std::vector<Sibling> found;
   const std::string folder = folder_of(path);
+  const Descriptor opened(reach.open(folder, O_PATH | O_DIRECTORY));
+  if (opened.get() < 0) return found;
   const std::string_view base = base_name(path);
   const std::size_t dot = base.rfind('.');
   const std::string_view stem = dot == std::string_view::npos || dot == 0 ? base : base.substr(0, dot);
@@ -96,11 +98,10 @@ std::vector<Sibling> siblings_of(const std::string& path, const std::vector<std:
     const std::string_view plain = packed_name(*it);
     const RotatedName form = rotated_name(base, plain.empty() ? std::string_view(*it) : plain);
     if (form == RotatedName::no || std::binary_search(names.begin(), names.end(), plain)) continue;
-    std::string where = folder + "/" + *it;
-    const auto st = look_at(AT_FDCWD, where.c_str(), AT_SYMLINK_NOFOLLOW);
+    const auto st = look_at(opened.get(), it->c_str(), AT_SYMLINK_NOFOLLOW);
     if (!st || !S_ISREG(st->stx_mode)) continue;
     all_counted = all_counted && rotation_number(*it).has_value();
-    found.push_back({std::move(where), birth_in(*st), nanoseconds(st->stx_mtime), form, !plain.empty()});
+    found.push_back({folder + "/" + *it, birth_in(*st), nanoseconds(st->stx_mtime), form, !plain.empty()});
   }
   std::sort(found.begin(), found.end(), [&](const Sibling& a, const Sibling& b) {
     if (all_counted) return rotation_number(a.path) > rotation_number(b.path);

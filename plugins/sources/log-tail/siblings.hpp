@@ -10,6 +10,7 @@
 
 #include "folder_names.hpp"
 #include "place.hpp"
+#include "reach.hpp"
 
 namespace weir::log_tail {
 
@@ -39,7 +40,7 @@ struct Sibling {
 // The regular files beside `path` that could be its rotated ones, oldest first: app.log.2 before app.log.1, otherwise
 // by their last change and then by name, which puts dates in order. `names` is what is in the folder. A packed one is
 // left out while the file that it was made of is still there.
-std::vector<Sibling> siblings_of(const std::string& path, const std::vector<std::string>& names);
+std::vector<Sibling> siblings_of(const std::string& path, const std::vector<std::string>& names, Reach reach = {});
 
 Birth birth_of(int fd);
 

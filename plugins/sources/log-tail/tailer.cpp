@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <ctime>
 #include <utility>
 
@@ -69,8 +71,9 @@ Tailer::Tailer(TailerOptions options, TailSink& sink, std::int64_t now, const Ch
 Tailer::~Tailer() = default;
 
 std::size_t Tailer::files() const {
-  return static_cast<std::size_t>(
-      std::count_if(followers_.begin(), followers_.end(), [](const auto& entry) { return entry.second->reading(); }));
+  const auto is_read = [](const auto& entry) { return entry.second->reading(); };
+  return static_cast<std::size_t>(std::count_if(followers_.begin(), followers_.end(), is_read) +
+                                  std::count_if(demanded_.begin(), demanded_.end(), is_read));
 }
 
 std::vector<TrackPtr> Tailer::tracks() { return shared_.book.all(unix_s()); }
@@ -101,7 +104,9 @@ void Tailer::flush() {
 }
 
 void Tailer::all_dirty() {
-  for (const auto& [path, follower] : followers_) dirty_.insert(follower.get());
+  for (const Followers* all : {&followers_, &demanded_}) {
+    for (const auto& [path, follower] : *all) dirty_.insert(follower.get());
+  }
 }
 
 void Tailer::queue(Follower& follower) {
@@ -113,7 +118,7 @@ void Tailer::remove(Follower& follower) {
   dirty_.erase(&follower);
   joining_.erase(&follower);
   ready_.erase(std::remove(ready_.begin(), ready_.end(), &follower), ready_.end());
-  followers_.erase(std::string(follower.path()));
+  (follower.on_demand() ? demanded_ : followers_).erase(std::string(follower.path()));
 }
 
 void Tailer::tick(std::int64_t now) {
@@ -123,7 +128,9 @@ void Tailer::tick(std::int64_t now) {
 
 template <class Call>
 void Tailer::each_at(const std::string& path, Call&& call) {
-  if (const auto it = followers_.find(path); it != followers_.end()) call(*it->second);
+  for (const Followers* all : {&followers_, &demanded_}) {
+    if (const auto it = all->find(path); it != all->end()) call(*it->second);
+  }
   const auto [from, to] = shared_.real_paths.equal_range(path);
   for (auto it = from; it != to; ++it) call(*it->second);
 }
@@ -144,7 +151,7 @@ void Tailer::on_folder(const FolderNews& news) {
   const std::string path = path_in(news.folder, news.name);
   bool known = false;
   each_at(path, [&](Follower& follower) {
-    known = true;
+    known = known || !follower.on_demand();
     if (news.content) return written(follower);
     if (!news.appeared && !news.moved) follower.name_deleted();
     dirty_.insert(&follower);
@@ -162,12 +169,15 @@ void Tailer::on_folder(const FolderNews& news) {
   }
 }
 
-// Follows the path if it is one of those that are wanted as it stands there. False: only looking can tell.
-bool Tailer::add(const std::string& path, bool was_there) {
-  const bool wanted = std::any_of(shared_.options.files.begin(), shared_.options.files.end(), [&](const auto& pattern) {
+bool Tailer::is_wanted(const std::string& path) const {
+  return std::any_of(shared_.options.files.begin(), shared_.options.files.end(), [&](const auto& pattern) {
     return ::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0;
   });
-  if (!wanted || followers_.size() >= kMatchesMax) return false;
+}
+
+// Follows the path if it is one of those that are wanted as it stands there. False: only looking can tell.
+bool Tailer::add(const std::string& path, bool was_there) {
+  if (!is_wanted(path) || followers_.size() >= kMatchesMax) return false;
   if (matches_any(shared_.options.exclude, path) || !packed_name(path).empty()) return true;
   const auto [it, added] = followers_.emplace(path, nullptr);
   if (added) it->second = std::make_unique<Follower>(path, was_there, shared_);
@@ -179,12 +189,13 @@ bool Tailer::add(const std::string& path, bool was_there) {
 void Tailer::drain(std::int64_t) {
   shared_.inotify.drain({[this](const FolderNews& news) { on_folder(news); },
                          [this](int watch, bool content) {
-                           const auto it = shared_.watches.find(watch);
-                           if (it == shared_.watches.end()) return;
-                           if (content)
-                             written(*it->second);
-                           else
-                             dirty_.insert(it->second);
+                           const auto [from, to] = shared_.watches.equal_range(watch);
+                           for (auto it = from; it != to; ++it) {
+                             if (content)
+                               written(*it->second);
+                             else
+                               dirty_.insert(it->second);
+                           }
                          },
                          [this] {
                            look_wanted_ = true;
@@ -214,6 +225,10 @@ void Tailer::look(std::int64_t now) {
     for (const auto& [path, follower] : followers_) {
       if (!follower->real_path().empty()) shared_.inotify.want_folder(folder_of(follower->real_path()));
     }
+    for (const auto& [path, follower] : demanded_) {
+      shared_.inotify.want_folder(folder_of(path));
+      if (!follower->real_path().empty()) shared_.inotify.want_folder(folder_of(follower->real_path()));
+    }
     shared_.inotify.end_folders();
   }
   std::size_t left_out = 0;
@@ -233,7 +248,11 @@ void Tailer::look(std::int64_t now) {
     problems_.push_back(std::to_string(left_out) + " files are not followed: " + std::to_string(kMatchesMax) +
                         " are the most");
   }
-  if (!paths.empty())
+  if (!shared_.options.root.empty()) {
+    if (const Descriptor root(shared_.root.open_folder()); root.get() < 0)
+      problems_.push_back("can't open the root " + shared_.options.root + ": " + std::strerror(errno));
+  }
+  if (!paths.empty() || shared_.options.files.empty())
     nothing_since_.reset();
   else if (!nothing_since_)
     nothing_since_ = first_look_ ? now - kNothingMs : now;
@@ -252,8 +271,10 @@ void Tailer::report(std::int64_t now) {
   std::vector<std::string> reasons;
   if (!problem_.empty()) reasons.push_back(problem_);
   reasons.insert(reasons.end(), problems_.begin(), problems_.end());
-  for (const auto& [path, follower] : followers_) {
-    if (!follower->problem().empty()) reasons.push_back(follower->problem());
+  for (const Followers* all : {&followers_, &demanded_}) {
+    for (const auto& [path, follower] : *all) {
+      if (!follower->problem().empty()) reasons.push_back(follower->problem());
+    }
   }
   std::string reason;
   if (!reasons.empty())
@@ -268,7 +289,6 @@ void Tailer::report(std::int64_t now) {
 // Opens and looks; what would need one more descriptor than there may be waits while others are read.
 void Tailer::check_dirty(std::int64_t now, bool& slice_over) {
   const Slice slice;
-  const auto no_room = [this] { return shared_.buffers.open_files >= shared_.options.open_max; };
   if (no_room()) rest_some();
   for (auto it = dirty_.begin(); it != dirty_.end() && !slice_over; slice_over = slice.over()) {
     Follower& follower = **it;

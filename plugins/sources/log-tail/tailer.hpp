@@ -34,6 +34,18 @@ class Tailer {
   // One slice of looking and reading. True: there is more to do, call again soon.
   bool work(std::int64_t now);
 
+  // On demand: begins to follow what this name stands for below the root, its last lines first.
+  struct Following {
+    enum class How : std::uint8_t { begun, by_files, absent, forbidden, not_now };
+    How how;
+    std::string why;  // for those who asked, when it was not begun; says nothing of what is outside
+  };
+  Following follow(const std::string& name, std::int64_t now);
+  // At once, and nothing is left of it. False: it was not followed so.
+  bool unfollow(const std::string& name);
+  // What was there when it began has been handed over.
+  bool has_begun(const std::string& name) const;
+
   // When to call work() again though nothing happened: an event of several lines waits until then.
   std::optional<std::int64_t> due() const;
 
@@ -48,12 +60,18 @@ class Tailer {
 
  private:
   struct ByPath {
-    bool operator()(const Follower* a, const Follower* b) const { return a->path() < b->path(); }
+    bool operator()(const Follower* a, const Follower* b) const {
+      const int order = a->path().compare(b->path());
+      return order != 0 ? order < 0 : a->on_demand() < b->on_demand();
+    }
   };
 
   void look(std::int64_t now);
   void on_folder(const FolderNews& news);
   bool add(const std::string& path, bool was_there);
+  bool is_wanted(const std::string& path) const;
+  bool no_room() const { return shared_.buffers.open_files >= shared_.options.open_max; }
+  Follower* demanded(const std::string& name) const;
   void written(Follower& follower);
   void check_dirty(std::int64_t now, bool& slice_over);
   void rest_some();
@@ -66,7 +84,9 @@ class Tailer {
   void report(std::int64_t now);
 
   Shared shared_;
-  std::map<std::string, std::unique_ptr<Follower>> followers_;  // by path
+  using Followers = std::map<std::string, std::unique_ptr<Follower>>;
+  Followers followers_;                // by path
+  Followers demanded_;                 // likewise; they may be the same
   std::set<Follower*, ByPath> dirty_;  // to be checked; app.log before app.log.1, so that it keeps what it has begun
   std::deque<Follower*> ready_;        // to be read, in turns
   bool look_wanted_ = true;

@@ -239,7 +239,7 @@ TEST_F(LogTailTest, AWrongConfigIsExplained) {
 TEST_F(LogTailTest, TheManifestIsJsonAndDescribesEveryKey) {
   const auto manifest = sdk::json::parse(weir_plugin_entry.manifest_json);
   const auto& properties = manifest.required("config_schema").required("properties");
-  EXPECT_EQ(properties.members.size(), 9U);
+  EXPECT_EQ(properties.members.size(), 10U);
   for (const auto& property : properties.members)
     EXPECT_NE(property.value.find("description"), nullptr) << property.key;
 }

@@ -6,6 +6,7 @@
 // thrown away; beyond it add() refuses. A source that looks at full() before it reads never gets there. Threads:
 // [strand].
 #pragma once
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <functional>
@@ -84,6 +85,15 @@ class Emitter {
   void flush() {
     timer_.cancel();
     while (!kept_.empty() && !full()) offer();
+  }
+  // Throws away what the hub has not taken of a subject: it was deactivated.
+  void drop(std::string_view subject) {
+    const auto gone = [&](const Kept& kept) {
+      if (to_view(kept.view().subject) != subject) return false;
+      bytes_ -= kept.size();
+      return true;
+    };
+    kept_.erase(std::remove_if(kept_.begin(), kept_.end(), gone), kept_.end());
   }
 
  private:
