@@ -453,7 +453,7 @@ void World::one_step() {
     const std::string channel = channel_name();
     note("the source of " + channel + " lost something");
     Shard& to = hosts_[hosts_[0]->shard().owner(channel)]->shard();
-    to.deliver(letter(mail::SourceGap{"sim", {channel}, 3, "upstream"}));
+    to.deliver(letter(mail::SourceGap{"sim", {channel}, std::nullopt, 3, "upstream"}));
     look();
   } else if (what < 985) {
     Session* s = somebody();
