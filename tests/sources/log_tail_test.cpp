@@ -125,7 +125,7 @@ TEST_F(LogTailHubTest, WhoComesBackSoonMissesNothing) {
   log("a", 4, 6);
   Client c = connect();
   const Json since = {{"epoch", position["epoch"]}, {"sequenceId", position["sequenceId"]}};
-  const Json answer = c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "instances/a/logs"}, {"since", since}});
+  const Json answer = subscribe(c, "a", since);
   EXPECT_EQ(answer["data"]["recovered"], true) << answer;
   expect_lines(c, 4, 6);
 }
