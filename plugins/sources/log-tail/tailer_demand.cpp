@@ -36,17 +36,22 @@ Tailer::Following Tailer::follow(const std::string& name, std::int64_t now) {
   if (!reach.look_at(*path, st)) return refused(errno);
   if (!S_ISREG(st.st_mode)) return absent;
 
-  if (no_room()) rest_some();
+  if (no_room()) {  // it waits for its turn, but only if there will be something to read then
+    const OpenFile now_only(*path, shared_.buffers, false, reach);
+    if (!now_only.is_open()) return refused(now_only.error());
+    if (reach.hides(reach.real_path(*path, now_only.fd()))) return absent;
+  }
   shared_.folders.next_pass();
   auto made = std::make_unique<Follower>(*path, name, shared_.root, shared_);
   Follower& follower = *made;
   demanded_.emplace(*path, std::move(made));
-  const bool waits = no_room();  // until others are read to their end
+  const bool waits = no_room();
   if (!waits) follower.check(now);
   if (const int error = follower.error(); error != 0) {
     remove(follower);
     return refused(error);
   }
+  if (!problems_.empty()) look_wanted_ = true;  // the root may have been one
   if (follower.reading())
     queue(follower);
   else
