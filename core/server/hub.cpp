@@ -27,7 +27,7 @@ Hub::Hub(std::unique_ptr<Setup> setup)
       revocations_(limits_.handshake_ms + limits_.auth_ms),
       ingress_(limits_),
       insight_(*this),
-      plugins_(limits_, ingress_, flows_, authenticator_,
+      plugins_(ingress_, flows_, authenticator_,
                [this](const std::string& provider, std::string_view key, std::string_view reason) {
                  revoke(provider, key, reason);
                }) {

@@ -48,9 +48,8 @@ bool Plugins::Entry::serves() const {
   return auth || code->sink() != nullptr || code->responder() != nullptr || code->http() != nullptr;
 }
 
-Plugins::Plugins(const Limits& limits, Ingress& ingress, Flows& flows, Authenticator& authenticator,
-                 AuthInstance::Revoke revoke)
-    : limits_(limits), ingress_(ingress), flows_(flows), authenticator_(authenticator), revoke_(std::move(revoke)) {}
+Plugins::Plugins(Ingress& ingress, Flows& flows, Authenticator& authenticator, AuthInstance::Revoke revoke)
+    : ingress_(ingress), flows_(flows), authenticator_(authenticator), revoke_(std::move(revoke)) {}
 
 Plugins::~Plugins() {
   Stopping stopping;  // those that have been stopped already return at once

@@ -21,8 +21,7 @@ namespace weir {
 
 class Plugins {
  public:
-  Plugins(const Limits& limits, Ingress& ingress, Flows& flows, Authenticator& authenticator,
-          AuthInstance::Revoke revoke);
+  Plugins(Ingress& ingress, Flows& flows, Authenticator& authenticator, AuthInstance::Revoke revoke);
   ~Plugins();  // stops what still runs
 
   // Makes the instances that `setup` wants and that do not run as it wants them. Nothing else changes yet.
@@ -65,7 +64,6 @@ class Plugins {
     bool serves() const;
   };
 
-  const Limits& limits_;
   Ingress& ingress_;
   Flows& flows_;
   RoutesPtr routes_, next_routes_;

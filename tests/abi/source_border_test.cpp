@@ -8,7 +8,7 @@ namespace weir::test {
 namespace {
 
 Result<std::shared_ptr<FlowInstance>> make(const std::string& plugin, const std::string& config, FlowPort& sink,
-                                             std::string* pointer = nullptr) {
+                                           std::string* pointer = nullptr) {
   return FlowInstance::create("bad", *Library::load(plugin_path(plugin)), config, sink, {}, pointer);
 }
 
