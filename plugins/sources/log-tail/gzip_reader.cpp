@@ -63,9 +63,10 @@ std::size_t GzipReader::read(char* to, std::size_t size) {
   s.z.avail_out = static_cast<uInt>(wanted);
   const std::uint64_t packed_end = packed_ + kPackedMax;
   while (s.z.avail_out != 0 && problem_.empty() && packed_ < packed_end) {
-    if (!fill()) {
+    // Without more of the file there may still be bytes that zlib had no room for.
+    const bool more = fill();
+    if (!more && (s.between || !problem_.empty())) {
       ended_ = true;
-      if (problem_.empty() && !s.between) problem_ = "it ends in the middle";
       break;
     }
     if (s.between) {
@@ -78,12 +79,16 @@ std::size_t GzipReader::read(char* to, std::size_t size) {
       ::inflateReset(&s.z);
       s.between = false;
     }
+    const uInt room = s.z.avail_out;
     const int result = ::inflate(&s.z, Z_NO_FLUSH);
     if (result == Z_STREAM_END) {
       s.between = true;
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
       problem_ = std::string("byte ") + std::to_string(packed_ - s.z.avail_in) + " is wrong (" +
                  (s.z.msg != nullptr ? s.z.msg : "no gzip") + ")";
+    } else if (!more && s.z.avail_out == room) {
+      ended_ = true;
+      problem_ = "it ends in the middle";
     }
   }
   const std::size_t n = wanted - s.z.avail_out;

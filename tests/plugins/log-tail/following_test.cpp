@@ -1,4 +1,4 @@
-// Which files are followed, from where on, what a line is, and what is said when something can't be read.
+// Which files are followed, from where on, and what is said when something can't be read.
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -238,70 +238,6 @@ TEST_F(FollowingTest, WithoutDescriptorsLeftTheStateSaysSo) {
   rig.pass(5000);
   EXPECT_EQ(rig.read().size(), 3U);
   EXPECT_EQ(rig.sink.states.back(), "running");
-}
-
-TEST_F(FollowingTest, LinesEndWithLineFeedOrCarriageReturnAndLineFeed) {
-  rig.start({"a.log"});
-  folder.append("a.log", "unix\ndos\r\n\n\r\nmiddle\rof\nend\r\r\n");
-  EXPECT_EQ(rig.read(), (Items{"unix", "dos", "", "", "middle\rof", "end\r"}));
-}
-
-TEST_F(FollowingTest, ALineWaitsForItsNewline) {
-  rig.start({"a.log"});
-  const Writer writer(folder.at("a.log"));
-  for (const char* part : {"a", "b", "", "c"}) {
-    writer.write(part);
-    EXPECT_EQ(rig.read(), Items{});
-  }
-  rig.pass(60'000);
-  EXPECT_EQ(rig.read(), Items{});
-  writer.write("\r");
-  EXPECT_EQ(rig.read(), Items{});
-  writer.write("\nd");
-  EXPECT_EQ(rig.read(), (Items{"abc"}));
-}
-
-TEST_F(FollowingTest, ALineOfExactlyTheLimitIsWholeAndOneMoreByteIsCut) {
-  rig.options.line_bytes_max = 64;
-  rig.start({"a.log"});
-  const std::string full(64, 'x');
-  folder.append("a.log", full + "\n" + full + "\r\n" + full + "y\n");
-  EXPECT_EQ(rig.read(), (Items{full, full, full + " +65"}));
-}
-
-TEST_F(FollowingTest, AHugeLineIsCutHoweverItComes) {
-  rig.start({"a.log"});
-  const std::string part(90'000, 'x');
-  folder.append("a.log", part);
-  EXPECT_EQ(rig.read(), Items{});
-  for (int i = 0; i < 20; ++i) folder.append("a.log", part);
-  EXPECT_EQ(rig.read(), Items{});
-  folder.append("a.log", "\nnext\n");
-  EXPECT_EQ(rig.read(), (Items{std::string(65536, 'x') + " +1890000", "next"}));
-}
-
-TEST_F(FollowingTest, ACutNeverSplitsACharacter) {
-  rig.options.line_bytes_max = 64;
-  rig.start({"a.log"});
-  folder.append("a.log", std::string(63, 'x') + "\u00e9\n" + std::string(62, 'x') + "\u00e9y\n" + std::string(61, 'x') +
-                             "\U0001F600\n");
-  EXPECT_EQ(rig.read(),
-            (Items{std::string(63, 'x') + " +65", std::string(62, 'x') + "\u00e9 +65", std::string(61, 'x') + " +65"}));
-}
-
-TEST_F(FollowingTest, UnfinishedLinesOfManyFilesAreReadAgainRatherThanKept) {
-  rig.start({"*.log"});
-  const std::string part(60'000, 'x');
-  for (int i = 0; i < 30; ++i) folder.append(std::to_string(i) + ".log", part);
-  EXPECT_TRUE(rig.read().empty());
-  for (int i = 0; i < 30; ++i) folder.append(std::to_string(i) + ".log", std::to_string(i) + "\r\n");
-  rig.settle();
-  Items expected;
-  for (int i = 0; i < 30; ++i) expected.push_back(part + std::to_string(i));
-  Items got = rig.sink.take();
-  std::sort(got.begin(), got.end());
-  std::sort(expected.begin(), expected.end());
-  EXPECT_TRUE(got == expected);
 }
 
 TEST_F(FollowingTest, NamesThatOnlyResembleEachOtherAreDifferentFiles) {

@@ -91,6 +91,21 @@ TEST_F(GzipTest, AFileThatWasCutGivesItsBeginning) {
   EXPECT_EQ(reader->problem(), "it ends in the middle");
 }
 
+// What zlib had unpacked and had no room to hand over was lost when nothing more stood in the file.
+TEST_F(GzipTest, AFileThatEndsInTheMiddleGivesTheSameInPiecesOfAnySize) {
+  const std::string packed = pack(std::string(100'000, 'x') + text().substr(0, 1000));
+  open("");
+  for (std::size_t size = 1; size < packed.size(); ++size) {
+    folder.overwrite("x.gz", packed.substr(0, size));
+    reader->rewind();
+    const std::string whole = all(200'000);
+    EXPECT_EQ(reader->problem(), "it ends in the middle");
+    reader->rewind();
+    ASSERT_TRUE(all(997) == whole) << size;
+    EXPECT_EQ(reader->problem(), "it ends in the middle");
+  }
+}
+
 TEST_F(GzipTest, AnEmptyFileIsNoGzip) {
   open("");
   EXPECT_EQ(all(), "");
