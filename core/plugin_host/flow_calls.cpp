@@ -123,6 +123,8 @@ void FlowInstance::done(std::uint64_t token, weir_status status, std::string_vie
   border_->misbehaving("done() was called by an instance that is asked nothing");
 }
 
+bool FlowInstance::idle() const { return !pending_ || pending_->idle(); }
+
 void FlowInstance::on_stopped() {
   if (pending_) pending_->close();
   if (deadlines_) deadlines_->close();

@@ -98,6 +98,7 @@ class FlowInstance final : public Instance {
   // Errors there: what the plugin says; timeout, unavailable, internal.
   void request(MethodCall call, std::uint32_t deadline_ms, std::function<void(Result<std::string>)> answered);
   void handle(HttpCall call, std::uint32_t deadline_ms, std::function<void(Result<HttpAnswer>)> answered);
+  bool idle() const;  // everything that it was asked has been answered
 
   InstanceCounters counters() const override;
 

@@ -67,6 +67,11 @@ bool PendingCalls::waiting(std::uint64_t token) const {
   return const_cast<PendingCalls*>(this)->find(token) != nullptr;
 }
 
+bool PendingCalls::idle() const {
+  const std::lock_guard lock(mutex_);
+  return deadlines_.empty();
+}
+
 std::uint64_t PendingCalls::late() const {
   const std::lock_guard lock(mutex_);
   return late_;

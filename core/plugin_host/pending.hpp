@@ -34,6 +34,7 @@ class PendingCalls {
   bool answer(std::uint64_t token, std::int32_t status, std::string_view json);
   // True while somebody waits.
   bool waiting(std::uint64_t token) const;
+  bool idle() const;  // nobody waits
   // Everyone who waits is told so; nobody can be added and no callback runs any more. [main]
   void close();
   std::uint64_t late() const;

@@ -7,9 +7,19 @@
 #include "base/log.hpp"
 
 namespace weir {
+namespace {
+constexpr std::size_t kHeldBytesMax = 64 * 1024 * 1024;  // as much as an instance itself holds (flow_calls.cpp)
+}
+
+void Flows::hold(const std::vector<std::string>& plugins) {
+  const std::unique_lock lock(mutex_);
+  for (const std::string& plugin : plugins)
+    if (const auto found = entries_.find(plugin); found != entries_.end()) found->second.held = true;
+}
 
 void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, RoutesPtr routes) {
   std::vector<std::string> begun;  // that are other instances than before
+  std::vector<Held> held;
   {
     const std::unique_lock lock(mutex_);
     std::map<std::string, Entry, std::less<>> next;
@@ -26,6 +36,12 @@ void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, Rou
     }
     entries_ = std::move(next);
     routes_ = std::move(routes);
+    held.swap(held_);
+    held_bytes_ = 0;
+  }
+  for (const Held& h : held) {
+    const SteadyMs waited = system_clock().steady_ms() - h.since;
+    h.ask(find(h.plugin).instance.get(), static_cast<std::uint32_t>(std::max<SteadyMs>(h.deadline_ms - waited, 0)));
   }
   if (shards_.empty()) return;
   for (const std::string& plugin : begun) room(plugin);
@@ -198,23 +214,45 @@ void Flows::watched(const Pattern& pattern, bool wanted) {
 
 // ---------------------------------------------------------------- requests
 
-void Flows::request(ResponderAsk ask) {
-  const auto answer = [shard = shards_[ask.from], connection = ask.connection,
-                       id = std::move(ask.id)](Result<std::string> result) {
+void Flows::ask(const std::string& plugin, std::uint32_t deadline_ms, std::size_t bytes, Ask ask) {
+  const Entry entry = find(plugin);
+  if (!entry.held) return ask(entry.instance.get(), deadline_ms);
+  {
+    const std::unique_lock lock(mutex_);
+    const auto found = entries_.find(plugin);
+    if (found != entries_.end() && found->second.held && held_bytes_ + bytes <= kHeldBytesMax) {
+      held_bytes_ += bytes;
+      return held_.push_back({plugin, system_clock().steady_ms(), deadline_ms, std::move(ask)});
+    }
+  }
+  ask(find(plugin).instance.get(), deadline_ms);  // exchanged in the meantime
+}
+
+void Flows::request(ResponderAsk ask_of) {
+  const auto answer = [shard = shards_[ask_of.from], connection = ask_of.connection,
+                       id = std::move(ask_of.id)](Result<std::string> result) {
     shard->put(letter(mail::Answer{connection, id, std::move(result)}));
   };
-  const Entry entry = find(ask.plugin);
-  if (!entry.instance) return answer(fail(Errc::unavailable, "plugin \"" + ask.plugin + "\" is not there"));
-  entry.instance->request(
-      {std::move(ask.method), std::move(ask.subject), std::move(ask.params_json), std::move(ask.identity_json)},
-      static_cast<std::uint32_t>(ask.timeout_ms), answer);
+  const std::string plugin = std::move(ask_of.plugin);
+  MethodCall call{std::move(ask_of.method), std::move(ask_of.subject), std::move(ask_of.params_json),
+                  std::move(ask_of.identity_json)};
+  const std::size_t bytes = call.params_json.size() + call.identity_json.size() + sizeof(MethodCall);
+  ask(plugin, static_cast<std::uint32_t>(ask_of.timeout_ms), bytes,
+      [answer, plugin, call = std::move(call)](FlowInstance* instance, std::uint32_t deadline_ms) mutable {
+        if (instance == nullptr) return answer(fail(Errc::unavailable, "plugin \"" + plugin + "\" is not there"));
+        instance->request(std::move(call), deadline_ms, answer);
+      });
 }
 
 void Flows::handle(const std::string& plugin, HttpCall call, std::uint32_t deadline_ms,
                    std::function<void(Result<HttpAnswer>)> answered) {
-  const Entry entry = find(plugin);
-  if (!entry.instance) return answered(fail(Errc::unavailable, "plugin \"" + plugin + "\" is not there"));
-  entry.instance->handle(std::move(call), deadline_ms, std::move(answered));
+  const std::size_t bytes = call.body.size() + call.headers_json.size() + sizeof(HttpCall);
+  ask(plugin, deadline_ms, bytes,
+      [plugin, call = std::move(call), answered = std::move(answered)](FlowInstance* instance,
+                                                                       std::uint32_t left_ms) mutable {
+        if (instance == nullptr) return answered(fail(Errc::unavailable, "plugin \"" + plugin + "\" is not there"));
+        instance->handle(std::move(call), left_ms, std::move(answered));
+      });
 }
 
 }  // namespace weir

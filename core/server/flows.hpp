@@ -22,6 +22,9 @@ class Flows final : public ShardServices {
  public:
   // Before the plugins start. [main]
   void shards(std::vector<ShardHost*> shards) { shards_ = std::move(shards); }
+  // These are about to be exchanged: what they are asked waits for use(), as nobody should hear of an exchange. Shards
+  // that had found one of them before are done with that once they have all been heard. [main]
+  void hold(const std::vector<std::string>& plugins);
   // The instances and channels from now on; the others have stopped. What was watched goes to those that are new.
   // [main]
   void use(const std::vector<std::shared_ptr<FlowInstance>>& instances, RoutesPtr routes);
@@ -43,7 +46,17 @@ class Flows final : public ShardServices {
   struct Entry {
     std::shared_ptr<FlowInstance> instance;
     std::shared_ptr<std::atomic<std::uint64_t>> lost = std::make_shared<std::atomic<std::uint64_t>>(0);
+    bool held = false;
   };
+  // A request or an HTTP call, for whichever instance then has the name (null: none); told what time it has left.
+  using Ask = std::function<void(FlowInstance* instance, std::uint32_t deadline_ms)>;
+  struct Held {
+    std::string plugin;
+    SteadyMs since = 0;
+    std::uint32_t deadline_ms = 0;
+    Ask ask;
+  };
+  void ask(const std::string& plugin, std::uint32_t deadline_ms, std::size_t bytes, Ask ask);
   Entry find(const std::string& plugin) const;
   RoutesPtr routes() const;
   using Subjects = std::vector<std::pair<std::string, std::string>>;  // plugin, subject
@@ -59,6 +72,8 @@ class Flows final : public ShardServices {
   RoutesPtr routes_;
   // By what is watched, a name or a pattern: what the sources were asked for, so that it is taken back as it was asked.
   std::map<std::string, Subjects> wanted_;
+  std::vector<Held> held_;  // what waits for use(); bounded in bytes
+  std::size_t held_bytes_ = 0;
 };
 
 }  // namespace weir

@@ -227,6 +227,7 @@ ReloadReport Hub::apply(SetupResult loaded) {
   if (next.manifest.log.level != before->manifest.log.level) log::set_level(next.manifest.log.level);
   next.kv->set_bytes_max(limits_.kv_bytes);
   revocations_.keep_for(limits_.handshake_ms + limits_.auth_ms);
+  plugins_.hold();
   // Every channel and rule is what it will be before the first event comes for it, and before the first client asks.
   on_all_shards([&next](ShardHost& host) { host.take_rules(next); });
   if (!plugins_.take()) {

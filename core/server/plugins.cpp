@@ -9,6 +9,7 @@
 namespace weir {
 namespace {
 constexpr std::int64_t kStartMs = 2'000;
+constexpr std::int64_t kAnswerMs = 1'000;
 
 // One that can be both is what the manifest uses it as.
 bool used_for_flows(const Setup& setup, const LoadedPlugin& p) {
@@ -113,10 +114,23 @@ Result<void> Plugins::prepare(const Setup& setup) {
   return {};
 }
 
+bool Plugins::kept(const Entry& e) const {
+  return std::any_of(next_.begin(), next_.end(), [&](const Entry& n) { return &n.instance() == &e.instance(); });
+}
+
+void Plugins::hold() {
+  std::vector<std::string> names;
+  for (const Entry& e : entries_)
+    if (e.flow && !kept(e)) names.push_back(e.name);
+  flows_.hold(names);
+}
+
 bool Plugins::take() {
-  const auto kept = [this](const Entry& e) {
-    return std::any_of(next_.begin(), next_.end(), [&](const Entry& n) { return &n.instance() == &e.instance(); });
-  };
+  // What they have been asked is answered first, within reason.
+  const SteadyMs end = system_clock().steady_ms() + kAnswerMs;
+  for (const Entry& e : entries_)
+    while (e.flow && !kept(e) && !e.flow->idle() && system_clock().steady_ms() < end)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   Stopping sources;
   for (Entry& e : entries_) {
     if (kept(e)) continue;

@@ -27,6 +27,9 @@ class Plugins {
   // Makes the instances that `setup` wants and that do not run as it wants them. Nothing else changes yet.
   // Errors: bad_request - a plugin refuses its config; the message says where in the manifest.
   Result<void> prepare(const Setup& setup);
+  // What is asked of those that are to be exchanged waits from now on until begin(); take() comes when the shards have
+  // been heard of that.
+  void hold();
   // Those that prepare() has made take their places; sources that are not wanted any more stop first. False: one of
   // them would not.
   bool take();
@@ -63,6 +66,7 @@ class Plugins {
     // Clients need it until they have left: it answers them, or takes what they publish.
     bool serves() const;
   };
+  bool kept(const Entry& e) const;  // it runs on
 
   Ingress& ingress_;
   Flows& flows_;

@@ -1,5 +1,8 @@
 // What goes from the hub to plugins: events to sinks, requests to responders, HTTP to its handlers, and to sources on
 // demand what is watched. With a plugin that is all of these (plugin/loop.cpp), real sockets and two shards.
+#include <atomic>
+#include <thread>
+
 #include "integration/hub_fixture.hpp"
 
 namespace weir::test {
@@ -269,6 +272,52 @@ TEST_F(FlowsTest, APluginAnswersAtAndBelowItsPath) {
   EXPECT_EQ(http("GET", "/hooks/split").status, 500);
   EXPECT_EQ(http("POST", "/hooks", "x", "Origin: https://evil.example\r\n").status, 403);
   EXPECT_EQ(http("GET", "/ws").status, 426);
+}
+
+TEST_F(FlowsTest, WhoAsksDoesNotHearOfAReload) {
+  const auto manifest = [](int backlog) {
+    return loop("{ backlog = " + std::to_string(backlog) + " }") +
+           "[[endpoint]]\npath = \"/hook\"\nplugin = \"loop\"\n" + "[[channel]]\npattern = \"none\"\n";
+  };
+  start(manifest(0));
+  constexpr int kReloads = 20;
+  std::atomic<bool> done{false};
+  std::atomic<int> requests{0}, calls{0};
+  std::thread by_socket([&] {
+    Client c = connect();
+    for (; !done; ++requests) {
+      const Json answer = request(c, "loop.echo", requests.load());
+      ASSERT_EQ(answer["data"]["params"], requests.load()) << answer;
+    }
+  });
+  std::thread by_http([&] {
+    for (; !done; ++calls) ASSERT_EQ(http("GET", "/hook").status, 200);
+  });
+  for (int i = 1; i <= kReloads; ++i) {
+    const int seen = requests, called = calls;
+    EXPECT_TRUE(reload(manifest(i)).problems.empty());
+    EXPECT_TRUE(wait_until([&] { return requests > seen && calls > called; }));
+  }
+  done = true;
+  by_socket.join();
+  by_http.join();
+}
+
+TEST_F(FlowsTest, WhatWasAskedBeforeAReloadIsAnsweredByThePluginThatWasAsked) {
+  const auto manifest = [](const std::string& backlog) {
+    return loop("{ backlog = " + backlog + " }") + "[[channel]]\npattern = \"none\"\n";
+  };
+  start(manifest("1"));
+  Client c = connect();
+  c.say({{"type", "request"}, {"id", 1}, {"method", "loop.later"}, {"params", nullptr}});
+  EXPECT_EQ(request(c, "loop.echo")["type"], "response");  // the one before has been asked
+  ASSERT_TRUE(reload(manifest("2")).problems.empty());
+  EXPECT_EQ(c.next()["data"], 1);  // the backlog of the one that was asked
+  c.say({{"type", "request"}, {"id", 2}, {"method", "loop.never"}, {"params", nullptr}});
+  EXPECT_EQ(request(c, "loop.echo")["type"], "response");
+  ASSERT_TRUE(reload(manifest("3")).problems.empty());
+  EXPECT_EQ(c.next()["data"]["code"], "timeout");  // one that doesn't answer keeps no reload waiting for long
+  EXPECT_EQ(request(c, "loop.echo")["type"], "response");
 }
 
 TEST_F(FlowsTest, APluginsPathAsksWhoItIs) {

@@ -54,6 +54,11 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
 
   void request(const Request& r, Reply reply) override {
     if (r.method == "loop.never") return waiting_replies_.push_back(std::move(reply));
+    if (r.method == "loop.later") {
+      waiting_replies_.push_back(std::move(reply));
+      later_.start(host_, 100, 0, [this] { waiting_replies_.front().result(std::to_string(backlog_)); });
+      return;
+    }
     if (r.method == "loop.dropped") return;
     if (r.method == "loop.broken") return reply.result("{no json");
     if (r.method == "loop.nobody") return reply.unavailable("nobody answers");
@@ -128,6 +133,7 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
   std::vector<Activation> waiting_;
   std::vector<Reply> waiting_replies_;
   std::vector<HttpReply> figures_;
+  Timer later_;
 };
 
 }  // namespace
