@@ -14,7 +14,6 @@ namespace weir {
 namespace {
 
 constexpr std::size_t kTextMax = 4096;  // of a reason or a log line
-constexpr std::uint64_t kJsonMax = 1 << 20;
 
 std::string_view raw_view(weir_str text) {
   return text.ptr == nullptr ? std::string_view() : std::string_view(text.ptr, static_cast<std::size_t>(text.size));
@@ -275,8 +274,9 @@ void Border::done(void* ctx, std::uint64_t token, weir_status status, weir_str r
     if (self->auth_ != nullptr) return self->auth_->done(token, how, json);
     if (self->flow_ != nullptr) self->flow_->done(token, how, json);
   };
-  if (result_json.size > kJsonMax || (result_json.ptr == nullptr && result_json.size != 0)) {
-    self->misbehaving("done() was given a result of " + std::to_string(result_json.size) + " bytes");
+  if (result_json.size > WEIR_ANSWER_BYTES_MAX || (result_json.ptr == nullptr && result_json.size != 0)) {
+    self->misbehaving("done() was given a result of " + std::to_string(result_json.size) + " bytes; there may be " +
+                      std::to_string(WEIR_ANSWER_BYTES_MAX));
     return give(WEIR_E_INTERNAL, {});
   }
   give(status, raw_view(result_json));
@@ -287,7 +287,8 @@ std::int64_t Border::now_ms(void*) { return system_clock().unix_ms(); }
 const void* Border::get_extension(void* ctx, const char* id) {
   static constexpr weir_auth_host_v1 auth = {sizeof(weir_auth_host_v1), 0, &revoke};
   static constexpr weir_sink_host_v1 sink = {sizeof(weir_sink_host_v1), 0, &sink_ready};
-  static constexpr weir_hub_v1 hub = {sizeof(weir_hub_v1), 0, &stats, &log_lines, &instance_name};
+  static constexpr weir_hub_v1 hub = {
+      sizeof(weir_hub_v1), 0, &stats, &log_lines, &instance_name, [](void*) { return system_clock().steady_ms(); }};
   const auto& self = *static_cast<const Border*>(ctx);
   if (id == nullptr) return nullptr;
   const std::string_view wanted(id);

@@ -12,15 +12,27 @@ struct Ingress::Source {
   std::shared_ptr<FlowInstance> instance;
   std::atomic<std::int64_t> events{0}, bytes{0};  // under way
   std::atomic<bool> paused{false};
+  std::atomic<bool> cursors{false};  // it goes on behind what was accepted
+  std::atomic<bool> ending{false};
+  std::atomic<int> emitting{0};  // calls of emit()
+  struct Inside {
+    explicit Inside(Source& source) : s(source) { ++s.emitting; }
+    ~Inside() { --s.emitting; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    Source& s;
+  };
   std::atomic<std::uint64_t> taken{0}, unrouted{0}, refused{0}, pauses{0};
   const Limits* limits;
   std::mutex mutex;
   std::deque<std::shared_ptr<Batch>> batches;  // in the order of emission, guarded by mutex
 
-  bool has_room() const { return events < limits->source_events_in_flight && bytes < limits->source_bytes_in_flight; }
+  bool has_room() const {
+    return !ending && events < limits->source_events_in_flight && bytes < limits->source_bytes_in_flight;
+  }
   void resume_if_drained() {
     if (!paused || events > limits->source_events_in_flight / 2 || bytes > limits->source_bytes_in_flight / 2) return;
-    if (paused.exchange(false)) instance->resume();
+    if (!ending && paused.exchange(false)) instance->resume();
   }
 };
 
@@ -109,13 +121,15 @@ weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std:
   const Found found = find(instance.name());
   if (!found.source) return WEIR_E_CLOSED;
   Source& s = *found.source;
+  const Source::Inside inside(s);
   auto batch = std::make_shared<Batch>();
   batch->source = found.source;
   std::vector<std::vector<Mail>> mails(shards_.size());
   std::string subject_before;
   std::vector<Target> channels;
   bool shard_full = false;
-  for (; *accepted < count && !shard_full && (s.has_room() || (*accepted == 0 && s.events == 0)); ++*accepted) {
+  for (; *accepted < count && !shard_full && (s.has_room() || (*accepted == 0 && s.events == 0 && !s.ending));
+       ++*accepted) {
     const weir_event& e = event_at(events, stride, *accepted);
     if (subject_before != text(e.subject) || *accepted == 0) {  // sources emit runs of one subject
       subject_before = text(e.subject);
@@ -148,6 +162,7 @@ weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std:
   }
   s.taken += *accepted;
   if (*accepted != 0) {
+    if (!batch->cursor.empty()) s.cursors = true;
     const std::lock_guard lock(s.mutex);  // held while handing over, so that batches stand in the order of their events
     s.batches.push_back(batch);
     for (std::size_t to = 0; to < mails.size(); ++to) shards_[to]->put(mails[to]);
@@ -159,6 +174,15 @@ weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std:
   const weir_status status = *accepted == count ? WEIR_PAUSE : WEIR_E_FULL;
   s.resume_if_drained();  // all may be done already, and then nobody else would say resume
   return status;
+}
+
+bool Ingress::settled(const FlowInstance& instance) {
+  const Found found = find(instance.name());
+  if (!found.source || found.source->instance.get() != &instance || !found.source->cursors) return true;
+  found.source->ending = true;
+  if (found.source->emitting != 0) return false;
+  const std::lock_guard lock(found.source->mutex);
+  return found.source->batches.empty();
 }
 
 void Ingress::gap(FlowInstance& instance, std::string_view subject, std::uint64_t count, std::string_view reason) {

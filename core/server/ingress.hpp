@@ -41,6 +41,10 @@ class Ingress final : public FlowPort {
   };
   void feed_from(const std::vector<Feeding>& sources);
 
+  // For the end of a source that goes on behind what was accepted: nothing more is taken of it, and true comes when it
+  // has been told of everything that was. Else the next one would send again what subscribers have had.
+  bool settled(const FlowInstance& source);
+
   weir_status emit(FlowInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count,
                    std::span<const json::Doc> indexes, std::uint32_t* accepted) override;
   void gap(FlowInstance& source, std::string_view subject, std::uint64_t count, std::string_view reason) override;

@@ -9,7 +9,7 @@
 namespace weir {
 namespace {
 constexpr std::int64_t kStartMs = 2'000;
-constexpr std::int64_t kAnswerMs = 1'000;
+constexpr std::int64_t kAnswerMs = 1'000, kSettleMs = 1'000;  // what an end waits for at most
 
 // One that can be both is what the manifest uses it as.
 bool used_for_flows(const Setup& setup, const LoadedPlugin& p) {
@@ -31,10 +31,14 @@ struct Plugins::Stopping::State {
 
 Plugins::Stopping::Stopping() : state_(std::make_unique<State>()) {}
 Plugins::Stopping::~Stopping() { wait(); }
-void Plugins::Stopping::begin(Instance& instance, std::int64_t within_ms) {
+void Plugins::Stopping::begin(Instance& instance, std::int64_t within_ms, std::function<bool()> settled) {
   ++state_->running;
-  state_->threads.emplace_back([&state = *state_, &instance, within_ms] {
-    if (!instance.stop(within_ms)) state.behind = true;
+  state_->threads.emplace_back([&state = *state_, &instance, within_ms, settled = std::move(settled)] {
+    const SteadyMs begin = system_clock().steady_ms();
+    const auto waited = [&] { return system_clock().steady_ms() - begin; };
+    while (settled && !settled() && waited() < std::min(kSettleMs, within_ms / 2))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (!instance.stop(within_ms - waited())) state.behind = true;
     --state.running;
   });
 }
@@ -125,6 +129,10 @@ void Plugins::hold() {
   flows_.hold(names);
 }
 
+void Plugins::stop_source(const Entry& e, std::int64_t within_ms, Stopping& stopping) {
+  stopping.begin(*e.flow, within_ms, [&ingress = ingress_, &flow = *e.flow] { return ingress.settled(flow); });
+}
+
 bool Plugins::take() {
   // What they have been asked is answered first, within reason.
   const SteadyMs end = system_clock().steady_ms() + kAnswerMs;
@@ -135,7 +143,7 @@ bool Plugins::take() {
   for (Entry& e : entries_) {
     if (kept(e)) continue;
     log::info("hub", "a plugin instance ends", {{"plugin", e.name}});
-    if (e.flow) sources.begin(*e.flow, kStopMs);
+    if (e.flow) stop_source(e, kStopMs, sources);
     replaced_.push_back(std::move(e));
   }
   const bool stopped = sources.wait();
@@ -204,7 +212,7 @@ std::unique_ptr<Plugins::Stopping> Plugins::stop_sources(std::int64_t within_ms)
   auto stopping = std::make_unique<Stopping>();
   for (const Entry& e : entries_) {
     if (!e.serves())
-      stopping->begin(*e.flow, within_ms);
+      stop_source(e, within_ms, *stopping);
     else if (e.flow && e.code->source() != nullptr)
       e.flow->pause();
   }

@@ -67,6 +67,7 @@ class Plugins {
     bool serves() const;
   };
   bool kept(const Entry& e) const;  // it runs on
+  void stop_source(const Entry& e, std::int64_t within_ms, Stopping& stopping);
 
   Ingress& ingress_;
   Flows& flows_;
@@ -86,7 +87,8 @@ class Plugins::Stopping {
   ~Stopping();
   Stopping(const Stopping&) = delete;
   Stopping& operator=(const Stopping&) = delete;
-  void begin(Instance& instance, std::int64_t within_ms);
+  // `settled`: asked until it says yes, for a while, before that instance stops.
+  void begin(Instance& instance, std::int64_t within_ms, std::function<bool()> settled = {});
   bool done() const;
   bool wait();  // false: at least one was left behind. An instance's stop() keeps its time, so this returns
 

@@ -108,10 +108,11 @@ PIN_AT(weir_log_line, number, 16);
 PIN_AT(weir_log_line, component, 24);
 PIN_AT(weir_log_line, message, 40);
 PIN_AT(weir_log_line, fields_json, 56);
-PIN(sizeof(weir_hub_v1) == 32);
+PIN(sizeof(weir_hub_v1) == 40);
 PIN_AT(weir_hub_v1, stats, 8);
 PIN_AT(weir_hub_v1, log_lines, 16);
 PIN_AT(weir_hub_v1, instance_name, 24);
+PIN_AT(weir_hub_v1, steady_ms, 32);
 
 PIN(sizeof(weir_auth_v1) == 56);
 PIN_AT(weir_auth_v1, create, 8);

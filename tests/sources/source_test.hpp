@@ -1,7 +1,10 @@
 // What every source with a memory is asked for: through a hub to a client, everything once and in order, while the
 // server and the link to it fail.
 #pragma once
+#include <chrono>
+#include <cstdlib>
 #include <string>
+#include <thread>
 
 #include "integration/hub_fixture.hpp"
 #include "support/tcp_proxy.hpp"
@@ -49,11 +52,14 @@ class SourceTest : public HubTest {
     }
     expect_more(c, each);
   }
+  // Until it has been noticed, and WEIR_TEST_FREEZE_MS longer (tests/sources/faults.sh).
   template <class Server>
   void one_freeze(Client& c, Server& server, int each) {
     ASSERT_NO_FATAL_FAILURE(expect_more(c, each));
     server.freeze();
     ASSERT_TRUE(reaches("retrying"));
+    if (const char* ms = std::getenv("WEIR_TEST_FREEZE_MS"))
+      std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(ms)));
     server.thaw();
     expect_more(c, each);
   }

@@ -7,6 +7,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 
 #include "support/server_process.hpp"
 
@@ -24,6 +28,14 @@ bool forward(int from, int to) {
     sent += more;
   }
   return true;
+}
+
+bool by_nft() {
+  const char* how = std::getenv("WEIR_TEST_CUT");
+  return how != nullptr && std::string_view(how) == "nft";
+}
+void nft(const std::string& command) {
+  if (std::system(("nft '" + command + "'").c_str()) != 0) throw std::runtime_error("nft can't do: " + command);
 }
 
 void close_both(int a, int b) {
@@ -49,6 +61,17 @@ TcpProxy::~TcpProxy() {
   thread_.join();
   for (const Pair& p : pairs_) close_both(p.client, p.server);
   ::close(listener_);
+}
+
+void TcpProxy::cut() {
+  if (!by_nft()) return void(mode_ = Mode::cut);
+  const std::string port = std::to_string(port_);
+  nft("add rule inet weir in tcp dport " + port + " drop; add rule inet weir in tcp sport " + port + " drop");
+}
+
+void TcpProxy::heal() {
+  if (!by_nft()) return void(mode_ = Mode::reset);
+  nft("flush chain inet weir in");
 }
 
 void TcpProxy::run() {

@@ -1,5 +1,8 @@
 // A link that can be cut: forwards connections to a port of 127.0.0.1. While it is cut nothing goes through, and nobody
-// is told, as behind a cable that was pulled. Threads: one of its own; the functions may be called from any.
+// is told, as behind a cable that was pulled. With WEIR_TEST_CUT=nft in the environment the kernel drops the packets
+// (a network namespace of one's own: tests/sources/faults.sh), and sends again after heal() what was not said to have
+// come; else the proxy holds them back, which takes no privilege. Threads: one of its own; the functions may be called
+// from any.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -15,10 +18,10 @@ class TcpProxy {
   TcpProxy(const TcpProxy&) = delete;
   TcpProxy& operator=(const TcpProxy&) = delete;
   std::uint16_t port() const { return port_; }
-  // What is under way is lost with the connections it was in: after heal() those answer nothing any more, they are
-  // reset.
-  void cut() { mode_ = Mode::cut; }
-  void heal() { mode_ = Mode::reset; }
+  // What the proxy holds back is lost with the connections it was in: after heal() those answer nothing any more, they
+  // are reset.
+  void cut();
+  void heal();
 
  private:
   enum class Mode : int { open, cut, reset };

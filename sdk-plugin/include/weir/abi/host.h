@@ -53,6 +53,8 @@ typedef void (*weir_task_fn)(void* arg);
 typedef void (*weir_watch_fn)(void* arg, uint32_t events);
 enum { WEIR_WATCH_READ = 1, WEIR_WATCH_WRITE = 2, WEIR_WATCH_ERROR = 4 };
 
+#define WEIR_ANSWER_BYTES_MAX 1048576u
+
 typedef struct weir_host {
   uint32_t struct_size;
   uint32_t reserved; /* 0 */
@@ -88,7 +90,8 @@ typedef struct weir_host {
   uint64_t (*watch_fd)(void* ctx, int32_t fd, uint32_t events, weir_watch_fn fn, void* arg);
   void (*unwatch_fd)(void* ctx, uint64_t id); /* [strand] */
 
-  /* Answers a call that returned WEIR_PENDING. Late, repeated and unknown tokens are ignored and counted. [any] */
+  /* Answers a call that returned WEIR_PENDING; at most WEIR_ANSWER_BYTES_MAX of JSON, or it is answered with INTERNAL.
+   * Late, repeated and unknown tokens are ignored and counted. [any] */
   void (*done)(void* ctx, uint64_t token, weir_status status, weir_str result_json);
 
   int64_t (*now_ms)(void* ctx); /* the hub's clock, milliseconds since 1970-01-01 UTC [any] */

@@ -33,6 +33,8 @@ typedef struct weir_hub_v1 {
                         void* arg);
   /* What the manifest calls this instance; valid as long as the process. [any] */
   weir_str (*instance_name)(void* ctx);
+  /* A clock for durations: milliseconds that never go back, whatever is done to the time of day. [any] */
+  int64_t (*steady_ms)(void* ctx);
 } weir_hub_v1;
 
 #ifdef __cplusplus

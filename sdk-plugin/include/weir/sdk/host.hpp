@@ -3,6 +3,8 @@
 // A Host is a cheap copy; it may be kept as long as the process runs. What is called after stop() does nothing.
 // Threads: as each function says; [strand] is where the hub calls the instance (see weir/abi/host.h).
 #pragma once
+#include <chrono>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -13,6 +15,7 @@
 
 #include "weir/abi/auth.h"
 #include "weir/abi/host.h"
+#include "weir/abi/hub.h"
 #include "weir/abi/sink.h"
 #include "weir/sdk/error.hpp"
 
@@ -88,7 +91,15 @@ class Host {
       table->revoke(raw_->ctx, to_str(key), to_str(reason));
   }
 
-  std::int64_t now_ms() const { return raw_->now_ms(raw_->ctx); }  // the hub's clock, Unix milliseconds [any]
+  // The hub's clock, Unix milliseconds; it may be set back and forth. [any]
+  std::int64_t now_ms() const { return raw_->now_ms(raw_->ctx); }
+  // For durations: never goes back. [any]
+  std::int64_t steady_ms() const {
+    const auto* table = extension<weir_hub_v1>(WEIR_HUB_V1);
+    if (table != nullptr && WEIR_HAS(table, weir_hub_v1, steady_ms)) return table->steady_ms(raw_->ctx);
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();  // a hub of ABI 1.1
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  }
   // Another table of the hub by its id, null when this hub does not have it. [any]
   template <class Table>
   const Table* extension(const char* id) const {

@@ -92,8 +92,9 @@ class FakeHost {
   std::size_t data_bytes_max = std::size_t{1} << 20;
 
   const weir_host* raw() const { return &raw_; }
-  std::int64_t now_ms() const { return now_ms_; }
-  void set_now_ms(std::int64_t unix_ms) { now_ms_ = unix_ms; }
+  std::int64_t now_ms() const { return steady_ms_ + unix_ahead_ms_; }
+  // Sets the time of day; timers and steady_ms() do not notice.
+  void set_now_ms(std::int64_t unix_ms) { unix_ahead_ms_ = unix_ms - steady_ms_; }
   std::int32_t last_state() const { return states.empty() ? 0 : states.back().state; }
   bool logged(std::string_view part) const {
     return std::any_of(logs.begin(), logs.end(),
@@ -114,14 +115,14 @@ class FakeHost {
 
   // Moves the clock and runs what becomes due, timers in the order of their time, posted tasks between them.
   void advance(std::uint64_t ms) {
-    const std::int64_t target = now_ms_ + static_cast<std::int64_t>(ms);
+    const std::int64_t target = steady_ms_ + static_cast<std::int64_t>(ms);
     run_tasks();
     while (true) {
       auto next = timers_.end();
       for (auto it = timers_.begin(); it != timers_.end(); ++it)
         if (it->second.due <= target && (next == timers_.end() || it->second.due < next->second.due)) next = it;
       if (next == timers_.end()) break;
-      if (next->second.due > now_ms_) now_ms_ = next->second.due;
+      if (next->second.due > steady_ms_) steady_ms_ = next->second.due;
       const Timer timer = next->second;
       if (timer.period == 0)
         timers_.erase(next);
@@ -130,7 +131,7 @@ class FakeHost {
       timer.fn(timer.arg);
       run_tasks();
     }
-    now_ms_ = target;
+    steady_ms_ = target;
   }
 
   // Serves tasks, timers and descriptors until `fact` holds; the clock flows as the real one does. False when it did
@@ -289,7 +290,7 @@ class FakeHost {
     FakeHost& self = of(ctx);
     self.on_strand("timer_start()");
     if (self.closed_) return 0;
-    self.timers_[++self.ids_] = {self.now_ms_ + static_cast<std::int64_t>(delay), period, fn, arg};
+    self.timers_[++self.ids_] = {self.steady_ms_ + static_cast<std::int64_t>(delay), period, fn, arg};
     return self.ids_;
   }
   static void timer_cancel(void* ctx, std::uint64_t id) {
@@ -310,10 +311,14 @@ class FakeHost {
   static void done(void* ctx, std::uint64_t token, weir_status status, weir_str json) {
     FakeHost& self = of(ctx);
     const std::lock_guard lock(self.mutex_);
+    if (json.size > WEIR_ANSWER_BYTES_MAX) {
+      self.mistake("done() was given " + std::to_string(json.size) + " bytes; WEIR_ANSWER_BYTES_MAX are allowed");
+      status = WEIR_E_INTERNAL, json = {nullptr, 0};
+    }
     if (!self.answers.try_emplace(token, SeenAnswer{status, text(json)}).second)
       self.mistake("token " + std::to_string(token) + " was answered twice");
   }
-  static std::int64_t now(void* ctx) { return of(ctx).now_ms_; }
+  static std::int64_t now(void* ctx) { return of(ctx).now_ms(); }
   static weir_status stats(void* ctx, void (*fn)(void*, weir_str), void* arg) {
     FakeHost& self = of(ctx);
     self.on_strand("stats()");
@@ -354,8 +359,12 @@ class FakeHost {
                                                  const std::lock_guard lock(of(ctx).mutex_);
                                                  ++of(ctx).sink_readies;
                                                }};
-    static constexpr weir_hub_v1 hub = {sizeof(weir_hub_v1), 0, &stats, &log_lines,
-                                        [](void* ctx) { return to_str(of(ctx).instance_name); }};
+    static constexpr weir_hub_v1 hub = {sizeof(weir_hub_v1),
+                                        0,
+                                        &stats,
+                                        &log_lines,
+                                        [](void* ctx) { return to_str(of(ctx).instance_name); },
+                                        [](void* ctx) -> std::int64_t { return of(ctx).steady_ms_; }};
     const std::string_view wanted(id);
     if (wanted == WEIR_AUTH_HOST_V1) return &auth;
     if (wanted == WEIR_SINK_HOST_V1) return &sink;
@@ -378,7 +387,7 @@ class FakeHost {
   std::map<std::uint64_t, Timer> timers_;
   std::map<std::uint64_t, Watch> watches_;
   std::uint64_t ids_ = 0;
-  std::atomic<std::int64_t> now_ms_{1'790'000'000'000};
+  std::atomic<std::int64_t> steady_ms_{1'000'000}, unix_ahead_ms_{1'789'999'000'000};
   std::optional<std::size_t> room_;
   weir_status how_ = WEIR_E_FULL;
 };
