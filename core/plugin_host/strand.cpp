@@ -98,6 +98,7 @@ struct Strand::Body {
 
   std::mutex mutex;
   std::deque<Task> posted;  // guarded by mutex
+  bool asleep = false;      // guarded by mutex: who posts must ring
   bool ended = false;       // guarded by mutex
   std::condition_variable ended_cv;
 
@@ -120,6 +121,7 @@ void Strand::Body::run_posted() {
   std::deque<Task> batch;
   {
     const std::lock_guard lock(mutex);
+    asleep = false;
     batch.swap(posted);
   }
   for (Task& task : batch) {
@@ -173,7 +175,13 @@ void Strand::Body::run() {
   id = std::this_thread::get_id();
   std::array<epoll_event, 32> ready;
   while (!closed) {
-    const int n = ::epoll_wait(epoll, ready.data(), static_cast<int>(ready.size()), sleep_ms());
+    int wait_ms = sleep_ms();
+    {
+      const std::lock_guard lock(mutex);
+      asleep = posted.empty();
+      if (!asleep) wait_ms = 0;
+    }
+    const int n = ::epoll_wait(epoll, ready.data(), static_cast<int>(ready.size()), wait_ms);
     for (int i = 0; i < n; ++i) {
       if (ready[static_cast<std::size_t>(i)].data.u64 != 0) continue;
       std::uint64_t count = 0;
@@ -219,7 +227,7 @@ Strand::Posted Strand::post_below(std::size_t most, const char* what, std::funct
   if (body_->closed) return Posted::closed;
   if (body_->posted.size() >= most) return Posted::full;
   body_->posted.push_back({what, std::move(task)});
-  if (body_->posted.size() == 1) body_->ring();  // with more it has been rung already
+  if (std::exchange(body_->asleep, false)) body_->ring();
   return Posted::yes;
 }
 

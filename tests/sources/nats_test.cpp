@@ -11,17 +11,19 @@ class NatsHubTest : public SourceTest {
  protected:
   NatsHubTest() : server_(folder()), proxy_(server_.port()) {}
 
-  void start_hub(const std::string& config) {
-    start("[[plugin]]\nname = \"bus\"\nlibrary = \"nats\"\nconfig = { url = \"nats://127.0.0.1:" +
-          std::to_string(proxy_.port()) + "\", ping = \"200ms\", " + config + " }\n" + R"(
+  std::string manifest(const std::string& config) const {
+    return "[[plugin]]\nname = \"bus\"\nlibrary = \"nats\"\nconfig = { url = \"nats://127.0.0.1:" +
+           std::to_string(proxy_.port()) + "\", " +
+           (config.find("ping") == std::string::npos ? "ping = \"200ms\", " : "") + config + " }\n" + R"(
 [[endpoint]]
 path = "/ws"
 [[channel]]
 pattern = "orders/{shop}"
 from = [{ plugin = "bus", subject = "orders.{shop}.>" }]
 history = { count = 100000 }
-)");
+)";
   }
+  void start_hub(const std::string& config) { start(manifest(config)); }
   std::string id_of(int n) const override { return "ORDERS." + std::to_string(n + 1); }
   NatsServer server_;
   TcpProxy proxy_;
@@ -124,6 +126,15 @@ TEST_F(NatsDurableTest, AFrozenServerLosesAndDoublesNothing) {
   Client c = began();
   Publisher publisher(server_, 2 * 500);
   one_freeze(c, server_, 500);
+}
+
+TEST_F(NatsDurableTest, AReloadThatMakesTheSourceAnewLosesAndDoublesNothing) {
+  Client c = began();
+  Publisher publisher(server_, 6 * 400);
+  std::vector<std::string> manifests;
+  for (int i = 1; i <= 5; ++i)
+    manifests.push_back(manifest(std::string(kDurable) + ", ping = \"" + std::to_string(200 + i) + "ms\""));
+  reloads(c, manifests, 400);
 }
 
 // It would be sent again for ever, and hold the place of another one.

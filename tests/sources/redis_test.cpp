@@ -11,17 +11,19 @@ class RedisHubTest : public SourceTest {
  protected:
   RedisHubTest() : server_(folder()), proxy_(server_.port()) {}
 
-  void start_hub(const std::string& config) {
-    start("[[plugin]]\nname = \"cache\"\nlibrary = \"redis\"\nconfig = { url = \"redis://127.0.0.1:" +
-          std::to_string(proxy_.port()) + "\", ping = \"200ms\", " + config + " }\n" + R"(
+  std::string manifest(const std::string& config) const {
+    return "[[plugin]]\nname = \"cache\"\nlibrary = \"redis\"\nconfig = { url = \"redis://127.0.0.1:" +
+           std::to_string(proxy_.port()) + "\", " +
+           (config.find("ping") == std::string::npos ? "ping = \"200ms\", " : "") + config + " }\n" + R"(
 [[endpoint]]
 path = "/ws"
 [[channel]]
 pattern = "session/{id}"
 from = [{ plugin = "cache", subject = "session:{id}" }]
 history = { count = 100000 }
-)");
+)";
   }
+  void start_hub(const std::string& config) { start(manifest(config)); }
   std::string id_of(int n) const override { return std::to_string(n) + "-0"; }
   RedisServer server_;
   TcpProxy proxy_;
@@ -87,6 +89,15 @@ TEST_F(RedisDurableTest, AFrozenServerLosesAndDoublesNothing) {
   Client c = began();
   Writer writer(server_, 2 * 500);
   one_freeze(c, server_, 500);
+}
+
+TEST_F(RedisDurableTest, AReloadThatMakesTheSourceAnewLosesAndDoublesNothing) {
+  Client c = began();
+  Writer writer(server_, 6 * 400);
+  std::vector<std::string> manifests;
+  for (int i = 1; i <= 5; ++i)
+    manifests.push_back(manifest(std::string(kDurable) + ", ping = \"" + std::to_string(200 + i) + "ms\""));
+  reloads(c, manifests, 400);
 }
 
 TEST_F(RedisDurableTest, WhatTheHubDoesNotTakeIsToldAndAcknowledged) {

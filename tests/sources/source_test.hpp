@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "integration/hub_fixture.hpp"
 #include "support/tcp_proxy.hpp"
@@ -61,6 +62,18 @@ class SourceTest : public HubTest {
     if (const char* ms = std::getenv("WEIR_TEST_FREEZE_MS"))
       std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(ms)));
     server.thaw();
+    expect_more(c, each);
+  }
+  // Each of `manifests` makes the instance anew while events come. Somebody writes `each` for every one, and `each`
+  // more.
+  void reloads(Client& c, const std::vector<std::string>& manifests, int each) {
+    for (const std::string& manifest : manifests) {
+      ASSERT_NO_FATAL_FAILURE(expect_more(c, each / 2));
+      const ReloadReport report = reload(manifest);
+      ASSERT_TRUE(report.problems.empty()) << report.json();
+      ASSERT_FALSE(report.changed.empty());
+      ASSERT_NO_FATAL_FAILURE(expect_more(c, each / 2));
+    }
     expect_more(c, each);
   }
   int next_ = 1;

@@ -1,0 +1,175 @@
+// Which subjects are active, with the strand, its timers and the source's answers in the test's hands.
+#include "plugin_host/demand.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+
+namespace weir {
+namespace {
+
+class DemandTest : public ::testing::Test {
+ protected:
+  DemandTest()
+      : demand(10'000, {[this](const std::string& subject, Demand::Awake answered) {
+                          told.push_back("+" + subject);
+                          answers[subject].push_back(std::move(answered));
+                        },
+                        [this](const std::string& subject) { told.push_back("-" + subject); },
+                        [this](std::function<void()> task) { tasks.push_back(std::move(task)); },
+                        [this](std::int64_t ms, std::function<void()> call) {
+                          EXPECT_EQ(ms, 10'000);
+                          timers[++ids] = std::move(call);
+                          return ids;
+                        },
+                        [this](std::uint64_t id) { timers.erase(id); }}) {}
+  void want(const std::string& subject, const std::string& who) {
+    demand.want(
+        subject, who,
+        [this, who](Result<void> how) { heard.push_back(who + (how ? " awake" : " " + how.error().message)); },
+        [this, who] { heard.push_back(who + " asleep"); });
+  }
+  void run() {
+    while (!tasks.empty()) {
+      auto task = std::move(tasks.front());
+      tasks.pop_front();
+      task();
+    }
+  }
+  void answer(const std::string& subject, Result<void> how = {}) {
+    auto& waiting = answers[subject];
+    ASSERT_FALSE(waiting.empty());
+    const Demand::Awake first = std::move(waiting.front());
+    waiting.pop_front();
+    first(std::move(how));
+    run();
+  }
+  void linger() {
+    auto due = std::move(timers);
+    timers.clear();
+    for (auto& [id, call] : due) call();
+    run();
+  }
+  using Texts = std::vector<std::string>;
+
+  std::deque<std::function<void()>> tasks;
+  std::map<std::uint64_t, std::function<void()>> timers;
+  std::map<std::string, std::deque<Demand::Awake>> answers;
+  std::uint64_t ids = 0;
+  Texts told, heard;  // the source; the channels
+  Demand demand;
+};
+
+TEST_F(DemandTest, TheFirstActivatesAndTheLastLetsGoAfterAWhile) {
+  want("s", "a");
+  want("s", "b");
+  run();
+  EXPECT_EQ(told, Texts{"+s"});
+  EXPECT_TRUE(heard.empty());
+  answer("s");
+  EXPECT_EQ(heard, (Texts{"a awake", "b awake"}));
+  heard.clear();
+  want("s", "c");
+  run();
+  EXPECT_EQ(heard, Texts{"c awake"});  // at once: it is active
+  demand.unwant("s", "a");
+  demand.unwant("s", "b");
+  run();
+  EXPECT_TRUE(timers.empty());
+  demand.unwant("s", "c");
+  run();
+  EXPECT_EQ(timers.size(), 1U);
+  heard.clear();
+  linger();
+  EXPECT_EQ(told, (Texts{"+s", "-s"}));
+  EXPECT_EQ(heard, (Texts{"a asleep", "b asleep", "c asleep"}));
+}
+
+TEST_F(DemandTest, WhoComesBackWithinTheWhileFindsItActive) {
+  want("s", "a");
+  run();
+  answer("s");
+  demand.unwant("s", "a");
+  run();
+  want("s", "a");
+  run();
+  EXPECT_TRUE(timers.empty());
+  EXPECT_EQ(told, Texts{"+s"});
+  EXPECT_EQ(heard, (Texts{"a awake", "a awake"}));
+}
+
+TEST_F(DemandTest, ANoIsToldToThoseWhoWaitAndTheNextIsAskedAnew) {
+  want("s", "a");
+  want("s", "b");
+  run();
+  answer("s", fail(Errc::not_found, "no"));
+  EXPECT_EQ(heard, (Texts{"a no", "b no"}));
+  want("s", "c");
+  run();
+  EXPECT_EQ(told, (Texts{"+s", "+s"}));
+  answer("s");
+  EXPECT_EQ(heard.back(), "c awake");
+}
+
+TEST_F(DemandTest, ANoToOneWhoHasLeftEndsTheWhile) {
+  want("s", "a");
+  run();
+  demand.unwant("s", "a");
+  run();
+  EXPECT_EQ(timers.size(), 1U);
+  answer("s", fail(Errc::not_found, "no"));
+  EXPECT_TRUE(timers.empty());
+  want("s", "a");
+  run();
+  linger();  // nothing of the life before
+  EXPECT_EQ(told, (Texts{"+s", "+s"}));
+}
+
+TEST_F(DemandTest, AnAnswerToALifeBeforeIsNoneToThisOne) {
+  want("s", "a");
+  run();
+  demand.unwant("s", "a");
+  run();
+  linger();
+  EXPECT_EQ(told, (Texts{"+s", "-s"}));
+  EXPECT_EQ(heard, (Texts{"a awake", "a asleep"}));  // nobody waits for ever
+  want("s", "b");
+  run();
+  heard.clear();
+  answer("s", fail(Errc::not_found, "late"));  // to the first
+  EXPECT_TRUE(heard.empty());
+  answer("s");
+  EXPECT_EQ(heard, Texts{"b awake"});
+}
+
+TEST_F(DemandTest, OfWishesThatComeFasterThanTheStrandWorksTheLastCounts) {
+  for (int i = 0; i < 100; ++i) {
+    want("s", "a");
+    demand.unwant("s", "a");
+  }
+  EXPECT_EQ(tasks.size(), 1U);
+  run();
+  EXPECT_TRUE(told.empty());
+  want("s", "a");
+  demand.unwant("s", "a");
+  want("s", "a");
+  run();
+  EXPECT_EQ(told, Texts{"+s"});
+  answer("s");
+  EXPECT_EQ(heard, Texts{"a awake"});
+}
+
+TEST_F(DemandTest, SubjectsAreApart) {
+  want("s", "a");
+  want("t", "a");
+  run();
+  answer("t");
+  EXPECT_EQ(heard, Texts{"a awake"});
+  demand.unwant("t", "a");
+  run();
+  linger();
+  EXPECT_EQ(told, (Texts{"+s", "+t", "-t"}));
+}
+
+}  // namespace
+}  // namespace weir
