@@ -15,11 +15,16 @@
 
 namespace weir {
 
-// What came since the plugin was last told something. Only the newest counts, so this never grows.
+// What came since the plugin was last told something. Of most only the newest counts, so this hardly grows.
 struct FlowInstance::Told {
+  static constexpr std::size_t kCursorsMax = 1024;
+  struct Cursor {
+    bool refused;
+    std::string text;
+  };
   std::mutex mutex;
   std::optional<bool> paused;  // guarded by mutex down to here
-  std::optional<std::string> cursor;
+  std::vector<Cursor> cursors;
   bool posted = false;
 };
 
@@ -194,22 +199,38 @@ void FlowInstance::resume() {
 
 void FlowInstance::accepted(std::string_view cursor) {
   const std::lock_guard lock(told_->mutex);
-  told_->cursor.emplace(cursor);  // it speaks for all before it
+  auto& cursors = told_->cursors;
+  if (!cursors.empty() && !cursors.back().refused)
+    cursors.back().text = cursor;  // it speaks for all before it
+  else
+    cursors.push_back({false, std::string(cursor)});
   if (std::exchange(told_->posted, true)) return;
   border_->strand().post_always("accepted()", [this] { tell(); });
 }
 
+void FlowInstance::refused(std::string_view cursor) {
+  const std::lock_guard lock(told_->mutex);
+  auto& cursors = told_->cursors;
+  if (cursors.size() >= Told::kCursorsMax) cursors.pop_back();  // the strand is stuck: this one speaks for that as well
+  cursors.push_back({true, std::string(cursor)});
+  if (std::exchange(told_->posted, true)) return;
+  border_->strand().post_always("refused()", [this] { tell(); });
+}
+
 void FlowInstance::tell() {
   std::optional<bool> paused;
-  std::optional<std::string> cursor;
+  std::vector<Told::Cursor> cursors;
   {
     const std::lock_guard lock(told_->mutex);
     paused.swap(told_->paused);
-    cursor.swap(told_->cursor);
+    cursors.swap(told_->cursors);
     told_->posted = false;
   }
   const weir_source_v1& table = *library_->source();
-  if (cursor && table.accepted != nullptr) table.accepted(instance_, {cursor->data(), cursor->size()});
+  const auto refused = WEIR_HAS(&table, weir_source_v1, refused) ? table.refused : nullptr;
+  for (const Told::Cursor& cursor : cursors)
+    if (const auto call = cursor.refused ? refused : table.accepted; call != nullptr)
+      call(instance_, {cursor.text.data(), cursor.text.size()});
   if (!paused) return;
   const auto call = *paused ? table.pause : table.resume;
   if (call != nullptr) call(instance_);

@@ -76,8 +76,9 @@ class FlowInstance final : public Instance {
   // Tell the plugin, on its strand. Of calls that come faster than it works, the last counts.
   void pause();
   void resume();
-  // Everything up to this cursor has its place.
+  // Everything up to this cursor has its place; refused(): but for something since the cursor before, which found none.
   void accepted(std::string_view cursor);
+  void refused(std::string_view cursor);
   // Somebody watches what `subject` feeds, or does not any more.
   Demand& demand() { return *demand_; }
   // Calls that back in `ms`, once, whatever the instance's strand does; sooner when it stops. A number for forget().

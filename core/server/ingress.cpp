@@ -42,11 +42,12 @@ struct Ingress::Batch final : PublishWaiter, std::enable_shared_from_this<Ingres
   std::string cursor;  // of its last event
   std::int64_t events = 0, bytes = 0;
   std::atomic<std::int64_t> missing{1};  // one for emit() itself, so that it does not end before it is filled
-  std::atomic<bool> done{false};
+  std::atomic<bool> refused{false}, done{false};
 
   void published(std::string_view channel, const PublishOutcome& outcome) override {
     if (outcome.error) {
       ++source->refused;
+      refused = true;
       log::warn("ingress", "an event of \"" + source->name + "\" found no place: " + outcome.error->message,
                 {{"channel", channel}});
     }
@@ -59,12 +60,12 @@ struct Ingress::Batch final : PublishWaiter, std::enable_shared_from_this<Ingres
     done = true;
     {
       const std::lock_guard lock(source->mutex);
-      std::string cursor_now;
-      while (!source->batches.empty() && source->batches.front()->done) {
-        if (!source->batches.front()->cursor.empty()) cursor_now = std::move(source->batches.front()->cursor);
-        source->batches.pop_front();
+      for (; !source->batches.empty() && source->batches.front()->done; source->batches.pop_front()) {
+        const Batch& first = *source->batches.front();
+        if (first.cursor.empty()) continue;
+        if (first.refused) source->instance->refused(first.cursor);
+        source->instance->accepted(first.cursor);
       }
-      if (!cursor_now.empty()) source->instance->accepted(cursor_now);
     }
     source->resume_if_drained();
   }

@@ -56,7 +56,7 @@ PIN_AT(weir_host, done, 96);
 PIN_AT(weir_host, now_ms, 104);
 PIN_AT(weir_host, get_extension, 112);
 
-PIN(sizeof(weir_source_v1) == 80);
+PIN(sizeof(weir_source_v1) == 88);
 PIN_AT(weir_source_v1, create, 8);
 PIN_AT(weir_source_v1, start, 16);
 PIN_AT(weir_source_v1, pause, 24);
@@ -66,6 +66,7 @@ PIN_AT(weir_source_v1, stop, 48);
 PIN_AT(weir_source_v1, destroy, 56);
 PIN_AT(weir_source_v1, activate, 64); /* 1.2 */
 PIN_AT(weir_source_v1, deactivate, 72);
+PIN_AT(weir_source_v1, refused, 80);
 
 PIN(sizeof(weir_sink_v1) == 48);
 PIN_AT(weir_sink_v1, create, 8);

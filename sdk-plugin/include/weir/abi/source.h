@@ -46,6 +46,10 @@ typedef struct weir_source_v1 {
   /* Nobody does any more (also while an activation is not answered, whose answer then does not matter): emit nothing
    * more under it. Its channels have ended; when it is activated again, they begin anew. */
   void (*deactivate)(void* instance, weir_str subject);
+  /* Just before accepted() of the same cursor: of the events since the one that accepted() told before, up to this one,
+   * at least one was taken and then found no place after all (limits.channels; a reload took its channel away). May be
+   * NULL: then they count as done with, as events that no channel wants. */
+  void (*refused)(void* instance, weir_str cursor);
 } weir_source_v1;
 
 #ifdef __cplusplus

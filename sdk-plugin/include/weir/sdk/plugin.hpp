@@ -86,6 +86,9 @@ struct SourceBorder : Instance<T> {
   static void accepted(void* p, weir_str cursor) noexcept {
     Instance<T>::guarded(p, "accepted()", [&](T& t) { t.accepted(to_view(cursor)); });
   }
+  static void refused(void* p, weir_str cursor) noexcept {
+    Instance<T>::guarded(p, "refused()", [&](T& t) { t.refused(to_view(cursor)); });
+  }
   static weir_status activate(void* p, weir_str subject, std::uint64_t token, std::uint32_t /*deadline_ms*/) noexcept {
     Instance<T>::guarded(p, "activate()",
                          [&](T& t) { t.activate(to_view(subject), Activation(Instance<T>::of(p).host.raw(), token)); });
@@ -104,7 +107,8 @@ struct SourceBorder : Instance<T> {
                                            &Instance<T>::stop,
                                            &Instance<T>::destroy,
                                            &activate,
-                                           &deactivate};
+                                           &deactivate,
+                                           &refused};
 };
 
 template <class T>

@@ -36,6 +36,8 @@ class Source {
   virtual void resume() = 0;
   // Everything up to this cursor has its place in the hub; now it may be acknowledged upstream.
   virtual void accepted(std::string_view /*cursor*/) {}
+  // Just before accepted() of that cursor: since the one before, at least one event found no place in the hub.
+  virtual void refused(std::string_view /*cursor*/) {}
   // Somebody watches what `subject` feeds, where the manifest says `on_demand`: begin to emit what comes under it, and
   // say so. See weir/abi/source.h. Only for a plugin whose manifest JSON has "on_demand".
   virtual void activate(std::string_view /*subject*/, Activation activation) {

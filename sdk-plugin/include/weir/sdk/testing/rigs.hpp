@@ -86,6 +86,9 @@ class SourceRig : public Rig<weir_source_v1> {
   void accepted(std::string_view cursor) {
     if (table_->accepted != nullptr) table_->accepted(instance_, to_str(cursor));
   }
+  void refused(std::string_view cursor) {
+    if (table_->refused != nullptr) table_->refused(instance_, to_str(cursor));
+  }
   std::uint64_t activate(std::string_view subject) {
     return ask_by([&](std::uint64_t token) { return table_->activate(instance_, to_str(subject), token, 5'000); });
   }
