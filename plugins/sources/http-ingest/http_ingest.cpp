@@ -26,7 +26,7 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
  public:
   HttpIngest(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host), config_(parse_config(config)), emitter_(host), seen_(config_.window_ms, config_.ids_max) {
-    emitter_.on_invalid([this](std::string_view cursor) { refused(cursor); });
+    emitter_.on_invalid([this](std::string_view cursor) { not_taken(cursor); });
   }
 
   void start() override {
@@ -219,7 +219,7 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
     });
   }
 
-  void refused(std::string_view cursor) {
+  void not_taken(std::string_view cursor) {
     const std::uint64_t number = number_of(cursor);
     for (const auto& [of, id] : ids_under_way_)
       if (of == number) seen_.forget(id, number);

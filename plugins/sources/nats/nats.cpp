@@ -27,7 +27,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
  public:
   Nats(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host), config_(parse_config(config)), emitter_(host), reader_(config_.message) {
-    emitter_.on_invalid([this](std::string_view cursor) { refused(cursor); });
+    emitter_.on_invalid([this](std::string_view cursor) { not_taken(cursor); });
   }
 
   void start() override {
@@ -189,7 +189,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   }
 
   // The hub's log says what is wrong with it.
-  void refused(std::string_view cursor) {
+  void not_taken(std::string_view cursor) {
     host_.gap("", 1, "a message makes an event that the hub does not take");
     ++gaps_;
     std::uint64_t sequence = 0;

@@ -20,7 +20,7 @@ class Postgres final : public sdk::Source, public sdk::Responder {
  public:
   Postgres(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host), config_(parse_config(config)), emitter_(host), reader_(config_.payload) {
-    emitter_.on_invalid([this](std::string_view cursor) { refused(cursor); });
+    emitter_.on_invalid([this](std::string_view cursor) { not_taken(cursor); });
   }
 
   void start() override {
@@ -109,7 +109,7 @@ class Postgres final : public sdk::Source, public sdk::Responder {
   }
 
   // The hub's log says what is wrong with it. A cursor is the row's number, a space and its topic, or a subject alone.
-  void refused(std::string_view cursor) {
+  void not_taken(std::string_view cursor) {
     std::uint64_t number = 0;
     const char* const end = cursor.data() + cursor.size();
     if (outbox_) {

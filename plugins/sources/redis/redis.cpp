@@ -23,7 +23,7 @@ class Redis final : public sdk::Source, public sdk::Sink {
         config_(parse_config(config)),
         emitter_(host),
         kind_(config_.text ? sdk::Data::text : sdk::Data::any) {
-    emitter_.on_invalid([this](std::string_view cursor) { refused(cursor); });
+    emitter_.on_invalid([this](std::string_view cursor) { not_taken(cursor); });
   }
 
   void start() override {
@@ -117,7 +117,7 @@ class Redis final : public sdk::Source, public sdk::Sink {
   }
 
   // The hub's log says what is wrong with it.
-  void refused(std::string_view cursor) {
+  void not_taken(std::string_view cursor) {
     host_.gap("", 1, "a message makes an event that the hub does not take");
     ++gaps_;
     std::uint64_t number = 0;
