@@ -53,7 +53,7 @@ TEST_F(InitTest, RunAgainItWaitsForNoWriter) {
   const Ran ran = weir_pg("init --reader hub --role " + reader + " --writer-role " + writer + " " + url(),
                           "PGOPTIONS='-c lock_timeout=5s'");
   EXPECT_EQ(ran.status, 0) << ran.out;
-  const Ran other = weir_pg("init --wake poll " + url());
+  const Ran other = weir_pg("init --wake poll " + url(), "PGOPTIONS='-c lock_timeout=10s'");
   EXPECT_EQ(other.status, 1) << "this does change the table";
   EXPECT_NE(other.out.find("nothing was changed: a transaction"), std::string::npos) << other.out;
   slow.say("commit");
