@@ -183,7 +183,7 @@ TEST_F(PostgresTlsTest, WhatIsLeftOfARecordIsReadWithoutTheSocket) {
   ASSERT_EQ(rig.start(), WEIR_OK);
   ASSERT_TRUE(reaches(WEIR_STATE_RUNNING)) << reason();
   sdk::testing::ResponderSide api(hub, weir_plugin_entry, rig.instance());
-  for (const std::size_t bytes : {10, 32'700, 33'000, 40'000, 60'000}) {
+  for (const std::size_t bytes : {10U, 32'700U, 33'000U, 40'000U, 60'000U}) {
     const auto token = api.ask("text", "", std::to_string(bytes), 100'000);
     ASSERT_TRUE(until([&] { return hub.answers.count(token) != 0; })) << bytes;
     ASSERT_EQ(hub.answers[token].json.size(), bytes + 2) << hub.answers[token].json.substr(0, 200);
