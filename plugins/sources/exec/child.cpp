@@ -215,20 +215,18 @@ void Child::stop(const std::function<bool()>& room) {
   exit_.end();
   linger_.cancel();
   for (Pipe* pipe : {&out_, &error_}) pipe->watch.end();
-  if (pid_ > 0) {
-    ::kill(-pid_, SIGTERM);
-    bool waited_for = false, alive = true;  // the group
-    for (const auto until = Clock::now() + kPatience; Clock::now() < until; ::poll(nullptr, 0, kStepMs)) {
-      waited_for = waited_for || ::waitpid(pid_, nullptr, WNOHANG) != 0;  // until then it counts as one of the group
-      alive = alive && ::kill(-pid_, 0) == 0;                             // once it is not, the number may be another's
-      paused_ = !room();
-      const bool out = read_all(out_), error = read_all(error_);
-      if (!alive && out && error) break;
-    }
-    if (alive) ::kill(-pid_, SIGKILL);
-    if (!waited_for) ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
+  bool alive = pid_ > 0, waited_for = !alive;  // the group; the program
+  if (alive) ::kill(-pid_, SIGTERM);
+  for (const auto until = Clock::now() + kPatience; Clock::now() < until; ::poll(nullptr, 0, kStepMs)) {
+    waited_for = waited_for || ::waitpid(pid_, nullptr, WNOHANG) != 0;  // until then it counts as one of the group
+    alive = alive && ::kill(-pid_, 0) == 0;                             // once it is not, the number may be another's
+    paused_ = !room();
+    const bool out = read_all(out_), error = read_all(error_);
+    if (!alive && out && error && room()) break;
   }
+  if (alive) ::kill(-pid_, SIGKILL);
+  if (!waited_for) ::waitpid(pid_, nullptr, 0);
+  pid_ = -1;
   for (Pipe* pipe : {&out_, &error_}) {
     (void)read_all(*pipe, true);
     finish(*pipe);

@@ -54,6 +54,7 @@ class Child {
   void pause(bool paused);  // reads nothing more: the pipe fills up and the child waits
   // Asks it and all that it has started to go, and waits for a moment; who does not go is killed. What they write until
   // then is told, as long as `room` says so; what stands in the pipes at the end is told in any case. `ended` is not.
+  // room: whether all that was told so far has left, and more may come. Until it has, there is waiting as well.
   void stop(const std::function<bool()>& room);
   pid_t pid() const { return pid_; }
   std::uint64_t lines_cut() const { return out_.lines.cut() + error_.lines.cut(); }

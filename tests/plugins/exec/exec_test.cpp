@@ -160,8 +160,7 @@ TEST_F(ExecTest, StopTakesTheProgramAndItsChildrenAlong) {
 
 // 15,000 lines do not fit into a pipe: who is not read waits in the middle of its last words until it is killed.
 TEST_F(ExecTest, WhatAProgramWritesWhenItIsToldToGoIsRead) {
-  SourceRig exec(hub, weir_plugin_entry,
-                 shell("trap 'seq 15000; exit' TERM; echo ready; while :; do sleep 1000; done"));
+  SourceRig exec(hub, weir_plugin_entry, shell("trap 'seq 15000; exit' TERM; sleep 1000 & echo ready; wait"));
   ASSERT_EQ(exec.start(), WEIR_OK);
   ASSERT_TRUE(hub.run_until([&] { return !hub.events.empty(); }));
   exec.stop();
