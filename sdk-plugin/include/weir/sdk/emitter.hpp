@@ -71,7 +71,11 @@ class Emitter {
 
   // Called with the cursor of an event that the hub called wrong: it is not accepted, and never will be. Not to add()
   // or flush() from there.
-  void on_invalid(std::function<void(std::string_view cursor)> call) { on_invalid_ = std::move(call); }
+  void on_invalid(std::function<void(std::string_view cursor)> call) {
+    on_invalid_ = [call = std::move(call)](const weir_event& event) { call(to_view(event.cursor)); };
+  }
+  // Instead: with the whole event.
+  void on_invalid_event(std::function<void(const weir_event& event)> call) { on_invalid_ = std::move(call); }
 
   // From Source::pause(): the same as a hub that said PAUSE.
   void pause() { waiting_ = true; }
@@ -152,7 +156,7 @@ class Emitter {
     forget(taken < count ? taken : count);
     if (status == WEIR_E_INVALID && taken < count) {
       ++invalid_;
-      if (on_invalid_) on_invalid_(to_view(kept_.front().view().cursor));
+      if (on_invalid_) on_invalid_(kept_.front().view());
       forget(1);
     } else if (status == WEIR_PAUSE || status == WEIR_E_FULL) {
       waiting_ = true;
@@ -169,7 +173,7 @@ class Emitter {
   }
 
   Host host_;
-  std::function<void(std::string_view)> on_invalid_;
+  std::function<void(const weir_event&)> on_invalid_;
   Timer timer_;
   std::deque<Kept> kept_;
   std::size_t bytes_ = 0;
