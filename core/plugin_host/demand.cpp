@@ -13,7 +13,9 @@ void Demand::wish(std::string subject, std::string who, Wish wish) {
   {
     const std::lock_guard lock(mutex_);
     first = wishes_.empty();
-    wishes_[{std::move(subject), std::move(who)}] = std::move(wish);
+    Wish& last = wishes_[{std::move(subject), std::move(who)}];
+    if (!wish.wanted) wish.asleep = std::move(last.asleep);
+    last = std::move(wish);
   }
   if (first) ports_.post([this] { look(); });
 }
@@ -28,7 +30,7 @@ void Demand::look() {
     if (wish.wanted)
       want_now(what.first, what.second, std::move(wish));
     else
-      unwant_now(what.first, what.second);
+      unwant_now(what.first, what.second, std::move(wish));
   }
 }
 
@@ -41,15 +43,21 @@ void Demand::want_now(const std::string& subject, const std::string& who, Wish w
   if (!fresh && e.answered) return wish.awake({});
   e.waiting.push_back(std::move(wish.awake));
   if (!fresh) return;
-  e.life = ++lives_;
-  ports_.activate(subject, [this, subject, life = e.life](Result<void> how) {
-    ports_.post([this, subject, life, how = std::move(how)] { awake(subject, life, how); });
-  });
+  e.activation = ++activations_;
+  asked_[e.activation] = subject;
+  // One by one: what else waits for the strand has its turn between them.
+  ports_.post([this, subject, activation = e.activation] { ports_.activate(subject, activation); });
 }
 
-void Demand::awake(const std::string& subject, std::uint64_t life, const Result<void>& how) {
-  const auto it = entries_.find(subject);
-  if (it == entries_.end() || it->second.life != life || it->second.answered) return;
+void Demand::answered(std::uint32_t activation, Result<void> how) {
+  ports_.post([this, activation, how = std::move(how)] { awake(activation, how); });
+}
+
+void Demand::awake(std::uint32_t activation, const Result<void>& how) {
+  const auto asked = asked_.find(activation);
+  if (asked == asked_.end()) return;
+  const auto it = entries_.find(asked->second);
+  asked_.erase(asked);
   Entry& e = it->second;
   e.answered = true;
   const auto waiting = std::exchange(e.waiting, {});
@@ -60,11 +68,15 @@ void Demand::awake(const std::string& subject, std::uint64_t life, const Result<
   for (const Awake& each : waiting) each(how);
 }
 
-void Demand::unwant_now(const std::string& subject, const std::string& who) {
+void Demand::unwant_now(const std::string& subject, const std::string& who, Wish wish) {
   const auto it = entries_.find(subject);
-  if (it == entries_.end()) return;
+  if (it == entries_.end()) {
+    if (wish.asleep) wish.asleep();  // `who` believes that it was asked for
+    return;
+  }
   Entry& e = it->second;
   e.wanted_by.erase(who);
+  if (wish.asleep) e.asleep[who] = std::move(wish.asleep);
   if (e.wanted_by.empty() && e.timer == 0)
     e.timer = ports_.timer_start(linger_ms_, [this, subject] { let_go(subject); });
 }
@@ -72,13 +84,13 @@ void Demand::unwant_now(const std::string& subject, const std::string& who) {
 void Demand::let_go(const std::string& subject) {
   const auto it = entries_.find(subject);
   if (it == entries_.end() || !it->second.wanted_by.empty()) return;
-  Entry gone = std::move(it->second);
+  const Entry gone = std::move(it->second);
   entries_.erase(it);
+  asked_.erase(gone.activation);
   // Behind its activation, which may be in the queue still.
-  ports_.post([this, subject, gone = std::move(gone)] {
+  ports_.post([this, subject, told = gone.asleep] {
     ports_.deactivate(subject);
-    for (const Awake& each : gone.waiting) each({});
-    for (const auto& [who, asleep] : gone.asleep) asleep();
+    for (const auto& [who, asleep] : told) asleep();
   });
 }
 

@@ -2,7 +2,7 @@
 // fed by one subject; it is activated for the first who wants it and stays for a while after the last has left, so
 // that a page that is loaded again does not begin anew. The table is the strand's; what the rest of the hub wishes
 // waits for it, of each only the last wish, so a strand that is stuck lets nothing grow.
-// Threads: want() and unwant() [any]; callbacks on the strand.
+// Threads: want(), unwant(), answered() [any]; callbacks on the strand.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -20,11 +20,12 @@ namespace weir {
 
 class Demand {
  public:
-  // What became of an activation. Errors: not_found, forbidden, bad_request - there is no such thing, says the source.
+  // What became of an activation: the source is at work for it. Errors: not_found, forbidden, bad_request - there is no
+  // such thing, says the source; unavailable - it can't now; whoever wants it then asks again.
   using Awake = std::function<void(Result<void>)>;
   struct Ports {
-    // Calls the plugin's activate() with a token. `answered` comes once, from any thread.
-    std::function<void(const std::string& subject, Awake answered)> activate;
+    // Call the plugin's. The answer to the former comes by answered().
+    std::function<void(const std::string& subject, std::uint32_t activation)> activate;
     std::function<void(const std::string& subject)> deactivate;
     std::function<void(std::function<void()>)> post;  // to the strand, in order
     std::function<std::uint64_t(std::int64_t ms, std::function<void()>)> timer_start;
@@ -33,38 +34,42 @@ class Demand {
   Demand(std::int64_t linger_ms, Ports ports) : linger_ms_(linger_ms), ports_(std::move(ports)) {}
 
   void linger(std::int64_t ms) { linger_ms_ = ms; }  // for what comes after
-  // `who`, the name of a channel or a pattern, watches the subject. `awake` is told once, unless `who` wishes something
-  // else before; `asleep` when the subject has been let go of, some time after nobody wanted it any more.
+  // `who`, the name of a channel or a pattern, watches the subject. `awake` is told once, as soon as the source has
+  // answered, unless `who` wishes something else before; `asleep` when the subject has been let go of, some time after
+  // nobody wanted it any more. Both are told in the order in which they came to be.
   void want(std::string subject, std::string who, Awake awake, std::function<void()> asleep);
   void unwant(std::string subject, std::string who);
+  // The source's answer, however late. One that nobody waits for does nothing. [any]
+  void answered(std::uint32_t activation, Result<void> how);
 
  private:
   struct Wish {
     bool wanted = false;
     Awake awake{};
-    std::function<void()> asleep{};
+    std::function<void()> asleep{};  // also of a wish that was taken back before the strand saw it
   };
   struct Entry {
     std::set<std::string> wanted_by;
     std::map<std::string, std::function<void()>> asleep;  // those who left wait here too
     std::vector<Awake> waiting;
     bool answered = false;
-    std::uint64_t life = 0;   // of the activation: an answer to an earlier one is none to this
+    std::uint32_t activation = 0;
     std::uint64_t timer = 0;  // of the lingering
   };
   void wish(std::string subject, std::string who, Wish wish);
   void look();
   void want_now(const std::string& subject, const std::string& who, Wish wish);
-  void unwant_now(const std::string& subject, const std::string& who);
-  void awake(const std::string& subject, std::uint64_t life, const Result<void>& how);
+  void unwant_now(const std::string& subject, const std::string& who, Wish wish);
+  void awake(std::uint32_t activation, const Result<void>& how);
   void let_go(const std::string& subject);
 
   std::atomic<std::int64_t> linger_ms_;
   const Ports ports_;
   std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, Wish> wishes_;  // guarded by mutex_: subject, who
-  std::uint64_t lives_ = 0;                                     // [strand]
-  std::map<std::string, Entry> entries_;                        // [strand]
+  std::uint32_t activations_ = 0;                               // [strand] down to here
+  std::map<std::string, Entry> entries_;
+  std::map<std::uint32_t, std::string> asked_;  // activations that have not been answered: their subjects
 };
 
 }  // namespace weir

@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::size_t kMessageMax = 1024;
 constexpr std::size_t kAskedBytesMax = 64 * 1024 * 1024;
+// Tokens of activations, which wait without a deadline in Demand; PendingCalls, whose tokens end with an index, has
+// none that big.
+constexpr std::uint64_t kActivation = 0xFFFF'FFFF;
 constexpr std::size_t kHeadersMax = 64, kHeaderBytesMax = 8192;  // of an HTTP answer; all have to fit a proxy
 
 weir_str str(const std::string& text) { return {text.data(), text.size()}; }
@@ -108,6 +111,7 @@ void FlowInstance::ask(const char* what, std::uint32_t deadline_ms, std::size_t 
   *its_token = token;
   const auto posted = border_->strand().post(what, [this, what, token, counted, call = std::move(call)] {
     if (!pending_->waiting(token)) return;  // its deadline passed while the strand was busy
+    if (!started()) return void(pending_->answer(token, WEIR_E_UNAVAILABLE, {}));
     const weir_status status = call(token);
     if (status == WEIR_PENDING || !pending_->waiting(token)) return;
     if (status == WEIR_OK)
@@ -119,6 +123,7 @@ void FlowInstance::ask(const char* what, std::uint32_t deadline_ms, std::size_t 
 
 void FlowInstance::done(std::uint64_t token, weir_status status, std::string_view json) {
   // Late answers happen to the best (the deadline was faster), so they are counted and not complained about.
+  if ((token & kActivation) == kActivation) return activated(static_cast<std::uint32_t>(token >> 32), status, json);
   if (pending_) return void(pending_->answer(token, status, json));
   border_->misbehaving("done() was called by an instance that is asked nothing");
 }
@@ -139,27 +144,30 @@ InstanceCounters FlowInstance::counters() const {
   return out;
 }
 
-void FlowInstance::activate(const std::string& subject, Demand::Awake answered) {
-  if (library_->info().on_demand == PluginInfo::OnDemand::no) return answered({});  // another one took its name
-  ask(
-      "activate()", kActivateMs, subject.size(), nullptr,
-      [this, subject](std::uint64_t token) {
-        return library_->source()->activate(instance_, str(subject), token, kActivateMs);
-      },
-      [answered = std::move(answered)](Result<std::string_view> how) {
-        // Only a clear no keeps subscribers out; a source that takes its time or fails says that by its state.
-        if (!how && (how.error().code == Errc::not_found || how.error().code == Errc::forbidden ||
-                     how.error().code == Errc::bad_request))
-          return answered(how.error());
-        answered({});
-      });
+void FlowInstance::activate(const std::string& subject, std::uint32_t activation) {
+  if (library_->info().on_demand == PluginInfo::OnDemand::no)
+    return demand_->answered(activation, {});  // another one took its name
+  if (!started() || status().state == InstanceState::failed)
+    return demand_->answered(activation, fail(Errc::unavailable, "plugin \"" + name_ + "\" is not working"));
+  const weir_status status =
+      library_->source()->activate(instance_, str(subject), std::uint64_t{activation} << 32 | kActivation, kActivateMs);
+  if (status != WEIR_PENDING) activated(activation, status, {});
+}
+
+void FlowInstance::activated(std::uint32_t activation, weir_status status, std::string_view json) {
+  if (status == WEIR_OK) return demand_->answered(activation, {});
+  Error error = error_of(status, json);
+  // Who is told a clear no need not ask again; whatever else it is may be over then.
+  if (error.code != Errc::not_found && error.code != Errc::forbidden && error.code != Errc::bad_request)
+    error.code = Errc::unavailable;
+  demand_->answered(activation, std::move(error));
 }
 
 std::uint64_t FlowInstance::after(std::uint32_t ms, std::function<void()> call) {
   auto shared = std::make_shared<std::function<void()>>(std::move(call));
   const std::uint64_t id =
       !deadlines_ ? 0 : deadlines_->add(ms, [shared](PendingCalls::How how, std::int32_t, std::string_view) {
-        if (how != PendingCalls::How::answered) (*shared)();
+        if (how == PendingCalls::How::deadline) (*shared)();
       });
   if (id == 0) (*shared)();
   return id;

@@ -35,8 +35,7 @@ FlowInstance::FlowInstance(std::string name, std::shared_ptr<const Library> libr
       port_(port),
       data_max_(settings.bounds.data_max),
       told_(std::make_unique<Told>()),
-      pending_(library_->responder() == nullptr && library_->http() == nullptr &&
-                       library_->info().on_demand == PluginInfo::OnDemand::no
+      pending_(library_->responder() == nullptr && library_->http() == nullptr
                    ? nullptr
                    : std::make_unique<PendingCalls>([](std::uint64_t) {})),
       deadlines_(library_->info().on_demand == PluginInfo::OnDemand::no
@@ -46,7 +45,8 @@ FlowInstance::FlowInstance(std::string name, std::shared_ptr<const Library> libr
           settings.outlet,
           Outlet::Ports{
               [this](const weir_event* events, std::uint32_t count, std::uint32_t* taken) -> weir_status {
-                if (border_->status().state == InstanceState::failed) return WEIR_E_FULL;  // waits for who comes next
+                if (!started() || border_->status().state == InstanceState::failed)
+                  return WEIR_E_FULL;  // waits for who comes next
                 return library_->sink()->deliver(instance_, events, sizeof(weir_event), count, taken);
               },
               [this] { border_->strand().post_always("deliver()", [this] { outlet_->pump(); }); },
@@ -57,9 +57,9 @@ FlowInstance::FlowInstance(std::string name, std::shared_ptr<const Library> libr
       demand_(std::make_unique<Demand>(
           settings.linger_ms,
           Demand::Ports{
-              [this](const std::string& subject, Demand::Awake answered) { activate(subject, std::move(answered)); },
+              [this](const std::string& subject, std::uint32_t activation) { activate(subject, activation); },
               [this](const std::string& subject) {
-                if (library_->info().on_demand != PluginInfo::OnDemand::no)
+                if (started() && library_->info().on_demand != PluginInfo::OnDemand::no)
                   library_->source()->deactivate(instance_, {subject.data(), subject.size()});
               },
               [this](std::function<void()> task) { border_->strand().post_always("activate()", std::move(task)); },
@@ -239,6 +239,7 @@ void FlowInstance::tell() {
     cursors.swap(told_->cursors);
     told_->posted = false;
   }
+  if (!started()) return;
   const weir_source_v1& table = *library_->source();
   const auto refused = WEIR_HAS(&table, weir_source_v1, refused) ? table.refused : nullptr;
   for (const Told::Cursor& cursor : cursors)

@@ -84,10 +84,12 @@ class FlowInstance final : public Instance {
   void refused(std::string_view cursor);
   // Somebody watches what `subject` feeds, or does not any more.
   Demand& demand() { return *demand_; }
-  // Calls that back in `ms`, once, whatever the instance's strand does; sooner when it stops. A number for forget().
+  // Calls that back in `ms`, once, whatever the instance's strand does; at once when too many wait, and never when it
+  // stops before. A number for forget().
   std::uint64_t after(std::uint32_t ms, std::function<void()> call);
   void forget(std::uint64_t after);
-  static constexpr std::uint32_t kActivateMs = 3'000;  // no subscriber waits longer than that to be let in
+  // No subscriber waits longer than that to be let in. An activation is made and answered all the same.
+  static constexpr std::uint32_t kActivateMs = 3'000;
 
   // --- a sink ---
   // Takes events from the front and says how many. Fewer than all: FlowPort::room() when it is worth trying again.
@@ -127,7 +129,8 @@ class FlowInstance final : public Instance {
   using Cancel = void (*)(void*, std::uint64_t);
   void ask(const char* what, std::uint32_t deadline_ms, std::size_t bytes, Cancel cancel,
            std::function<weir_status(std::uint64_t token)> call, End end);
-  void activate(const std::string& subject, Demand::Awake answered);  // [strand]
+  void activate(const std::string& subject, std::uint32_t activation);  // [strand]
+  void activated(std::uint32_t activation, weir_status status, std::string_view json);
   Error error_of(weir_status status, std::string_view json) const;
 
   struct Told;

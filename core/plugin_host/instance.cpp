@@ -148,6 +148,7 @@ void Instance::start() {
     error.struct_size = sizeof error;
     const weir_status status = calls_.start(instance_, &error);
     if (status == WEIR_OK) {
+      started_ = true;
       // A plugin that has nothing to connect to need not say that it runs.
       if (const auto now = border_->status(); now.state == InstanceState::starting && now.reason.empty())
         border_->set_state(InstanceState::running, "");

@@ -104,11 +104,14 @@ class Instance {
   const std::shared_ptr<const Library> library_;
   Border* const border_;      // owned by the process
   void* instance_ = nullptr;  // the plugin's own; [strand], constant between create() and stop()
+  // Whether the plugin's start() went well: else nothing but stop() and destroy() is called. [strand]
+  bool started() const { return started_; }
 
  private:
   Calls calls_{};
   std::atomic<bool> start_returned_{false};
-  bool ended_ = false;  // [main] stop() ran
+  bool started_ = false;  // [strand]
+  bool ended_ = false;    // [main] stop() ran
   bool left_behind_ = false;
 };
 

@@ -53,6 +53,7 @@ struct Attachment {
   State state = State::asked;
   std::uint64_t read = 0;   // the Read that is under way; 0: none
   std::uint32_t holds = 0;  // subscribe frames that have to be answered before it starts
+  bool ended = false;       // held: its channel has ended already
   bool waits = false;       // stands in connection->waiting
   bool queues = false;      // stands in connection->queued
   bool fetches = false;     // counts in connection->fetching

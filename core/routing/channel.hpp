@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,7 +66,8 @@ class Channel final : public ChannelLog::Sink {
     State state = State::asleep;
     bool wanted = false;    // the sources have been told so
     std::uint64_t ask = 0;  // and will answer with that
-    std::vector<mail::Attach> waiting;
+    std::vector<mail::Attach> waiting{};
+    std::set<mail::Subject> at_work{};  // by the channel's name
   };
   Waking& waking() { return waking_; }
 

@@ -163,6 +163,8 @@ mail::Attached Channels::describe(Channel& channel, const ReplayRequest& replay,
 }
 
 void Channels::attach(mail::Attach request) {
+  if (Channel* found = find(request.channel); found != nullptr && slept_through(*found))
+    end(*found, mail::ChannelLetGo::Why::anew);
   auto channel = open(request.channel);
   if (!channel) {
     mail::Attached refused;
@@ -251,7 +253,14 @@ mail::Chunk Channels::snapshots(Channel& channel, const mail::Read& request) {
 void Channels::watch(mail::Watch request) {
   const auto [entry, fresh] = watched_.try_emplace(request.pattern.text(), Watched{request.pattern, {}});
   Watched& watched = entry->second;
-  if (fresh) port_.watched(request.pattern, true);
+  if (fresh) {
+    std::vector<Channel*> stale;
+    for (const auto& [name, channel] : channels_)
+      if (channel->route().demand_by_pattern && request.pattern.matches(name) && slept_through(*channel))
+        stale.push_back(channel.get());
+    for (Channel* channel : stale) end(*channel, mail::ChannelLetGo::Why::anew);
+    port_.watched(request.pattern, true);
+  }
   if (std::find(watched.shards.begin(), watched.shards.end(), request.from) == watched.shards.end())
     watched.shards.push_back(request.from);
   mail::Watched answer{request.watch, {}};

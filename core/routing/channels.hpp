@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -60,6 +61,7 @@ class Channels {
   void read(mail::Read request);
   void awake(const mail::Awake& m);
   void asleep(const mail::Asleep& m);
+  void anew(const mail::Anew& m);
   void watch(mail::Watch request);
   void unwatch(const mail::Unwatch& request);
   void source_gap(const mail::SourceGap& gap);
@@ -90,6 +92,7 @@ class Channels {
   struct Watched {
     Pattern pattern;
     std::vector<ShardId> shards;
+    std::set<mail::Subject> at_work{};  // by this pattern
   };
   // The channel of that name, made when it is new. Errors: no_such_channel, limit_exceeded.
   Result<Channel*> open(std::string_view name);
@@ -97,6 +100,8 @@ class Channels {
   void attach(Channel& channel, const mail::Attach& request);
   bool awake(Channel& channel, const mail::Attach& request);
   void less_wanted(Channel& channel, ShardId shard);
+  bool at_work(Channel& channel, const DemandRoute& by);
+  bool slept_through(Channel& channel);
   void end(Channel& channel, mail::ChannelLetGo::Why why);
   std::size_t channels_max() const { return static_cast<std::size_t>(limits_.channels) / shard_count_ + 1; }
   static mail::Chunk snapshots(Channel& channel, const mail::Read& request);

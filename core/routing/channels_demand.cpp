@@ -1,6 +1,8 @@
 // Channels whose sources work on demand: only while somebody watches them. The first subscriber waits until the source
 // says that it is at work, so what it has of the past is there to be replayed. When nobody watches any more the channel
 // ends: what came meanwhile nobody has seen, so the next life has a new epoch and `recovered` stays true to its word.
+// That somebody wants a channel is no reason to go on in the same life: only that its sources have been at work for it
+// all the time, by its name or by a pattern, which their mail says in the order in which it came to be.
 #include <algorithm>
 #include <utility>
 
@@ -51,58 +53,115 @@ void Channels::less_wanted(Channel& channel, ShardId shard) {
   port_.demand(channel.name(), 0);
 }
 
+// Whether the source is at work for the channel, by its name or by a pattern.
+bool Channels::at_work(Channel& channel, const DemandRoute& by) {
+  const auto among = [&](const Pattern& what, const std::set<mail::Subject>& subjects) {
+    if (subjects.empty()) return false;
+    const auto subject = Pattern::subject_for(what, channel.route().pattern, by.subject);
+    return subject && subjects.contains({by.plugin, *subject});
+  };
+  const auto name = Pattern::parse_wildcard(channel.name());
+  if (name && among(*name, channel.waking().at_work)) return true;
+  return by.patterns && std::any_of(watched_.begin(), watched_.end(), [&](const auto& entry) {
+           return entry.second.pattern.matches(channel.name()) && among(entry.second.pattern, entry.second.at_work);
+         });
+}
+
+// Whether it has events from a time when its sources were not at work (a client or a rule has published), so that a
+// position in it promises nothing.
+bool Channels::slept_through(Channel& channel) {
+  const ChannelRoute& route = channel.route();
+  if (route.on_demand.empty() || channel.waking().state != State::asleep || channel.log().head() == 0) return false;
+  return !std::all_of(route.demands.begin(), route.demands.end(),
+                      [&](const DemandRoute& by) { return at_work(channel, by); });
+}
+
 void Channels::awake(const mail::Awake& m) {
-  Channel* channel = find(m.channel);
+  if (has_wildcard(m.what)) {
+    const auto found = watched_.find(m.what);
+    if (found != watched_.end() && m.at_work) found->second.at_work.insert(*m.at_work);
+    return;
+  }
+  Channel* channel = find(m.what);
   if (channel == nullptr) return;
   Channel::Waking& w = channel->waking();
-  if (w.state != State::asked || w.ask != m.ask) return;
-  const auto waiting = std::exchange(w.waiting, {});
-  if (m.error) {
-    for (const mail::Attach& a : waiting) port_.to_subscribers(a.from, letter(refusal(a, m.channel, *m.error)));
+  if (m.at_work) w.at_work.insert(*m.at_work);
+  if (w.state == State::asleep || w.ask != m.ask) return;
+  if (m.error) {  // maybe of those who have been let in meanwhile; they subscribe again, and are told
+    const auto waiting = std::exchange(w.waiting, {});
+    for (const mail::Attach& a : waiting) port_.to_subscribers(a.from, letter(refusal(a, m.what, *m.error)));
     return end(*channel, mail::ChannelLetGo::Why::anew);
   }
+  if (w.state != State::asked) return;
   w.state = State::awake;
+  const auto waiting = std::exchange(w.waiting, {});
   for (const mail::Attach& a : waiting) attach(*channel, a);
 }
 
 void Channels::asleep(const mail::Asleep& m) {
+  const auto what = Pattern::parse_wildcard(m.what);
+  if (!what) return;
   std::vector<std::string> names;
   const bool pattern = has_wildcard(m.what);
-  if (const auto parsed = Pattern::parse_wildcard(m.what); parsed && pattern) {
-    for (const auto& [name, channel] : channels_)
-      if (parsed->matches(name)) names.push_back(name);
-  } else {
+  if (!pattern) {
     names.push_back(m.what);
+  } else {
+    if (const auto found = watched_.find(m.what); found != watched_.end()) found->second.at_work.erase(m.subject);
+    for (const auto& [name, channel] : channels_)
+      if (channel->route().demand_by_pattern && what->matches(name)) names.push_back(name);
   }
   for (const std::string& name : names) {
     Channel* channel = find(name);
-    if (channel == nullptr || channel->route().on_demand.empty()) continue;
+    if (channel == nullptr) continue;
     Channel::Waking& w = channel->waking();
-    // A pattern that has just been let go of itself is no reason, also if it is watched again by now.
-    const auto matches = [&](const auto& entry) { return entry.first != m.what && entry.second.pattern.matches(name); };
-    if (!m.all && channel->route().demand_by_pattern && std::any_of(watched_.begin(), watched_.end(), matches)) {
-      if (!w.wanted) w.state = State::asleep;  // by its name; a pattern keeps it going
+    if (!pattern) w.at_work.erase(m.subject);
+    const ChannelRoute& route = channel->route();
+    const auto fed = [&](const DemandRoute& by) {
+      return by.plugin == m.subject.source && (by.patterns || !pattern) &&
+             Pattern::subject_for(*what, route.pattern, by.subject) == m.subject.subject;
+    };
+    if (std::none_of(route.demands.begin(), route.demands.end(),
+                     [&](const DemandRoute& by) { return fed(by) && !at_work(*channel, by); })) {
+      if (!pattern && !w.wanted) w.state = State::asleep;  // by its name; a pattern keeps it going
       continue;
     }
-    if (pattern && w.wanted) continue;  // its name keeps it going
     const std::uint64_t ask = w.ask;
-    const bool wanted = !m.all && std::exchange(w.wanted, false);
+    const bool wanted = std::exchange(w.wanted, false);
     auto waiting = std::exchange(w.waiting, {});
+    auto at_work = std::exchange(w.at_work, {});
     end(*channel, mail::ChannelLetGo::Why::anew);
-    if (m.all) {  // the source is another one, and has to be asked again
-      for (const mail::Attach& a : waiting) attach(a);
-      continue;
-    }
     // Somebody came back while it was being let go of, and waits for the next life, which has been asked for.
     if (!wanted) continue;
     auto again = waiting.empty() ? Result<Channel*>(nullptr) : open(name);
     if (again && *again != nullptr) {
-      (*again)->waking() = {State::asked, true, ask, std::move(waiting)};
+      (*again)->waking() = {State::asked, true, ask, std::move(waiting), std::move(at_work)};
       continue;
     }
     port_.demand(name, 0);
     if (!again)
       for (const mail::Attach& a : waiting) port_.to_subscribers(a.from, letter(refusal(a, name, again.error())));
+  }
+}
+
+void Channels::anew(const mail::Anew& m) {
+  std::vector<std::string> names;
+  if (!m.channel.empty()) {
+    if (const Channel* channel = find(m.channel); channel != nullptr && !channel->route().on_demand.empty())
+      names.push_back(m.channel);
+  } else {
+    for (auto& [text, watched] : watched_)
+      std::erase_if(watched.at_work, [&](const mail::Subject& s) { return s.source == m.source; });
+    for (const auto& [name, channel] : channels_)
+      if (const auto& by = channel->route().demands;
+          std::any_of(by.begin(), by.end(), [&](const DemandRoute& d) { return d.plugin == m.source; }))
+        names.push_back(name);
+  }
+  for (const std::string& name : names) {
+    Channel* channel = find(name);
+    if (channel == nullptr) continue;  // it made room for one before
+    const auto waiting = std::exchange(channel->waking().waiting, {});
+    end(*channel, mail::ChannelLetGo::Why::anew);
+    for (const mail::Attach& a : waiting) attach(a);
   }
 }
 

@@ -2,6 +2,7 @@
 // a channel's shard sent before an answer has arrived before the answer. "owner" is the shard that owns the channel,
 // "subscriber" the one that owns the connection; both may be the same. Threads: plain values, moved.
 #pragma once
+#include <compare>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,14 +73,25 @@ struct SourceGap {  // a source lost something
   std::string reason;
 };
 
-struct Awake {  // the sources of a channel on demand are at work
-  std::string channel;
-  std::uint64_t ask;           // which question this answers: the channel may have asked anew
-  std::optional<Error> error;  // or they say that there is no such thing
+// What sources on demand say. Of one subject, in the order in which it happened: so whoever has read that a subject is
+// at work, and not yet that another is not any more, knows that nothing was missed in between.
+struct Subject {
+  std::string source, subject;
+  auto operator<=>(const Subject&) const = default;
 };
-struct Asleep {      // they have stopped: nobody had watched for a while
-  std::string what;  // the channel, or a pattern
-  bool all = false;  // watched or not: they begin anew (a reload)
+struct Awake {
+  std::string what;                  // the channel, or a pattern
+  std::uint64_t ask;                 // which question this answers: the channel may have asked anew; 0: a pattern
+  std::optional<Error> error;        // all of its sources say that there is no such thing, or that they can't now
+  std::optional<Subject> at_work{};  // nothing: it is not known yet, but those who wait have waited long enough
+};
+struct Asleep {  // it has been let go of: nobody had watched for a while
+  std::string what;
+  Subject subject;
+};
+struct Anew {           // these channels have to be asked for again (a reload): ...
+  std::string source;   // ... all that are fed by it on demand, as it is another instance, or ...
+  std::string channel;  // ... this one
 };
 
 // --- owner to subscriber ---
@@ -160,7 +172,8 @@ using Mail =
                  std::unique_ptr<mail::Attached>, std::unique_ptr<mail::Chunk>, std::unique_ptr<mail::Watched>,
                  std::unique_ptr<mail::ChannelOpened>, std::unique_ptr<mail::ChannelLetGo>,
                  std::unique_ptr<mail::GapNotice>, std::unique_ptr<mail::Behind>, std::unique_ptr<mail::Awake>,
-                 std::unique_ptr<mail::Asleep>, std::unique_ptr<mail::Ask>, std::unique_ptr<mail::Answer>>;
+                 std::unique_ptr<mail::Asleep>, std::unique_ptr<mail::Anew>, std::unique_ptr<mail::Ask>,
+                 std::unique_ptr<mail::Answer>>;
 
 template <class T>
 Mail letter(T content) {

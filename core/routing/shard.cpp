@@ -137,6 +137,7 @@ void Shard::handle(Mail& mail) {
     void operator()(std::unique_ptr<mail::Behind>& m) { s.subscribers_.behind(*m); }
     void operator()(std::unique_ptr<mail::Awake>& m) { s.channels_.awake(*m); }
     void operator()(std::unique_ptr<mail::Asleep>& m) { s.channels_.asleep(*m); }
+    void operator()(std::unique_ptr<mail::Anew>& m) { s.channels_.anew(*m); }
     void operator()(std::unique_ptr<mail::Ask>& m) { s.answer(*m); }
     void operator()(std::unique_ptr<mail::Answer>& m) { s.answered(*m); }
   };

@@ -8,6 +8,11 @@
 #include "routing/subscribe_group.hpp"
 
 namespace weir {
+namespace {
+Error begins_anew(const std::string& channel) {
+  return fail(Errc::unavailable, "the source of " + json::quoted(channel) + " begins anew; subscribe to it again");
+}
+}  // namespace
 
 Subscribers::Subscribers(ShardId shard, unsigned shard_count, RoutesPtr routes, RuleProvider* rules,
                          const Limits& limits, const Clock& clock, Port& port)
@@ -181,6 +186,7 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
     delivery_.forget_chunk(a);
     a.group = group;
     a.request = delivery_.next_id();
+    a.ended = false;
     port_.to_owner(name, letter(mail::Attach{shard_, a.id, a.request, name, replay, std::move(both)}));
   }
   for (const auto& earlier : cancelled) finish(earlier);
@@ -352,8 +358,12 @@ void Subscribers::finish(const std::shared_ptr<SubscribeGroup>& group) {
   }
   for (const auto& answer : group->answers)
     if (const auto found = attachments_.find(answer.attachment);
-        found != attachments_.end() && --found->second->holds == 0 && found->second->state == Attachment::State::held)
+        found != attachments_.end() && --found->second->holds == 0 && found->second->state == Attachment::State::held) {
+      const std::string channel = found->second->feed->channel;
+      const bool ended = std::exchange(found->second->ended, false);
       delivery_.go_on(*found->second);
+      if (ended) end_by_name(c, channel, begins_anew(channel));
+    }
 }
 
 void Subscribers::watched(mail::Watched w) {
@@ -459,8 +469,11 @@ void Subscribers::let_go(const mail::ChannelLetGo& m) {
   delivery_.advance(f, m.head);
   f.sure = false;
   std::vector<std::uint64_t> going;
-  for (const Attachment* a : f.attachments)
-    if (a->state == Attachment::State::live || a->state == Attachment::State::reading) going.push_back(a->id);
+  for (Attachment* a : f.attachments)
+    if (a->state == Attachment::State::live || a->state == Attachment::State::reading)
+      going.push_back(a->id);
+    else if (a->state == Attachment::State::held)  // is told once it has been told that it begins
+      a->ended = m.why == mail::ChannelLetGo::Why::anew;
   for (const std::uint64_t id : going) over(id, m.why);
 }
 
@@ -483,15 +496,14 @@ void Subscribers::over(std::uint64_t attachment, mail::ChannelLetGo::Why why) {
       by_name = true;
   }
   if (by_name)  // channels that are wanted by name are kept; should one go all the same, nobody waits for nothing
-    end_by_name(
-        c, channel,
-        why == Why::gone
-            ? fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel) +
-                                              " any more; that subscription has ended")
-        : why == Why::anew
-            ? fail(Errc::unavailable, "the source of " + json::quoted(channel) + " begins anew; subscribe to it again")
-            : fail(Errc::limit_exceeded, json::quoted(channel) + " was let go (limits.channels); subscribe to it "
-                                                                 "again"));
+    end_by_name(c, channel,
+                why == Why::gone
+                    ? fail(Errc::no_such_channel, "no [[channel]] of the manifest matches " + json::quoted(channel) +
+                                                      " any more; that subscription has ended")
+                : why == Why::anew ? begins_anew(channel)
+                                   : fail(Errc::limit_exceeded, json::quoted(channel) +
+                                                                    " was let go (limits.channels); subscribe to it "
+                                                                    "again"));
   for (const Subscription* s : by_pattern)
     if (const auto still = attachments_.find(attachment); still != attachments_.end()) revoke(*still->second, *s);
 }
@@ -507,7 +519,11 @@ void Subscribers::chunk(mail::Chunk m) {
   Attachment& a = *found->second;
   if (a.read == 0 || a.read != m.read) return;
   a.read = 0;
-  if (m.over) return over(a.id);
+  if (m.over) {
+    const ChannelRoute* route = routes_->find(m.channel);
+    return over(a.id, route != nullptr && !route->on_demand.empty() ? mail::ChannelLetGo::Why::anew
+                                                                    : mail::ChannelLetGo::Why::room);
+  }
   delivery_.chunk(a, m);
 }
 

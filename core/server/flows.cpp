@@ -33,6 +33,7 @@ void Flows::hold(const std::vector<std::string>& plugins) {
 }
 
 void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, RoutesPtr routes) {
+  const std::lock_guard demand(demand_mutex_);
   std::vector<std::string> begun;  // that are other instances than before
   std::unique_ptr<PendingCalls> held;
   std::vector<std::uint64_t> tokens;
@@ -62,42 +63,42 @@ void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, Rou
   for (const std::uint64_t token : tokens) held->answer(token, WEIR_OK, {});
   if (shards_.empty()) return;
   for (const std::string& plugin : begun) room(plugin);
-  // Sources on demand that are new know nothing of what is watched, and what they will say begins anew: so do the
-  // channels, each for itself, and ask again. No channel stands for a pattern, so that is asked for again here, also
-  // where the manifest now feeds it by something else.
+  coming_ = nullptr;
+  // Sources on demand that are new know nothing of what is watched, and what they will say begins anew: so do their
+  // channels, each for itself, and ask again. That stands in the mailboxes before anything that the new ones say. No
+  // channel stands for a pattern, so that is asked for again here, also where the manifest now feeds it by something
+  // else.
+  const RoutesPtr now = this->routes();
   const auto is_new = [&](const auto& subject) {
     return std::find(begun.begin(), begun.end(), subject.first) != begun.end();
   };
-  std::vector<std::string> channels, patterns;
-  std::map<std::string, Subjects> wanted;
-  {
-    const std::shared_lock lock(mutex_);
-    wanted = wanted_;
-  }
-  for (const auto& [what, subjects] : wanted)
-    if (has_wildcard(what))
-      patterns.push_back(what);
-    else if (std::any_of(subjects.begin(), subjects.end(), is_new) ||
-             subjects != subjects_of(*Pattern::parse_wildcard(what), false))
-      channels.push_back(what);
-  for (const std::string& channel : channels) tell(channel, [&] { return letter(mail::Asleep{channel, true}); });
-  for (const std::string& text : patterns) {
-    const Subjects now = subjects_of(*Pattern::parse_wildcard(text), true);
-    Subjects before;
-    {
-      const std::unique_lock lock(mutex_);
-      const auto found = wanted_.find(text);
-      if (found == wanted_.end()) continue;  // not watched any more
-      before = std::exchange(found->second, now);
+  for (const std::string& plugin : begun)
+    if (std::any_of(now->channels().begin(), now->channels().end(), [&](const ChannelRoute& r) {
+          return std::any_of(r.demands.begin(), r.demands.end(), [&](const auto& d) { return d.plugin == plugin; });
+        }))
+      for (ShardHost* shard : shards_) shard->put(letter(mail::Anew{plugin, {}}));
+  for (auto& [what, subjects] : wanted_) {
+    const bool pattern = has_wildcard(what);
+    const Subjects next = subjects_of(now, *Pattern::parse_wildcard(what), pattern);
+    if (!pattern) {
+      if (subjects.empty() || subjects != next) tell(what, [&] { return letter(mail::Anew{{}, what}); });
+      continue;
     }
-    for (const auto& subject : now)
+    const Subjects before = std::exchange(subjects, next);
+    for (const auto& subject : next)
       if (is_new(subject) || std::find(before.begin(), before.end(), subject) == before.end())
-        if (const Entry entry = find(subject.first); entry.instance) want(*entry.instance, subject.second, text, 0);
-    for (const auto& subject : before)
-      if (std::find(now.begin(), now.end(), subject) == now.end())
         if (const Entry entry = find(subject.first); entry.instance)
-          entry.instance->demand().unwant(subject.second, text);
+          want(*entry.instance, subject.second, what, 0, nullptr);
+    for (const auto& subject : before)
+      if (std::find(next.begin(), next.end(), subject) == next.end())
+        if (const Entry entry = find(subject.first); entry.instance)
+          entry.instance->demand().unwant(subject.second, what);
   }
+}
+
+void Flows::expect(RoutesPtr routes) {
+  const std::lock_guard lock(demand_mutex_);
+  coming_ = std::move(routes);
 }
 
 Flows::Entry Flows::find(const std::string& plugin) const {
@@ -146,7 +147,7 @@ bool Flows::sinks_empty() const {
 
 // ---------------------------------------------------------------- sources on demand
 
-Flows::Subjects Flows::subjects_of(const Pattern& what, bool pattern) const {
+Flows::Subjects Flows::subjects_of(const RoutesPtr& routes, const Pattern& what, bool pattern) {
   Subjects out;
   const auto add = [&](const ChannelRoute& route) {
     for (const DemandRoute& d : route.demands) {
@@ -156,13 +157,12 @@ Flows::Subjects Flows::subjects_of(const Pattern& what, bool pattern) const {
         out.emplace_back(d.plugin, std::move(*subject));
     }
   };
-  const RoutesPtr now = routes();
-  if (!now) return out;
+  if (!routes) return out;
   if (!pattern) {
-    if (const ChannelRoute* route = now->find(what.text())) add(*route);
+    if (const ChannelRoute* route = routes->find(what.text())) add(*route);
     return out;
   }
-  for (const ChannelRoute& route : now->channels()) add(route);
+  for (const ChannelRoute& route : routes->channels()) add(route);
   return out;
 }
 
@@ -171,70 +171,69 @@ void Flows::tell(const std::string& what, std::function<Mail()> mail) {
   for (ShardHost* shard : shards_) shard->put(mail());
 }
 
-void Flows::want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask) {
-  // A source whose strand is stuck keeps nobody from subscribing.
-  const std::uint64_t deadline = ask == 0 ? 0 : instance.after(FlowInstance::kActivateMs + 500, [this, who, ask] {
+void Flows::want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask,
+                 const std::shared_ptr<std::atomic<std::size_t>>& sources) {
+  // A source that takes its time, or whose strand is stuck, keeps nobody from subscribing.
+  const std::uint64_t deadline = ask == 0 ? 0 : instance.after(FlowInstance::kActivateMs, [this, who, ask] {
     tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt}); });
   });
+  const mail::Subject of{instance.name(), subject};
   instance.demand().want(
       subject, who,
-      [this, who, ask, deadline, &instance](Result<void> how) {
-        if (ask == 0) return;
+      [this, who, ask, sources, of, deadline, &instance](Result<void> how) {
         instance.forget(deadline);
-        std::optional<Error> error;
-        if (!how) error = how.error();
-        tell(who, [&] { return letter(mail::Awake{who, ask, error}); });
+        if (how) return tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt, of}); });
+        if (ask == 0)  // nobody waits whom it could be told
+          return log::warn(
+              "hub", "a source does not work for a pattern that somebody watches",
+              {{"plugin", of.source}, {"subject", of.subject}, {"pattern", who}, {"reason", how.error().message}});
+        if (--*sources == 0) tell(who, [&] { return letter(mail::Awake{who, ask, how.error()}); });
       },
-      [this, who] { tell(who, [&who] { return letter(mail::Asleep{who}); }); });
+      [this, who, of, deadline, &instance] {
+        instance.forget(deadline);
+        tell(who, [&] { return letter(mail::Asleep{who, of}); });
+      });
+}
+
+void Flows::unwatched(const std::string& what) {
+  const auto found = wanted_.find(what);
+  if (found == wanted_.end()) return;
+  for (const auto& [plugin, subject] : found->second)
+    if (const Entry entry = find(plugin); entry.instance) entry.instance->demand().unwant(subject, what);
+  wanted_.erase(found);
 }
 
 void Flows::demand(const std::string& channel, std::uint64_t ask) {
-  if (ask == 0) {
-    Subjects subjects;
-    {
-      const std::unique_lock lock(mutex_);
-      const auto found = wanted_.find(channel);
-      if (found == wanted_.end()) return;
-      subjects = std::move(found->second);
-      wanted_.erase(found);
-    }
-    for (const auto& [plugin, subject] : subjects)
-      if (const Entry entry = find(plugin); entry.instance) entry.instance->demand().unwant(subject, channel);
-    return;
-  }
+  const std::lock_guard lock(demand_mutex_);
+  if (ask == 0) return unwatched(channel);
   const auto name = Pattern::parse_wildcard(channel);
-  const auto subjects = name ? subjects_of(*name, false) : Subjects();
-  const auto not_there = [&] {
-    tell(channel, [&] {
+  const auto subjects = name ? subjects_of(routes(), *name, false) : Subjects();
+  std::vector<std::pair<Entry, std::string>> sources;
+  bool waits = coming_ && name && subjects_of(coming_, *name, false) != subjects;
+  for (const auto& [plugin, subject] : subjects) {
+    Entry entry = find(plugin);
+    waits = waits || entry.held;
+    if (entry.instance) sources.emplace_back(std::move(entry), subject);
+  }
+  if (waits) return void(wanted_[channel] = {});
+  if (sources.empty())
+    return tell(channel, [&] {
       return letter(mail::Awake{channel, ask,
                                 fail(Errc::not_found, "nothing can feed " + json::quoted(channel) +
                                                           ": its name makes no subject of its source")});
     });
-  };
-  if (subjects.empty()) return not_there();
-  {
-    const std::unique_lock lock(mutex_);
-    wanted_[channel] = subjects;
-  }
-  // One that says no is told to those who wait; with several sources the first answer lets them in.
-  bool asked = false;
-  for (const auto& [plugin, subject] : subjects)
-    if (const Entry entry = find(plugin); entry.instance) {
-      want(*entry.instance, subject, channel, ask);
-      asked = true;
-    }
-  if (!asked) not_there();
+  wanted_[channel] = subjects;
+  const auto left = std::make_shared<std::atomic<std::size_t>>(sources.size());
+  for (const auto& [entry, subject] : sources) want(*entry.instance, subject, channel, ask, left);
 }
 
 void Flows::watched(const Pattern& pattern, bool wanted) {
-  if (!wanted) return demand(pattern.text(), 0);
-  const auto subjects = subjects_of(pattern, true);
-  {
-    const std::unique_lock lock(mutex_);
-    wanted_[pattern.text()] = subjects;
-  }
+  const std::lock_guard lock(demand_mutex_);
+  if (!wanted) return unwatched(pattern.text());
+  const auto& subjects = wanted_[pattern.text()] = subjects_of(routes(), pattern, true);
   for (const auto& [plugin, subject] : subjects)
-    if (const Entry entry = find(plugin); entry.instance) want(*entry.instance, subject, pattern.text(), 0);
+    if (const Entry entry = find(plugin); entry.instance && !entry.held)
+      want(*entry.instance, subject, pattern.text(), 0, nullptr);
 }
 
 // ---------------------------------------------------------------- requests

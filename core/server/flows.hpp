@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <shared_mutex>
 #include <span>
 #include <string>
@@ -26,6 +27,8 @@ class Flows final : public ShardServices {
   // These are about to be exchanged: what they are asked waits for use(), as nobody should hear of an exchange. Shards
   // that had found one of them before are done with that once they have all been heard. [main]
   void hold(const std::vector<std::string>& plugins);
+  // The channels that use() will bring: owners may have them already. [main]
+  void expect(RoutesPtr routes);
   // The instances and channels from now on; the others have stopped. What was watched goes to those that are new.
   // [main]
   void use(const std::vector<std::shared_ptr<FlowInstance>>& instances, RoutesPtr routes);
@@ -58,22 +61,30 @@ class Flows final : public ShardServices {
   Entry find(const std::string& plugin) const;
   RoutesPtr routes() const;
   using Subjects = std::vector<std::pair<std::string, std::string>>;  // plugin, subject
-  // ask: of a channel, what it is answered by; 0: a pattern, that nobody waits for.
-  void want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask);
+  // ask: of a channel, what it is answered by; 0: a pattern, that nobody waits for. `sources`: how many are asked and
+  // have not said no; one that is at work is enough.
+  void want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask,
+            const std::shared_ptr<std::atomic<std::size_t>>& sources);
+  void unwatched(const std::string& what);  // under demand_mutex_
   // The subjects that feed what is watched.
-  Subjects subjects_of(const Pattern& watched, bool pattern) const;
+  static Subjects subjects_of(const RoutesPtr& routes, const Pattern& watched, bool pattern);
   void tell(const std::string& what, std::function<Mail()> mail);
 
   std::vector<ShardHost*> shards_;
   mutable std::shared_mutex mutex_;
   std::map<std::string, Entry, std::less<>> entries_;  // guarded by mutex_ down to here
   RoutesPtr routes_;
-  // By what is watched, a name or a pattern: what the sources were asked for, so that it is taken back as it was asked.
-  std::map<std::string, Subjects> wanted_;
   // What waits for use(), each until its own deadline.
   std::unique_ptr<PendingCalls> held_;  // null: nobody is being exchanged
   std::vector<std::uint64_t> held_tokens_;
   std::size_t held_bytes_ = 0;
+  // What is watched and what the sources wish to know of it change together: shards and a reload one after the other.
+  // Before mutex_, and before the locks of Demand, strands and mailboxes.
+  std::mutex demand_mutex_;
+  RoutesPtr coming_;  // guarded by demand_mutex_ down to here; null: no reload is under way
+  // By what is watched, a name or a pattern: what the sources were asked for, so that it is taken back as it was asked.
+  // Of a name nothing: that waits for use().
+  std::map<std::string, Subjects> wanted_;
 };
 
 }  // namespace weir

@@ -140,6 +140,7 @@ void Plugins::hold() {
   for (const Entry& e : entries_)
     if (e.flow && !e.answers_only && !kept(e)) names.push_back(e.name);
   flows_.hold(names);
+  flows_.expect(next_routes_);
 }
 
 void Plugins::stop_source(const Entry& e, std::int64_t within_ms, Stopping& stopping) {

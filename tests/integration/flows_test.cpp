@@ -1,5 +1,9 @@
 // What goes from the hub to plugins: events to sinks, requests to responders, HTTP to its handlers, and to sources on
 // demand what is watched. With a plugin that is all of these (plugin/loop.cpp), real sockets and two shards.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <thread>
 
@@ -400,6 +404,45 @@ TEST_F(FlowsTest, ASourceThatTakesItsTimeHoldsNobodyUpForLong) {
   EXPECT_EQ(ack["data"]["replayed"], 3);
 }
 
+// Subjects that stood behind one another for longer than that were never activated, and counted as active.
+TEST_F(FlowsTest, AnActivationThatCouldNotBeMadeInTimeIsStillMade) {
+  const std::string fifo = folder() + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  start(loop("{ fifo = \"" + fifo + "\" }") + kDemand);
+  Client first = connect(), second = connect(), asker = connect();
+  first.say({{"type", "subscribe"}, {"id", 1}, {"channel", "logs/stuck"}});
+  const Json ack = subscribe(second, "logs/a", 10);
+  EXPECT_EQ(ack["type"], "ack");
+  EXPECT_EQ(ack["data"]["replayed"], 0);
+  ::close(::open(fifo.c_str(), O_WRONLY));
+  for (int i = 1; i <= 3; ++i) EXPECT_EQ(second.next("event")["data"], i);
+  EXPECT_TRUE(active_are(asker, {"files.a", "files.stuck"}));
+}
+
+TEST_F(FlowsTest, WhatASourceCanNotDoNowIsRefusedAndCanBeAskedForAgain) {
+  start(loop() + kDemand);
+  Client c = connect(), asker = connect();
+  const Json answer = subscribe(c, "logs/away");
+  EXPECT_EQ(answer["data"]["code"], "unavailable") << answer;
+  EXPECT_EQ(answer["data"]["message"], "not just now");
+  EXPECT_EQ(subscribe(c, "logs/away", 10)["data"]["replayed"], 3);
+  EXPECT_TRUE(active_are(asker, {"files.away"}));
+}
+
+TEST_F(FlowsTest, APluginThatCouldNotStartIsAskedNothing) {
+  start(loop() + kDemand);
+  EXPECT_FALSE(reload(loop("{ broken = true }") + kDemand).problems.empty());
+  {
+    Client c = connect();
+    EXPECT_EQ(subscribe(c, "logs/a")["data"]["code"], "unavailable");
+    EXPECT_EQ(request(c, "loop.echo")["data"]["code"], "unavailable");
+    EXPECT_EQ(subscribe(c, "logs/*")["type"], "ack");
+  }
+  EXPECT_TRUE(reload(loop("{ backlog = 2 }") + kDemand).problems.empty());
+  Client c = connect();
+  EXPECT_EQ(subscribe(c, "logs/a", 10)["data"]["replayed"], 2);
+}
+
 TEST_F(FlowsTest, ALeavingConnectionEndsWhatItWatched) {
   start(loop() + kDemand);
   Client asker = connect();
@@ -441,6 +484,58 @@ TEST_F(FlowsTest, AReloadThatMakesTheSourceAnewBeginsItsChannelsAnew) {
   EXPECT_EQ(told["data"]["code"], "unavailable") << told;
   EXPECT_EQ(subscribe(c, "logs/a", 100)["data"]["replayed"], 5);
   EXPECT_TRUE(active_are(asker, {"files.a"}));
+}
+
+// Channels that only a pattern kept went on in the same epoch, as if nothing could have been missed.
+TEST_F(FlowsTest, AReloadThatMakesTheSourceAnewBeginsAlsoAnewWhatAPatternKeeps) {
+  const auto manifest = [](int backlog) { return loop("{ backlog = " + std::to_string(backlog) + " }") + kDemand; };
+  start(manifest(0));
+  Client c = connect(), asker = connect();
+  subscribe(c, "logs/*");
+  EXPECT_TRUE(active_are(asker, {"files.*"}));
+  request(asker, "loop.say", {{"subject", "files.a"}, {"text", "before"}});
+  const Json before = c.next("event");
+  ASSERT_TRUE(reload(manifest(1)).problems.empty());
+  EXPECT_TRUE(active_are(asker, {"files.*"}));
+  request(asker, "loop.say", {{"subject", "files.a"}, {"text", "after"}});
+  Json after = c.next("event");
+  while (after["data"] != "after") after = c.next("event");  // "files.*" has a past as well
+  EXPECT_NE(after["epoch"], before["epoch"]);
+  const Json resumed = subscribe(asker, "logs/a", {{"epoch", before["epoch"]}, {"sequenceId", before["sequenceId"]}});
+  EXPECT_EQ(resumed["data"]["recovered"], false);
+}
+
+// In the time between its channels and its plugins a reload told who asked that there was no such thing.
+TEST_F(FlowsTest, WhoSubscribesDuringAReloadIsNeverToldThatThereIsNothing) {
+  const auto manifest = [](int n) {
+    const std::string demand = n % 2 == 0 ? "true" : "false";
+    return loop("{ backlog = " + std::to_string(n) + " }") +
+           "[[channel]]\npattern = \"logs/{file}\"\nfrom = [{ plugin = \"loop\", subject = \"files.{file}\", on_demand "
+           "= " +
+           demand + " }]\n";
+  };
+  start(manifest(1));
+  std::atomic<bool> done{false};
+  std::atomic<int> asked{0};
+  std::thread asker([&] {
+    Client c = connect();
+    while (!done) {
+      const Json answer = subscribe(c, "logs/a");
+      if (answer["type"] != "ack") {
+        ASSERT_EQ(answer["data"]["code"], "unavailable") << answer;
+        continue;
+      }
+      ++asked;
+      c.ask({{"type", "unsubscribe"}, {"id", 1}, {"channel", "logs/a"}});
+    }
+  });
+  for (int n = 2; n < 30; ++n) {
+    const int seen = asked;
+    EXPECT_TRUE(reload(manifest(n)).problems.empty());
+    EXPECT_TRUE(wait_until([&] { return asked > seen; }));
+  }
+  done = true;
+  asker.join();
 }
 
 TEST_F(FlowsTest, OnDemandIsForSourcesThatCan) {

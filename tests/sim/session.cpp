@@ -237,6 +237,7 @@ Session::Waiting Session::judge(std::string_view bytes, std::size_t before) {
     if (id == 0) {
       if (type != "error") fail("an answer without an id: " + std::string(said));
       on_no_snapshot(text(data, "message"));
+      on_ended(text(data, "message"));
       return w;
     }
     const auto found = asked_.find(id);
@@ -416,6 +417,19 @@ void Session::on_no_snapshot(const std::string& message) {
       std::erase_if(wish->state_due, [&](const std::string& channel) {
         return message.find(json::quoted(channel)) != std::string::npos;
       });
+}
+
+// A subscription to a channel on demand that has ended with its channel.
+void Session::on_ended(const std::string& message) {
+  if (message.find(" begins anew; subscribe to it again") == std::string::npos) return;
+  const auto ended = std::find_if(wishes.begin(), wishes.end(), [&](const auto& w) {
+    return !w->pattern && message.find(json::quoted(w->text)) != std::string::npos;
+  });
+  if (ended == wishes.end() || !(*ended)->acked) fail("what was not subscribed to has ended: " + message);
+  const auto cursor = (*ended)->cursors.find((*ended)->text);
+  const Life* life = cursor == (*ended)->cursors.end() ? nullptr : truth_.find((*ended)->text, cursor->second.epoch);
+  if (life == nullptr || !life->over) fail("a subscription has ended although its channel has not: " + message);
+  wishes.erase(ended);
 }
 
 // What comes as new must be the next thing that the state does not have.

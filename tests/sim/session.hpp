@@ -105,6 +105,7 @@ class Session final : public ConnectionPort {
   void on_gap(json::Value data);
   void on_snapshot(json::Value v);
   void on_no_snapshot(const std::string& message);
+  void on_ended(const std::string& message);
   void model_event(const std::string& channel, const std::string& epoch, SequenceId id, bool replay);
   bool modelled(const std::string& channel) const;
   void on_loss(const std::string& channel, json::Value data, SequenceId from, SequenceId to, std::uint64_t count);

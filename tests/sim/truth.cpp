@@ -1,5 +1,7 @@
 #include "sim/truth.hpp"
 
+#include <algorithm>
+
 #include "base/json.hpp"
 
 namespace weir::sim {
@@ -54,6 +56,7 @@ class Witness final : public RuleChain {
     r.size = static_cast<int>(*v.find("size").integer());
     r.name = draft.event;
     r.key = draft.key;
+    r.from_source = !draft.source.empty();
     r.dedupe = draft.dedupe;
     r.data = draft.data;
     if (v.find("drop")) {
@@ -109,6 +112,26 @@ void Truth::look(const Channels& all) {
                       std::to_string(life->head()) + " events pass");
     life->kept = info.events;
   });
+}
+
+void Truth::missed(const std::string& channel, bool asked, const Position& then) {
+  Life* life = current(channel);
+  if (life == nullptr) return;
+  SequenceId after = life->head();
+  while (after != 0 && !life->at(after).from_source) --after;
+  // Who publishes to a channel whose source is just being woken does not know more than those who wait for it.
+  if (after == 0 && asked) return;
+  life->missed.push_back(then.epoch == life->epoch ? std::max(after, then.sequence_id) : after);
+}
+
+void Truth::check_recovered(const std::string& channel, const Position& since) {
+  const Life* life = find(channel, since.epoch);
+  if (life == nullptr || since.sequence_id == 0) return;  // nobody has got anything yet
+  for (const SequenceId at : life->missed)
+    if (at >= since.sequence_id)
+      throw Violation("nothing of " + channel + " since " + std::to_string(since.sequence_id) +
+                      " is missing, the hub says, but what came upstream after event " + std::to_string(at) +
+                      " was seen by no source");
 }
 
 Life* Truth::current(const std::string& channel) {

@@ -24,6 +24,7 @@ struct Record {
   std::uint64_t n = 0;  // no two publications have the same
   std::string name, owner, data, dedupe, key;
   int size = 0;
+  bool from_source = false;
 };
 
 // One life of one channel.
@@ -32,6 +33,8 @@ struct Life {
   std::vector<Record> events;
   std::size_t kept = 0;  // how many history holds, as of the last look
   bool over = false;
+  // Of a channel on demand: what came upstream after these events while its source was not at work.
+  std::vector<SequenceId> missed;
   SequenceId head() const { return events.size(); }
   const Record& at(SequenceId id) const { return events.at(static_cast<std::size_t>(id) - 1); }
   std::string state(SequenceId id, std::string_view params) const;  // after that event
@@ -57,6 +60,12 @@ class Truth final : public RuleProvider {
   }
   // Learns epochs and how much history is left.
   void look(const Channels& channels);
+
+  // Something came for that channel, and no source saw it: after all that the channel has of its source by now, and
+  // after `then`, where it stood when that came. `asked`: those who wait know that theirs is not at work yet.
+  void missed(const std::string& channel, bool asked, const Position& then);
+  // The hub says that nothing since that position is missing.
+  void check_recovered(const std::string& channel, const Position& since);
 
   Life* current(const std::string& channel);
   Life* find(const std::string& channel, const std::string& epoch);

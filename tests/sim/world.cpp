@@ -7,6 +7,7 @@ namespace weir::sim {
 namespace {
 constexpr std::size_t kTraceLines = 40;
 constexpr std::size_t kSessionsMax = 7;
+const std::string kMissed = "missed ";  // before a channel's name, in mail that is the simulator's own
 constexpr const char* kEvents[] = {"task.done", "task.new", "b", "c"};
 
 ChannelRoute route(const std::string& pattern, std::size_t events, std::size_t bytes) {
@@ -34,6 +35,8 @@ class World::Host final : public ShardPort {
     if (world_.quiet_ && (std::holds_alternative<mail::Delivery>(mail) ||
                           std::holds_alternative<std::unique_ptr<mail::ChannelOpened>>(mail)))
       throw Violation("shard " + std::to_string(to) + " is told of events although it has no subscriber left");
+    if (const auto* a = std::get_if<std::unique_ptr<mail::Attached>>(&mail); a != nullptr && (*a)->recovered)
+      world_.truth_.check_recovered((*a)->channel, {(*a)->epoch, (*a)->start});
     world_.mail_[id_][to].push_back(std::move(mail));
   }
   bool full(ShardId of) const override { return of != id_ && world_.mail_[id_][of].size() > 60; }
@@ -43,13 +46,8 @@ class World::Host final : public ShardPort {
   void lost(const std::string&, std::string_view channel, std::uint64_t count) override {
     world_.sink_.lost(channel, count);
   }
-  void demand(const std::string& channel, std::uint64_t ask) override {
-    World::Demanded& d = world_.demands_[channel];
-    d.wanted = ask != 0;
-    d.ask = ask;
-    d.answered = d.answered && ask == 0;  // whoever wants it is answered, also when it has been lingering
-  }
-  void watched(const Pattern&, bool) override {}
+  void demand(const std::string& channel, std::uint64_t ask) override { world_.upstream_.demand(channel, ask); }
+  void watched(const Pattern& pattern, bool wanted) override { world_.upstream_.watched(pattern, wanted); }
   void request(ResponderAsk) override {}
   void sink(bool full) {
     sink_full_ = full;
@@ -102,7 +100,16 @@ std::string Sink::describe(const std::string& channel) const {
 
 void Sink::lost(std::string_view channel, std::uint64_t count) { channels_[std::string(channel)].lost += count; }
 
-World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed) {
+World::World(std::uint64_t seed, bool verbose)
+    : verbose_(verbose),
+      random_(seed),
+      upstream_(random_, {[this](const std::string& what, const std::function<Mail()>& mail) {
+                            // By mail of the owner to itself, so that it crosses what others ask of it.
+                            for (ShardId id = 0; id < shard_count_; ++id)
+                              if (has_wildcard(what) || id == hosts_[0]->shard().owner(what))
+                                mail_[id][id].push_back(mail());
+                          },
+                          [this](std::string text) { note(std::move(text)); }}) {
   shard_count_ = static_cast<unsigned>(1 + below(4));
   limits_.outbox_bytes = static_cast<std::int64_t>(600 + below(8000));
   limits_.history_bytes = static_cast<std::int64_t>(chance(50) ? 6000 + below(30000) : 1 << 24);
@@ -115,7 +122,7 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
 
   routes_ = make_routes();
   for (const char* group : {"open", "slow", "secret", "mine", "aged", "oldest", "newest", "latest", "state", "snap",
-                            "none", "nobody", "demand"})
+                            "none", "nobody", "demand", "files"})
     for (const char* name : {"a", "b", "c"}) names_.push_back(std::string(group) + "/" + name);
 
   open_endpoint_.auth = {"sim"};
@@ -141,6 +148,7 @@ World::World(std::uint64_t seed, bool verbose) : verbose_(verbose), random_(seed
   mail_.resize(shard_count_);
   for (auto& row : mail_) row.resize(shard_count_);
   for (ShardId id = 0; id < shard_count_; ++id) hosts_.push_back(std::make_unique<Host>(*this, id));
+  upstream_.use(routes_);
   note("shards=" + std::to_string(shard_count_) + " outbox=" + std::to_string(limits_.outbox_bytes) +
        " history=" + std::to_string(limits_.history_bytes));
 }
@@ -172,7 +180,12 @@ RoutesPtr World::make_routes() {
   routes.push_back(route("none/{name}", 0, 1 << 20));
   routes.back().exits.push_back({"sink", *Pattern::parse_subject("out.{name}", '.')});
   routes.push_back(route("demand/{name}", 3 + below(40), 1 << 20));
-  routes.back().on_demand = "sim";
+  routes.back().on_demand = "sim d.{name}";
+  routes.back().demands.push_back({"sim", *Pattern::parse_subject("d.{name}", '.'), true});
+  routes.back().demand_by_pattern = true;
+  routes.push_back(route("files/{name}", 3 + below(40), 1 << 20));
+  routes.back().on_demand = "tail f.{name}";
+  routes.back().demands.push_back({"tail", *Pattern::parse_subject("f.{name}", '.'), false});
   routes.push_back(route("nobody/{name}", 5, 1 << 20));
   routes.back().subscribe.nobody = true;
   // One that nobody uses: with it and without it, who may see what is looked at again, and comes to the same.
@@ -271,6 +284,7 @@ void World::deliver_some(std::size_t from, std::size_t to, std::size_t count) {
   for (; count != 0 && !queue.empty(); --count) {
     Mail mail = std::move(queue.front());
     queue.pop_front();
+    if (is_missed(mail)) continue;
     hosts_[to]->shard().deliver(std::move(mail));
     look();
   }
@@ -332,7 +346,7 @@ std::string World::channel_name() { return chance(40) ? names_[below(3)] : names
 
 std::string World::pattern_name() {
   constexpr const char* kPatterns[] = {"open/*", "*/a", "**",     "secret/**", "mine/*",
-                                       "slow/*", "*/b", "aged/*", "none/*"};
+                                       "slow/*", "*/b", "aged/*", "none/*",    "demand/*"};
   return kPatterns[below(std::size(kPatterns))];
 }
 
@@ -405,15 +419,62 @@ void World::client_acts(Session& s) {
 }
 
 void World::publish_from_source() {
+  const std::string channel = channel_name();
+  if (upstream_.works_on_demand(channel)) return come_upstream(channel);
   std::uint64_t n = 0;
   Draft d;
   d.event = kEvents[below(4)];
   d.data = truth_.make_data(n, "u" + std::to_string(1 + below(3)), static_cast<int>(below(400)), 0, chance(2));
   d.source = "sim";
-  const std::string channel = channel_name();
   note("source publishes " + std::to_string(n) + " to " + channel);
   hosts_[below(shard_count_)]->shard().publish(channel, std::move(d), {});
   look();
+}
+
+// What a source on demand sees it emits; what it does not see is written down in the order in which the owner hears of
+// the source.
+void World::come_upstream(const std::string& channel) {
+  const auto fate = upstream_.happens(channel);
+  const ShardId owner = hosts_[0]->shard().owner(channel);
+  Draft d;
+  if (fate == Upstream::Fate::emitted) {
+    std::uint64_t n = 0;
+    d.event = kEvents[below(4)];
+    d.data = truth_.make_data(n, "u" + std::to_string(1 + below(3)), static_cast<int>(below(400)), 0, chance(2));
+    d.source = "sim";
+    note("the source of " + channel + " emits " + std::to_string(n));
+    return mail_[owner][owner].push_back(letter(mail::Publish{channel, std::move(d), {}}));
+  }
+  note("what comes for " + channel + " is seen by nobody");
+  note_missed(channel, fate == Upstream::Fate::asked);
+}
+
+void World::note_missed(const std::string& channel, bool asked) {
+  const ShardId owner = hosts_[0]->shard().owner(channel);
+  Draft d;
+  d.event = asked ? "asked" : "";
+  if (const Life* life = truth_.current(channel)) {
+    d.key = life->epoch;
+    d.data = std::to_string(life->head());
+  }
+  mail_[owner][owner].push_back(letter(mail::Publish{kMissed + channel, std::move(d), {}}));
+}
+
+bool World::is_missed(const Mail& mail) {
+  const auto* m = std::get_if<std::unique_ptr<mail::Publish>>(&mail);
+  if (m == nullptr || !(*m)->channel.starts_with(kMissed)) return false;
+  const Draft& d = (*m)->draft;
+  truth_.missed((*m)->channel.substr(kMissed.size()), d.event == "asked",
+                {d.key, d.data.empty() ? 0 : std::stoull(d.data)});
+  return true;
+}
+
+// A reload that makes them anew: what came in between nobody has seen.
+void World::exchange_sources() {
+  note("the sources on demand are made anew");
+  upstream_.use(routes_);
+  for (const std::string& name : names_)
+    if (upstream_.works_on_demand(name)) note_missed(name, false);
 }
 
 void World::one_step() {
@@ -463,13 +524,15 @@ void World::one_step() {
     look();
   } else if (what < 986) {
     settle();
+  } else if (what < 987) {
+    exchange_sources();
   } else if (what < 989 || (what < 1000 && !clients_left_.empty())) {
     reload_some();
   }
   if (chance(20))
     for (const auto& h : hosts_) h->shard().tell_those_behind();
   if (chance(10)) hosts_[below(hosts_.size())]->sink(chance(40));
-  if (chance(10)) answer_demands(30);
+  if (chance(20)) upstream_.move(40, chance(30));
   if (chance(50)) hosts_[below(hosts_.size())]->shard().flush_exits();
   look();
   std::erase_if(sessions_, [&](const auto& s) {
@@ -482,26 +545,6 @@ void World::one_step() {
 
 // ---------------------------------------------------------------- until nothing moves
 
-// What sources on demand say: that they are at work, and of what nobody watches that it has been let go of.
-bool World::answer_demands(unsigned percent) {
-  bool any = false;
-  for (auto& [channel, d] : demands_) {
-    if (!chance(percent)) continue;
-    // By mail, so that it crosses what the owner has just asked for.
-    const ShardId owner = hosts_[0]->shard().owner(channel);
-    if (d.wanted && !d.answered) {
-      d.answered = d.active = any = true;
-      note("the source of " + channel + " is at work");
-      mail_[owner][owner].push_back(letter(mail::Awake{channel, d.ask, std::nullopt}));
-    } else if (!d.wanted && d.active && percent < 100) {
-      d.active = d.answered = false;
-      note("the source of " + channel + " has been let go of");
-      mail_[owner][owner].push_back(letter(mail::Asleep{channel}));
-    }
-  }
-  return any;
-}
-
 void World::settle() {
   note("settle");
   int rounds = 0;
@@ -513,7 +556,7 @@ void World::settle() {
       h->sink(false);
       moved = h->shard().flush_exits() || h->shard().owes_sinks() || moved;
     }
-    moved = answer_demands(100) || moved;
+    moved = upstream_.move(100, false) || moved;
     look();
     while (!auths_.empty()) answer_auth();
     for (std::size_t from = 0; from < shard_count_; ++from)
@@ -534,8 +577,15 @@ void World::settle() {
       if (frames != 0 || s->gone || !s->connection->outbox.empty()) moved = true;
     }
   }
-  for (const auto& s : sessions_)
-    if (!s->gone) s->settled();
+  for (const auto& s : sessions_) {
+    if (s->gone) continue;
+    s->settled();
+    for (const auto& wish : s->wishes)
+      if (!wish->pattern && upstream_.works_on_demand(wish->text) &&
+          upstream_.happens(wish->text) != Upstream::Fate::emitted)
+        throw Violation("the source of " + wish->text + " is not at work, although s" + std::to_string(s->number) +
+                        " is subscribed to it");
+  }
   for (const auto& h : hosts_)
     h->shard().channels().each([&](const Channels::Info& c) {
       if ((c.name.starts_with("open/") || c.name.starts_with("none/")) && !sink_.has_all(c.name, c.epoch, c.head))
@@ -553,6 +603,8 @@ void World::finish() {
   }
   sessions_.clear();
   settle();
+  while (upstream_.move(100, true)) settle();
+  if (upstream_.anything_active()) throw Violation("sources are at work although nobody is left");
   for (const auto& h : hosts_) {
     if (h->shard().connections() != 0) throw Violation("connections are left");
     if (h->shard().subscribers().attachments() != 0 || h->shard().subscribers().subscriptions() != 0)

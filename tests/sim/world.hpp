@@ -11,6 +11,7 @@
 #include "routing/shard.hpp"
 #include "sim/session.hpp"
 #include "sim/truth.hpp"
+#include "sim/upstream.hpp"
 #include "support/manual_clock.hpp"
 
 namespace weir::sim {
@@ -71,7 +72,10 @@ class World {
   void flush(Session& s, std::size_t bytes);
   void end(Session& s);
   void look();
-  bool answer_demands(unsigned percent);
+  void exchange_sources();
+  void come_upstream(const std::string& channel);
+  void note_missed(const std::string& channel, bool asked);
+  bool is_missed(const Mail& mail);
   void settle();
   void finish();
   void note(std::string text);
@@ -88,11 +92,7 @@ class World {
   RoutesPtr routes_;
   Truth truth_;
   Sink sink_;
-  struct Demanded {
-    bool wanted = false, answered = false, active = false;
-    std::uint64_t ask = 0;
-  };
-  std::map<std::string, Demanded> demands_;
+  Upstream upstream_;
   EndpointRule open_endpoint_, auth_endpoint_;
   std::size_t drained_below_;
   unsigned shard_count_;

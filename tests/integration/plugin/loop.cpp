@@ -1,5 +1,9 @@
 // A plugin that is all kinds at once, for tests of the hub around it: what it is sent as a sink comes back as events,
 // what it is asked it answers by what is asked.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <string>
@@ -16,19 +20,32 @@ constexpr const char* kManifest = R"({
   "on_demand": "patterns",
   "config_schema": {"type": "object", "properties": {
     "room": {"type": "integer", "default": -1, "description": "events that the sink takes; -1: all"},
-    "backlog": {"type": "integer", "default": 3}}}})";
+    "backlog": {"type": "integer", "default": 3},
+    "fifo": {"type": "string", "description": "a subject with \"stuck\" holds the strand until that is written to"},
+    "broken": {"type": "boolean", "default": false, "description": "start() fails"}}}})";
 
 class Loop final : public Source, public Sink, public Responder, public HttpHandler {
  public:
   Loop(Host host, const json::Value& config)
-      : host_(host), emitter_(host), room_(config.integer_or("room", -1)), backlog_(config.integer_or("backlog", 3)) {}
-  void start() override {}
+      : host_(host),
+        emitter_(host),
+        room_(config.integer_or("room", -1)),
+        backlog_(config.integer_or("backlog", 3)),
+        fifo_(config.string_or("fifo", "")),
+        broken_(config.boolean_or("broken", false)) {}
+  void start() override {
+    if (broken_) throw Failure(WEIR_E_UNAVAILABLE, "as asked");
+  }
   void stop() override { waiting_.clear(); }
   void pause() override { emitter_.pause(); }
   void resume() override { emitter_.resume(); }
 
   void activate(std::string_view subject, Activation activation) override {
+    if (broken_) std::abort();
     const std::string name(subject);
+    if (name.find("stuck") != std::string::npos) ::close(::open(fifo_.c_str(), O_RDONLY));
+    if (name.find("away") != std::string::npos && lives_[name]++ == 0)
+      return activation.refuse(WEIR_E_UNAVAILABLE, "not just now");
     if (name.find("missing") != std::string::npos) return activation.not_found("there is no " + name);
     for (std::int64_t i = 1; i <= backlog_; ++i) say(name, "old", std::to_string(i));
     ++lives_[name];
@@ -36,7 +53,10 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
     if (name.find("slow") != std::string::npos) return waiting_.push_back(std::move(activation));
     activation.ready();
   }
-  void deactivate(std::string_view subject) override { active_.erase(std::string(subject)); }
+  void deactivate(std::string_view subject) override {
+    if (broken_) std::abort();
+    active_.erase(std::string(subject));
+  }
 
   std::size_t deliver(std::span<const Outgoing> events) override {
     std::size_t taken = 0;
@@ -53,6 +73,7 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
   }
 
   void request(const Request& r, Reply reply) override {
+    if (broken_) std::abort();
     if (r.method == "loop.never") return waiting_replies_.push_back(std::move(reply));
     if (r.method == "loop.later") {
       waiting_replies_.push_back(std::move(reply));
@@ -137,6 +158,8 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
   Host host_;
   Emitter emitter_;
   std::int64_t room_, backlog_;
+  const std::string fifo_;
+  const bool broken_;
   std::set<std::string> active_;
   std::map<std::string, int> lives_;
   std::vector<Activation> waiting_;

@@ -11,9 +11,9 @@ namespace {
 class DemandTest : public ::testing::Test {
  protected:
   DemandTest()
-      : demand(10'000, {[this](const std::string& subject, Demand::Awake answered) {
+      : demand(10'000, {[this](const std::string& subject, std::uint32_t activation) {
                           told.push_back("+" + subject);
-                          answers[subject].push_back(std::move(answered));
+                          answers[subject].push_back(activation);
                         },
                         [this](const std::string& subject) { told.push_back("-" + subject); },
                         [this](std::function<void()> task) { tasks.push_back(std::move(task)); },
@@ -39,9 +39,9 @@ class DemandTest : public ::testing::Test {
   void answer(const std::string& subject, Result<void> how = {}) {
     auto& waiting = answers[subject];
     ASSERT_FALSE(waiting.empty());
-    const Demand::Awake first = std::move(waiting.front());
+    const std::uint32_t first = waiting.front();
     waiting.pop_front();
-    first(std::move(how));
+    demand.answered(first, std::move(how));
     run();
   }
   void linger() {
@@ -54,7 +54,7 @@ class DemandTest : public ::testing::Test {
 
   std::deque<std::function<void()>> tasks;
   std::map<std::uint64_t, std::function<void()>> timers;
-  std::map<std::string, std::deque<Demand::Awake>> answers;
+  std::map<std::string, std::deque<std::uint32_t>> answers;
   std::uint64_t ids = 0;
   Texts told, heard;  // the source; the channels
   Demand demand;
@@ -132,7 +132,7 @@ TEST_F(DemandTest, AnAnswerToALifeBeforeIsNoneToThisOne) {
   run();
   linger();
   EXPECT_EQ(told, (Texts{"+s", "-s"}));
-  EXPECT_EQ(heard, (Texts{"a awake", "a asleep"}));  // nobody waits for ever
+  EXPECT_EQ(heard, Texts{"a asleep"});
   want("s", "b");
   run();
   heard.clear();
@@ -150,6 +150,8 @@ TEST_F(DemandTest, OfWishesThatComeFasterThanTheStrandWorksTheLastCounts) {
   EXPECT_EQ(tasks.size(), 1U);
   run();
   EXPECT_TRUE(told.empty());
+  EXPECT_EQ(heard, Texts{"a asleep"});  // for all that it knows it was asked for
+  heard.clear();
   want("s", "a");
   demand.unwant("s", "a");
   want("s", "a");
@@ -157,6 +159,52 @@ TEST_F(DemandTest, OfWishesThatComeFasterThanTheStrandWorksTheLastCounts) {
   EXPECT_EQ(told, Texts{"+s"});
   answer("s");
   EXPECT_EQ(heard, Texts{"a awake"});
+}
+
+// Subjects that were wanted at once stood behind one another until their deadline had passed, and then never began.
+TEST_F(DemandTest, AnActivationIsMadeAndItsAnswerTakenHoweverLateItIs) {
+  for (const char* subject : {"s", "t", "u"}) want(subject, "a");
+  ASSERT_EQ(tasks.size(), 1U);
+  tasks.front()();
+  tasks.pop_front();
+  EXPECT_TRUE(told.empty()) << "each is a task of its own";
+  want("v", "a");  // between them
+  run();
+  EXPECT_EQ(told, (Texts{"+s", "+t", "+u", "+v"}));
+  answer("u", fail(Errc::unavailable, "not now"));
+  EXPECT_EQ(heard, Texts{"a not now"});
+  want("u", "a");
+  run();
+  EXPECT_EQ(told.back(), "+u") << "what is not active is asked for again";
+  EXPECT_EQ(told.size(), 5U);
+}
+
+TEST_F(DemandTest, WhoLeftBetweenTwoWishesIsToldWhenItIsLetGo) {
+  want("s", "a");
+  run();
+  answer("s");
+  heard.clear();
+  want("s", "b");
+  demand.unwant("s", "b");  // the strand never saw that it was wanted
+  run();
+  EXPECT_TRUE(heard.empty());
+  demand.unwant("s", "a");
+  run();
+  linger();
+  EXPECT_EQ(heard, (Texts{"a asleep", "b asleep"}));
+}
+
+TEST_F(DemandTest, AnswersThatNobodyWaitsForDoNothing) {
+  demand.answered(7, {});
+  want("s", "a");
+  run();
+  answer("s");
+  demand.answered(1, fail(Errc::not_found, "twice"));
+  run();
+  EXPECT_EQ(heard, Texts{"a awake"});
+  want("s", "b");
+  run();
+  EXPECT_EQ(heard, (Texts{"a awake", "b awake"}));
 }
 
 TEST_F(DemandTest, SubjectsAreApart) {

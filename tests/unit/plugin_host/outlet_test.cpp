@@ -34,7 +34,7 @@ class OutletTest : public ::testing::Test {
     *taken = answer.taken == UINT32_MAX ? count : answer.taken;
     for (std::uint32_t i = 0; i < std::min(*taken, count); ++i)
       got.emplace_back(events[i].data.ptr, static_cast<std::size_t>(events[i].data.size));
-    if (within) within();
+    if (const auto call = within) call();  // which may forget itself
     return answer.status;
   }
   static std::vector<Outgoing> events(int first, int count, std::size_t bytes = 0) {

@@ -179,17 +179,29 @@ class Hub {
     shard(shard().owner(channel)).publish(channel, std::move(d), {});
   }
 
+  // What the side of the sources says: to the owner of a channel, or to all of a pattern.
+  template <class T>
+  void tell(const std::string& what, const T& mail) {
+    for (ShardId id = 0; id < shards_.size(); ++id)
+      if (has_wildcard(what) || shard().owner(what) == id) shard(id).deliver(letter(T(mail)));
+  }
+  void awake(const std::string& what, const mail::Subject& subject) {
+    tell(what, mail::Awake{what, asks[what], std::nullopt, subject});
+  }
+  void asleep(const std::string& what, const mail::Subject& subject) { tell(what, mail::Asleep{what, subject}); }
+
   struct Auth {
     ConnectionId connection;
     std::string token, id;
   };
   ManualClock clock;
   Limits limits;
-  std::vector<Auth> auths;            // asked, not yet answered
-  std::set<ShardId> full;             // shards whose mailbox is
-  std::size_t sink_room = 1'000'000;  // what sinks take
-  std::vector<std::string> sent;      // "plugin subject data", "plugin lost N of channel"
-  std::vector<std::string> demands;   // "+channel", "-channel"
+  std::vector<Auth> auths;                    // asked, not yet answered
+  std::set<ShardId> full;                     // shards whose mailbox is
+  std::size_t sink_room = 1'000'000;          // what sinks take
+  std::vector<std::string> sent;              // "plugin subject data", "plugin lost N of channel"
+  std::vector<std::string> demands;           // "+channel", "-channel"
+  std::map<std::string, std::uint64_t> asks;  // the newest of each
   std::vector<ResponderAsk> asked;
 
  private:
@@ -209,6 +221,7 @@ class Hub {
     }
     void demand(const std::string& channel, std::uint64_t ask) override {
       hub_.demands.push_back((ask != 0 ? "+" : "-") + channel);
+      if (ask != 0) hub_.asks[channel] = ask;
     }
     void watched(const Pattern& pattern, bool wanted) override {
       hub_.demands.push_back((wanted ? "+" : "-") + pattern.text());

@@ -39,12 +39,14 @@ typedef struct weir_source_v1 {
    * before or after returning, and returns WEIR_PENDING; or returns the status itself and never calls done(). Whatever
    * was emitted before that answer is there for the first subscriber's replay. An upstream that is away is no error:
    * the source answers WEIR_OK and goes on trying. WEIR_E_NOT_FOUND: there is no such thing, and its subscribers are
-   * refused with {"message":"..."}; WEIR_E_FORBIDDEN, WEIR_E_INVALID likewise. After deadline_ms the subscribers are
-   * let in without waiting longer. A subject is active once, whatever the number of its channels, but active subjects
+   * refused with {"message":"..."}; WEIR_E_FORBIDDEN, WEIR_E_INVALID likewise. Any other error, WEIR_E_UNAVAILABLE say:
+   * it can't now; they are refused as well and may ask again. After either the subject is not active. deadline_ms after
+   * they asked the subscribers are let in without waiting longer; the answer counts however late it comes (a late no
+   * ends their subscriptions), and a call that the strand could not make in time is still made. A subject is active once, whatever the number of its channels, but active subjects
    * may cover each other ("a.**" and "a.b"): an event under several is emitted once. */
   weir_status (*activate)(void* instance, weir_str subject, uint64_t token, uint32_t deadline_ms);
   /* Nobody does any more (also while an activation is not answered, whose answer then does not matter): emit nothing
-   * more under it. Its channels have ended; when it is activated again, they begin anew. */
+   * more under it. Its channels have ended, unless others of its subjects feed them; when it is activated again, they begin anew. */
   void (*deactivate)(void* instance, weir_str subject);
   /* Just before accepted() of the same cursor: of the events since the one that accepted() told before, up to this one,
    * at least one was taken and then found no place after all (limits.channels; a reload took its channel away). May be
