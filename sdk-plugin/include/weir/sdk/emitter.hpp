@@ -12,6 +12,8 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "weir/sdk/host.hpp"
 
@@ -69,9 +71,15 @@ class Emitter {
   std::size_t kept() const { return kept_.size(); }   // events added and not yet taken by the hub
   std::uint64_t invalid() const { return invalid_; }  // events that the hub called wrong (its log says why)
 
-  // Called with the cursor of an event that the hub called wrong: it is not accepted, and never will be. Not to add()
-  // or flush() from there.
-  void on_invalid(std::function<void(std::string_view cursor)> call) { on_invalid_ = std::move(call); }
+  // Called with the cursor of an event that the hub called wrong, and with its subject if `call` takes two: it is not
+  // accepted, and never will be. Not to add() or flush() from there.
+  template <class Call>
+  void on_invalid(Call call) {
+    if constexpr (std::is_invocable_v<Call&, std::string_view, std::string_view>)
+      on_invalid_ = std::move(call);
+    else
+      on_invalid_ = [call = std::move(call)](std::string_view cursor, std::string_view) mutable { call(cursor); };
+  }
 
   // From Source::pause(): the same as a hub that said PAUSE.
   void pause() { waiting_ = true; }
@@ -144,7 +152,7 @@ class Emitter {
     forget(taken < count ? taken : count);
     if (status == WEIR_E_INVALID && taken < count) {
       ++invalid_;
-      if (on_invalid_) on_invalid_(to_view(kept_.front().view().cursor));
+      if (on_invalid_) on_invalid_(to_view(kept_.front().view().cursor), to_view(kept_.front().view().subject));
       forget(1);
     } else if (status == WEIR_PAUSE || status == WEIR_E_FULL) {
       waiting_ = true;
@@ -161,7 +169,7 @@ class Emitter {
   }
 
   Host host_;
-  std::function<void(std::string_view)> on_invalid_;
+  std::function<void(std::string_view cursor, std::string_view subject)> on_invalid_;
   Timer timer_;
   std::deque<Kept> kept_;
   std::size_t bytes_ = 0;
