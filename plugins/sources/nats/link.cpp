@@ -57,6 +57,18 @@ bool send(natsConnection* connection, natsMsg* message, std::string& why) {
   return false;
 }
 
+// Where the PING can't be written, cnats (3.4) has nothing to wait for and says that all is well. What failed is known
+// to this thread all the same.
+bool answers(natsConnection* connection, std::int64_t ms) {
+  nats_ReleaseThreadMemory();  // with it what failed before
+  if (natsConnection_FlushTimeout(connection, ms) != NATS_OK) return false;
+  natsStatus failed = NATS_OK;
+  (void)nats_GetLastError(&failed);
+  if (failed == NATS_OK) return true;
+  natsConnection_Close(connection);
+  return false;
+}
+
 // What a subscription's messages are taken by.
 struct Link::Ear {
   std::shared_ptr<Shared> shared;
@@ -258,7 +270,7 @@ void Link::opened(const std::string& why) {
   for (const auto& [id, wanted] : wanted_) subscribe_now(id, wanted);
   // Connected is who has its subscriptions: what is sent from then on comes here.
   (void)after_writing([shared = shared_, live = std::weak_ptr(live_)](natsConnection* there) {
-    if (natsConnection_FlushTimeout(there, kFlushMs) != NATS_OK) return natsConnection_Close(there);
+    if (!answers(there, kFlushMs)) return natsConnection_Close(there);
     Shared::tell(shared, [live, most = natsConnection_GetMaxPayload(there)](Link& link) {
       if (link.live_ != nullptr && link.live_ == live.lock()) link.said_connected(most);
     });

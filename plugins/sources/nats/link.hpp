@@ -98,4 +98,8 @@ std::string new_inbox();
 // the connection is over (a write that failed may have sent half a message, so it is closed). Threads: [any]
 bool send(natsConnection* connection, natsMsg* message, std::string& why);
 
+// Asks for the server's answer to a PING and waits for it, for so long at most. True: it has, too, what was published
+// before. Closes a connection that can't be written to any more. Threads: [any]
+bool answers(natsConnection* connection, std::int64_t ms);
+
 }  // namespace weir::nats

@@ -199,7 +199,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     flushing_ = true;
     (void)link_->after_writing(
         [this, host = host_, count = activations_.size(), life = flushes_](natsConnection* connection) {
-          (void)natsConnection_FlushTimeout(connection, 2'000);
+          (void)answers(connection, 2'000);
           (void)host.post([this, count, life] {
             if (life != flushes_) return;  // all_ready() has answered
             flushing_ = false;

@@ -129,7 +129,7 @@ void Publisher::confirm() {
       const std::lock_guard lock(progress->mutex);
       written = progress->written;
     }
-    if (natsConnection_FlushTimeout(connection, 2'000) == NATS_OK) {
+    if (answers(connection, 2'000)) {
       const std::lock_guard lock(progress->mutex);
       progress->confirmed = std::max(progress->confirmed, written);
       progress->changed.notify_all();
