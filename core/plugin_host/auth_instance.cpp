@@ -1,3 +1,5 @@
+#include <system_error>
+
 #include "base/json.hpp"
 #include "plugin_host/border.hpp"
 #include "plugin_host/instance.hpp"
@@ -90,8 +92,12 @@ Result<std::shared_ptr<AuthInstance>> AuthInstance::create(std::string name, std
   if (table == nullptr)
     return fail(Errc::bad_request, "plugin \"" + name + "\": " + library->path() + " is no auth provider; it offers " +
                                        library->info().kinds.front());
-  std::shared_ptr<AuthInstance> made(new AuthInstance(std::move(name), std::move(library), std::move(revoke)),
-                                     &Instance::end);
+  std::shared_ptr<AuthInstance> made;
+  try {
+    made.reset(new AuthInstance(name, std::move(library), std::move(revoke)), &Instance::end);
+  } catch (const std::system_error& e) {
+    return no_room(name, e);
+  }
   const auto created =
       made->Instance::create({table->create, table->start, table->stop, table->destroy}, config_json, json_pointer);
   if (!created) return created.error();

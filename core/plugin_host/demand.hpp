@@ -4,6 +4,7 @@
 // waits for it, of each only the last wish, so a strand that is stuck lets nothing grow.
 // Threads: want() and unwant() [any]; callbacks on the strand.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -31,6 +32,7 @@ class Demand {
   };
   Demand(std::int64_t linger_ms, Ports ports) : linger_ms_(linger_ms), ports_(std::move(ports)) {}
 
+  void linger(std::int64_t ms) { linger_ms_ = ms; }  // for what comes after
   // `who`, the name of a channel or a pattern, watches the subject. `awake` is told once, unless `who` wishes something
   // else before; `asleep` when the subject has been let go of, some time after nobody wanted it any more.
   void want(std::string subject, std::string who, Awake awake, std::function<void()> asleep);
@@ -57,7 +59,7 @@ class Demand {
   void awake(const std::string& subject, std::uint64_t life, const Result<void>& how);
   void let_go(const std::string& subject);
 
-  const std::int64_t linger_ms_;
+  std::atomic<std::int64_t> linger_ms_;
   const Ports ports_;
   std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, Wish> wishes_;  // guarded by mutex_: subject, who

@@ -3,6 +3,7 @@
 #include <forward_list>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <vector>
 
 #include "plugin_host/border.hpp"
@@ -32,7 +33,7 @@ FlowInstance::FlowInstance(std::string name, std::shared_ptr<const Library> libr
                            const Settings& settings)
     : Instance(std::move(name), std::move(library)),
       port_(port),
-      bounds_(settings.bounds),
+      data_max_(settings.bounds.data_max),
       told_(std::make_unique<Told>()),
       pending_(library_->responder() == nullptr && library_->http() == nullptr &&
                        library_->info().on_demand == PluginInfo::OnDemand::no
@@ -89,8 +90,12 @@ Result<std::shared_ptr<FlowInstance>> FlowInstance::create(std::string name, std
     return fail(Errc::bad_request, "plugin \"" + name + "\": " + lib.path() +
                                        " is no source, sink, responder or HTTP handler; it offers " +
                                        lib.info().kinds.front());
-  std::shared_ptr<FlowInstance> made(new FlowInstance(std::move(name), std::move(library), port, settings),
-                                     &Instance::end);
+  std::shared_ptr<FlowInstance> made;
+  try {
+    made.reset(new FlowInstance(name, std::move(library), port, settings), &Instance::end);
+  } catch (const std::system_error& e) {
+    return no_room(name, e);
+  }
   const auto created = made->Instance::create(calls, config_json, json_pointer);
   if (!created) return created.error();
   return made;
@@ -108,6 +113,12 @@ weir_event copy_of(const weir_event& event) {
 }
 }  // namespace
 
+void FlowInstance::use(const Settings& settings) {
+  data_max_ = settings.bounds.data_max;
+  outlet_->use(settings.outlet);
+  demand_->linger(settings.linger_ms);
+}
+
 std::size_t FlowInstance::offer(std::span<Outgoing> events) {
   return library_->sink() == nullptr ? 0 : outlet_->offer(events);
 }
@@ -124,6 +135,8 @@ weir_status FlowInstance::emit(const weir_event* events, std::uint32_t stride, s
     return WEIR_E_INVALID;
   }
   if (count == 0) return WEIR_OK;
+  EventBounds bounds;
+  bounds.data_max = data_max_;
   thread_local const auto indexes = std::make_unique<BatchIndex>();
   indexes->begin();
   const weir_event* const all = events;
@@ -140,7 +153,7 @@ weir_status FlowInstance::emit(const weir_event* events, std::uint32_t stride, s
     const bool json = event.flags == WEIR_DATA_JSON;
     if (!json && (made.empty() || !made.front().empty())) made.emplace_front();
     std::string& text = json ? none : made.front();
-    wrong = wrong_with_event(event, stride, bounds_, indexes->next(), text);
+    wrong = wrong_with_event(event, stride, bounds, indexes->next(), text);
     if (!wrong.empty()) break;
     indexes->checked();
     if (text.empty() && copies.empty()) continue;

@@ -72,6 +72,9 @@ class FlowInstance final : public Instance {
     return create(std::move(name), std::move(library), config_json, port, Settings{});
   }
 
+  // What a reload changes of the settings holds for what comes after.
+  void use(const Settings& settings);
+
   // --- a source ---
   // Tell the plugin, on its strand. Of calls that come faster than it works, the last counts.
   void pause();
@@ -92,6 +95,9 @@ class FlowInstance final : public Instance {
   // What an instance before this one, which has stopped, did not get rid of goes first. How many events are lost
   // because this one is no sink.
   std::size_t take_over(FlowInstance& before);
+  // Nobody takes its place: how many events go with it.
+  std::size_t give_up() { return outlet_->hand_on(nullptr); }
+  std::size_t waiting() const { return outlet_->size(); }
   bool empty() const { return outlet_->empty(); }
 
   // --- a responder, an HTTP handler ---
@@ -126,7 +132,7 @@ class FlowInstance final : public Instance {
 
   struct Told;
   FlowPort& port_;
-  const EventBounds bounds_;
+  std::atomic<std::uint64_t> data_max_;
   const std::unique_ptr<Told> told_;  // what the plugin is to be told next
   std::atomic<std::uint64_t> requests_{0};
   const std::shared_ptr<std::atomic<std::size_t>> asked_bytes_ = std::make_shared<std::atomic<std::size_t>>(0);

@@ -83,7 +83,14 @@ std::string_view to_word(InstanceState state) {
 Instance::Instance(std::string name, std::shared_ptr<const Library> library)
     : name_(std::move(name)), library_(std::move(library)), border_(Border::make(name_)) {}
 
-Instance::~Instance() = default;
+Instance::~Instance() {
+  if (!ended_) border_->end_strand(false);  // it was made by half: the system had no thread or descriptor for the rest
+}
+
+Error Instance::no_room(const std::string& name, const std::system_error& error) {
+  return fail(Errc::unavailable, "plugin \"" + name + "\" can't be made: " + error.what() +
+                                     "; the limits of the process are reached (ulimit -n, ulimit -u)");
+}
 
 void Instance::end(Instance* instance) {
   instance->stop();

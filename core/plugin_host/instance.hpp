@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -80,6 +81,9 @@ class Instance {
   virtual ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
+
+  // The system has no thread or descriptor for one more.
+  static Error no_room(const std::string& name, const std::system_error& error);
 
   using CreateFn = weir_status (*)(const weir_host*, weir_str, void**, weir_error*);
   using StartFn = weir_status (*)(void*, weir_error*);

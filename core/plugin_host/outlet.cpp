@@ -46,9 +46,14 @@ void Outlet::ready() {
   wake();
 }
 
-bool Outlet::empty() const {
+void Outlet::use(const Bounds& bounds) {
   const std::lock_guard lock(mutex_);
-  return waiting_.empty();
+  bounds_ = bounds;
+}
+
+std::size_t Outlet::size() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size();
 }
 
 std::size_t Outlet::hand_on(Outlet* next) {

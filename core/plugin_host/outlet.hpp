@@ -30,14 +30,16 @@ class Outlet {
     std::function<void()> room;                        // somebody was refused, and there is room again
     std::function<void(std::string)> misbehaving;
   };
-  Outlet(const Bounds& bounds, Ports ports) : bounds_(bounds), ports_(std::move(ports)) {}
+  Outlet(const Bounds& bounds, Ports ports) : ports_(std::move(ports)), bounds_(bounds) {}
 
+  void use(const Bounds& bounds);  // for what comes after
   // Takes from the front (moves), and says how many.
   std::size_t offer(std::span<Outgoing> events);
   void ready();  // the plugin says that there is room
   void pump();   // [strand]
   void retry();  // [strand]
-  bool empty() const;
+  bool empty() const { return size() == 0; }
+  std::size_t size() const;
   // The end, after the strand's or in place of it: what waits goes to the next, before what that has, and nothing is
   // taken any more. Null: there is none; how many events are lost then. [main]
   std::size_t hand_on(Outlet* next);
@@ -52,10 +54,10 @@ class Outlet {
   bool deliver_some();  // false: nothing more to do now
   void wake();
 
-  const Bounds bounds_;
   const Ports ports_;
   mutable std::mutex mutex_;
-  std::deque<Outgoing> waiting_;  // guarded by mutex_ down to here; only pump() takes away, at the front
+  Bounds bounds_;                 // guarded by mutex_ down to here
+  std::deque<Outgoing> waiting_;  // only pump() takes away, at the front
   std::size_t bytes_ = 0;
   bool posted_ = false, refused_ = false, gone_ = false;
   std::atomic<std::uint64_t> readies_{0};

@@ -13,6 +13,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -47,7 +48,10 @@ struct Strand::Body {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = 0;
-    WEIR_ASSERT(epoll >= 0 && wake >= 0 && ::epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event) == 0);
+    if (epoll >= 0 && wake >= 0 && ::epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event) == 0) return;
+    const int why = errno;
+    close_descriptors();
+    throw std::system_error(why, std::generic_category(), "no descriptors for its strand");
   }
   ~Body() {
     forget_all();

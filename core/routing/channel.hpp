@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,16 @@ class Channel final : public ChannelLog::Sink {
   // A sink has not got all of it yet.
   bool owes() const { return Exits::behind(exits_); }
 
+  // What its sources have lost upstream since it has that epoch, as far as they said so.
+  struct Missed {
+    SequenceId at;  // behind that event, or before it
+    Gap gap;        // no range; the count is not known where it was more than once
+  };
+  void missed(std::uint64_t count, const std::string& reason) {
+    missed_ = {log_->head(), {0, 0, missed_ ? 0 : count, reason}};
+  }
+  const std::optional<Missed>& missed() const { return missed_; }
+
   // On demand: whether its sources are at work, and who waits until they are.
   struct Waking {
     enum class State : std::uint8_t { asleep, asked, awake };
@@ -82,6 +93,7 @@ class Channel final : public ChannelLog::Sink {
   std::vector<Draft> more_;
   std::vector<Interest> interested_;
   Waking waking_;
+  std::optional<Missed> missed_;
   struct Seen {
     SequenceId at;
     SteadyMs when;

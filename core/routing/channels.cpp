@@ -144,6 +144,10 @@ mail::Attached Channels::describe(Channel& channel, const ReplayRequest& replay,
         a.gap = Gap{0, 0, 0, "epoch_changed"};
       else if (!a.recovered)
         a.gap = Gap{since.sequence_id + 1, a.start, a.start - since.sequence_id, "history"};
+      else if (const auto& missed = channel.missed(); missed && missed->at >= since.sequence_id) {
+        a.recovered = false;
+        a.gap = missed->gap;
+      }
       if (!filter)
         a.replayed = a.head - a.start;
       else
@@ -277,21 +281,23 @@ void Channels::unwatch(const mail::Unwatch& request) {
 
 namespace {
 bool feeds(const ChannelRoute& route, const std::string& source) {
-  return std::find(route.sources.begin(), route.sources.end(), source) != route.sources.end();
+  return std::any_of(route.feeds.begin(), route.feeds.end(), [&](const FeedRoute& f) { return f.plugin == source; });
 }
 // Whether a subject that feeds the channel is one of those; a "*" of one is a part like any other to the other.
 bool fed_by(const Channel& channel, const mail::SourceGap& gap) {
   const auto name = Pattern::parse_wildcard(channel.name());
-  return name && std::any_of(channel.route().demands.begin(), channel.route().demands.end(), [&](const DemandRoute& d) {
-           const auto subject = Pattern::subject_for(*name, channel.route().pattern, d.subject);
-           return d.plugin == gap.source && subject &&
-                  (gap.subject->matches(*subject) || gap.subject->text() == *subject);
+  const auto& feeds = channel.route().feeds;
+  return name && std::any_of(feeds.begin(), feeds.end(), [&](const FeedRoute& f) {
+           if (f.plugin != gap.source) return false;
+           const auto subject = Pattern::subject_for(*name, channel.route().pattern, f.subject);
+           return subject && (gap.subject->matches(*subject) || gap.subject->text() == *subject);
          });
 }
 }  // namespace
 
 void Channels::source_gap(const mail::SourceGap& gap) {
-  const auto tell = [&](const Channel& channel) {
+  const auto tell = [&](Channel& channel) {
+    channel.missed(gap.count, gap.reason);
     for (const Channel::Interest& i : channel.interested())
       port_.to_subscribers(i.shard, letter(mail::GapNotice{channel.name(), Gap{0, 0, gap.count, gap.reason}}));
   };

@@ -45,12 +45,18 @@ struct DemandRoute {
   bool patterns;  // it can be activated for wildcards, so a subscription to a pattern counts as well
 };
 
+// One entry of a channel's `from`.
+struct FeedRoute {
+  std::string plugin;
+  Pattern subject;
+};
+
 struct ChannelRoute {
   explicit ChannelRoute(Pattern p) : pattern(std::move(p)) {}
   Pattern pattern;
-  std::vector<std::size_t> rules;    // indices for RuleProvider::open
-  std::vector<std::string> sources;  // plugin instances that feed it
-  std::vector<ExitRoute> exits;      // where its events go besides its subscribers
+  std::vector<std::size_t> rules;  // indices for RuleProvider::open
+  std::vector<FeedRoute> feeds;    // where its events come from
+  std::vector<ExitRoute> exits;    // where its events go besides its subscribers
   // Not empty: its sources work while somebody watches it. What decides which subjects that are: as long as it is the
   // same, a reload leaves the channel running.
   std::string on_demand;

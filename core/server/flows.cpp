@@ -9,17 +9,33 @@
 namespace weir {
 namespace {
 constexpr std::size_t kHeldBytesMax = 64 * 1024 * 1024;  // as much as an instance itself holds (flow_calls.cpp)
+
+std::size_t count_lost(const std::string& sink, std::size_t count) {
+  if (count != 0)
+    log::warn("hub", "events that waited for sink \"" + sink + "\" are lost: a reload took it away",
+              {{"count", count}});
+  return count;
 }
+}  // namespace
 
 void Flows::hold(const std::vector<std::string>& plugins) {
+  if (plugins.empty()) return;
+  std::unique_ptr<PendingCalls> held;
+  try {
+    held = std::make_unique<PendingCalls>([](std::uint64_t) {});
+  } catch (const std::system_error&) {
+    return;  // no thread is left for it: what is asked meanwhile is refused
+  }
   const std::unique_lock lock(mutex_);
+  held_ = std::move(held);
   for (const std::string& plugin : plugins)
     if (const auto found = entries_.find(plugin); found != entries_.end()) found->second.held = true;
 }
 
 void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, RoutesPtr routes) {
   std::vector<std::string> begun;  // that are other instances than before
-  std::vector<Held> held;
+  std::unique_ptr<PendingCalls> held;
+  std::vector<std::uint64_t> tokens;
   {
     const std::unique_lock lock(mutex_);
     std::map<std::string, Entry, std::less<>> next;
@@ -29,20 +45,21 @@ void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, Rou
       if (before != entries_.end()) entry.lost = before->second.lost;
       if (before == entries_.end() || before->second.instance != instance) {
         begun.push_back(instance->name());  // shards may have been refused before it was there
-        if (before != entries_.end()) *entry.lost += instance->take_over(*before->second.instance);
+        if (before != entries_.end())
+          *entry.lost += count_lost(instance->name(), instance->take_over(*before->second.instance));
       }
       entry.instance = instance;
       next.emplace(instance->name(), std::move(entry));
     }
+    for (const auto& [name, entry] : entries_)
+      if (!next.contains(name)) count_lost(name, entry.instance->give_up());
     entries_ = std::move(next);
     routes_ = std::move(routes);
     held.swap(held_);
+    tokens.swap(held_tokens_);
     held_bytes_ = 0;
   }
-  for (const Held& h : held) {
-    const SteadyMs waited = system_clock().steady_ms() - h.since;
-    h.ask(find(h.plugin).instance.get(), static_cast<std::uint32_t>(std::max<SteadyMs>(h.deadline_ms - waited, 0)));
-  }
+  for (const std::uint64_t token : tokens) held->answer(token, WEIR_OK, {});
   if (shards_.empty()) return;
   for (const std::string& plugin : begun) room(plugin);
   // Sources on demand that are new know nothing of what is watched, and what they will say begins anew: so do the
@@ -113,6 +130,14 @@ void Flows::lost(const std::string& plugin, std::string_view channel, std::uint6
 }
 
 std::uint64_t Flows::lost(const std::string& plugin) const { return *find(plugin).lost; }
+
+std::vector<std::pair<std::string, std::size_t>> Flows::waiting() const {
+  std::vector<std::pair<std::string, std::size_t>> out;
+  const std::shared_lock lock(mutex_);
+  for (const auto& [name, entry] : entries_)
+    if (const std::size_t events = entry.instance->waiting(); events != 0) out.emplace_back(name, events);
+  return out;
+}
 
 bool Flows::sinks_empty() const {
   const std::shared_lock lock(mutex_);
@@ -215,17 +240,34 @@ void Flows::watched(const Pattern& pattern, bool wanted) {
 // ---------------------------------------------------------------- requests
 
 void Flows::ask(const std::string& plugin, std::uint32_t deadline_ms, std::size_t bytes, Ask ask) {
-  const Entry entry = find(plugin);
-  if (!entry.held) return ask(entry.instance.get(), deadline_ms);
+  const auto go = [this, plugin](const Ask& whom, std::uint32_t left_ms) {
+    const Entry entry = find(plugin);
+    if (!entry.instance) return whom(fail(Errc::unavailable, "plugin \"" + plugin + "\" is not there"), 0);
+    whom(entry.instance.get(), left_ms);
+  };
+  if (!find(plugin).held) return go(ask, deadline_ms);
   {
     const std::unique_lock lock(mutex_);
     const auto found = entries_.find(plugin);
-    if (found != entries_.end() && found->second.held && held_bytes_ + bytes <= kHeldBytesMax) {
-      held_bytes_ += bytes;
-      return held_.push_back({plugin, system_clock().steady_ms(), deadline_ms, std::move(ask)});
+    if (held_ && found != entries_.end() && found->second.held) {
+      const SteadyMs since = system_clock().steady_ms();
+      const std::uint64_t token =
+          held_bytes_ + bytes > kHeldBytesMax
+              ? 0
+              : held_->add(deadline_ms, [=](PendingCalls::How how, std::int32_t, std::string_view) {
+                  if (how != PendingCalls::How::answered)
+                    return ask(fail(Errc::timeout, "plugin \"" + plugin + "\" did not answer in time"), 0);
+                  const SteadyMs waited = system_clock().steady_ms() - since;
+                  go(ask, static_cast<std::uint32_t>(std::max<SteadyMs>(deadline_ms - waited, 1)));
+                });
+      if (token != 0) {
+        held_tokens_.push_back(token);
+        held_bytes_ += bytes;
+        return;
+      }
     }
   }
-  ask(find(plugin).instance.get(), deadline_ms);  // exchanged in the meantime
+  go(ask, deadline_ms);  // exchanged in the meantime, or too many wait
 }
 
 void Flows::request(ResponderAsk ask_of) {
@@ -238,9 +280,9 @@ void Flows::request(ResponderAsk ask_of) {
                   std::move(ask_of.identity_json)};
   const std::size_t bytes = call.params_json.size() + call.identity_json.size() + sizeof(MethodCall);
   ask(plugin, static_cast<std::uint32_t>(ask_of.timeout_ms), bytes,
-      [answer, plugin, call = std::move(call)](FlowInstance* instance, std::uint32_t deadline_ms) mutable {
-        if (instance == nullptr) return answer(fail(Errc::unavailable, "plugin \"" + plugin + "\" is not there"));
-        instance->request(std::move(call), deadline_ms, answer);
+      [answer, call = std::move(call)](Result<FlowInstance*> instance, std::uint32_t deadline_ms) {
+        if (!instance) return answer(instance.error());
+        (*instance)->request(call, deadline_ms, answer);
       });
 }
 
@@ -248,10 +290,9 @@ void Flows::handle(const std::string& plugin, HttpCall call, std::uint32_t deadl
                    std::function<void(Result<HttpAnswer>)> answered) {
   const std::size_t bytes = call.body.size() + call.headers_json.size() + sizeof(HttpCall);
   ask(plugin, deadline_ms, bytes,
-      [plugin, call = std::move(call), answered = std::move(answered)](FlowInstance* instance,
-                                                                       std::uint32_t left_ms) mutable {
-        if (instance == nullptr) return answered(fail(Errc::unavailable, "plugin \"" + plugin + "\" is not there"));
-        instance->handle(std::move(call), left_ms, std::move(answered));
+      [call = std::move(call), answered = std::move(answered)](Result<FlowInstance*> instance, std::uint32_t left_ms) {
+        if (!instance) return answered(instance.error());
+        (*instance)->handle(call, left_ms, answered);
       });
 }
 

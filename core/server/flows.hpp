@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "plugin_host/flow_instance.hpp"
+#include "plugin_host/pending.hpp"
 #include "server/shard_host.hpp"
 
 namespace weir {
@@ -41,6 +42,8 @@ class Flows final : public ShardServices {
               std::function<void(Result<HttpAnswer>)> answered);
   // Events that left their channel's history before that sink had room for them.
   std::uint64_t lost(const std::string& plugin) const;
+  // Sinks that have not got all yet, and how many events wait for each.
+  std::vector<std::pair<std::string, std::size_t>> waiting() const;
 
  private:
   struct Entry {
@@ -48,14 +51,9 @@ class Flows final : public ShardServices {
     std::shared_ptr<std::atomic<std::uint64_t>> lost = std::make_shared<std::atomic<std::uint64_t>>(0);
     bool held = false;
   };
-  // A request or an HTTP call, for whichever instance then has the name (null: none); told what time it has left.
-  using Ask = std::function<void(FlowInstance* instance, std::uint32_t deadline_ms)>;
-  struct Held {
-    std::string plugin;
-    SteadyMs since = 0;
-    std::uint32_t deadline_ms = 0;
-    Ask ask;
-  };
+  // A request or an HTTP call, for the instance that has the name by then and with the time that it has left; or why
+  // there is none.
+  using Ask = std::function<void(Result<FlowInstance*> instance, std::uint32_t deadline_ms)>;
   void ask(const std::string& plugin, std::uint32_t deadline_ms, std::size_t bytes, Ask ask);
   Entry find(const std::string& plugin) const;
   RoutesPtr routes() const;
@@ -72,7 +70,9 @@ class Flows final : public ShardServices {
   RoutesPtr routes_;
   // By what is watched, a name or a pattern: what the sources were asked for, so that it is taken back as it was asked.
   std::map<std::string, Subjects> wanted_;
-  std::vector<Held> held_;  // what waits for use(); bounded in bytes
+  // What waits for use(), each until its own deadline.
+  std::unique_ptr<PendingCalls> held_;  // null: nobody is being exchanged
+  std::vector<std::uint64_t> held_tokens_;
   std::size_t held_bytes_ = 0;
 };
 

@@ -307,13 +307,17 @@ bool Hub::drain(const std::function<bool()>& hurry) {
   };
   on_all_shards([](ShardHost&) {});
   while (!all_out() && !late()) nap();
+  const bool all_sent = all_out();
+  for (const auto& [sink, events] : flows_.waiting())
+    log::warn("hub", "events that waited for sink \"" + sink + "\" are lost: it had no room for them in time",
+              {{"count", events}});
   // Until here plain HTTP was answered, so that whoever asks /ready sees it fail before the port is gone.
   shards_[0]->loop().post([this] { listener_->stop(); });
   const std::size_t remain = registry_.clients();
   const auto providers = plugins_.stop_providers(left(kAuthStopMs));
   const bool stopped = sources->wait(), providers_stopped = providers->wait();
   left_behind_ = !stopped || !providers_stopped;
-  const bool clean = remain == 0 && !left_behind_;
+  const bool clean = remain == 0 && all_sent && !left_behind_;
   log::info("hub", clean ? "drained" : "drain cut short",
             {{"ms", system_clock().steady_ms() - begin}, {"left", remain}});
   return clean;

@@ -177,13 +177,27 @@ weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std:
   return status;
 }
 
+std::shared_ptr<Ingress::Source> Ingress::find(const FlowInstance& instance) const {
+  auto source = find(instance.name()).source;
+  return source && source->instance.get() == &instance ? source : nullptr;
+}
+
+bool Ingress::goes_on(const FlowInstance& instance) const {
+  const auto source = find(instance);
+  return source && source->cursors;
+}
+
+void Ingress::end(const FlowInstance& instance) {
+  if (const auto source = find(instance)) source->ending = true;
+}
+
 bool Ingress::settled(const FlowInstance& instance) {
-  const Found found = find(instance.name());
-  if (!found.source || found.source->instance.get() != &instance || !found.source->cursors) return true;
-  found.source->ending = true;
-  if (found.source->emitting != 0) return false;
-  const std::lock_guard lock(found.source->mutex);
-  return found.source->batches.empty();
+  const auto source = find(instance);
+  if (!source || !source->cursors) return true;
+  source->ending = true;
+  if (source->emitting != 0) return false;
+  const std::lock_guard lock(source->mutex);
+  return source->batches.empty();
 }
 
 void Ingress::gap(FlowInstance& instance, std::string_view subject, std::uint64_t count, std::string_view reason) {

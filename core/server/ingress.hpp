@@ -44,6 +44,9 @@ class Ingress final : public FlowPort {
   // For the end of a source that goes on behind what was accepted: nothing more is taken of it, and true comes when it
   // has been told of everything that was. Else the next one would send again what subscribers have had.
   bool settled(const FlowInstance& source);
+  // Nothing more is taken of it, and it is not resumed.
+  void end(const FlowInstance& source);
+  bool goes_on(const FlowInstance& source) const;  // its events have cursors
 
   weir_status emit(FlowInstance& source, const weir_event* events, std::uint32_t stride, std::uint32_t count,
                    std::span<const json::Doc> indexes, std::uint32_t* accepted) override;
@@ -65,6 +68,7 @@ class Ingress final : public FlowPort {
     RoutesOfSource routes;
   };
   Found find(const std::string& name) const;
+  std::shared_ptr<Source> find(const FlowInstance& instance) const;  // null: that name is another one's
   struct Target {
     std::string channel;
     bool rules;

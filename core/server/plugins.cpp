@@ -9,7 +9,7 @@
 namespace weir {
 namespace {
 constexpr std::int64_t kStartMs = 2'000;
-constexpr std::int64_t kAnswerMs = 1'000, kSettleMs = 1'000;  // what an end waits for at most
+constexpr std::int64_t kAnswerMs = 5'000, kSettleMs = 1'000;  // what an end waits for at most
 
 // One that can be both is what the manifest uses it as.
 bool used_for_flows(const Setup& setup, const LoadedPlugin& p) {
@@ -21,6 +21,12 @@ bool used_for_flows(const Setup& setup, const LoadedPlugin& p) {
   return !among(m.api_auth) &&
          std::none_of(m.endpoints.begin(), m.endpoints.end(), [&](const EndpointEntry& e) { return among(e.auth); });
 }
+bool is_sink(const Setup& setup, const std::string& plugin) {
+  const auto& channels = setup.manifest.channels;
+  return std::any_of(channels.begin(), channels.end(), [&](const ChannelEntry& c) {
+    return std::any_of(c.to.begin(), c.to.end(), [&](const ToEntry& t) { return t.plugin == plugin; });
+  });
+}
 }  // namespace
 
 struct Plugins::Stopping::State {
@@ -31,16 +37,21 @@ struct Plugins::Stopping::State {
 
 Plugins::Stopping::Stopping() : state_(std::make_unique<State>()) {}
 Plugins::Stopping::~Stopping() { wait(); }
-void Plugins::Stopping::begin(Instance& instance, std::int64_t within_ms, std::function<bool()> settled) {
+void Plugins::Stopping::begin(Instance& instance, std::int64_t within_ms, std::function<bool()> settled,
+                              std::int64_t settle_ms) {
   ++state_->running;
-  state_->threads.emplace_back([&state = *state_, &instance, within_ms, settled = std::move(settled)] {
-    const SteadyMs begin = system_clock().steady_ms();
-    const auto waited = [&] { return system_clock().steady_ms() - begin; };
-    while (settled && !settled() && waited() < std::min(kSettleMs, within_ms / 2))
+  const auto work = [&state = *state_, &instance, within_ms, settled = std::move(settled), settle_ms] {
+    const SteadyMs end = system_clock().steady_ms() + settle_ms;
+    while (settled && !settled() && system_clock().steady_ms() < end)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    if (!instance.stop(within_ms - waited())) state.behind = true;
+    if (!instance.stop(within_ms)) state.behind = true;
     --state.running;
-  });
+  };
+  try {
+    state_->threads.emplace_back(work);
+  } catch (const std::system_error&) {  // no thread is left; one after the other, then
+    work();
+  }
 }
 bool Plugins::Stopping::done() const { return state_->running == 0; }
 bool Plugins::Stopping::wait() {
@@ -69,6 +80,7 @@ Result<void> Plugins::prepare(const Setup& setup) {
   settings.outlet = {static_cast<std::size_t>(next_limits.sink_events),
                      static_cast<std::size_t>(next_limits.sink_bytes)};
   settings.linger_ms = next_limits.demand_linger_ms;
+  settings_ = settings;
   std::vector<Entry> next;
   const auto give_up = [&next](Error error) -> Result<void> {
     Stopping stopping;
@@ -85,6 +97,7 @@ Result<void> Plugins::prepare(const Setup& setup) {
     e.config = p.config_json;
     e.place = p.entry->place;
     e.routes = setup.source_routes[i];
+    e.answers_only = e.routes.empty() && !is_sink(setup, e.name);
     const bool flows = used_for_flows(setup, p);
     const auto same = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& now) {
       return now.name == e.name && now.code->same_code(*e.code) && now.config == e.config &&
@@ -125,28 +138,36 @@ bool Plugins::kept(const Entry& e) const {
 void Plugins::hold() {
   std::vector<std::string> names;
   for (const Entry& e : entries_)
-    if (e.flow && !kept(e)) names.push_back(e.name);
+    if (e.flow && !e.answers_only && !kept(e)) names.push_back(e.name);
   flows_.hold(names);
 }
 
 void Plugins::stop_source(const Entry& e, std::int64_t within_ms, Stopping& stopping) {
-  stopping.begin(*e.flow, within_ms, [&ingress = ingress_, &flow = *e.flow] { return ingress.settled(flow); });
+  const std::int64_t settle_ms = std::min(kSettleMs, within_ms / 2);
+  stopping.begin(
+      *e.flow, within_ms - settle_ms, [&ingress = ingress_, &flow = *e.flow] { return ingress.settled(flow); },
+      settle_ms);
 }
 
 bool Plugins::take() {
   // What they have been asked is answered first, within reason.
   const SteadyMs end = system_clock().steady_ms() + kAnswerMs;
   for (const Entry& e : entries_)
-    while (e.flow && !kept(e) && !e.flow->idle() && system_clock().steady_ms() < end)
+    while (e.flow && !e.answers_only && !kept(e) && !e.flow->idle() && system_clock().steady_ms() < end)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
   Stopping sources;
   for (Entry& e : entries_) {
     if (kept(e)) continue;
     log::info("hub", "a plugin instance ends", {{"plugin", e.name}});
-    if (e.flow) stop_source(e, kStopMs, sources);
+    if (e.flow && !e.answers_only) stop_source(e, kStopMs + kSettleMs, sources);
     replaced_.push_back(std::move(e));
   }
   const bool stopped = sources.wait();
+  for (const Entry& e : replaced_)
+    if (e.flow && !e.answers_only && e.code->source() != nullptr && !ingress_.goes_on(*e.flow))
+      ingress_.gap(*e.flow, "", 0, "its plugin was exchanged by a reload; what came meanwhile may be missing");
+  for (const Entry& e : next_)
+    if (e.flow && !e.fresh) e.flow->use(settings_);
   entries_ = std::move(next_);
   next_.clear();
   routes_ = next_routes_;
@@ -201,7 +222,10 @@ std::vector<std::string> Plugins::begun() {
 
 bool Plugins::stop_replaced() {
   Stopping stopping;
-  for (const Entry& e : replaced_) stopping.begin(e.instance(), kStopMs);
+  for (const Entry& e : replaced_) {
+    const auto answered = [&e] { return !e.flow || e.flow->idle(); };
+    stopping.begin(e.instance(), kStopMs, answered, kAnswerMs);
+  }
   const bool stopped = stopping.wait();
   // Whoever looks at one of them right now (views()) must not be the last to let it go: that is [main].
   std::erase_if(replaced_, [](const Entry& e) { return (e.flow ? e.flow.use_count() : e.auth.use_count()) == 1; });
@@ -214,7 +238,7 @@ std::unique_ptr<Plugins::Stopping> Plugins::stop_sources(std::int64_t within_ms)
     if (!e.serves())
       stop_source(e, within_ms, *stopping);
     else if (e.flow && e.code->source() != nullptr)
-      e.flow->pause();
+      e.flow->pause(), ingress_.end(*e.flow);
   }
   return stopping;
 }

@@ -62,6 +62,7 @@ class Plugins {
     std::shared_ptr<FlowInstance> flow;  // one of these two
     std::shared_ptr<AuthInstance> auth;
     bool fresh = false;
+    bool answers_only = false;  // no channel knows it: two of them at once do no harm
     Instance& instance() const { return flow ? static_cast<Instance&>(*flow) : *auth; }
     // Clients need it until they have left: it answers them, or takes what they publish.
     bool serves() const;
@@ -74,6 +75,7 @@ class Plugins {
   RoutesPtr routes_, next_routes_;
   Authenticator& authenticator_;
   const AuthInstance::Revoke revoke_;
+  FlowInstance::Settings settings_;  // of next_
   std::vector<Entry> entries_, next_, replaced_;
   mutable std::mutex mutex_;
   std::vector<View> views_;  // guarded by mutex_
@@ -87,8 +89,9 @@ class Plugins::Stopping {
   ~Stopping();
   Stopping(const Stopping&) = delete;
   Stopping& operator=(const Stopping&) = delete;
-  // `settled`: asked until it says yes, for a while, before that instance stops.
-  void begin(Instance& instance, std::int64_t within_ms, std::function<bool()> settled = {});
+  // Before that instance stops, `settled` is asked until it says yes, for so long at most.
+  void begin(Instance& instance, std::int64_t within_ms, std::function<bool()> settled = {},
+             std::int64_t settle_ms = 0);
   bool done() const;
   bool wait();  // false: at least one was left behind. An instance's stop() keeps its time, so this returns
 

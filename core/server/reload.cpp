@@ -32,11 +32,12 @@ void differences(const List& before, const List& now, const std::string& what, c
     if (find(now, one) == now.end()) out.push_back(what + " " + name(one) + " is gone");
 }
 
-bool same_exits(const ChannelRoute& x, const ChannelRoute& y) {
-  return std::equal(x.exits.begin(), x.exits.end(), y.exits.begin(), y.exits.end(),
-                    [](const ExitRoute& a, const ExitRoute& b) {
-                      return a.plugin == b.plugin && a.subject.text() == b.subject.text();
-                    });
+// Of `from` and `to`.
+template <class Ends>
+bool same_ends(const Ends& x, const Ends& y) {
+  return std::equal(x.begin(), x.end(), y.begin(), y.end(), [](const auto& a, const auto& b) {
+    return a.plugin == b.plugin && a.subject.text() == b.subject.text();
+  });
 }
 
 }  // namespace
@@ -70,10 +71,10 @@ void compare(const Setup& before, const Setup& now, const Limits& limits, Reload
       before.routes->channels(), now.routes->channels(), "channel",
       [](const ChannelRoute& r) { return r.pattern.text(); },
       [](const ChannelRoute& x, const ChannelRoute& y) {
-        return x.sources == y.sources && x.history.events_max == y.history.events_max &&
+        return same_ends(x.feeds, y.feeds) && x.history.events_max == y.history.events_max &&
                x.history.age_max_ms == y.history.age_max_ms && x.history.bytes_max == y.history.bytes_max &&
                x.overflow == y.overflow && x.subscribe == y.subscribe && x.publish == y.publish &&
-               x.rules.size() == y.rules.size() && x.on_demand == y.on_demand && same_exits(x, y);
+               x.rules.size() == y.rules.size() && x.on_demand == y.on_demand && same_ends(x.exits, y.exits);
       },
       changed);
   differences(

@@ -258,9 +258,9 @@ class Builder {
   }
 
   void feed(const ChannelEntry& c, const FromEntry& f, ChannelRoute& route) {
-    route.sources.push_back(f.plugin);
     const auto subject = subject_of(f.plugin, f.subject, f.place, "channel \"" + c.pattern + "\": from: ");
     if (!subject) return;
+    route.feeds.push_back({f.plugin, *subject});
     for (std::size_t i = 0; i < setup_->plugins.size(); ++i)
       if (setup_->plugins[i].entry->name == f.plugin)
         setup_->source_routes[i].push_back({*subject, route.pattern, !c.rules.empty()});

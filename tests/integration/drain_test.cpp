@@ -49,6 +49,36 @@ TEST_F(DrainTest, AClientThatDoesNotReadCannotHoldTheHubBeyondItsTime) {
   EXPECT_FALSE(hub().drain([] { return false; }));
 }
 
+// Regression: one that serves clients as well was paused for the drain, and resumed as soon as the hub had room.
+TEST_F(DrainTest, NothingMoreIsTakenOfASourceThatAlsoServes) {
+  start(R"(limits = { source_events_in_flight = 100 }
+[drain]
+timeout = "1s"
+[[plugin]]
+name = "loop"
+library = "loop"
+[[endpoint]]
+path = "/ws"
+[[method]]
+pattern = "loop.*"
+plugin = "loop"
+[[channel]]
+pattern = "flow"
+from = [{ plugin = "loop", subject = "flow" }]
+)");
+  RawSocket stays(port());  // and so the drain takes its time
+  stays.upgrade();
+  Client c = connect();
+  c.ask({{"type", "request"}, {"id", 1}, {"method", "loop.flow"}, {"params", nullptr}});
+  const auto taken = [&] { return http("GET", "/stats").json()["plugins"][0].value("accepted", 0); };
+  ASSERT_TRUE(wait_until([&] { return taken() > 1000; }));
+  auto clean = std::async(std::launch::async, [&] { return hub().drain([] { return false; }); });
+  ASSERT_EQ(c.end().code, 1001);
+  const int then = taken();
+  for (int i = 0; i < 30; ++i) ASSERT_EQ(taken(), then);
+  EXPECT_FALSE(clean.get());
+}
+
 TEST_F(DrainTest, AHubWithOpenConnectionsCanBeDestroyed) {
   start("[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n");
   Client a = connect(), b = connect();

@@ -91,9 +91,9 @@ class HubTest : public ::testing::Test {
   // Sends bytes as they are and returns everything that comes until the other side closes.
   std::string raw(const std::string& bytes);
   void stop() { hub_.reset(); }
+  SetupResult load(const std::string& manifest, int threads = 2);
 
  private:
-  SetupResult load(const std::string& manifest, int threads);
   std::string folder_;
   std::unique_ptr<Hub> hub_;
   std::uint16_t port_ = 0;

@@ -57,6 +57,33 @@ TEST_F(OwnSourcesTest, APostedBodyIsAnEventWhenItIsAnswered) {
   EXPECT_EQ(http("GET", "/ingest/orders").status, 405);
 }
 
+// A webhook for a channel that limits.channels left no room for was answered 202, and its retry 200 "duplicate".
+TEST_F(OwnSourcesTest, WhatFindsNoChannelIsAnswered503AndMayComeAgain) {
+  start("[limits]\nchannels = 1\n" + ingest());
+  // Each thread has its own share of the limit, so names are taken until there is no room on any.
+  Client c = connect();
+  std::string refused;
+  for (int i = 0; i < 100 && refused.empty(); ++i) {
+    const std::string name = "in/" + std::to_string(i);
+    if (c.ask({{"type", "subscribe"}, {"id", i + 1}, {"channel", name}})["type"] != "ack") refused = name;
+  }
+  ASSERT_FALSE(refused.empty());
+  const std::string path = "/ingest/" + refused.substr(3),
+                    headers = "Content-Type: application/json\r\nIdempotency-Key: k\r\n";
+  for (int i = 0; i < 2; ++i) {
+    const HttpAnswer a = http("POST", path, "1", headers);
+    EXPECT_EQ(a.status, 503) << a.body;
+    EXPECT_NE(a.body.find("no place"), std::string::npos) << a.body;
+  }
+  EXPECT_EQ(http("POST", "/ingest/0", "0", headers).status, 202) << "others have theirs";
+  c.socket().close();  // now any of them may go
+  HttpAnswer a;
+  ASSERT_TRUE(wait_until([&] { return (a = http("POST", path, "1", headers)).status != 503; }));
+  EXPECT_EQ(a.status, 202) << a.body;
+  EXPECT_EQ(a.json()["accepted"], 1);
+  EXPECT_EQ(http("POST", path, "1", headers).json()["duplicate"], true);
+}
+
 TEST_F(OwnSourcesTest, ACloudEventIsTakenOnce) {
   start(ingest());
   Client c = subscribed("in/x");
@@ -105,6 +132,37 @@ TEST_F(OwnSourcesTest, ManyAtOnceComeOnceEach) {
     ASSERT_EQ(http("POST", "/ingest/x", lines, "Content-Type: application/x-ndjson\r\n").json()["accepted"], 4000);
   for (int round = 0; round < 5; ++round)
     for (int i = 0; i < 4000; ++i) ASSERT_EQ(c.next("event")["data"]["n"], i);
+}
+
+const char* const kExec = R"(
+[[plugin]]
+name = "program"
+library = "exec"
+config = { command = ["sh", "-c", "trap 'seq 5001 20000; exit' TERM; sleep 1000 & seq 5000; wait"], restart = "RESTART" }
+[[endpoint]]
+path = "/ws"
+[[channel]]
+pattern = "lines"
+from = [{ plugin = "program", subject = "exec" }]
+history = { count = 100000 }
+)";
+
+// What a program wrote when it was told to go was thrown away with its pipe.
+TEST_F(OwnSourcesTest, AProgramsLinesComeToTheLastOverAReloadThatEndsIt) {
+  const auto manifest = [](const std::string& restart) {
+    std::string text = kExec;
+    return text.replace(text.find("RESTART"), 7, restart);
+  };
+  start(manifest("never"));
+  Client c = subscribed("lines", 100'000);
+  for (int i = 1; i <= 5'000; ++i) ASSERT_EQ(c.next("event")["data"], i);
+  EXPECT_TRUE(reload(manifest("always")).problems.empty());
+  for (int i = 5'001; i <= 20'000; ++i) {
+    const Json frame = c.next();
+    ASSERT_EQ(frame["type"], "event") << frame;
+    ASSERT_EQ(frame["data"], i);
+  }
+  for (int i = 1; i <= 5'000; ++i) ASSERT_EQ(c.next("event")["data"], i) << "the next one's";
 }
 
 TEST_F(OwnSourcesTest, TheHubsLogIsAChannelAndDoesNotFeedItself) {

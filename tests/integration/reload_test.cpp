@@ -1,4 +1,7 @@
 // A hub whose manifest and scripts change while clients are connected.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <thread>
 
@@ -18,6 +21,10 @@
 
 namespace weir::test {
 namespace {
+
+std::string ticker(const std::string& name, const std::string& interval) {
+  return "[[plugin]]\nname = \"" + name + "\"\nlibrary = \"ticker\"\nconfig = { interval = \"" + interval + "\" }\n";
+}
 
 class HubReloadTest : public HubTest {
  protected:
@@ -109,6 +116,31 @@ TEST_F(HubReloadTest, APluginThatRefusesItsConfigChangesNothing) {
   EXPECT_EQ(subscribe(c, "d")["type"], "error");
 }
 
+TEST_F(HubReloadTest, WithoutADescriptorForTheNewPluginTheOldOneRunsOn) {
+  const auto manifest = [](const std::string& every) {
+    return ticker("one", every) + kEndpoint + channel("t/{n}", "from = [{ plugin = \"one\", subject = \"{n}\" }]\n");
+  };
+  start(manifest("10ms"));
+  Client c = connect();
+  subscribe(c, "t/*");
+  SetupResult next = load(manifest("20ms"));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int lowest = ::dup(0);
+  ::close(lowest);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(lowest);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const ReloadReport report = hub().reload(std::move(next));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_FALSE(report.done);
+  ASSERT_EQ(report.problems.size(), 1U);
+  EXPECT_NE(report.problems[0].find("can't be made"), std::string::npos) << report.problems[0];
+  c.next("event");
+  EXPECT_TRUE(reload(manifest("20ms")).done);
+  c.next("event");
+}
+
 TEST_F(HubReloadTest, ChannelsComeAndGo) {
   start(kEndpoint + channel("old/{x}") + channel("both/{x}"));
   Client c = connect();
@@ -164,9 +196,6 @@ TEST_F(HubReloadTest, WhoMayNotAnyMoreIsToldAndOthersSeeMore) {
 }
 
 TEST_F(HubReloadTest, SourcesAreExchangedAndThoseThatAreTheSameRunOn) {
-  const auto ticker = [](const std::string& name, const std::string& interval) {
-    return "[[plugin]]\nname = \"" + name + "\"\nlibrary = \"ticker\"\nconfig = { interval = \"" + interval + "\" }\n";
-  };
   const std::string channels = kEndpoint + channel("t/{n}", "from = [{ plugin = \"one\", subject = \"{n}\" }]\n");
   start(ticker("one", "10ms") + channels);
   Client c = connect();

@@ -13,16 +13,17 @@ class PostgresHubTest : public SourceTest {
   PostgresHubTest() : proxy_(PostgresServer::shared().port()), sql_(db_.conninfo()) {}
 
   // `ping`: short where a freeze has to be noticed, else long enough for a machine that is busy.
-  void start_hub(const std::string& config, const std::string& ping = "500ms") {
-    start("[[plugin]]\nname = \"db\"\nlibrary = \"postgres\"\nconfig = { url = \"" + db_.url(proxy_.port()) +
-          "\", ping = \"" + ping + "\", " + config + " }\n" + R"(
+  void start_hub(const std::string& config, const std::string& ping = "500ms") { start(manifest(config, ping)); }
+  std::string manifest(const std::string& config, const std::string& ping) const {
+    return "[[plugin]]\nname = \"db\"\nlibrary = \"postgres\"\nconfig = { url = \"" + db_.url(proxy_.port()) +
+           "\", ping = \"" + ping + "\", " + config + " }\n" + R"(
 [[endpoint]]
 path = "/ws"
 [[channel]]
 pattern = "orders/{shop}"
 from = [{ plugin = "db", subject = "orders/{shop}" }]
 history = { count = 100000 }
-)");
+)";
   }
   std::string id_of(int n) const override { return "m" + std::to_string(n); }
   static std::string insert(int n) {
@@ -64,6 +65,17 @@ TEST_F(PostgresHubTest, NotificationsArriveAndEachOfTenBreaksIsAGap) {
   }
 }
 
+// Nobody listens from the end of one instance to the LISTEN of the next.
+TEST_F(PostgresHubTest, AReloadOfAListenerIsAGap) {
+  start_hub(R"(listen = ["orders/7"])", "5s");
+  ASSERT_TRUE(reaches("running"));
+  Client c = subscribed("orders/7");
+  ASSERT_TRUE(reload(manifest(R"(listen = ["orders/7", "orders/8"])", "5s")).done);
+  EXPECT_NE(c.next("gap")["data"].value("reason", "").find("from now on"), std::string::npos);
+  sql_.say(R"(notify "orders/7", '{"n":1}')");
+  EXPECT_EQ(c.next("event")["data"]["n"], 1);
+}
+
 // Writes 1, 2, 3, ... each once, until all are there; and beside it one that is never done with what it writes.
 class PostgresWriter {
  public:
@@ -100,6 +112,20 @@ TEST_F(PostgresHubTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
   ten_cuts(c, proxy_, 150);
 }
 
+// The next instance begins behind what the one before had told the hub of: neither a row less nor one twice.
+TEST_F(PostgresHubTest, ReloadsUnderLoadLoseAndDoubleNothing) {
+  start_hub(kOutbox, "5s");
+  ASSERT_TRUE(reaches("running"));
+  Client c = subscribed("orders/7");
+  PostgresWriter writer(db_.conninfo(), 6 * 150, insert);
+  for (int i = 1; i <= 5; ++i) {
+    ASSERT_NO_FATAL_FAILURE(expect_more(c, 150));
+    const std::string config = "outbox = { poll = \"" + std::to_string(50 + i) + "ms\", keep = \"0s\" }";
+    ASSERT_TRUE(reload(manifest(config, "5s")).done);
+  }
+  expect_more(c, 150);
+}
+
 TEST_F(PostgresHubTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
   start_hub(kOutbox, "5s");
   ASSERT_TRUE(reaches("running"));
@@ -122,12 +148,15 @@ TEST_F(PostgresHubTest, WhatTheHubDoesNotTakeIsToldAndPassed) {
   Client c = subscribed("orders/7");
   sql_.say(insert(1));
   ASSERT_NO_FATAL_FAILURE(expect_more(c, 1));
-  sql_.say("insert into weir.outbox (topic, data) values ('orders/8', to_json(repeat('x', 2000000)))");
+  // The first two are fetched, the other one is not even that.
+  sql_.say("insert into weir.outbox (topic, data) values ('orders/8', to_json(repeat('x', 1050000)))");
+  sql_.say("insert into weir.outbox (topic, data) values ('orders/7', to_json(repeat('x', 1050000)))");
   sql_.say("insert into weir.outbox (topic, data) values ('orders/7', to_json(repeat('x', 2000000)))");
   sql_.say(insert(2));
   EXPECT_NE(c.next("gap")["data"].value("reason", "").find("does not take"), std::string::npos);
+  EXPECT_NE(c.next("gap")["data"].value("reason", "").find("outbox.data_bytes"), std::string::npos);
   ASSERT_NO_FATAL_FAILURE(expect_more(c, 1));
-  EXPECT_TRUE(wait_until([&] { return sql_.number("select top_id from weir.outbox_reader") == 4; }));
+  EXPECT_TRUE(wait_until([&] { return sql_.number("select top_id from weir.outbox_reader") == 5; }));
 }
 
 TEST_F(PostgresHubTest, AHubThatComesBackGoesOnBehindWhatItHad) {

@@ -52,11 +52,20 @@ bool look_at(int pid, int& parent) {
 }  // namespace
 
 PostgresServer& PostgresServer::shared() {
-  static PostgresServer server;
+  static PostgresServer server(
+      {"initdb", "-A", "trust", "-U", "weir", "-E", "UTF8", "--locale=C", "-N", "--wal-segsize=1"});
   return server;
 }
 
-PostgresServer::PostgresServer() : port_(free_port()) {
+std::unique_ptr<PostgresServer> PostgresServer::standby_of(const PostgresServer& primary) {
+  std::unique_ptr<PostgresServer> standby(
+      new PostgresServer({"pg_basebackup", "-h", primary.folder_, "-p", std::to_string(primary.port_), "-U", "weir",
+                          "-R", "-N", "-c", "fast"}));
+  return standby;
+}
+
+// `make`: what makes its data, but for where.
+PostgresServer::PostgresServer(std::vector<std::string> make) : port_(free_port()) {
   std::string folder = (fs::temp_directory_path() / "weir-pg-XXXXXX").string();
   if (::mkdtemp(folder.data()) == nullptr) ADD_FAILURE() << "no temporary folder";
   folder_ = folder;
@@ -65,11 +74,11 @@ PostgresServer::PostgresServer() : port_(free_port()) {
     if (user == nullptr || ::chown(folder_.c_str(), user->pw_uid, user->pw_gid) != 0)
       ADD_FAILURE() << "no user postgres";
   }
-  ServerProcess initdb;
-  initdb.run(as_ordinary_user({program("initdb"), "-D", folder_ + "/data", "-A", "trust", "-U", "weir", "-E", "UTF8",
-                               "--locale=C", "-N", "--wal-segsize=1"}),
-             folder_ + "/initdb.log");
-  initdb.wait();
+  make[0] = program(make[0]);
+  make.insert(make.end(), {"-D", folder_ + "/data"});
+  ServerProcess maker;
+  maker.run(as_ordinary_user(std::move(make)), folder_ + "/make.log");
+  maker.wait();
   start();
 }
 
@@ -167,12 +176,12 @@ std::string PostgresClient::error(const std::string& sql) {
   return error;
 }
 
-PostgresDatabase::PostgresDatabase(bool outbox, bool notify) {
+PostgresDatabase::PostgresDatabase(bool outbox, bool notify, const std::string& encoding) {
   static int count = 0;
   name_ = "test" + std::to_string(++count);
   PostgresClient admin("host=" + server().socket_folder() + " port=" + std::to_string(server().port()) +
                        " user=weir dbname=postgres");
-  admin.say("create database " + name_);
+  admin.say("create database " + name_ + " template template0 encoding '" + encoding + "'");
   if (!outbox) return;
   postgres::InitOptions options;
   options.notify = notify;

@@ -16,6 +16,8 @@ namespace weir::test {
 class PostgresServer {
  public:
   static PostgresServer& shared();  // running
+  // A copy of `primary`, running, that follows it until it is promoted.
+  static std::unique_ptr<PostgresServer> standby_of(const PostgresServer& primary);
   ~PostgresServer();
   PostgresServer(const PostgresServer&) = delete;
   PostgresServer& operator=(const PostgresServer&) = delete;
@@ -28,7 +30,7 @@ class PostgresServer {
   const std::string& socket_folder() const { return folder_; }
 
  private:
-  PostgresServer();
+  explicit PostgresServer(std::vector<std::string> make);
   std::vector<int> children() const;
   std::string folder_;
   const std::uint16_t port_;
@@ -58,7 +60,7 @@ class PostgresClient {
 // A new database on the shared server, with an outbox if wanted.
 class PostgresDatabase {
  public:
-  explicit PostgresDatabase(bool outbox = true, bool notify = true);
+  explicit PostgresDatabase(bool outbox = true, bool notify = true, const std::string& encoding = "UTF8");
   const std::string& name() const { return name_; }
   // Over the socket, or over TCP (of a proxy, say).
   std::string conninfo(const std::string& user = "weir") const;

@@ -4,12 +4,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <system_error>
 
@@ -44,6 +46,8 @@ void LineSplitter::end(const std::function<void(std::string_view)>& line) {
 
 namespace {
 
+constexpr int kReadBytes = 4096;  // no more lines than an Emitter keeps
+
 std::string word(int error) { return std::generic_category().message(error); }
 
 struct Spawn {
@@ -67,8 +71,8 @@ Child::Child(const sdk::Host& host, const ChildConfig& config, Told told)
     : host_(host),
       config_(config),
       told_(std::move(told)),
-      out_(config.line_bytes_max),
-      error_(config.line_bytes_max) {}
+      out_(config.line_bytes_max, told_.out),
+      error_(config.line_bytes_max, told_.error) {}
 
 void Child::start() {
   const auto failed = [this](const char* what, int error) {
@@ -125,7 +129,13 @@ void Child::start() {
   if (pidfd_ < 0 || !exit_.start(host_, pidfd_, WEIR_WATCH_READ, [this](std::uint32_t) {
         exit_.end();
         ::kill(-pid_, SIGTERM);  // what it has started goes with it
-        gone_ = ::waitpid(pid_, &status_, 0) == pid_;
+        gone_ = true;
+        siginfo_t info{};
+        ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT);
+        well_ = info.si_code == CLD_EXITED && info.si_status == 0;
+        how_ = info.si_code == CLD_EXITED ? "exited with status " + std::to_string(info.si_status)
+                                          : "was killed by signal " + std::to_string(info.si_status) + " (" +
+                                                ::strsignal(info.si_status) + ")";
         linger();
         check_end();
       }))
@@ -134,14 +144,15 @@ void Child::start() {
 }
 
 void Child::watch() {
-  const auto on = [this](Pipe& pipe, const std::function<void(std::string_view)>& line) {
-    pipe.watch.end();
-    if (pipe.fd >= 0 && !paused_)
-      (void)pipe.watch.start(host_, pipe.fd, WEIR_WATCH_READ,
-                             [this, &pipe, &line](std::uint32_t) { read(pipe, line); });
-  };
-  on(out_, told_.out);
-  on(error_, told_.error);
+  for (Pipe* pipe : {&out_, &error_}) {
+    pipe->watch.end();
+    if (pipe->fd < 0 || paused_) continue;
+    (void)pipe->watch.start(host_, pipe->fd, WEIR_WATCH_READ, [this, pipe](std::uint32_t) {
+      if (read(*pipe)) return;
+      finish(*pipe);
+      check_end();
+    });
+  }
 }
 
 void Child::pause(bool paused) {
@@ -156,53 +167,71 @@ void Child::linger() {
   linger_.cancel();
   if (!gone_ || paused_) return;
   linger_.start(host_, 1'000, 0, [this] {
-    finish(out_, told_.out);
-    finish(error_, told_.error);
+    for (Pipe* pipe : {&out_, &error_}) {
+      // After a time in which the hub stood still, this comes before anything was read.
+      (void)read_all(*pipe);
+      if (paused_) return;  // the rest, and this again, when there is room
+      finish(*pipe);
+    }
     check_end();
   });
 }
 
-void Child::finish(Pipe& pipe, const std::function<void(std::string_view)>& line) {
+void Child::finish(Pipe& pipe) {
   pipe.watch.end();
   if (pipe.fd < 0) return;
   ::close(std::exchange(pipe.fd, -1));
-  pipe.lines.end(line);
+  pipe.lines.end(pipe.line);
 }
 
-void Child::read(Pipe& pipe, const std::function<void(std::string_view)>& line) {
-  std::array<char, 4096> bytes;  // no more lines than an Emitter keeps
+bool Child::read(Pipe& pipe) {
+  std::array<char, kReadBytes> bytes;
   const auto got = ::read(pipe.fd, bytes.data(), bytes.size());
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got > 0) return pipe.lines.feed({bytes.data(), static_cast<std::size_t>(got)}, line);
-  finish(pipe, line);
-  check_end();
+  if (got > 0) pipe.lines.feed({bytes.data(), static_cast<std::size_t>(got)}, pipe.line);
+  return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+// What stands in it now, but no more than there is room for. False when there may be more.
+bool Child::read_all(Pipe& pipe, bool without_room) {
+  int there = 0;
+  if (pipe.fd < 0 || ::ioctl(pipe.fd, FIONREAD, &there) != 0) return true;
+  for (; there > 0 && (without_room || !paused_); there -= kReadBytes)
+    if (!read(pipe)) return true;
+  return there <= 0;
 }
 
 void Child::check_end() {
   if (!gone_ || out_.fd >= 0 || error_.fd >= 0 || pid_ < 0) return;
   linger_.cancel();
-  pid_ = -1;
+  ::waitpid(std::exchange(pid_, -1), nullptr, 0);
   close_all();
-  const bool well = WIFEXITED(status_) && WEXITSTATUS(status_) == 0;
-  const std::string how = WIFEXITED(status_) ? "exited with status " + std::to_string(WEXITSTATUS(status_))
-                                             : "was killed by signal " + std::to_string(WTERMSIG(status_)) + " (" +
-                                                   ::strsignal(WTERMSIG(status_)) + ")";
-  told_.ended(well, how);
+  told_.ended(well_, how_);
 }
 
-void Child::stop() {
-  constexpr int kPatienceMs = 2'000, kStepMs = 5;
+void Child::stop(const std::function<bool()>& room) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kPatience(2'000);
+  constexpr int kStepMs = 5;
   exit_.end();
   linger_.cancel();
-  if (pid_ > 0 && !gone_) {
-    const pid_t group = pid_;
-    ::kill(-group, SIGTERM);
-    for (int waited = 0; waited < kPatienceMs && ::kill(-group, 0) == 0; waited += kStepMs) {
-      gone_ = gone_ || ::waitpid(group, &status_, WNOHANG) == group;  // until then it counts as one of the group
-      ::poll(nullptr, 0, kStepMs);
-    }
+  for (Pipe* pipe : {&out_, &error_}) pipe->watch.end();
+  bool alive = pid_ > 0, waited_for = !alive;  // the group; the program
+  if (alive) ::kill(-pid_, SIGTERM);
+  for (const auto until = Clock::now() + kPatience; Clock::now() < until; ::poll(nullptr, 0, kStepMs)) {
+    waited_for = waited_for || ::waitpid(pid_, nullptr, WNOHANG) != 0;  // until then it counts as one of the group
+    alive = alive && ::kill(-pid_, 0) == 0;                             // once it is not, the number may be another's
+    paused_ = !room();
+    const bool out = read_all(out_), error = read_all(error_);
+    if (!alive && out && error && room()) break;
   }
-  kill_now();
+  if (alive) ::kill(-pid_, SIGKILL);
+  if (!waited_for) ::waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+  for (Pipe* pipe : {&out_, &error_}) {
+    (void)read_all(*pipe, true);
+    finish(*pipe);
+  }
+  close_all();
 }
 
 void Child::kill_now() {
@@ -210,7 +239,7 @@ void Child::kill_now() {
   linger_.cancel();
   if (pid_ > 0) {
     ::kill(-pid_, SIGKILL);
-    if (!gone_) ::waitpid(pid_, &status_, 0);
+    ::waitpid(pid_, nullptr, 0);
   }
   pid_ = -1;
   close_all();

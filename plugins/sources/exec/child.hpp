@@ -52,21 +52,25 @@ class Child {
   // Errors: Failure(WEIR_E_UNAVAILABLE) - it can't be started, and why.
   void start();
   void pause(bool paused);  // reads nothing more: the pipe fills up and the child waits
-  // Asks it and all that it has started to go, and waits for a moment; who does not go is killed.
-  void stop();
+  // Asks it and all that it has started to go, and waits for a moment; who does not go is killed. What they write until
+  // then is told, as long as `room` says so; what stands in the pipes at the end is told in any case. `ended` is not.
+  // room: whether all that was told so far has left, and more may come. Until it has, there is waiting as well.
+  void stop(const std::function<bool()>& room);
   pid_t pid() const { return pid_; }
   std::uint64_t lines_cut() const { return out_.lines.cut() + error_.lines.cut(); }
 
  private:
   struct Pipe {
-    explicit Pipe(std::size_t bytes_max) : lines(bytes_max) {}
+    Pipe(std::size_t bytes_max, const std::function<void(std::string_view)>& told) : lines(bytes_max), line(told) {}
     int fd = -1;
     LineSplitter lines;
+    const std::function<void(std::string_view)>& line;
     sdk::FdWatch watch;
   };
   void watch();
-  void read(Pipe& pipe, const std::function<void(std::string_view)>& line);
-  void finish(Pipe& pipe, const std::function<void(std::string_view)>& line);
+  static bool read(Pipe& pipe);  // false at its end
+  bool read_all(Pipe& pipe, bool without_room = false);
+  static void finish(Pipe& pipe);
   void linger();
   void check_end();
   void kill_now();
@@ -75,10 +79,11 @@ class Child {
   sdk::Host host_;
   const ChildConfig config_;
   Told told_;
-  pid_t pid_ = -1;
+  pid_t pid_ = -1;  // not waited for before all is over: until then no other process gets the number of its group
   int pidfd_ = -1;
-  bool paused_ = false, gone_ = false;
-  int status_ = 0;
+  bool paused_ = false;
+  bool gone_ = false, well_ = false;
+  std::string how_;  // it went
   Pipe out_, error_;
   sdk::FdWatch exit_;
   sdk::Timer linger_;  // for outputs that somebody else keeps open

@@ -57,7 +57,12 @@ class Exec final : public sdk::Source {
         event_(config.string_or("event", "line")),
         stderr_(config.string_or("stderr", "log")),
         restart_(config.string_or("restart", "always")),
-        kind_(config.string_or("payload", "any") == "text" ? sdk::Data::text : sdk::Data::any) {}
+        kind_(config.string_or("payload", "any") == "text" ? sdk::Data::text : sdk::Data::any) {
+    emitter_.on_invalid([this](std::string_view) {
+      host_.metric("lines_not_taken", static_cast<double>(++not_taken_));
+      host_.gap(subject_, 1, "a line makes an event that the hub does not take");
+    });
+  }
 
   void start() override { run(); }
   void pause() override {
@@ -69,9 +74,12 @@ class Exec final : public sdk::Source {
   }
   void stop() override {
     again_.cancel();
-    if (child_) child_->stop();
+    // Nobody says resume() meanwhile, so the hub is asked each time whether it has room.
+    if (child_) child_->stop([this] { return emitter_.resume() || emitter_.closed(); });
     child_.reset();
-    emitter_.flush();
+    emitter_.resume();
+    lost_ += emitter_.kept();
+    if (lost_ != 0) host_.gap(subject_, lost_, "the program was stopped while the hub was full");
   }
 
  private:
@@ -80,7 +88,7 @@ class Exec final : public sdk::Source {
                                      Child::Told{[this](std::string_view line) { add(event_, line); },
                                                  [this](std::string_view line) { complain(line); },
                                                  [this](bool well, const std::string& how) { ended(well, how); }});
-    started_ms_ = host_.now_ms();
+    started_ms_ = host_.steady_ms();
     try {
       child_->start();
       child_->pause(emitter_.full());
@@ -94,7 +102,7 @@ class Exec final : public sdk::Source {
     ++lines_;
     if (!emitter_.add({.subject = subject_, .event = event, .data = line, .time_ms = host_.now_ms(), .kind = kind_}) &&
         !emitter_.closed())
-      host_.gap(subject_, 1, "more was read than the hub had room for");
+      ++lost_;  // only in stop(): all that one read brings fits
     if (emitter_.full()) child_->pause(true);
     host_.metric("lines", static_cast<double>(lines_));
     host_.metric("lines_cut", static_cast<double>(child_->lines_cut()));
@@ -110,7 +118,7 @@ class Exec final : public sdk::Source {
     const std::string what = child_config_.command[0] + " " + how;
     if (restart_ == "never" || (restart_ == "on-failure" && well))
       return host_.state(well ? sdk::State::running : sdk::State::failed, what + "; it is not started again");
-    if (host_.now_ms() - started_ms_ >= kWellMs) backoff_.reset();
+    if (host_.steady_ms() - started_ms_ >= kWellMs) backoff_.reset();
     const auto ms = backoff_.next_ms();
     host_.state(sdk::State::retrying, what + "; it is started again");
     host_.metric("restarts", static_cast<double>(++restarts_));
@@ -126,7 +134,7 @@ class Exec final : public sdk::Source {
   sdk::Timer again_;
   sdk::Backoff backoff_{100, 30'000};
   std::int64_t started_ms_ = 0;
-  std::uint64_t lines_ = 0, restarts_ = 0;
+  std::uint64_t lines_ = 0, not_taken_ = 0, restarts_ = 0, lost_ = 0;
 };
 
 }  // namespace

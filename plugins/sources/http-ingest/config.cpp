@@ -29,6 +29,7 @@ constinit const char kManifest[] = R"json({
           "secret": {"type": ["string", "array"], "minLength": 1, "minItems": 1, "maxItems": 16, "items": {"type": "string", "minLength": 1, "x-secret": true}, "x-secret": true, "description": "The secret, or several of them while one takes the place of another"},
           "style": {"type": "string", "enum": ["github", "stripe", "generic"], "description": "Default: as the profile, generic for plain"},
           "tolerance": {"type": ["integer", "string"], "x-unit": "duration", "minimum": 1000, "maximum": 86400000, "default": "5m", "description": "How far the time that is signed may be from now, before or behind"},
+          "max": {"type": "integer", "minimum": 1, "maximum": 10000000, "default": 1000000, "description": "So many signatures with a time are remembered at most, for twice the tolerance, so that each is taken once; about 100 bytes each. While there are so many, requests are answered 503"},
           "header": {"type": "string", "minLength": 1, "maxLength": 255, "description": "generic: where the signature stands"},
           "prefix": {"type": "string", "maxLength": 255, "description": "generic: what stands before it"},
           "encoding": {"type": "string", "enum": ["hex", "base64"], "description": "generic: default hex"},

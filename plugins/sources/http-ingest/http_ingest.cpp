@@ -2,6 +2,7 @@
 // is taken as a whole or not at all: it is read and checked completely, what came before is left out, and the rest must
 // fit into the emitter, which keeps it while the hub is full.
 // Threads: [strand]; no threads of its own.
+#include <algorithm>
 #include <charconv>
 #include <deque>
 #include <string>
@@ -25,8 +26,16 @@ constexpr std::size_t kIdMax = 255;        // the hub's bounds of an event
 class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
  public:
   HttpIngest(const sdk::Host& host, const sdk::json::Value& config)
-      : host_(host), config_(parse_config(config)), emitter_(host), seen_(config_.window_ms, config_.ids_max) {
-    emitter_.on_invalid([this](std::string_view cursor) { refused(cursor); });
+      : host_(host),
+        config_(parse_config(config)),
+        emitter_(host),
+        seen_(config_.window_ms, config_.ids_max),
+        signatures_(config_.signature ? config_.signature->remembered_ms() : 0,
+                    config_.signature ? config_.signature->remembered_max : 0),
+        under_way_([this](const UnderWay::Request& r) {
+          if (r.signature) signatures_.forget(*r.signature, r.number);
+        }) {
+    emitter_.on_invalid([this](std::string_view cursor) { invalid(number_of(cursor)); });
   }
 
   void start() override {
@@ -40,6 +49,12 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
     const std::uint64_t number = number_of(cursor);
     while (!ids_under_way_.empty() && ids_under_way_.front().first <= number) ids_under_way_.pop_front();
     under_way_.accepted(number);
+  }
+  void refused(std::string_view cursor) override {
+    const std::uint64_t number = number_of(cursor);
+    forget_ids(under_way_.accepted_up_to() + 1, number);
+    under_way_.no_place(number);
+    ++no_place_;
   }
   void stop() override {
     running_ = false;
@@ -57,6 +72,15 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
       ++refused_;
       answer(reply, e);
     }
+  }
+  // Nobody learns any more what became of it, and who sends it again without ids doubles what was taken.
+  void cancel(std::uint64_t token) override {
+    const UnderWay::Request* r = under_way_.find(token);
+    if (r == nullptr || r->first > r->last || emitter_.kept() == 0) return;
+    if (r->first < number_of(emitter_.next_cursor())) return;  // the hub has some of it
+    emitter_.drop_if([&](const weir_event& e) { return r->owns(number_of(sdk::to_view(e.cursor))); });
+    forget_ids(r->first, r->last);
+    under_way_.take_back(token);
   }
 
  private:
@@ -90,49 +114,54 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
   void take(const sdk::HttpRequest& request, sdk::HttpReply& reply) {
     if (request.method() != "POST")
       throw Refused(405, "the method is " + shown(request.method()) + "; POST is taken", "allow", "POST");
-    std::string replay;
+    std::optional<HashedId> signature;
     if (config_.signature) {
-      Verdict verdict = verify(*config_.signature, request, host_.now_ms());
+      const Verdict verdict = verify(*config_.signature, request, host_.now_ms());
       if (!verdict.good) {
         ++unauthorized_;
         host_.warn("a request was refused: " + verdict.why, "{\"peer\":" + sdk::json::quoted(request.peer()) + "}");
         return reply.error(WEIR_E_UNAUTHORIZED, "the request is not signed as it must be");
       }
-      replay = std::move(verdict.replay);
+      if (!verdict.replay.empty()) signature = hashed(verdict.replay);
     }
     std::string inflated;
     const std::string_view body = decoded(request, inflated);
     const std::vector<Draft> drafts = read_events(request, body, config_.body);
     std::vector<Ready> events = make_ready(request, drafts);
 
-    UnderWay::Request waiting{std::move(reply), emitted_ + 1, emitted_, {}, {}};
-    const std::optional<HashedId> signed_id = replay.empty() ? std::nullopt : std::optional(hashed("signed:" + replay));
-    leave_out_what_came(events, signed_id, waiting);
+    UnderWay::Request waiting{std::move(reply), emitted_ + 1, emitted_};
+    leave_out_what_came(events, signature, waiting);
+    const auto full = [&](const char* what) {
+      ++full_;
+      waiting.reply.error(WEIR_E_FULL, std::string(what) + "; nothing of the request was taken");
+    };
     std::size_t bytes = 0;
     for (const Ready& e : events) bytes += e.size();
-    if (!emitter_.fits(events.size(), bytes) || under_way_.size() >= kWaitingMax) {
+    if (under_way_.size() >= kWaitingMax) return full("the hub is full");
+    if (waiting.signature && signatures_.full(host_.steady_ms()))
+      return full("too many signed requests came within twice the tolerance (signature.max)");
+    if (!emitter_.fits(events.size(), bytes)) {
+      if (emitter_.kept() != 0) return full("the hub is full");
       ++full_;
       reply = std::move(waiting.reply);
-      if (emitter_.kept() == 0 && under_way_.size() < kWaitingMax)
-        throw Refused(413, "all events of a request are taken together, and these are larger than the " +
-                               std::to_string(sdk::Emitter::kKeptBytesMax) +
-                               " bytes that may wait; send them in several");
-      return reply.error(WEIR_E_FULL, "the hub is full; nothing of the request was taken");
+      throw Refused(413, "all events of a request are taken together, and these are larger than the " +
+                             std::to_string(sdk::Emitter::kKeptBytesMax) +
+                             " bytes that may wait; send them in several");
     }
     waiting.last = emitted_ + events.size();
     for (const Ready& e : events) waiting.places.push_back(e.place);
     duplicates_ += waiting.duplicates;
+    if (waiting.signature) signatures_.remember(*waiting.signature, waiting.number, host_.steady_ms());
     // First, since the hub may refuse one of the events while they are added.
     under_way_.add(std::move(waiting));
-    for (const Ready& e : events) emit(e, e.place == events.back().place ? signed_id : std::nullopt);
+    for (const Ready& e : events) emit(e);
   }
 
-  void emit(const Ready& e, const std::optional<HashedId>& signed_id) {
+  void emit(const Ready& e) {
     const std::uint64_t number = ++emitted_;
-    for (const auto& id : {e.hashed_id, signed_id}) {
-      if (!id) continue;
-      seen_.remember(*id, number, host_.now_ms());
-      ids_under_way_.emplace_back(number, *id);
+    if (e.hashed_id) {
+      seen_.remember(*e.hashed_id, number, host_.steady_ms());
+      ids_under_way_.emplace_back(number, *e.hashed_id);
     }
     const std::string cursor = std::to_string(number);
     (void)emitter_.add({.subject = e.subject,
@@ -192,22 +221,22 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
   }
 
   // Those that have their place already, and those that are under way, for which the request waits, too.
-  void leave_out_what_came(std::vector<Ready>& events, const std::optional<HashedId>& signed_id,
+  void leave_out_what_came(std::vector<Ready>& events, const std::optional<HashedId>& signature,
                            UnderWay::Request& waiting) {
-    const std::int64_t now = host_.now_ms();
-    const auto came = [&](std::uint64_t number) {
-      ++waiting.duplicates;
-      if (number > under_way_.accepted_up_to()) waiting.others.push_back(number);
-    };
-    if (signed_id)
-      if (const auto number = seen_.find(*signed_id, now)) {  // the very same request again
-        for (std::size_t i = 0; i < events.size(); ++i) came(*number);
-        return events.clear();
-      }
+    const std::int64_t now = host_.steady_ms();
+    if (signature && signatures_.find(*signature, now)) {  // the very same request again
+      waiting.duplicates = events.size();
+      under_way_.wait_for_the_same(*signature, waiting);
+      return events.clear();
+    }
+    waiting.signature = signature;
+    waiting.number = requests_;
     std::erase_if(events, [&](const Ready& e) {
-      if (!e.hashed_id) return false;
-      if (const auto number = seen_.find(*e.hashed_id, now)) return came(*number), true;
-      return false;
+      const auto number = e.hashed_id ? seen_.find(*e.hashed_id, now) : std::nullopt;
+      if (!number) return false;
+      ++waiting.duplicates;
+      if (*number > under_way_.accepted_up_to()) waiting.others.push_back(*number);
+      return true;
     });
     if (config_.ids_max == 0 || events.size() < 2) return;
     SeenIds twice(1, events.size());
@@ -219,12 +248,19 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
     });
   }
 
-  void refused(std::string_view cursor) {
-    const std::uint64_t number = number_of(cursor);
-    for (const auto& [of, id] : ids_under_way_)
-      if (of == number) seen_.forget(id, number);
+  void invalid(std::uint64_t number) {
+    forget_ids(number, number);
     ++not_taken_;
     under_way_.refused(number);
+  }
+
+  // Of events that are not taken after all.
+  void forget_ids(std::uint64_t first, std::uint64_t last) {
+    const auto before = [](const auto& entry, std::uint64_t number) { return entry.first < number; };
+    const auto from = std::lower_bound(ids_under_way_.begin(), ids_under_way_.end(), first, before),
+               to = std::lower_bound(from, ids_under_way_.end(), last + 1, before);
+    for (auto it = from; it != to; ++it) seen_.forget(it->second, it->first);
+    ids_under_way_.erase(from, to);
   }
 
   void tick() {
@@ -235,21 +271,25 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
     tell("full", full_);
     tell("events", emitted_);
     tell("events_not_taken", not_taken_);
+    tell("no_place", no_place_);
     tell("duplicates", duplicates_);
     tell("waiting", under_way_.size());
     tell("ids", seen_.size());
+    tell("signatures", signatures_.size());
   }
 
   sdk::Host host_;
   const Config config_;
   sdk::Emitter emitter_;
   SeenIds seen_;
+  SeenIds signatures_;
   UnderWay under_way_;
   std::deque<std::pair<std::uint64_t, HashedId>> ids_under_way_;  // of events that are not accepted yet
   sdk::Timer ticks_;
   bool running_ = false;
   std::uint64_t emitted_ = 0;  // the number of the newest event
-  std::uint64_t requests_ = 0, refused_ = 0, unauthorized_ = 0, full_ = 0, duplicates_ = 0, not_taken_ = 0;
+  std::uint64_t requests_ = 0, refused_ = 0, unauthorized_ = 0, full_ = 0, duplicates_ = 0, not_taken_ = 0,
+                no_place_ = 0;
 };
 
 }  // namespace

@@ -34,6 +34,11 @@ void SeenIds::forget(const HashedId& id, std::uint64_t number) {
   if (found != numbers_.end() && found->second == number) numbers_.erase(found);
 }
 
+bool SeenIds::full(std::int64_t now_ms) {
+  expire(now_ms);
+  return ages_.size() >= max_;
+}
+
 void SeenIds::drop_oldest() {
   forget(ages_.front().id, ages_.front().number);
   ages_.pop_front();

@@ -1,5 +1,5 @@
 // Which ids came already, within a time and up to a number; the oldest are forgotten first. About 100 bytes each.
-// Keeps a hash of 128 bits in place of an id.
+// Keeps a hash of 128 bits in place of an id. now_ms: of a clock that is never set, Host::steady_ms().
 // Threads: [strand].
 #pragma once
 #include <array>
@@ -28,6 +28,8 @@ class SeenIds {
   void remember(const HashedId& id, std::uint64_t number, std::int64_t now_ms);
   // That event did not find a place after all.
   void forget(const HashedId& id, std::uint64_t number);
+  // The next one that is remembered makes it forget another too early.
+  bool full(std::int64_t now_ms);
   std::size_t size() const { return numbers_.size(); }
 
  private:

@@ -180,6 +180,7 @@ SignatureConfig parse_signature_config(const Value& json, Style fallback) {
   for (const std::string& secret : config.secrets)
     if (secret.empty()) throw json.required("secret").wrong("secrets that are not empty", "an empty one");
   config.tolerance_ms = json.duration_ms_or("tolerance", 300'000);
+  config.remembered_max = static_cast<std::size_t>(json.integer_or("max", 1'000'000));
   using What = SignedPart::What;
   if (config.style != Style::generic) {
     for (const char* key : {"header", "prefix", "encoding", "algorithm", "timestamp_header", "signed"})

@@ -34,7 +34,10 @@ struct SignatureConfig {
   std::string timestamp_header;      // generic: seconds since 1970; empty: there is none
   std::vector<SignedPart> parts;
   std::int64_t tolerance_ms = 300'000;
+  std::size_t remembered_max = 1'000'000;  // signatures with a time, so that each is taken once
   bool has_time() const { return style == Style::stripe || !timestamp_header.empty(); }
+  // How long a signature may come again and be good: its time may be ahead, and a second for what the clocks differ.
+  std::int64_t remembered_ms() const { return 2 * tolerance_ms + 1000; }
 };
 
 // The object `signature` of the config. Errors: Failure(WEIR_E_CONFIG).

@@ -13,6 +13,59 @@ void UnderWay::add(Request request) {
 
 void UnderWay::accepted(std::uint64_t number) {
   accepted_ = std::max(accepted_, number);
+  answer_done();
+}
+
+void UnderWay::refused(std::uint64_t number) {
+  for (Request& r : requests_) {
+    if (r.owns(number)) r.refused.push_back(number);
+    if (std::erase(r.others, number) != 0) r.again = true;
+  }
+  answer_done();
+}
+
+void UnderWay::no_place(std::uint64_t number) {
+  for (Request& r : requests_) {
+    if (r.first > r.last || r.first > number || r.last <= accepted_) continue;
+    r.no_place = true;
+    send_again_with(r);
+  }
+}
+
+void UnderWay::wait_for_the_same(const HashedId& signature, Request& request) const {
+  for (const Request& r : requests_) {
+    if (r.signature != signature) continue;
+    for (std::uint64_t number = std::max(r.first, accepted_ + 1); number <= r.last; ++number)
+      if (std::find(r.refused.begin(), r.refused.end(), number) == r.refused.end()) request.others.push_back(number);
+    request.others.insert(request.others.end(), r.others.begin(), r.others.end());
+    request.again = request.again || r.again || r.no_place || !r.refused.empty();
+  }
+}
+
+const UnderWay::Request* UnderWay::find(std::uint64_t token) const {
+  for (const Request& r : requests_)
+    if (r.reply.token() == token) return &r;
+  return nullptr;
+}
+
+void UnderWay::take_back(std::uint64_t token) {
+  const auto it =
+      std::find_if(requests_.begin(), requests_.end(), [&](const Request& r) { return r.reply.token() == token; });
+  if (it == requests_.end()) return;
+  it->no_place = true;
+  send_again_with(*it);
+  answer(*it);
+  requests_.erase(it);
+  answer_done();
+}
+
+// Whoever left out an event because it is in that request has it not taken either.
+void UnderWay::send_again_with(const Request& gone) {
+  for (Request& r : requests_)
+    if (std::erase_if(r.others, [&](std::uint64_t other) { return gone.owns(other); }) != 0) r.again = true;
+}
+
+void UnderWay::answer_done() {
   for (auto it = requests_.begin(); it != requests_.end();) {
     if (!done(*it)) {
       ++it;
@@ -20,20 +73,6 @@ void UnderWay::accepted(std::uint64_t number) {
     }
     answer(*it);
     it = requests_.erase(it);
-  }
-}
-
-void UnderWay::refused(std::uint64_t number) {
-  for (auto it = requests_.begin(); it != requests_.end();) {
-    Request& r = *it;
-    if (r.first <= number && number <= r.last) r.refused.push_back(number);
-    if (std::erase(r.others, number) != 0) r.again = true;
-    if (done(r)) {
-      answer(r);
-      it = requests_.erase(it);
-    } else {
-      ++it;
-    }
   }
 }
 
@@ -58,7 +97,16 @@ void UnderWay::answer(Request& r) {
   const std::size_t own = r.last + 1 - r.first, accepted = own - r.refused.size();
   const std::string counts =
       "\"accepted\":" + std::to_string(accepted) + ",\"duplicates\":" + std::to_string(r.duplicates);
+  if (r.no_place || r.again) {
+    not_taken_(r);
+    return r.reply.error(
+        WEIR_E_FULL, r.no_place ? "one of the events, or of those that were handed over together with them, found no "
+                                  "place in the hub, whose log says why; send the request again"
+                                : "another request had an event with the same id, which found no place; send this "
+                                  "one again");
+  }
   if (!r.refused.empty()) {
+    if (accepted == 0) not_taken_(r);
     std::string places;
     for (const std::uint64_t number : r.refused)
       (places += places.empty() ? "" : ",") += std::to_string(r.places[number - r.first]);
@@ -70,9 +118,6 @@ void UnderWay::answer(Request& r) {
     return r.reply.json(413, "{\"error\":{\"code\":\"too_large\",\"message\":" + sdk::json::quoted(message) + "}," +
                                  counts + ",\"refused\":[" + places + "]}");
   }
-  if (r.again)
-    return r.reply.error(WEIR_E_FULL,
-                         "another request had an event with the same id, which found no place; send this one again");
   const bool nothing_new = own == 0 && r.duplicates != 0;
   r.reply.json(own == 0 ? 200 : 202, "{" + counts + (nothing_new ? ",\"duplicate\":true}" : "}"));
 }

@@ -30,7 +30,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
  public:
   Nats(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host), config_(parse_config(config)), emitter_(host), reader_(config_.message) {
-    emitter_.on_invalid([this](std::string_view cursor, std::string_view subject) { invalid(cursor, subject); });
+    emitter_.on_invalid([this](std::string_view cursor, std::string_view subject) { not_taken(cursor, subject); });
   }
 
   void start() override {
@@ -219,7 +219,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   }
 
   // The hub's log says what is wrong with it.
-  void invalid(std::string_view cursor, std::string_view subject) {
+  void not_taken(std::string_view cursor, std::string_view subject) {
     host_.gap(subject, 1, "a message makes an event that the hub does not take");
     ++gaps_;
     std::uint64_t sequence = 0;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <exception>
 #include <thread>
 
 namespace weir::postgres {
@@ -27,12 +28,16 @@ struct Work {
 void Canceller::start(const sdk::Host& host, pg_conn* connection, std::function<void()> over) {
   const auto work = std::make_shared<Work>(connection);
   if (work->cancel == nullptr) return over();
-  std::thread([work] {
-    std::array<char, 256> why{};
-    (void)PQcancel(work->cancel, why.data(), static_cast<int>(why.size()));  // if not: statement_timeout ends it
-    const std::uint64_t one = 1;
-    if (::write(work->fd, &one, sizeof one) < 0) return;  // can't be: the counter is 0
-  }).detach();
+  try {
+    std::thread([work] {
+      std::array<char, 256> why{};
+      (void)PQcancel(work->cancel, why.data(), static_cast<int>(why.size()));  // if not: statement_timeout ends it
+      const std::uint64_t one = 1;
+      if (::write(work->fd, &one, sizeof one) < 0) return;  // can't be: the counter is 0
+    }).detach();
+  } catch (const std::exception&) {  // the machine has none left: statement_timeout ends it
+    return over();
+  }
   const auto heard = [this, work, over](std::uint32_t) {
     watch_.end();
     over();

@@ -1,9 +1,11 @@
 #include "connection.hpp"
 
 #include <libpq-fe.h>
+#include <openssl/ssl.h>
 #include <sys/poll.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 
@@ -14,6 +16,12 @@ constexpr std::uint64_t kConnectMs = 5'000;
 constexpr std::uint32_t kPatienceMost = 6;  // an answer gets 64 times `ping` at most
 
 std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+
+// What came with TLS and libpq had no room for: the socket does not become readable for it.
+bool more_in_tls(PGconn* raw) {
+  auto* const ssl = static_cast<SSL*>(PQsslStruct(raw, "OpenSSL"));
+  return ssl != nullptr && SSL_pending(ssl) > 0;
+}
 
 }  // namespace
 
@@ -105,7 +113,7 @@ void Connection::poll() {
   if (PQsetnonblocking(raw_, 1) != 0) return end(error());
   ready_ = true;
   ++openings_;
-  heard_ms_ = host_.now_ms();
+  heard_ms_ = host_.steady_ms();
   const auto life = life_;
   watch();
   if (life == life_) told_.ready();
@@ -166,7 +174,7 @@ void Connection::ask(const std::string& sql, const Parameters& parameters, Answe
                                                           values.data(), nullptr, nullptr, 0);
   if (sent != 1) return end(error());
   answer_ = std::move(answer);
-  asked_ms_ = host_.now_ms();
+  asked_ms_ = host_.steady_ms();
   may_take_ms_ = may_take_ms;
   const int left = PQflush(raw_);
   if (left < 0) return end(error());
@@ -185,11 +193,10 @@ void Connection::on_event(std::uint32_t events) {
 }
 
 void Connection::read() {
-  // What TLS has taken from the socket already does not make it readable again.
-  const int times = PQsslInUse(raw_) != 0 ? 4 : 1;
-  for (int i = 0; i < times; ++i)
+  do
     if (PQconsumeInput(raw_) != 1) return end(error());
-  heard_ms_ = host_.now_ms();
+  while (more_in_tls(raw_));
+  heard_ms_ = host_.steady_ms();
   const auto life = life_;
   take_results();
   if (life == life_) take_notifications();
@@ -233,7 +240,7 @@ void Connection::pause(bool paused) {
   const auto life = life_;
   watch();
   if (life == life_ && !paused) {
-    heard_ms_ = host_.now_ms();  // while nothing is read nothing can be heard
+    heard_ms_ = host_.steady_ms();  // while nothing is read nothing can be heard
     if (busy()) asked_ms_ = heard_ms_;
     take_notifications();
   }
@@ -241,10 +248,13 @@ void Connection::pause(bool paused) {
 
 void Connection::expect() {
   if (!ready_ || paused_) return;
-  const std::int64_t now = host_.now_ms();
+  const std::int64_t now = host_.steady_ms();
   if (busy()) {
     const std::int64_t wait_ms = may_take_ms_ + (ping_ms_ << std::min(patience_, kPatienceMost));
     if (now - std::max(asked_ms_, heard_ms_) <= wait_ms) return;
+    // Who was held up himself has not looked yet: timers come before sockets.
+    pollfd one{PQsocket(raw_), POLLIN, 0};
+    if (::poll(&one, 1, 0) > 0) return read();
     ++patience_;
     return end("it does not answer");
   }
@@ -268,7 +278,7 @@ bool Connection::ask_and_wait(const std::string& sql, const Parameters& paramete
     while (ready_ && answer_) {
       if (Clock::now() > until) return false;
       pollfd one{PQsocket(raw_), static_cast<short>(PQflush(raw_) > 0 ? POLLIN | POLLOUT : POLLIN), 0};
-      if (::poll(&one, 1, 20) < 0) return false;
+      if (::poll(&one, 1, 20) < 0 && errno != EINTR) return false;
       if (PQconsumeInput(raw_) != 1) return false;
       take_results();
     }

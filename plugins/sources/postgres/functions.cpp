@@ -52,7 +52,7 @@ void Functions::request(const sdk::Request& request, sdk::Reply reply) {
     return reply.error(WEIR_E_NOT_FOUND, "no_such_method", "no function of the database can have this method's name");
   if (connections() == 0 && !why_.empty()) return reply.unavailable(kNotThere);
   Call call{quoted_name(config_.schema) + "." + quoted_name(name), std::string(request.params_json),
-            std::string(request.identity_json), host_.now_ms() + request.deadline_ms, std::move(reply)};
+            std::string(request.identity_json), host_.steady_ms() + request.deadline_ms, std::move(reply)};
   const std::size_t bytes = bytes_of(call);
   if (waiting_.empty())
     for (const auto& session : sessions_)
@@ -99,7 +99,7 @@ void Functions::cancel(std::uint64_t token) {
 
 void Functions::tick() {
   for (const auto& session : sessions_) session->tick();
-  const std::int64_t now = host_.now_ms();
+  const std::int64_t now = host_.steady_ms();
   drop_waiting([now](Call& call) {
     if (call.until_ms <= now) call.reply.timeout(kNoTime);
   });

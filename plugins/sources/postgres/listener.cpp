@@ -17,7 +17,7 @@ Listener::Listener(const sdk::Host& host, const Config& config, Told told)
                    [this](std::string_view channel, std::string_view payload) { told_.notified(channel, payload); }}) {}
 
 void Listener::away(const std::string& why) {
-  if (away_since_ == 0) away_since_ = host_.now_ms();
+  if (away_since_ms_ == 0) away_since_ms_ = host_.steady_ms();
   told_.state(false, why);
 }
 
@@ -28,10 +28,17 @@ void Listener::ready() {
   connection_.ask(sql, [this](const Result& result) {
     if (!result.ok()) return connection_.end(result.error());
     connection_.well();
-    told_.state(true, {});
-    if (listened_) told_.lost(away_since_ == 0 ? 0 : host_.now_ms() - away_since_);
+    // The first time, too: who subscribed before then, or to the instance that was here until a reload, can't know.
+    if (!listened_) {
+      told_.lost("the hub listens to PostgreSQL from now on; what was sent before did not come here");
+    } else {
+      const std::int64_t away_ms = away_since_ms_ == 0 ? 0 : host_.steady_ms() - away_since_ms_;
+      told_.lost("the connection to PostgreSQL was down for " + std::to_string((away_ms + 999) / 1000) +
+                 " s; what was sent meanwhile did not come here");
+    }
     listened_ = true;
-    away_since_ = 0;
+    away_since_ms_ = 0;
+    told_.state(true, {});
   });
 }
 

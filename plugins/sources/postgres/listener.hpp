@@ -1,6 +1,6 @@
-// LISTEN: what is sent to channels, while somebody listens. The server keeps nothing for who is away: after every break
-// there is a gap. While the hub is full nothing is read, and what is sent waits in the server's queue. Threads:
-// [strand].
+// LISTEN: what is sent to channels, while somebody listens. The server keeps nothing for who is away: before the first
+// LISTEN, which may be late or follow another instance's, and after every break there is a gap. While the hub is full
+// nothing is read, and what is sent waits in the server's queue. Threads: [strand].
 #pragma once
 #include <functional>
 #include <string>
@@ -20,7 +20,8 @@ class Listener {
   struct Told {
     std::function<void(bool running, const std::string& why)> state;
     std::function<void(std::string_view channel, std::string_view payload)> notified;
-    std::function<void(std::int64_t away_ms)> lost;  // what was sent meanwhile
+    // What was sent before it listened, or while the connection was down.
+    std::function<void(const std::string& why)> lost;
   };
   Listener(const sdk::Host& host, const Config& config, Told told);
   void open() { connection_.open(); }
@@ -36,7 +37,7 @@ class Listener {
   const Config& config_;
   Told told_;
   bool listened_ = false;  // once at least
-  std::int64_t away_since_ = 0;
+  std::int64_t away_since_ms_ = 0;
   Connection connection_;
 };
 

@@ -13,6 +13,7 @@ constexpr std::int64_t kStoreMs = 200;
 // for longer than this. A batch of 20 rows costs it nearly as much as one of 200.
 constexpr std::int64_t kRestTimes = 9, kRestMs = 100;
 constexpr std::int64_t kPageBytes = 1024 * 1024;
+constexpr std::int64_t kNamesBytes = 64 * 1024;  // topic, event, key and id of a row, far more than the hub takes
 constexpr int kPageRowsFirst = 50, kPageRowsMost = 500;
 constexpr int kOldestServer = 130000;  // xid8 and pg_snapshot
 
@@ -37,7 +38,8 @@ Outbox::Outbox(const sdk::Host& host, const Address& address, const OutboxConfig
     : host_(host),
       config_(config),
       told_(std::move(told)),
-      sql_(config.schema),
+      row_bytes_(config.data_bytes + kNamesBytes),
+      sql_(config.schema, row_bytes_),
       holder_(name_of_ours()),
       page_rows_(kPageRowsFirst),
       connection_(host, address, ping_ms,
@@ -58,8 +60,7 @@ void Outbox::open() {
 
 void Outbox::away(const std::string& why) {
   if (pid_ != 0) pid_before_ = std::exchange(pid_, 0);  // attempts that fail have none
-  reading_ = bounded_ = false;
-  page_.reset();  // it is read again from the last row that was handed over
+  leave();
   again_.cancel();
   told_.state(sdk::State::retrying, why);
 }
@@ -71,15 +72,27 @@ void Outbox::later(std::uint64_t ms, std::function<void()> call) {
   });
 }
 
-// Something that only somebody else can mend; everything is tried again from the lock on.
-void Outbox::failed(const Result& result) {
+// What was begun is read again from the last row that was handed over.
+void Outbox::leave() {
   reading_ = bounded_ = false;
   page_.reset();
+  unreadable_.clear();
+}
+
+// Something that only somebody else can mend; everything is tried again from the lock on. Not so on a standby: another
+// server may be the one to write to.
+void Outbox::failed(const Result& result) {
+  if (result.failed("25006")) return connection_.end(result.error());
   std::string why = result.error();
   if (result.failed("42P01") || result.failed("3F000"))
     why += "; `weir pg init` makes it";
   else if (result.failed("42501"))
     why += "; `weir pg init --role` grants what a reader needs";
+  try_later(why);
+}
+
+void Outbox::try_later(const std::string& why) {
+  leave();
   told_.state(sdk::State::retrying, why + "; tried again every 2 s");
   later(2'000, [this] { lock(); });
 }
@@ -91,7 +104,7 @@ void Outbox::ready() {
   if (connection_.server_version() < kOldestServer)
     return connection_.end("the server is older than PostgreSQL 13, which an outbox needs");
   connection_.ask(sql_.setup, [this](const Result& result) {
-    if (!result.ok()) return failed(result);
+    if (!result.ok()) return connection_.end(result.error());  // never read without it; a standby can't LISTEN
     lock();
   });
 }
@@ -151,12 +164,13 @@ void Outbox::survey() {
       {from.batch->seen, reading.empty() ? std::nullopt : std::optional(reading), std::to_string(from.top)},
       [this](const Result& result) {
         if (!result.ok()) return failed(result);
-        if (number(result.text(0, 4)) != 1) {
-          told_.state(sdk::State::retrying, "the sequence of " + config_.schema + ".outbox has CACHE " +
-                                                std::string(result.text(0, 4)) +
-                                                ", which costs the order; `alter sequence ... cache 1` mends it");
-          return later(2'000, [this] { lock(); });
-        }
+        const std::string sequence = "the sequence of " + config_.schema + ".outbox";
+        if (number(result.text(0, 4)) != 1)
+          return try_later(sequence + " has CACHE " + std::string(result.text(0, 4)) +
+                           ", which costs the order; `alter sequence ... cache 1` mends it");
+        if (result.null(0, 3))
+          return try_later("no right to read " + sequence +
+                           ", which shows whether commits were lost; `weir pg init --role` grants it");
         const std::int64_t given_out = number(result.text(0, 3));
         const Position& at = progress_.read();
         if ((!before_.empty() && before_ != now_) || given_out < at.top)
@@ -220,15 +234,18 @@ void Outbox::go() {
   if (!reading_) return;
   hand_over();
   if (!reading_ || !connection_.ready() || connection_.busy()) return;
-  const std::int64_t now = host_.now_ms();
+  const std::int64_t now = host_.steady_ms();
   if (progress_.changed() && now - stored_ms_ >= kStoreMs) return store([this] { go(); });
   const std::int64_t clean_every = std::clamp<std::int64_t>(config_.keep_ms / 10, 1'000, 60'000);
-  if (config_.keep_ms != 0 && may_clean_ && now - cleaned_ms_ >= clean_every) return clean();
-  if (page_ || told_.full()) return;
-  if (bounded_) return fetch();
-  const bool wanted = woken_ || !progress_.read().batch->reading.empty() || now - looked_ms_ >= config_.poll_ms;
+  const bool clean_now = config_.keep_ms != 0 && may_clean_ && (more_to_clean_ || now - cleaned_ms_ >= clean_every);
+  const bool room = !page_ && !told_.full();
+  const bool wanted =
+      room && (bounded_ || woken_ || !progress_.read().batch->reading.empty() || now - looked_ms_ >= config_.poll_ms);
+  const bool read_now = wanted && (bounded_ || now >= rest_until_ms_);
+  // There may be so much to remove that it takes minutes: then one is done after the other.
+  if (clean_now && !(cleaned_last_ && read_now)) return clean();
   if (!wanted) return;
-  if (now >= rest_until_ms_) return look();
+  if (read_now) return bounded_ ? fetch() : look();
   if (!rest_.running()) rest_.start(host_, static_cast<std::uint64_t>(rest_until_ms_ - now), 0, [this] { go(); });
 }
 
@@ -246,11 +263,14 @@ void Outbox::hand_over() {
     const int r = row_++;
     const std::int64_t id = number(page.text(r, 0));
     ++counts_.rows;
-    if (number(page.text(r, 7)) > kRowBytes) {
+    std::string why;
+    if (!page_unreadable_.empty())
+      why = " can't be read: " + page_unreadable_;
+    else if (number(page.text(r, 7)) > row_bytes_)
+      why = " has " + std::string(page.text(r, 7)) + " bytes, more than outbox.data_bytes allows";
+    if (!why.empty()) {
       progress_.skip(id);
-      told_.lost(
-          page.text(r, 1), 1,
-          "row " + std::to_string(id) + " has " + std::string(page.text(r, 7)) + " bytes, more than any hub takes");
+      told_.lost(page.text(r, 1), 1, "row " + std::to_string(id) + why);
       continue;
     }
     told_.row({page.text(r, 1), page.text(r, 2), page.text(r, 3), page.text(r, 4), page.text(r, 6),
@@ -259,8 +279,9 @@ void Outbox::hand_over() {
 }
 
 void Outbox::look() {
+  cleaned_last_ = false;
   woken_ = false;
-  looked_ms_ = asked_ms_ = host_.now_ms();
+  looked_ms_ = asked_ms_ = host_.steady_ms();
   worked_ms_ = 0;
   const Batch& batch = *progress_.read().batch;
   connection_.ask(sql_.look, {batch.seen, batch.reading.empty() ? std::nullopt : std::optional(batch.reading)},
@@ -280,20 +301,29 @@ void Outbox::look() {
 
 // After each answer: how long the server worked for this batch so far.
 void Outbox::rest() {
-  const std::int64_t now = host_.now_ms();
+  const std::int64_t now = host_.steady_ms();
   worked_ms_ += std::max<std::int64_t>(1, now - asked_ms_);
   rest_until_ms_ = now + std::min(kRestMs, kRestTimes * worked_ms_);
 }
 
 void Outbox::fetch() {
-  asked_ms_ = host_.now_ms();
+  cleaned_last_ = false;
+  asked_ms_ = host_.steady_ms();
   const Position& at = progress_.read();
   const int asked = page_rows_;
   connection_.ask(sql_.page,
                   {at.batch->seen, at.batch->reading, std::to_string(at.last), smallest_, running_,
-                   std::to_string(asked), std::to_string(kPageBytes)},
+                   std::to_string(asked), std::to_string(kPageBytes), unreadable_.empty() ? "t" : "f"},
                   [this, asked](Result result) {
+                    // A row that the server can't turn into text for us, as one with bytes that are no UTF-8: pages of
+                    // one row lead to it, and then it comes without its texts.
+                    if (result.state().substr(0, 2) == "22" && unreadable_.empty()) {
+                      if (asked == 1) unreadable_ = result.error();
+                      page_rows_ = 1;
+                      return go();
+                    }
                     if (!result.ok()) return failed(result);
+                    page_unreadable_ = std::exchange(unreadable_, {});
                     connection_.well();
                     rest();
                     ++counts_.pages;
@@ -311,7 +341,7 @@ void Outbox::fetch() {
 // --- Writing --------------------------------------------------------------------------------------------------------
 
 void Outbox::store(std::function<void()> then) {
-  stored_ms_ = host_.now_ms();
+  stored_ms_ = host_.steady_ms();
   progress_.stored();
   connection_.ask(sql_.store, stored_as(progress_.done()), [this, then = std::move(then)](const Result& result) {
     if (!result.ok()) return failed(result);
@@ -324,7 +354,8 @@ void Outbox::store(std::function<void()> then) {
 void Outbox::clean() {
   store([this] {
     connection_.ask(sql_.clean, {std::to_string(config_.keep_ms)}, [this](const Result& result) {
-      cleaned_ms_ = host_.now_ms();
+      cleaned_ms_ = host_.steady_ms();
+      cleaned_last_ = true;
       if (result.failed("42501")) {
         may_clean_ = false;
         host_.warn("no right to delete rows of the outbox; they stay", {});
@@ -332,7 +363,7 @@ void Outbox::clean() {
         return failed(result);
       } else {
         counts_.removed += static_cast<std::uint64_t>(result.affected());
-        if (result.affected() == kCleanRows) cleaned_ms_ = 0;  // there is more
+        more_to_clean_ = result.affected() == kCleanRows;
       }
       go();
     });

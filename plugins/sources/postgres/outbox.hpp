@@ -51,6 +51,8 @@ class Outbox {
   void ready();
   void away(const std::string& why);
   void failed(const Result& result);
+  void try_later(const std::string& why);
+  void leave();
   void later(std::uint64_t ms, std::function<void()> call);
   // In this order after every connect.
   void lock();
@@ -72,6 +74,7 @@ class Outbox {
   sdk::Host host_;
   const OutboxConfig& config_;
   Told told_;
+  const std::int64_t row_bytes_;  // what larger rows have is not fetched
   const OutboxSql sql_;
   const std::string holder_;  // who we are in the reader's row
   Progress progress_;
@@ -84,11 +87,14 @@ class Outbox {
   std::optional<std::string> smallest_;
   std::string running_;         // transactions
   std::optional<Result> page_;  // what is left of it begins at row_
+  // Why the next row can't be had, and is to come without its texts; and why that of page_ came so.
+  std::string unreadable_, page_unreadable_;
   int row_ = 0;
   bool last_page_ = false;
   int page_rows_;  // how many to ask for
   bool woken_ = false, may_clean_ = true;
-  int pid_ = 0, pid_before_ = 0;  // the server's processes for this session and the one before
+  bool more_to_clean_ = true, cleaned_last_ = false;  // the latter: and nothing was read since
+  int pid_ = 0, pid_before_ = 0;                      // the server's processes for this session and the one before
   std::int64_t looked_ms_ = 0, stored_ms_ = 0, cleaned_ms_ = 0;
   std::int64_t asked_ms_ = 0, worked_ms_ = 0;  // for the batch: since when, and how long before that
   std::int64_t rest_until_ms_ = 0;             // before then no new batch is begun

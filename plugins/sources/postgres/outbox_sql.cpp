@@ -9,20 +9,26 @@ namespace {
 
 // {outbox} and {reader} stand for the tables, {wake} for the channel of the trigger.
 
-// Every query here has an index made for it, and right after a bulk load, without statistics, the planner would not
-// know. tcp_*: the server finds out when we are gone without a word, and lets go of the lock.
+// search_path: nobody's functions and operators stand in for the server's, however well they match; all other names are
+// qualified. Every query here has an index made for it, and right after a bulk load, without statistics, the planner
+// would not know. *_timeout: a large backlog takes its time, and what the role has for others would end it each time;
+// who waits too long is told by Connection::expect(). tcp_*: the server finds out when we are gone without a word, and
+// lets go of the lock.
 constexpr std::string_view kSetup = R"(
+set search_path = pg_catalog, pg_temp;
+set statement_timeout = 0; set lock_timeout = 0;
 set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
 set max_parallel_workers_per_gather = 0; set jit = off;
 set default_transaction_isolation = 'read committed';
 set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 30000;
 listen {wake})";
 
-constexpr std::string_view kLock = "select pg_try_advisory_lock(hashtextextended('weir {outbox} ' || $1, 0)) as mine";
+constexpr std::string_view kLock =
+    "select pg_try_advisory_lock(hashtextextended('weir {outbox} ' || $1, 0::bigint)) as mine";
 
 constexpr std::string_view kHolder = R"(
 select pid, pid = $2::int and pg_terminate_backend(pid)
-from pg_locks, hashtextextended('weir {outbox} ' || $1, 0) as key
+from pg_locks, hashtextextended('weir {outbox} ' || $1, 0::bigint) as key
 where locktype = 'advisory' and granted and objsubid = 1 and database = (select oid from pg_database where datname = current_database())
   and (classid::bigint << 32 | objid::bigint) = key)";
 
@@ -54,7 +60,8 @@ select t is not null,
               where t is null or x::text::bigint < t), ''),
   least(pg_snapshot_xmin(reading)::text::bigint, t) || ':' || least(pg_snapshot_xmax(reading)::text::bigint, t) || ':' ||
     coalesce((select string_agg(x::text, ',' order by x::text::bigint) from pg_snapshot_xip(reading) x
-              where t is null or x::text::bigint < t), ''), coalesce(pg_sequence_last_value(sequence), 0),
+              where t is null or x::text::bigint < t), ''),
+  case when has_sequence_privilege(sequence, 'select, usage') then coalesce(pg_sequence_last_value(sequence), 0) end,
   (select seqcache from pg_sequence where seqrelid = sequence),
   exists (select from {outbox} where xid >= pg_snapshot_xmax(now))
 from known, again, (select pg_get_serial_sequence('{outbox}', 'id')::regclass) as s(sequence))";
@@ -83,12 +90,12 @@ constexpr std::string_view kPage = R"(
 select id, topic, event, key, event_id, time_ms, data, size, total from (
   select *, sum(least(size, {row_bytes})) over (order by id) - least(size, {row_bytes}) as before, count(*) over () as total from (
     select id, size,
-      case when size <= {row_bytes} then o.topic else left(o.topic, 1024) end as topic,
-      case when size <= {row_bytes} then o.event end as event,
-      case when size <= {row_bytes} then o.key end as key,
-      case when size <= {row_bytes} then coalesce(o.event_id, id::text) end as event_id,
-      (extract(epoch from o.created_at) * 1000)::bigint as time_ms,
-      case when size <= {row_bytes} then t.data end as data
+      case when fits then o.topic when $8::bool then left(o.topic, 1024) end as topic,
+      case when fits then o.event end as event,
+      case when fits then o.key end as key,
+      case when fits then coalesce(nullif(o.event_id, ''), id::text) end as event_id,
+      case when isfinite(o.created_at) then (extract(epoch from o.created_at) * 1000)::bigint else 0 end as time_ms,
+      case when fits then t.data end as data
     from (
       (select late.id from unnest($5::xid8[]) as x(xid) cross join lateral (
          select id from {outbox} where xid = x.xid and id > $3::bigint and ($4::bigint is null or id < $4::bigint)
@@ -103,6 +110,7 @@ select id, topic, event, key, event_id, time_ms, data, size, total from (
     cross join lateral (select o.data::text as data offset 0) t
     cross join lateral (select octet_length(o.topic) + octet_length(o.event) + coalesce(octet_length(o.key), 0)::bigint +
                           coalesce(octet_length(o.event_id), 0) + coalesce(octet_length(t.data), 0) as size offset 0) z
+    cross join lateral (select $8::bool and size <= {row_bytes} as fits) f
   ) rows
 ) page where before < $7::bigint order by id)";
 
@@ -121,7 +129,7 @@ std::string literal_part(std::string_view text) {  // inside of '...'
 
 }  // namespace
 
-OutboxSql::OutboxSql(const std::string& schema) {
+OutboxSql::OutboxSql(const std::string& schema, std::int64_t row_bytes) {
   const std::string outbox = quoted_name(schema) + ".outbox";
   const auto made = [&](std::string_view text) {
     std::string out(text);
@@ -134,7 +142,7 @@ OutboxSql::OutboxSql(const std::string& schema) {
     all("{outbox}", outbox);
     all("{reader}", quoted_name(schema) + ".outbox_reader");
     all("{wake}", quoted_name(schema + ".outbox"));
-    all("{row_bytes}", std::to_string(kRowBytes));
+    all("{row_bytes}", std::to_string(row_bytes));
     all("{clean_rows}", std::to_string(kCleanRows));
     return out;
   };

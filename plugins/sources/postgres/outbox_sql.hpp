@@ -1,26 +1,27 @@
 // What the reader of an outbox asks the server. `$n` are parameters; see each. Threads: plain values.
 #pragma once
+#include <cstdint>
 #include <string>
 
 namespace weir::postgres {
 
 struct OutboxSql {
-  explicit OutboxSql(const std::string& schema);
-  std::string setup;     // settings of the session, and LISTEN for what the trigger says
-  std::string lock;      // 1 reader -> whether it is ours now
-  std::string holder;    // 1 reader, 2 process id that was ours -> who has it, and whether that one was sent away
-  std::string enter;     // 1 reader, 2 "t": begin at now
-  std::string place;     // 1 reader -> seen, reading, last_id, top_id, cluster, holder, this cluster
-  std::string survey;    // 1 seen, 2 reading, 3 top_id -> seen, reading, last number given out, CACHE, rows to renumber
+  // row_bytes: larger rows come without their data.
+  OutboxSql(const std::string& schema, std::int64_t row_bytes);
+  std::string setup;   // settings of the session, and LISTEN for what the trigger says
+  std::string lock;    // 1 reader -> whether it is ours now
+  std::string holder;  // 1 reader, 2 process id that was ours -> who has it, and whether that one was sent away
+  std::string enter;   // 1 reader, 2 "t": begin at now
+  std::string place;   // 1 reader -> seen, reading, last_id, top_id, cluster, holder, this cluster
+  std::string survey;  // 1 seen, 2 reading, 3 top_id -> seen, reading, last id given out or null: no right, CACHE, rows
+                       // to renumber
   std::string renumber;  // rows whose transactions are still to come
   std::string store;     // 1 reader, 2 seen, 3 reading, 4 last_id, 5 top_id, 6 cluster, 7 holder
   std::string look;      // 1 seen, 2 reading or null -> reading, smallest id, transactions that were running in `seen`
-  std::string page;      // 1 seen, 2 reading, 3 last_id, 4 smallest id, 5 transactions, 6 rows at most, 7 bytes at most
-  std::string clean;     // 1 milliseconds
+  std::string page;   // 1 seen, 2 reading, 3 last_id, 4 smallest id, 5 transactions, 6 rows at most, 7 bytes at most,
+                      // 8 "f": without their texts
+  std::string clean;  // 1 milliseconds
 };
 
 inline constexpr int kCleanRows = 1'000;
-// The data of larger rows is not even read: the hub's own bound (limits.data_bytes) can't be higher.
-inline constexpr std::int64_t kRowBytes = 64 * 1024 * 1024;
-
 }  // namespace weir::postgres

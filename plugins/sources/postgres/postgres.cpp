@@ -20,7 +20,7 @@ class Postgres final : public sdk::Source, public sdk::Responder {
  public:
   Postgres(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host), config_(parse_config(config)), emitter_(host), reader_(config_.payload) {
-    emitter_.on_invalid([this](std::string_view cursor) { refused(cursor); });
+    emitter_.on_invalid([this](std::string_view cursor) { not_taken(cursor); });
   }
 
   void start() override {
@@ -51,7 +51,7 @@ class Postgres final : public sdk::Source, public sdk::Responder {
                          part_state(kSource, running ? sdk::State::running : sdk::State::retrying, why);
                        },
                        [this](std::string_view channel, std::string_view payload) { notified(channel, payload); },
-                       [this](std::int64_t away_ms) { lost(away_ms); }});
+                       [this](const std::string& why) { lost(why); }});
     listener_->open();
   }
   void pause() override {
@@ -70,7 +70,8 @@ class Postgres final : public sdk::Source, public sdk::Responder {
   }
   void stop() override {
     ticks_.cancel();
-    emitter_.flush();
+    // Rows that the hub has not been offered come again: it would not be heard of any more that it has them.
+    if (!outbox_) emitter_.flush();
     if (outbox_) outbox_->stop();
     outbox_.reset();
     listener_.reset();
@@ -109,7 +110,7 @@ class Postgres final : public sdk::Source, public sdk::Responder {
   }
 
   // The hub's log says what is wrong with it. A cursor is the row's number, a space and its topic, or a subject alone.
-  void refused(std::string_view cursor) {
+  void not_taken(std::string_view cursor) {
     std::uint64_t number = 0;
     const char* const end = cursor.data() + cursor.size();
     if (outbox_) {
@@ -146,9 +147,7 @@ class Postgres final : public sdk::Source, public sdk::Responder {
     if (!emitter_.add(event) && !emitter_.closed()) gap(event.subject, 1, "more was read than the hub had room for");
     if (emitter_.full()) listener_->pause(true);
   }
-  void lost(std::int64_t away_ms) {
-    const std::string why = "the connection to PostgreSQL was down for " + std::to_string((away_ms + 999) / 1000) +
-                            " s; what was sent meanwhile did not come here";
+  void lost(const std::string& why) {
     if (!config_.payload.subject.is_channel()) return gap("", 0, why);
     for (const std::string& channel : config_.listen) gap(channel, 0, why);
   }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <exception>
 #include <mutex>
 #include <thread>
 
@@ -51,17 +52,22 @@ void Resolver::start(const sdk::Host& host, const std::string& name, std::functi
     running = !work_->done;
   }
   if (!running) {
-    work_ = std::make_shared<Work>(name);
-    std::thread([work = work_, lookup = lookup_] {
-      Found found = lookup(work->name);
-      const std::lock_guard lock(work->mutex);
-      work->found = std::move(found);
-      work->done = true;
-      const std::uint64_t one = 1;
-      if (::write(work->fd, &one, sizeof one) < 0) return;  // can't be: the counter is 0
-    }).detach();
+    auto work = std::make_shared<Work>(name);
+    try {
+      std::thread([work, lookup = lookup_] {
+        Found found = lookup(work->name);
+        const std::lock_guard lock(work->mutex);
+        work->found = std::move(found);
+        work->done = true;
+        const std::uint64_t one = 1;
+        if (::write(work->fd, &one, sizeof one) < 0) return;  // can't be: the counter is 0
+      }).detach();
+    } catch (const std::exception& e) {  // the machine has none left
+      return call({{}, std::string("no thread for it: ") + e.what()});
+    }
+    work_ = std::move(work);
   }
-  const auto heard = [this, work = work_, call = std::move(call)](std::uint32_t) {
+  const auto heard = [this, work = work_, call](std::uint32_t) {
     watch_.end();
     Found found;
     {

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "call_error.hpp"
-#include "outbox_sql.hpp"
 #include "weir/sdk/json.hpp"
 
 namespace weir::postgres {
@@ -18,14 +17,24 @@ constexpr std::string_view kSetup = R"(
 set default_transaction_isolation = 'read committed';
 set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 30000)";
 
-// The identity is set for this transaction, and before the function is called: its row comes from `who`. What is too
-// large for any hub does not leave the server.
+constexpr std::string_view kTooLarge = "weir: the answer has ";
+
+// The identity is set for this transaction, and before the function is called: its row comes from `who`. An answer that
+// is too large for the hub is an error, so that nothing is committed that nobody hears of; in SQL alone only a value of
+// the wrong form can be one. search_path is the role's, which functions may count on; so our own names are qualified.
 std::string call_of(const std::string& function) {
-  const std::string most = std::to_string(kRowBytes);
-  return "with who as materialized (select set_config('weir.identity', $2, true)) "
-         "select octet_length(answer), case when octet_length(answer) <= " +
-         most + " then answer end from (select to_json(" + function +
-         "($1::jsonb, $2::jsonb))::text as answer from who offset 0) answers";
+  return "with who as materialized (select pg_catalog.set_config('weir.identity', $2, true)) "
+         "select case when bytes > " +
+         std::to_string(WEIR_ANSWER_BYTES_MAX) + " then pg_catalog.concat('" + std::string(kTooLarge) +
+         "', bytes, ' bytes')::pg_catalog.int4::pg_catalog.text else answer end from (select answer, "
+         "pg_catalog.octet_length(answer) as bytes from (select pg_catalog.to_json(" +
+         function +
+         "($1::pg_catalog.jsonb, $2::pg_catalog.jsonb))::pg_catalog.text as answer from who offset 0) a "
+         "offset 0) answers";
+}
+
+bool too_large(const Result& result) {
+  return result.failed("22P02") && !result.inside() && result.error().find(kTooLarge) != std::string::npos;
 }
 
 }  // namespace
@@ -68,7 +77,7 @@ void Session::carry_out(Call call) {
 }
 
 void Session::limit() {
-  const std::int64_t left_ms = call_->until_ms - host_.now_ms();
+  const std::int64_t left_ms = call_->until_ms - host_.steady_ms();
   if (left_ms <= 0) call_->reply.timeout("the database had no time for it; the request was not carried out");
   if (call_->reply.given()) return call_.reset();
   const std::int64_t limit_ms = (left_ms + kLimitStepMs - 1) / kLimitStepMs * kLimitStepMs;
@@ -94,6 +103,15 @@ void Session::answered(const Result& result) {
   sent_ = false;
   connection_.well();
   Call call = std::move(*std::exchange(call_, std::nullopt));
+  const auto refuse_answer = [&](const std::string& what) {
+    host_.warn(call.function + " answered with " + what);
+    call.reply.error(WEIR_E_INTERNAL, "internal", "the database's answer can't be used; the hub's log says why");
+  };
+  if (too_large(result)) {
+    host_.warn(call.function + ": more than the " + std::to_string(WEIR_ANSWER_BYTES_MAX) +
+               " bytes that an answer may have; it was rolled back: " + result.error());
+    return call.reply.error(WEIR_E_INVALID, "too_large", "the answer would be too large; nothing was done");
+  }
   if (!result.ok()) {
     const CallError error = call_error(result.state(), result.error(), result.inside());
     std::string fields = "{\"function\":" + sdk::json::quoted(call.function) +
@@ -106,12 +124,12 @@ void Session::answered(const Result& result) {
     return call.reply.error(error.status, error.code, error.message);
   }
   if (result.rows() == 1 && result.null(0, 0)) return call.reply.result("null");
-  if (result.rows() == 1 && !result.null(0, 1)) return call.reply.result(result.text(0, 1));
-  host_.warn(result.rows() == 1 ? call.function + " answered with " + std::string(result.text(0, 0)) +
-                                      " bytes, more than any hub takes"
-                                : call.function + " answered with " + std::to_string(result.rows()) +
-                                      " rows; one is expected, and jsonb_agg() makes one of many");
-  call.reply.error(WEIR_E_INTERNAL, "internal", "the database's answer can't be used; the hub's log says why");
+  if (result.rows() != 1)
+    return refuse_answer(std::to_string(result.rows()) + " rows; one is expected, and jsonb_agg() makes one of many");
+  // In UTF-8 it may have grown.
+  if (result.text(0, 0).size() > WEIR_ANSWER_BYTES_MAX)
+    return refuse_answer(std::to_string(result.text(0, 0).size()) + " bytes, more than the hub takes");
+  call.reply.result(result.text(0, 0));
 }
 
 bool Session::cancel(std::uint64_t token) {

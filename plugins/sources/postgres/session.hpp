@@ -18,7 +18,7 @@ namespace weir::postgres {
 struct Call {
   std::string function;  // schema and name, quoted
   std::string params, identity;
-  std::int64_t until_ms = 0;  // by the hub's clock; afterwards nobody waits
+  std::int64_t until_ms = 0;  // Host::steady_ms(); afterwards nobody waits
   sdk::Reply reply;
 };
 

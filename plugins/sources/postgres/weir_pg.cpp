@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "init_sql.hpp"
 
@@ -33,10 +34,18 @@ int run(const std::string& url, const InitOptions& options) {
   PQsetNoticeProcessor(
       connection.get(), [](void*, const char*) {}, nullptr);  // "already exists, skipping"
   if (PQserverVersion(connection.get()) < 130000) return fail("the server is older than PostgreSQL 13");
-  // The lock: two of these at once would trip over each other's tables.
-  const std::string sql = "begin;\nselect pg_advisory_xact_lock(hashtextextended('weir pg init', 0));\n" +
-                          weir::postgres::init_sql(options) + "\ncommit;";
+  // search_path: whoever runs this is mighty, and nobody's functions may stand in for the server's. The advisory lock:
+  // two of these at once would trip over each other's tables. lock_timeout: see the README, "Making the outbox".
+  const std::string sql =
+      "begin;\nset local search_path = pg_catalog, pg_temp;\n"
+      "select pg_advisory_xact_lock(hashtextextended('weir pg init', 0::bigint));\nset local lock_timeout = '3s';\n" +
+      weir::postgres::init_sql(options) + "\ncommit;";
   const std::unique_ptr<PGresult, Clear> result(PQexec(connection.get(), sql.c_str()));
+  if (const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+      state != nullptr && std::string_view(state) == "55P03")
+    return fail(
+        "nothing was changed: a transaction that uses the outbox has been open for 3 s, and writers would have to wait "
+        "as long as it; try again when it is over");
   if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) return fail(PQresultErrorMessage(result.get()));
   std::printf("the outbox %s.outbox of database %s is there%s%s; readers %s\n", options.schema.c_str(),
               PQdb(connection.get()), options.reader.empty() ? "" : ", rows are kept for reader ",

@@ -25,7 +25,7 @@ class Redis final : public sdk::Source, public sdk::Sink {
         config_(parse_config(config)),
         emitter_(host),
         kind_(config_.text ? sdk::Data::text : sdk::Data::any) {
-    emitter_.on_invalid([this](std::string_view cursor, std::string_view subject) { invalid(cursor, subject); });
+    emitter_.on_invalid([this](std::string_view cursor, std::string_view subject) { not_taken(cursor, subject); });
   }
 
   void start() override {
@@ -120,7 +120,7 @@ class Redis final : public sdk::Source, public sdk::Sink {
   }
 
   // The hub's log says what is wrong with it.
-  void invalid(std::string_view cursor, std::string_view subject) {
+  void not_taken(std::string_view cursor, std::string_view subject) {
     host_.gap(subject, 1, "a message makes an event that the hub does not take");
     ++gaps_;
     std::uint64_t number = 0;

@@ -59,6 +59,15 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
       later_.start(host_, 100, 0, [this] { waiting_replies_.front().result(std::to_string(backlog_)); });
       return;
     }
+    if (r.method == "loop.flow") {  // as a source with a memory does that never ends
+      flow_.start(host_, 1, 1, [this] {
+        while (!emitter_.full()) {
+          cursor_ = std::to_string(++flowed_);
+          (void)emitter_.add({.subject = "flow", .event = "e", .data = cursor_, .cursor = cursor_});
+        }
+      });
+      return reply.result("true");
+    }
     if (r.method == "loop.dropped") return;
     if (r.method == "loop.broken") return reply.result("{no json");
     if (r.method == "loop.nobody") return reply.unavailable("nobody answers");
@@ -133,7 +142,9 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
   std::vector<Activation> waiting_;
   std::vector<Reply> waiting_replies_;
   std::vector<HttpReply> figures_;
-  Timer later_;
+  Timer later_, flow_;
+  std::uint64_t flowed_ = 0;
+  std::string cursor_;
 };
 
 }  // namespace

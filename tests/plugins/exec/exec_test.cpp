@@ -1,6 +1,7 @@
 // Real programs: what they write, how they end, what becomes of those that do not.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 
@@ -54,6 +55,12 @@ struct ExecTest : testing::Test {
     return hub.run_until([&] { return hub.last_state() == state; }, 20'000);
   }
   std::string reason() const { return hub.states.empty() ? "" : hub.states.back().reason; }
+  // Waits until the program has ended, without the hub's doing anything, and leaves it to the plugin.
+  void wait_for_its_end() const {
+    ASSERT_EQ(reason().rfind("process ", 0), 0u) << reason();
+    siginfo_t info{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(std::stoi(reason().substr(8))), &info, WEXITED | WNOWAIT), 0);
+  }
   FakeHost hub;
 };
 
@@ -149,6 +156,70 @@ TEST_F(ExecTest, StopTakesTheProgramAndItsChildrenAlong) {
     }
     return state == 'Z' || state == 0;
   }));
+}
+
+// 15,000 lines do not fit into a pipe: who is not read waits in the middle of its last words until it is killed.
+TEST_F(ExecTest, WhatAProgramWritesWhenItIsToldToGoIsRead) {
+  SourceRig exec(hub, weir_plugin_entry, shell("trap 'seq 15000; exit' TERM; sleep 1000 & echo ready; wait"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return !hub.events.empty(); }));
+  exec.stop();
+  ASSERT_EQ(hub.events.size(), 15'001u);
+  for (std::size_t i = 1; i <= 15'000; ++i) ASSERT_EQ(hub.events[i].data, std::to_string(i));
+  EXPECT_TRUE(hub.gaps.empty());
+}
+
+TEST_F(ExecTest, WhatAFullHubDoesNotTakeBeforeTheEndIsAGap) {
+  hub.take_only(10);
+  SourceRig exec(hub, weir_plugin_entry, shell("seq 9000; printf last"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  wait_for_its_end();
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 10; }));
+  exec.stop();
+  EXPECT_EQ(hub.events.size(), 10u);
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  EXPECT_EQ(hub.gaps[0].count, 8'991u);
+  EXPECT_EQ(hub.gaps[0].subject, "exec");
+}
+
+TEST_F(ExecTest, AHubThatStoodStillWhenTheProgramEndedReadsAllOfIt) {
+  SourceRig exec(hub, weir_plugin_entry, shell("seq 9000", R"(,"restart":"never")"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  wait_for_its_end();
+  hub.run_ready();     // sees the end, and the first lines
+  hub.advance(2'000);  // as after a SIGSTOP: what is due comes first
+  ASSERT_TRUE(hub.run_until([&] { return reason().find("not started again") != std::string::npos; }));
+  ASSERT_EQ(hub.events.size(), 9'000u);
+  EXPECT_EQ(hub.events.back().data, "9000");
+}
+
+// Its process group has the number of the program: were that given away before all is read, whoever has it would be
+// killed.
+TEST_F(ExecTest, TheNumberOfAProgramIsKeptUntilAllIsRead) {
+  hub.take_only(2);
+  SourceRig exec(hub, weir_plugin_entry, shell("seq 9000", R"(,"restart":"never")"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  wait_for_its_end();
+  const pid_t pid = std::stoi(reason().substr(8));
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 2; }));
+  hub.run_ready();
+  EXPECT_EQ(::kill(-pid, 0), 0);
+  exec.resume();
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 9'000; }));
+  ASSERT_TRUE(hub.run_until([&] { return ::kill(-pid, 0) != 0; }));
+}
+
+TEST_F(ExecTest, ALineThatTheHubDoesNotTakeIsAGap) {
+  hub.data_bytes_max = 100;
+  SourceRig exec(hub, weir_plugin_entry,
+                 shell("echo one; printf '%0200d\\n' 0; echo two", R"(,"restart":"never","subject":"s")"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 2; }));
+  EXPECT_EQ(hub.events[1].data, "two");
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  EXPECT_EQ(hub.gaps[0].subject, "s");
+  EXPECT_EQ(hub.gaps[0].count, 1u);
+  EXPECT_EQ(hub.metrics["lines_not_taken"], 1);
 }
 
 TEST_F(ExecTest, AnOutputThatSomebodyElseKeepsOpenIsNotWaitedForForEver) {

@@ -174,6 +174,20 @@ TEST_F(FunctionsTest, ErrorsBecomeCodesAndOnlyWhatWasWrittenForClientsIsShown) {
   EXPECT_EQ(sql.number("select count(*) from secret_table"), 0);
 }
 
+// The hub refused it when it was committed, and nothing said which function it was.
+TEST_F(FunctionsTest, AnAnswerThatIsTooLargeIsRolledBackAndSaid) {
+  sql.say("create table done (n int)");
+  function("large", "begin insert into done values (1); return to_jsonb(repeat('x', (params->>'bytes')::int - 2)); end",
+           "plpgsql");
+  start();
+  EXPECT_EQ(error("large", {{"bytes", WEIR_ANSWER_BYTES_MAX + 1}}),
+            "too_large: the answer would be too large; nothing was done");
+  EXPECT_TRUE(hub.logged("\"api\".\"large\""));
+  EXPECT_EQ(sql.number("select count(*) from done"), 0);
+  EXPECT_EQ(answer(ask("large", {{"bytes", WEIR_ANSWER_BYTES_MAX}})).json.size(), WEIR_ANSWER_BYTES_MAX);
+  EXPECT_EQ(sql.number("select count(*) from done"), 1);
+}
+
 TEST_F(FunctionsTest, OnlyFunctionsOfTheSchemaAreFoundWhateverTheirNameIs) {
   sql.say("create schema hidden; create table hidden.t (a int); insert into hidden.t values (1)");
   sql.say(
@@ -290,6 +304,19 @@ TEST_F(FunctionsTest, ACancelNeverEndsAnotherRequest) {
     const auto a = answer(token);
     EXPECT_TRUE(a.status == WEIR_OK || cancelled.count(token) != 0) << a.json;
   }
+}
+
+TEST_F(FunctionsTest, AClockThatIsSetEndsNoRequest) {
+  start();
+  sql.say("select pg_advisory_lock(7)");
+  std::vector<std::uint64_t> all;
+  for (int i = 0; i < 6; ++i) all.push_back(ask("gate"));  // two of them wait
+  ASSERT_TRUE(until([&] { return at_work() == 4; }));
+  const std::int64_t now = hub.now_ms();
+  hub.set_now_ms(now + 3'600'000);
+  ASSERT_TRUE(until([&] { return hub.now_ms() > now + 3'600'300; }));
+  sql.say("select pg_advisory_unlock(7)");
+  for (const auto token : all) EXPECT_EQ(answer(token).status, WEIR_OK) << hub.answers[token].json;
 }
 
 // Longer than an answer of the server may take otherwise.

@@ -13,8 +13,9 @@ struct Ran {
   std::string out;
 };
 
-Ran weir_pg(const std::string& arguments) {
-  const std::string command = std::string(WEIR_BINARY_DIR) + "/bin/weir-pg " + arguments + " 2>&1";
+// `before`: settings of the environment.
+Ran weir_pg(const std::string& arguments, const std::string& before = "") {
+  const std::string command = before + " " + std::string(WEIR_BINARY_DIR) + "/bin/weir-pg " + arguments + " 2>&1";
   FILE* pipe = ::popen(command.c_str(), "r");
   Ran ran{-1, {}};
   std::array<char, 4096> bytes;
@@ -41,6 +42,69 @@ TEST_F(InitTest, MayBeRunAgainAndSwitchesTheTrigger) {
   EXPECT_EQ(sql.number(triggers), 1);
   EXPECT_EQ(weir_pg("init --wake poll " + url()).status, 0);
   EXPECT_EQ(sql.number(triggers), 0);
+}
+
+// Whoever had an open transaction held it up, and it held up all other writers.
+TEST_F(InitTest, RunAgainItWaitsForNoWriter) {
+  ASSERT_EQ(weir_pg("init " + url()).status, 0);
+  PostgresClient slow(db.conninfo());
+  slow.say("begin; insert into weir.outbox (topic) values ('a')");
+  sql.say("create role " + reader + "; create role " + writer);
+  const Ran ran = weir_pg("init --reader hub --role " + reader + " --writer-role " + writer + " " + url(),
+                          "PGOPTIONS='-c lock_timeout=5s'");
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  const Ran other = weir_pg("init --wake poll " + url(), "PGOPTIONS='-c lock_timeout=10s'");
+  EXPECT_EQ(other.status, 1) << "this does change the table";
+  EXPECT_NE(other.out.find("nothing was changed: a transaction"), std::string::npos) << other.out;
+  slow.say("commit");
+  ASSERT_EQ(weir_pg("init --wake poll " + url()).status, 0);
+  slow.say("begin; insert into weir.outbox (topic) values ('a')");
+  EXPECT_EQ(weir_pg("init --wake poll " + url(), "PGOPTIONS='-c lock_timeout=5s'").status, 0);
+  slow.say("commit");
+}
+
+// Whoever may make functions in public could have his own run by all who come here: with types that match better they
+// are taken before the server's.
+TEST_F(InitTest, NobodysFunctionsStandInForTheServers) {
+  sql.say(R"(create table public.called (what text);
+create function public.hashtextextended(text, int) returns bigint language sql as
+  $$ insert into public.called values ('hashtextextended'); select pg_catalog.hashtextextended($1, $2::bigint) $$;
+create function public.to_json(jsonb) returns json language sql as
+  $$ insert into public.called values ('to_json'); select $1::json $$;
+create function public.joined(name, name) returns text language sql as
+  $$ insert into public.called values ('||'); select $1::text $$;
+create function public.joined(name, text) returns text language sql as
+  $$ insert into public.called values ('||'); select $1::text $$;
+create operator public.|| (leftarg = name, rightarg = name, function = public.joined);
+create operator public.|| (leftarg = name, rightarg = text, function = public.joined);
+create schema api;
+create function api.echo(params jsonb, identity jsonb) returns jsonb language sql as 'select params')");
+  ASSERT_EQ(weir_pg("init " + url()).status, 0);
+  const std::string config = "{\"url\":\"" + db.url(PostgresServer::shared().port()) +
+                             R"(","outbox":{"poll":"1h"},"functions":{"schema":"api","pool":1}})";
+  FakeHost hub, second;
+  SourceRig rig(hub, weir_plugin_entry, config), other(second, weir_plugin_entry, config);
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.last_state() == WEIR_STATE_RUNNING; }, kPatienceMs));
+  ASSERT_EQ(other.start(), WEIR_OK);
+  ASSERT_TRUE(second.run_until([&] { return second.last_state() == WEIR_STATE_DEGRADED; }, kPatienceMs));
+  sql.say("insert into weir.outbox (topic) values ('a')");
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 1; }, kPatienceMs));
+  sdk::testing::ResponderSide api(hub, weir_plugin_entry, rig.instance());
+  const auto token = api.ask("echo", "", "1", 30'000);
+  ASSERT_TRUE(hub.run_until([&] { return hub.answers.count(token) != 0; }, kPatienceMs));
+  EXPECT_EQ(hub.answers[token].json, "1");
+  EXPECT_EQ(sql.say("select string_agg(what, ' ') from public.called"), "");
+}
+
+TEST_F(InitTest, ARoleMayReadTheSequenceWhateverItsNameIs) {
+  ASSERT_EQ(weir_pg("init " + url()).status, 0);
+  sql.say("alter sequence weir.outbox_id_seq rename to \"other 'name\"; create role " + reader);
+  const Ran ran = weir_pg("init --role " + reader + " " + url());
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  EXPECT_EQ(
+      sql.say("select has_sequence_privilege('" + reader + "', pg_get_serial_sequence('weir.outbox', 'id'), 'select')"),
+      "t");
 }
 
 // The order of the outbox stands on it: position.hpp.

@@ -1,54 +1,19 @@
 // The outbox beside a real PostgreSQL: what becomes of rows, where a reader goes on, what it removes, who may read.
 #include <chrono>
 #include <memory>
-#include <set>
-#include <thread>
 
-#include "postgres_rig.hpp"
+#include "outbox_rig.hpp"
 #include "support/tcp_proxy.hpp"
 
 namespace weir::test {
 namespace {
 
-struct OutboxTest : PostgresTest {
-  // `more`: of outbox.
-  std::string outbox(const std::string& more = "\"keep\":0", const std::string& user = "weir") const {
-    return config(R"("outbox":{"poll":"20ms",)" + more + "}", user);
-  }
-  std::string insert(const std::string& topic, const std::string& data) const {
-    return "insert into weir.outbox (topic, data) values ('" + topic + "', '" + data + "');";
-  }
-  void insert_many(int from, int to) {
-    sql.say("insert into weir.outbox (topic, data) select 'a', g::text::json from generate_series(" +
-            std::to_string(from) + "," + std::to_string(to) + ") g");
-  }
-  bool stored(std::int64_t top) {
-    return until([&] { return sql.number("select top_id from weir.outbox_reader where reader = 'hub'") == top; });
-  }
-  std::string data() const {
-    std::string out;
-    for (const auto& event : hub.events) (out += out.empty() ? "" : " ") += event.data;
-    return out;
-  }
-  // No session reads any more.
-  bool wait_until_gone() {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
-    while (sql.number("select count(*) from pg_stat_activity where application_name = 'weir' and datname = '" +
-                      db.name() + "'") != 0) {
-      if (std::chrono::steady_clock::now() > until) return false;
-      std::this_thread::yield();
-    }
-    return true;
-  }
-  void accept_all(SourceRig& rig) { rig.accepted(hub.events.back().cursor); }
-};
-
 TEST_F(OutboxTest, RowsBecomeEvents) {
   sql.say("insert into weir.outbox (topic, event, key, data) values ('orders/7', 'paid', 'k', '{ \"n\": 1.50 }');" +
-          std::string("insert into weir.outbox (topic, event_id) values ('orders/8', 'mine')"));
+          std::string("insert into weir.outbox (topic, event_id) values ('orders/8', 'mine'), ('orders/9', '')"));
   SourceRig rig(hub, weir_plugin_entry, outbox());
   ASSERT_EQ(rig.start(), WEIR_OK);
-  ASSERT_TRUE(until([&] { return hub.events.size() == 2; }));
+  ASSERT_TRUE(until([&] { return hub.events.size() == 3; }));
   EXPECT_EQ(hub.events[0].subject, "orders/7");
   EXPECT_EQ(hub.events[0].event, "paid");
   EXPECT_EQ(hub.events[0].key, "k");
@@ -59,6 +24,7 @@ TEST_F(OutboxTest, RowsBecomeEvents) {
   EXPECT_EQ(hub.events[1].id, "mine");
   EXPECT_EQ(hub.events[1].event, "message");
   EXPECT_EQ(hub.events[1].data, "");
+  EXPECT_EQ(hub.events[2].id, "3") << "the same whenever it comes";
   EXPECT_EQ(hub.last_state(), WEIR_STATE_RUNNING);
 }
 
@@ -138,7 +104,7 @@ TEST_F(OutboxTest, LargeRowsComeFewAtATime) {
   sql.say("insert into weir.outbox (topic, data) select 'a', to_json(repeat('x', 3000000)) from generate_series(1, 3)");
   insert_many(1, 100);
   hub.data_bytes_max = 4'000'000;
-  SourceRig rig(hub, weir_plugin_entry, outbox());
+  SourceRig rig(hub, weir_plugin_entry, outbox(R"("keep":0,"data_bytes":"4MiB")"));
   ASSERT_EQ(rig.start(), WEIR_OK);
   ASSERT_TRUE(until([&] { return hub.events.size() == 163; }));
   EXPECT_EQ(hub.events[5].data.size(), 32 * 9'000 + 2u);
@@ -158,6 +124,67 @@ TEST_F(OutboxTest, ARowThatTheHubDoesNotTakeIsPassedWithAGap) {
   EXPECT_TRUE(stored(3));
   ASSERT_EQ(hub.mistakes.size(), 1u);  // that name
   hub.mistakes.clear();
+}
+
+TEST_F(OutboxTest, ARowThatIsTooLargeIsNotFetched) {
+  const auto insert_of = [&](int bytes) {  // with its quotes
+    sql.say("insert into weir.outbox (topic, data) values ('a', to_json(repeat('x', " + std::to_string(bytes - 2) +
+            ")))");
+  };
+  insert_of(1'048'576);
+  insert_of(2'000'000);
+  insert_many(3, 3);
+  hub.data_bytes_max = 4'000'000;  // it would take them
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 2; }));
+  EXPECT_EQ(hub.events[0].data.size(), 1'048'576u);
+  EXPECT_EQ(hub.events[1].data, "3");
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  EXPECT_EQ(hub.gaps[0].subject, "a");
+  EXPECT_NE(hub.gaps[0].reason.find("row 2 has 2000008 bytes"), std::string::npos) << hub.gaps[0].reason;
+}
+
+// One row stopped all that came after it.
+TEST_F(OutboxTest, ATimeWithoutEndIsATime) {
+  sql.say(
+      "insert into weir.outbox (topic, data, created_at) values ('a', '1', 'infinity'), ('a', '2', '-infinity'), ('a', "
+      "'3', now())");
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  EXPECT_TRUE(until([&] { return data() == "1 2 3"; })) << reason();
+}
+
+TEST_F(OutboxTest, ARowThatTheServerCanNotTurnIntoTextIsPassedWithAGap) {
+  PostgresDatabase bytes(true, true, "SQL_ASCII");
+  PostgresClient client(bytes.conninfo());
+  client.say("insert into weir.outbox (topic, data) select 'a', g::text::json from generate_series(1, 75) g");
+  client.say("insert into weir.outbox (topic, data) values ('a', '\"\xff\"'), ('\xff', '1')");
+  client.say("insert into weir.outbox (topic, data) select 'a', g::text::json from generate_series(78, 200) g");
+  SourceRig rig(hub, weir_plugin_entry,
+                "{\"url\":\"" + bytes.url(server.port()) + R"(","outbox":{"poll":"20ms","keep":0}})");
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 198; })) << reason();
+  for (int i = 0; i < 198; ++i)
+    ASSERT_EQ(hub.events[static_cast<std::size_t>(i)].data, std::to_string(i < 75 ? i + 1 : i + 3));
+  ASSERT_EQ(hub.gaps.size(), 2u);
+  EXPECT_NE(hub.gaps[0].reason.find("row 76 can't be read: invalid byte sequence"), std::string::npos)
+      << hub.gaps[0].reason;
+  EXPECT_NE(hub.gaps[1].reason.find("row 77 "), std::string::npos) << hub.gaps[1].reason;
+  accept_all(rig);
+  EXPECT_TRUE(until([&] { return client.number("select top_id from weir.outbox_reader") == 200; }));
+}
+
+// Whoever reads next would get them once more: the hub can't say any more that it has them.
+TEST_F(OutboxTest, WhatTheHubHasNotBeenOfferedWhenItStopsIsLeftInTheTable) {
+  insert_many(1, 70);
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  while (hub.events.size() < 64 && std::chrono::steady_clock::now() < until) hub.run_ready();  // the clock stands still
+  ASSERT_EQ(hub.events.size(), 64u) << "one batch";
+  rig.stop();
+  EXPECT_EQ(hub.events.size(), 64u);
 }
 
 TEST_F(OutboxTest, NothingComesTwiceOverBreaksWhileTheHubLives) {
@@ -232,6 +259,19 @@ TEST_F(OutboxTest, RowsThatAllReadersHaveHadAreRemovedWhenTheyAreOld) {
   EXPECT_TRUE(until([&] { return hub.metrics["removed"] == 2'400; }));
 }
 
+// Nothing was read until all of it was removed.
+TEST_F(OutboxTest, RowsAreReadWhileMillionsWouldBeRemoved) {
+  insert_many(1, 30'000);
+  sql.say("update weir.outbox set created_at = now() - interval '2 hours'");
+  sql.say("insert into weir.outbox_reader (reader, seen, top_id) values ('hub', pg_current_snapshot(), 30000)");
+  insert_many(30'001, 30'001);
+  SourceRig rig(hub, weir_plugin_entry, outbox(R"("keep":"1h")"));
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 1; }));
+  EXPECT_GT(sql.number("select count(*) from weir.outbox"), 1);
+  EXPECT_TRUE(until([&] { return sql.number("select count(*) from weir.outbox") == 1; })) << "and removed it is";
+}
+
 TEST_F(OutboxTest, ANewReaderBeginsWhereTheManifestSays) {
   insert_many(1, 3);
   SourceRig rig(hub, weir_plugin_entry, outbox(R"("from":"new","reader":"late","keep":0)"));
@@ -288,97 +328,6 @@ TEST_F(OutboxTest, WhoComesBackAfterAnotherOneGoesOnBehindThatOne) {
   insert_many(7, 7);
   ASSERT_TRUE(until([&] { return hub.events.size() == 4; }));
   EXPECT_EQ(hub.events[3].data, "7");
-}
-
-// --- Servers that are not what they were ----------------------------------------------------------------------------
-
-// A crash takes the numbers back that were given to transactions since the last write, and the reader may have seen
-// these as over.
-TEST_F(OutboxTest, NumbersOfTransactionsThatAreGivenOutAgainHideNothing) {
-  insert_many(1, 5);
-  {
-    FakeHost first;
-    SourceRig rig(first, weir_plugin_entry, outbox());
-    ASSERT_EQ(rig.start(), WEIR_OK);
-    ASSERT_TRUE(first.run_until([&] { return first.events.size() == 5; }, kPatienceMs));
-    rig.accepted(first.events.back().cursor);
-    ASSERT_TRUE(first.run_until(
-        [&] { return sql.say("select coalesce(reading::text, '') from weir.outbox_reader") == ""; }, kPatienceMs));
-  }
-  sql.say(
-      "update weir.outbox_reader set seen = (select (x + 30) || ':' || (x + 30) || ':' from "
-      "(select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as x) y)::text::pg_snapshot");
-  sql.say(insert("a", "6"));
-  PostgresClient slow(db.conninfo()), slower(db.conninfo());
-  slow.say("begin;" + insert("a", "7"));
-  sql.say(insert("a", "8"));
-  SourceRig rig(hub, weir_plugin_entry, outbox());
-  ASSERT_EQ(rig.start(), WEIR_OK);
-  ASSERT_TRUE(until([&] { return data() == "6 8"; })) << data();
-  sql.say(insert("a", "9"));
-  slower.say("begin;" + insert("a", "10"));
-  slow.say("commit");
-  ASSERT_TRUE(until([&] { return hub.events.size() == 4; })) << data();
-  for (int i = 11; i < 60; ++i) sql.say(insert("a", std::to_string(i)));
-  slower.say("commit");
-  ASSERT_TRUE(until([&] { return hub.events.size() == 54; })) << data();
-  std::set<std::string> all;
-  for (const auto& event : hub.events) EXPECT_TRUE(all.insert(event.data).second) << event.data;
-  EXPECT_TRUE(hub.gaps.empty());
-}
-
-// Rows with numbers of another cluster, and a reader's place in these.
-TEST_F(OutboxTest, ARestoredDatabaseIsReadOnById) {
-  insert_many(1, 5);
-  {
-    FakeHost first;
-    SourceRig rig(first, weir_plugin_entry, outbox());
-    ASSERT_EQ(rig.start(), WEIR_OK);
-    ASSERT_TRUE(first.run_until([&] { return first.events.size() == 5; }, kPatienceMs));
-    rig.accepted(first.events[3].cursor);
-  }
-  insert_many(6, 8);
-  sql.say("update weir.outbox set xid = (xid::text::bigint + 1000000)::text::xid8");
-  sql.say("update weir.outbox_reader set cluster = '1', seen = '2000000:2000000:', reading = null, last_id = 0");
-  sql.say(insert("a", "9"));
-  SourceRig rig(hub, weir_plugin_entry, outbox());
-  ASSERT_EQ(rig.start(), WEIR_OK);
-  ASSERT_TRUE(until([&] { return hub.events.size() == 5; })) << data();
-  EXPECT_EQ(data(), "5 6 7 8 9");
-  ASSERT_EQ(hub.gaps.size(), 1u);
-  EXPECT_EQ(hub.gaps[0].subject, "");
-  EXPECT_NE(hub.gaps[0].reason.find("behind row 4"), std::string::npos) << hub.gaps[0].reason;
-  accept_all(rig);
-  ASSERT_TRUE(stored(9));
-  EXPECT_EQ(sql.number("select count(*) from weir.outbox where xid >= pg_snapshot_xmax(pg_current_snapshot())"), 0);
-  insert_many(10, 11);
-  ASSERT_TRUE(until([&] { return hub.events.size() == 7; }));
-}
-
-// A backup that is older than what was read: ids are given out again.
-TEST_F(OutboxTest, AnOlderBackupIsToldAndReadOnBehindWhatItHas) {
-  insert_many(1, 3);
-  sql.say("insert into weir.outbox_reader (reader, seen, top_id) values ('hub', '1:1:', 50)");
-  SourceRig rig(hub, weir_plugin_entry, outbox());
-  ASSERT_EQ(rig.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
-  ASSERT_EQ(hub.gaps.size(), 1u);
-  insert_many(4, 5);
-  ASSERT_TRUE(until([&] { return hub.events.size() == 2; }));
-  EXPECT_EQ(data(), "4 5");
-}
-
-TEST_F(OutboxTest, WhatIsMissingInTheDatabaseIsToldAndMendedWithoutARestart) {
-  sql.say("alter table weir.outbox rename to gone");
-  SourceRig rig(hub, weir_plugin_entry, outbox());
-  ASSERT_EQ(rig.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
-  EXPECT_NE(reason().find("`weir pg init` makes it"), std::string::npos) << reason();
-  sql.say("alter table weir.gone rename to outbox; alter sequence weir.outbox_id_seq cache 10");
-  hub.advance(2'000);
-  ASSERT_TRUE(until([&] { return reason().find("CACHE 10") != std::string::npos; })) << reason();
-  sql.say("alter sequence weir.outbox_id_seq cache 1");
-  EXPECT_TRUE(soon_reaches(WEIR_STATE_RUNNING));
 }
 
 // --- Large tables ---------------------------------------------------------------------------------------------------

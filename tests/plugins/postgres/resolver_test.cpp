@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <memory>
 #include <mutex>
+#include <new>
 
 #include "weir/sdk/testing.hpp"
 
@@ -60,6 +62,34 @@ TEST(PostgresResolverTest, ALookupThatHangsHoldsUpNobodyAndIsNotBegunTwice) {
     gate->open = true;
   }
   gate->changed.notify_all();
+}
+
+// The name was never looked up again: one lookup was thought to be under way for ever.
+TEST(PostgresResolverTest, WithoutAThreadItFailsAndTheNextTimeItDoesNot) {
+  struct Lookup {
+    Lookup(const std::shared_ptr<bool>& no_room) : full(no_room) {}
+    Lookup(const Lookup& other) : full(other.full) {
+      if (*full) throw std::bad_alloc();  // what is copied for the thread is as good as the thread itself
+    }
+    Resolver::Found operator()(const std::string&) const { return {{"1"}, ""}; }
+    std::shared_ptr<bool> full;
+  };
+  const auto full = std::make_shared<bool>(false);
+  FakeHost hub;
+  const sdk::Host host(hub.raw());
+  Resolver resolver{Lookup(full)};
+  Resolver::Found found;
+  int answers = 0;
+  const auto heard = [&](Resolver::Found f) { found = std::move(f), ++answers; };
+  *full = true;
+  resolver.start(host, "db", heard);
+  ASSERT_EQ(answers, 1);
+  EXPECT_TRUE(found.addresses.empty());
+  EXPECT_NE(found.why.find("no thread for it"), std::string::npos) << found.why;
+  *full = false;
+  resolver.start(host, "db", heard);
+  ASSERT_TRUE(hub.run_until([&] { return answers == 2; }));
+  EXPECT_EQ(found.addresses, std::vector<std::string>{"1"});
 }
 
 TEST(PostgresResolverTest, WhatTheSystemKnowsIsFoundAndWhatItDoesNotIsSaid) {

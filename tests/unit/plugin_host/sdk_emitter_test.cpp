@@ -88,6 +88,23 @@ TEST_F(EmitterTest, WhatItKeepsHasALimit) {
   expect_in_order(taken);
 }
 
+TEST_F(EmitterTest, WhatTheHubHasNotTakenCanBeTakenBack) {
+  EXPECT_EQ(emitter.next_cursor(), "");
+  hub.take_only(1);
+  for (const char* cursor : {"1", "2", "3", "4"})
+    EXPECT_TRUE(emitter.add({.subject = "s", .event = "e", .data = "1", .cursor = cursor}));
+  emitter.flush();
+  EXPECT_EQ(emitter.next_cursor(), "2");
+  emitter.drop_if([](const weir_event& e) { return to_view(e.cursor) < "4"; });
+  EXPECT_EQ(emitter.next_cursor(), "4");
+  EXPECT_EQ(emitter.kept(), 1u);
+  hub.take_all();
+  EXPECT_TRUE(emitter.resume());
+  ASSERT_EQ(hub.events.size(), 2u);
+  EXPECT_EQ(hub.events[1].cursor, "4");
+  EXPECT_TRUE(emitter.fits(2, Emitter::kKeptBytesMax / 2));
+}
+
 TEST_F(EmitterTest, AWrongEventIsLeftOutAndTheOthersGoOn) {
   EXPECT_TRUE(add(0));
   EXPECT_TRUE(emitter.add({.event = "e", .data = "{broken"}));

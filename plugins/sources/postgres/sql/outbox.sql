@@ -21,8 +21,16 @@ create table if not exists :"schema".outbox (
 
 comment on table :"schema".outbox is 'What Weir publishes. Rows become events when their transaction commits.';
 
--- By which readers find what was committed since they looked last.
-create index if not exists outbox_xid_id on :"schema".outbox (xid, id);
+-- By which readers find what was committed since they looked last. CREATE INDEX IF NOT EXISTS would stop all writers
+-- before it looks whether there is anything to do. A setting carries the name into the block: psql looks into no $$.
+select pg_catalog.set_config('weir.schema', :'schema', false);
+do $$
+declare place text := pg_catalog.current_setting('weir.schema');
+begin
+  if pg_catalog.to_regclass(pg_catalog.format('%I.outbox_xid_id', place)) is null then
+    execute pg_catalog.format('create index outbox_xid_id on %I.outbox (xid, id)', place);
+  end if;
+end $$;
 
 -- How far each reader is. Rows are kept until all of them have passed: delete the row of a reader that is no more.
 create table if not exists :"schema".outbox_reader (

@@ -1,9 +1,19 @@
 -- Wakes the readers when something was written. Its price: transactions that notify commit one after the other, because
 -- the server keeps their messages in the order of commits.
+-- It runs with the rights and the search_path of whoever writes: every name in it is qualified, and it has no operators.
 create or replace function :"schema".outbox_wake() returns trigger language plpgsql as $$
 begin
-  perform pg_notify(tg_table_schema || '.' || tg_table_name, '');
+  perform pg_catalog.pg_notify(pg_catalog.format('%s.%s', tg_table_schema, tg_table_name), '');
   return null;
 end $$;
-drop trigger if exists outbox_wake on :"schema".outbox;
-create trigger outbox_wake after insert on :"schema".outbox for each statement execute function :"schema".outbox_wake();
+-- A trigger that is there stays: making one stops all writers.
+select pg_catalog.set_config('weir.schema', :'schema', false);
+do $$
+declare place text := pg_catalog.current_setting('weir.schema');
+begin
+  if not exists (select from pg_catalog.pg_trigger where tgname = 'outbox_wake'
+      and tgrelid = pg_catalog.to_regclass(pg_catalog.format('%I.outbox', place))::pg_catalog.oid) then
+    execute pg_catalog.format('create trigger outbox_wake after insert on %I.outbox for each statement '
+                              'execute function %I.outbox_wake()', place, place);
+  end if;
+end $$;

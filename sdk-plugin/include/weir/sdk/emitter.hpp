@@ -94,14 +94,21 @@ class Emitter {
     timer_.cancel();
     while (!kept_.empty() && !full()) offer();
   }
+  // The cursor of the event that the hub is offered next; empty when none is kept. Until add(), flush() or resume().
+  std::string_view next_cursor() const { return kept_.empty() ? std::string_view() : kept_.front().cursor(); }
   // Throws away what the hub has not taken of a subject: it was deactivated.
   void drop(std::string_view subject) {
-    const auto gone = [&](const Kept& kept) {
-      if (to_view(kept.view().subject) != subject) return false;
+    drop_if([&](const weir_event& event) { return to_view(event.subject) == subject; });
+  }
+  // Throws away what the hub has not taken and for which `gone(const weir_event&)` is true.
+  template <class Gone>
+  void drop_if(Gone gone) {
+    const auto drops = [&](const Kept& kept) {
+      if (!gone(kept.view())) return false;
       bytes_ -= kept.size();
       return true;
     };
-    kept_.erase(std::remove_if(kept_.begin(), kept_.end(), gone), kept_.end());
+    kept_.erase(std::remove_if(kept_.begin(), kept_.end(), drops), kept_.end());
   }
 
  private:
@@ -118,6 +125,7 @@ class Emitter {
       }
     }
     std::size_t size() const { return bytes.size() + sizeof(Kept); }
+    std::string_view cursor() const { return std::string_view(bytes).substr(ends[4]); }
     weir_event view() const {
       const auto part = [this](std::size_t i) {
         const std::size_t from = i == 0 ? 0 : ends[i - 1];

@@ -136,7 +136,9 @@ struct SinkBorder : Instance<T> {
           if (took == 0) return void(status = WEIR_E_FULL);
         } catch (const Failure& e) {
           Instance<T>::of(p).host.warn(e.what());
-          return void(status = WEIR_E_INVALID);
+          const bool later =
+              e.status() == WEIR_E_UNAVAILABLE || e.status() == WEIR_E_TIMEOUT || e.status() == WEIR_E_FULL;
+          return void(status = later ? e.status() : WEIR_E_INVALID);
         }
       }
       status = WEIR_OK;

@@ -34,7 +34,8 @@ class Sink {
   virtual void start() {}
   // Takes events from the front and says how many. What was taken is the sink's to get there. Fewer than all: the rest
   // is offered at once again; none: the hub waits until host.sink_ready(). Throws Failure when the first of `events`
-  // can't be delivered, ever: it is left out, counted and logged with the message.
+  // can't be delivered, ever: it is left out, counted and logged with the message. With the status UNAVAILABLE, TIMEOUT
+  // or FULL it is offered again: after a second, or with FULL when the sink is ready. So it is after other exceptions.
   virtual std::size_t deliver(std::span<const Outgoing> events) = 0;
   virtual void stop() {}
 };
