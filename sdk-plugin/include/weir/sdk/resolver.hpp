@@ -10,11 +10,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -40,13 +41,13 @@ class Resolver {
   void start(const Host& host, const std::string& name, std::function<void(Found)> call) {
     watch_.end();
     if (!running(name)) {
-      work_ = std::make_shared<Work>(name);
+      auto work = std::make_shared<Work>(name);
       try {
-        std::thread([work = work_, lookup = lookup_] { run(*work, lookup); }).detach();
-      } catch (const std::system_error& e) {
-        work_.reset();
-        return call({{}, std::string("no thread to look it up: ") + e.what()});
+        std::thread([work, lookup = lookup_] { run(*work, lookup); }).detach();
+      } catch (const std::exception& e) {  // the machine has none left
+        return call({{}, std::string("no thread for it: ") + e.what()});
       }
+      work_ = std::move(work);
     }
     const auto heard = [this, work = work_, call](std::uint32_t) {
       watch_.end();
