@@ -92,6 +92,7 @@ void Schema::fill_defaults(Node& value) const {
 void Schema::resolve_paths(Node& value, const std::string& folder) const {
   const auto resolve = [&folder](const Rule& rule, Node& node) {
     if (!rule.path || !node.is(Node::Kind::string) || node.string.empty()) return;
+    if (rule.path_only_with_slash && node.string.find('/') == std::string::npos) return;
     const std::filesystem::path path(node.string);
     if (path.is_relative()) node.string = (std::filesystem::path(folder) / path).lexically_normal().string();
   };

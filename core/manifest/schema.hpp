@@ -8,7 +8,8 @@
 //   x-unit: "duration" | "bytes"   a string such as "30s" or "16MiB"; minimum and maximum then count ms or bytes
 //   x-name: "key"                  an element of an array is called by that member: channel "agents/{id}"
 //   x-expected: "text"             what a message says instead of "expected ..."
-//   x-path: true                   a string that is a file's path, see resolve_paths
+//   x-path: true | "with-slash"    a string that is a file's path, see resolve_paths; "with-slash": one without a slash
+//                                  is no path but the name of a file in any folder
 // Any other keyword is an error, so that nobody relies on a check that does not happen (x-... excepted).
 // Limits: 64 levels of schema; at most kProblemsMax problems from one check.
 // Threads: a parsed Schema is constant; copies share it.
@@ -45,7 +46,7 @@ class Schema {
   // Adds the defaults of members that are missing, at every level that is there. Harmless on a value that is not valid.
   void fill_defaults(tree::Node& value) const;
 
-  // Makes relative paths (x-path) start at `folder`. Empty strings stay empty.
+  // Makes relative paths (x-path) start at `folder`. Empty strings stay empty, and names with "with-slash".
   void resolve_paths(tree::Node& value, const std::string& folder) const;
 
  private:

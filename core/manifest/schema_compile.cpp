@@ -121,7 +121,7 @@ class Compiler {
     else if (key == "x-expected")
       rule.expected = text(key, value);
     else if (key == "x-path")
-      rule.path = boolean(key, value);
+      path(rule, value);
     else if (key == "$defs" && !root)
       wrong(value, "$defs belongs at the top of the schema");
     else if (key.rfind("x-", 0) != 0 && std::find(kKeywords.begin(), kKeywords.end(), key) == kKeywords.end())
@@ -208,6 +208,12 @@ class Compiler {
   std::string text(const std::string& key, const Node& value) {
     if (!value.is(Kind::string)) wrong(value, key + " is " + shown(value) + "; expected a string");
     return value.string;
+  }
+  void path(Rule& rule, const Node& value) {
+    rule.path_only_with_slash = value.is(Kind::string) && value.string == "with-slash";
+    if (!rule.path_only_with_slash && !value.is(Kind::boolean))
+      wrong(value, "x-path is " + shown(value) + "; expected true, false or \"with-slash\"");
+    rule.path = rule.path_only_with_slash || value.boolean;
   }
   bool boolean(const std::string& key, const Node& value) {
     if (!value.is(Kind::boolean)) wrong(value, key + " is " + shown(value) + "; expected true or false");

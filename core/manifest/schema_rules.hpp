@@ -46,7 +46,7 @@ struct Rule {
   std::optional<tree::Node> fallback;
   Unit unit = Unit::none;
   std::string name_key, expected;
-  bool path = false;
+  bool path = false, path_only_with_slash = false;
 };
 
 struct Rules {

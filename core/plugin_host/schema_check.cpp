@@ -73,7 +73,9 @@ class SchemaCheck {
       if (!value.is_number_unsigned()) bad(at, "must be an integer from 0 on");
     } else if (key == "x-unit") {
       if (value != "duration" && value != "bytes") bad(at, value.dump() + " is neither \"duration\" nor \"bytes\"");
-    } else if (key == "x-secret" || key == "x-path") {
+    } else if (key == "x-path") {
+      if (!value.is_boolean() && value != "with-slash") bad(at, "must be true, false or \"with-slash\"");
+    } else if (key == "x-secret") {
       if (!value.is_boolean()) bad(at, "must be true or false");
     } else if (key == "description" || key == "title" || key == "$schema") {
       if (!value.is_string()) bad(at, "must be a string");

@@ -1,10 +1,14 @@
 // Logs by name, through a hub to its clients: the last lines, new ones, rotation, and a file that is open only while
-// somebody watches.
+// somebody watches. And logs with a checkpoint, whose hub is killed and whose instance is exchanged meanwhile.
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include "integration/hub_fixture.hpp"
+#include "support/server_process.hpp"
 
 namespace weir::test {
 namespace {
@@ -93,6 +97,43 @@ TEST_F(LogTailHubTest, ALogThatIsNotThereIsNotFoundUntilItIs) {
   EXPECT_EQ(subscribe(c, "b", 100)["data"]["replayed"], 2);
 }
 
+// A pattern without a slash was given the manifest's folder and fitted nothing.
+TEST_F(LogTailHubTest, WhatIsLeftOutByItsNameIsNotThereWhereverTheManifestLies) {
+  log("a", 1, 1);
+  write("logs/a/secret.log", "secret\n");
+  write("logs/a/other.log", "other\n");
+  start(R"(
+[[plugin]]
+name = "tail"
+library = "log-tail"
+config = { root = "logs", files = ["logs/a/*.log"], exclude = ["secret.*", "logs/a/other.log"] }
+[[endpoint]]
+path = "/ws"
+[[channel]]
+pattern = "demand/{file}"
+from    = [{ plugin = "tail", subject = "a/{file}", on_demand = true }]
+[[channel]]
+pattern = "logs/{file}"
+from    = [{ plugin = "tail", subject = "{file}" }]
+)");
+  Client c = connect();
+  int id = 0;
+  for (const char* name : {"secret.log", "other.log"}) {
+    const Json answer = c.ask({{"type", "subscribe"}, {"id", ++id}, {"channel", std::string("demand/") + name}});
+    EXPECT_EQ(answer["data"]["code"], "not_found") << answer;
+  }
+  c.ask({{"type", "subscribe"}, {"id", ++id}, {"channel", "logs/*"}, {"replay", 100}});
+  write("logs/a/secret.log", "more secret\n", true);
+  write("logs/a/other.log", "more\n", true);
+  write("logs/a/z.log", "last\n");
+  for (Json event; event["data"]["line"] != "last";) {
+    event = c.next("event");
+    ASSERT_FALSE(event.is_null());
+    EXPECT_NE(event["channel"], "logs/secret.log");
+    EXPECT_NE(event["channel"], "logs/other.log");
+  }
+}
+
 TEST_F(LogTailHubTest, AfterTheLastHasLeftTheFileIsClosedAndANewLifeBegins) {
   log("a", 1, 3);
   start_hub();
@@ -143,6 +184,142 @@ TEST_F(LogTailHubTest, ManyLogsComeAndGo) {
     }
     ASSERT_TRUE(wait_until([&] { return open_logs() == 0; }));
   }
+}
+
+// Writes numbered lines and rotates its log all the time, never far ahead of who reads them.
+class Program {
+ public:
+  explicit Program(std::string log) : log_(std::move(log)), thread_([this] { run(); }) {}
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program() { end(); }
+  void is_read(int line) { read_ = line; }
+  int end() {  // returns the last line
+    over_ = true;
+    if (thread_.joinable()) thread_.join();
+    return written_;
+  }
+
+ private:
+  static constexpr int kAhead = 500, kLinesPerFile = 170, kFiles = 20;
+  void run() {
+    std::ofstream out(log_);
+    while (!over_) {
+      if (written_ - read_ >= kAhead) {
+        std::this_thread::yield();
+        continue;
+      }
+      out << "line " << ++written_ << std::endl;
+      if (written_ % kLinesPerFile != 0) continue;
+      const auto rotated = [this](int i) { return log_ + "." + std::to_string(i); };
+      std::error_code none_yet;
+      for (int i = kFiles; i >= 1; --i) std::filesystem::rename(rotated(i), rotated(i + 1), none_yet);
+      std::filesystem::rename(log_, rotated(1));
+      out = std::ofstream(log_);
+    }
+  }
+
+  const std::string log_;
+  std::atomic<int> read_ = 0;
+  std::atomic<bool> over_ = false;
+  int written_ = 0;
+  std::thread thread_;
+};
+
+class LogTailPlacesTest : public HubTest {
+ protected:
+  LogTailPlacesTest() { std::filesystem::create_directories(folder() + "/logs"); }
+  static std::string manifest(const std::string& config = "") {
+    return "[[plugin]]\nname = \"tail\"\nlibrary = \"log-tail\"\n"
+           "config = { files = [\"logs/*.log\"], poll = \"100ms\", checkpoint = \"places\"" +
+           config + " }\n" + R"(
+[[endpoint]]
+path = "/ws"
+[[channel]]
+pattern = "logs/{file}"
+from    = [{ plugin = "tail", subject = "{file}" }]
+)";
+  }
+  static void subscribe(Client& c) {
+    c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "logs/app.log"}, {"replay", 100'000}});
+  }
+  // Takes one frame. Lines come one after the other; only a new beginning may go back.
+  void take(const Json& frame) {
+    ASSERT_NE(frame["type"], "gap") << frame;
+    if (frame["type"] != "event" || frame["event"] != "line") return;
+    const int n = std::stoi(frame["data"]["line"].get<std::string>().substr(5));
+    ASSERT_LE(n, next_) << "lines are missing";
+    if (n != before_ + 1) {
+      ASSERT_LE(++times_back_, beginnings_) << n << " behind " << before_;
+    }
+    before_ = n;
+    next_ = std::max(next_, n + 1);
+    if (program_) program_->is_read(before_);
+  }
+  void read_until(Client& c, const std::function<bool()>& fact) {
+    while (!fact()) {
+      const Json frame = c.next();
+      ASSERT_FALSE(frame.is_null());
+      ASSERT_NO_FATAL_FAILURE(take(frame));
+    }
+  }
+  void read_lines(Client& c, int count) {
+    read_until(c, [this, end = next_ + count] { return next_ >= end; });
+  }
+  void read_the_rest(Client& c) {
+    read_until(c, [this, last = program_->end()] { return next_ > last; });
+    EXPECT_GT(next_, 1000);
+  }
+  void begin_program() { program_ = std::make_unique<Program>(folder() + "/logs/app.log"); }
+
+  std::unique_ptr<Program> program_;
+  int next_ = 1, before_ = 0, beginnings_ = 0, times_back_ = 0;
+};
+
+// A line has gone to the client's socket long before a checkpoint that tells of it is on the disk: what was in the
+// history of the hub that died is in the client's hands or comes again.
+TEST_F(LogTailPlacesTest, AHubThatIsKilledLosesNoLine) {
+  const std::uint16_t port = free_port();
+  write("hub.toml", "listen = \"127.0.0.1:" + std::to_string(port) +
+                        "\"\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\"]\n" + manifest());
+  constexpr int kKills = 5;
+  for (int kill = 0; kill <= kKills; ++kill) {
+    ServerProcess process;
+    process.run({WEIR_BINARY_DIR "/bin/weir", "run", folder() + "/hub.toml"}, folder() + "/hub.log");
+    ASSERT_TRUE(wait_until([&] { return answers(port); }));
+    net::WsClient::Settings settings;
+    settings.port = port;
+    auto socket = net::WsClient::connect(settings, kPatienceMs);
+    ASSERT_TRUE(socket) << socket.error().message;
+    Client c(std::move(*socket));
+    subscribe(c);
+    if (!program_) begin_program();
+    if (kill == kKills) {
+      read_the_rest(c);
+      break;
+    }
+    ASSERT_NO_FATAL_FAILURE(read_lines(c, 1000));
+    ASSERT_NO_FATAL_FAILURE(read_until(c, [&] { return std::filesystem::exists(folder() + "/places"); }));
+    ++beginnings_;
+    process.end(SIGKILL);
+    for (auto text = c.socket().receive(kPatienceMs); text; text = c.socket().receive(kPatienceMs))
+      ASSERT_NO_FATAL_FAILURE(take(Json::parse(*text)));
+  }
+}
+
+TEST_F(LogTailPlacesTest, AnInstanceThatIsExchangedLosesNoLine) {
+  start(manifest());
+  Client c = connect();
+  subscribe(c);
+  begin_program();
+  for (int reloads = 1; reloads <= 6; ++reloads) {
+    ASSERT_NO_FATAL_FAILURE(read_lines(c, 500));
+    ++beginnings_;
+    const ReloadReport report = reload(manifest(reloads % 2 != 0 ? ", batch_ms = 0" : ""));
+    ASSERT_TRUE(report.problems.empty()) << report.json();
+    ASSERT_FALSE(report.changed.empty());
+  }
+  read_the_rest(c);
 }
 
 }  // namespace

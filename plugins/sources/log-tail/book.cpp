@@ -1,6 +1,7 @@
 #include "book.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace weir::log_tail {
 
@@ -10,7 +11,11 @@ TrackPtr FileBook::find(const Birth& birth) const {
 }
 
 TrackPtr FileBook::begin(const std::string& path, const Birth& birth) {
-  if (const TrackPtr before = find(birth)) drop(before);
+  if (const TrackPtr before = find(birth)) {
+    drop(before);
+    leave(before);
+    if (to_be_saved_ && before->accepted != before->read) cut_away_.push_back(before);
+  }
   make_room();
   const auto track = std::make_shared<Track>();
   claim(track, path, birth);
@@ -33,9 +38,14 @@ void FileBook::leave(const TrackPtr& track) { track->held = false; }
 void FileBook::drop(const TrackPtr& track) {
   const auto it = tracks_.find(track->birth);
   if (it != tracks_.end() && it->second == track) tracks_.erase(it);
+  if (const auto found = find_loaded(track); found != loaded_.end()) loaded_.erase(found);
+  std::erase(cut_away_, track);
+}
+
+FileBook::Loaded::iterator FileBook::find_loaded(const TrackPtr& track) {
   const auto [from, to] = loaded_.equal_range(track->path);
   const auto found = std::find_if(from, to, [&](const auto& entry) { return entry.second == track; });
-  if (found != to) loaded_.erase(found);
+  return found == to ? loaded_.end() : found;
 }
 
 void FileBook::make_room() {
@@ -53,7 +63,11 @@ void FileBook::load(const Checkpoint& checkpoint, std::int64_t now_s) {
   for (const Track& file : checkpoint.files) {
     const auto track = std::make_shared<Track>(file);
     track->seen_s += away_s;
-    if (!tracks_.try_emplace(track->birth, track).second) continue;
+    const auto [entry, first] = tracks_.try_emplace(track->birth, track);
+    if (!first) {  // of two contents of one file it has the later one
+      const bool later = track->order > entry->second->order;
+      cut_away_.push_back(later ? std::exchange(entry->second, track) : track);
+    }
     loaded_.emplace(track->path, track);
     order_ = std::max(order_, track->order);
   }
@@ -77,9 +91,14 @@ std::vector<std::string> FileBook::loaded_paths() const {
 
 std::vector<TrackPtr> FileBook::all(std::int64_t now_s) {
   std::vector<TrackPtr> kept, gone;
-  for (const auto& [birth, track] : tracks_) {
+  const auto look_at = [&](const TrackPtr& track) {
     if (track->held || track->seen_s == 0) track->seen_s = now_s;
     (now_s - track->seen_s > kForgetS ? gone : kept).push_back(track);
+  };
+  for (const auto& [birth, track] : tracks_) look_at(track);
+  for (const TrackPtr& track : cut_away_) {
+    const bool is_owed = track->accepted != track->read || find_loaded(track) != loaded_.end();
+    is_owed&& kept.size() < kTracksMax ? look_at(track) : gone.push_back(track);
   }
   for (const TrackPtr& track : gone) drop(track);
   return kept;

@@ -1,7 +1,9 @@
 // Who reads which file, and how far every file was read: those that are followed now, those that were let go and may
 // turn up again under another followed name, and those that a checkpoint tells of. No file is read by two followers:
-// the second name of a file waits until the first one is done with it. Limits: kTracksMax files; the oldest that nobody
-// follows is forgotten first, and after kForgetS what is gone from sight. Threads: [strand].
+// the second name of a file waits until the first one is done with it. A file that was cut begins anew, but what it
+// held before is remembered as long as the hub has not accepted it: a copy of it may be what a restart has to go on
+// with. Limits: kTracksMax files; the oldest that nobody follows is forgotten first, and after kForgetS what is gone
+// from sight. Contents that were cut away: one for each event that is under way, at most. Threads: [strand].
 #pragma once
 #include <cstdint>
 #include <map>
@@ -18,6 +20,9 @@ class Follower;
 class FileBook {
  public:
   static constexpr std::int64_t kForgetS = 7 * 24 * 3600;
+
+  // to_be_saved: a checkpoint is made of it, and the hub accepts what is read.
+  explicit FileBook(bool to_be_saved = false) : to_be_saved_(to_be_saved) {}
 
   Follower* owner(FileId id) const {
     const auto it = owners_.find(id);
@@ -44,10 +49,14 @@ class FileBook {
 
  private:
   void make_room();
+  using Loaded = std::multimap<std::string, TrackPtr>;
+  Loaded::iterator find_loaded(const TrackPtr& track);
 
+  const bool to_be_saved_;
   std::map<FileId, Follower*> owners_;
   std::map<Birth, TrackPtr> tracks_;
-  std::multimap<std::string, TrackPtr> loaded_;  // by followed name; not found yet
+  std::vector<TrackPtr> cut_away_;  // former contents of files in tracks_
+  Loaded loaded_;                   // by followed name; not found yet
   std::uint64_t order_ = 0;
 };
 

@@ -190,7 +190,7 @@ Reading read_checkpoint(const std::string& path, Checkpoint& out, std::string& w
   if (fd < 0) {
     if (errno == ENOENT) return Reading::fine;
     why = std::strerror(errno);
-    return Reading::damaged;
+    return Reading::unreadable;
   }
   std::string text;
   std::array<char, 64 * 1024> piece;
@@ -205,7 +205,7 @@ Reading read_checkpoint(const std::string& path, Checkpoint& out, std::string& w
   ::close(fd);
   if (n < 0) {
     why = std::strerror(error);
-    return Reading::damaged;
+    return Reading::unreadable;
   }
   if (text.size() > kCheckpointBytesMax) {
     why = "it is longer than a checkpoint can be";

@@ -26,7 +26,8 @@ struct Checkpoint {
 
 std::string to_text(std::int64_t saved_ns, const std::vector<TrackPtr>& files);
 
-enum class Reading : std::uint8_t { fine, newer, damaged };
+// unreadable: the system does not show what is in the file, which may be fine.
+enum class Reading : std::uint8_t { fine, newer, damaged, unreadable };
 // `why`: what is wrong, as the end of a sentence. Nothing of a text that is not fine is used.
 Reading parse_checkpoint(std::string_view text, Checkpoint& out, std::string& why);
 

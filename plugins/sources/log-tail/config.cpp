@@ -26,8 +26,8 @@ constinit const char kManifest[] = R"json({
         "description": "Folder of files that are followed on demand, while somebody watches: the subject is the file's path below it. Nothing outside it is ever read"
       },
       "exclude": {
-        "type": "array", "default": [], "items": {"type": "string", "minLength": 1, "x-path": true},
-        "description": "Files to leave out; a pattern without a slash is compared with the file's name alone"
+        "type": "array", "default": [], "items": {"type": "string", "minLength": 1, "x-path": "with-slash"},
+        "description": "Files to leave out; a pattern without a slash is compared with the file's name alone, others begin at the folder of the manifest"
       },
       "backlog": {
         "type": "integer", "default": 100, "minimum": 0, "maximum": 1000,
@@ -173,6 +173,7 @@ Config parse_config(const sdk::json::Value& json) {
   if (tailer.places) {  // a pattern such as /var/log/* must not follow what grows because it is followed
     tailer.exclude.push_back(as_pattern(config.checkpoint));
     tailer.exclude.push_back(as_pattern(config.checkpoint + ".new"));
+    tailer.exclude.push_back(as_pattern(config.checkpoint + ".damaged"));
   }
   tailer.open_max =
       static_cast<std::size_t>(integer(json, "max_open", static_cast<std::int64_t>(open_max_of_process()), 16, 65'536));

@@ -15,21 +15,24 @@ constexpr std::int64_t kTimestampSlackNs = 20'000'000;  // file times move in st
 
 std::int64_t to_ns(const timespec& t) { return t.tv_sec * 1'000'000'000LL + t.tv_nsec; }
 
-std::int64_t changed_ns(const std::string& folder, Reach reach) {
-  struct stat st;
+std::int64_t now_ns(clockid_t clock) {
   timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  if (!reach.look_at(folder, st)) return 0;
-  const std::int64_t changed = to_ns(st.st_mtim);
-  return to_ns(now) - changed < kTimestampSlackNs ? 0 : changed;
+  ::clock_gettime(clock, &now);
+  return to_ns(now);
 }
 
 }  // namespace
 
 const FolderNames::Listing& FolderNames::now(const std::string& folder, Reach reach) {
   // Asked before the names are read: what changes meanwhile makes the next question read them again.
-  const std::int64_t changed = changed_ns(folder, reach);
+  const std::int64_t steady = now_ns(CLOCK_MONOTONIC), real = now_ns(CLOCK_REALTIME);
+  struct stat st;
+  const std::int64_t stamp = reach.look_at(folder, st) ? to_ns(st.st_mtim) : 0;
   const auto known = listings_.find(folder);
+  const bool seen = known != listings_.end() && known->second.stamp_ns == stamp;
+  const std::int64_t seen_at = seen ? known->second.stamp_seen_ns : steady;
+  const bool is_old = real - stamp >= kTimestampSlackNs || steady - seen_at >= kTimestampSlackNs;
+  const std::int64_t changed = is_old ? stamp : 0;
   if (known != listings_.end() && changed != 0 && known->second.changed_ns == changed) {
     known->second.pass = pass_;
     return known->second;
@@ -38,6 +41,8 @@ const FolderNames::Listing& FolderNames::now(const std::string& folder, Reach re
   Listing& listing = listings_[folder];
   listing.names.clear();
   listing.changed_ns = changed;
+  listing.stamp_ns = stamp;
+  listing.stamp_seen_ns = seen_at;
   listing.pass = pass_;
   Descriptor opened(reach.open(folder, O_RDONLY | O_DIRECTORY));
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(opened.get()), ::closedir);

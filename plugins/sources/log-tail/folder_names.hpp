@@ -19,8 +19,10 @@ class FolderNames {
 
   struct Listing {
     std::vector<std::string> names;  // sorted
-    std::int64_t changed_ns =
-        0;  // when the folder last changed; 0 when that is too short ago to notice the next change
+    // When the folder last changed; 0 when that is too short ago to notice the next change. A time ahead of this
+    // machine's clock (a server's, or one that was set back) is long enough ago once it was seen that long ago.
+    std::int64_t changed_ns = 0;
+    std::int64_t stamp_ns = 0, stamp_seen_ns = 0;  // the folder's time, and when it was seen first, on a steady clock
     std::uint64_t pass = 0;
   };
 

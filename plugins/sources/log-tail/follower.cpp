@@ -50,6 +50,15 @@ Follower::~Follower() {
   if (named_alike_ != nullptr && --*named_alike_ == 0) shared_.files_named.erase(file_);
 }
 
+const std::string& Follower::problem() const {
+  if (!problem_.empty()) return problem_;
+  for (const Generation& g : generations_) {
+    if (!g.problem.empty()) return g.problem;
+  }
+  const auto failing = std::find_if(late_.begin(), late_.end(), [](const auto& g) { return !g.problem.empty(); });
+  return failing == late_.end() ? problem_ : failing->problem;
+}
+
 Origin Follower::origin() const {
   if (on_demand()) return {file_, {}, nullptr};
   return {file_, *named_alike_ > 1 ? std::string_view(path_) : std::string_view(), &from_};
@@ -190,6 +199,7 @@ void Follower::open_current(std::int64_t now) {
       return;
     }
     if (book_.owner(current.id()) != nullptr) return;  // renamed while we looked; the next check sees it again
+    problem_.clear();
     const std::string real = reach_.real_path(path_, current.fd());
     if (reach_.hides(real)) {
       error_ = ENOENT;
@@ -204,10 +214,10 @@ void Follower::open_current(std::int64_t now) {
         resuming ? resume(siblings, &current, resumption) : open_between(siblings, current.id(), real, between);
     struct stat st;
     steady = steady && reach_.look_at(path_, st) && id_of(st) == current.id();
+    if (!problem_.empty()) return;  // what a restart has to look into can't be read now
     // Taking what was seen so far could change the order; the rotation that disturbed us brings another check anyway.
     if (!steady) continue;
 
-    problem_.clear();
     if (resuming) {
       say_lost(resumption);
       between = std::move(resumption.row);
@@ -287,14 +297,16 @@ void Follower::append(OpenFile file, TrackPtr track, std::string name, std::int6
   if (known) {
     book_.claim(track, path_, birth);
   } else if (const TrackPtr left = book_.find(birth);
-             left != nullptr && !left->held && file.continues(left->head, left->read)) {
+             left != nullptr && !left->held &&
+             file.continues(left->head, left->read) != OpenFile::Content::other) {  // unreadable: the birth is enough
     track = left;
     book_.claim(track, path_, birth);
     file.begin_at(track->read);
   } else {
     track = book_.begin(path_, birth);
     // With a checkpoint, what is not in it and younger than it appeared while nobody looked.
-    const bool appeared = !on_demand() && shared_.saved_ns != 0 && birth.born_ns >= shared_.saved_ns - kUnnoticedNs;
+    const std::int64_t born_ns = birth.born_ns != 0 ? birth.born_ns : file.changed_ns();
+    const bool appeared = !on_demand() && shared_.saved_ns != 0 && born_ns >= shared_.saved_ns - kUnnoticedNs;
     if (was_there_ && !appeared && !file.packed()) file.begin_with_backlog(shared_.options.backlog);
     if (was_there_ && on_demand()) past_end_ = file.size();
     if (!file.packed()) track->read = track->accepted = file.place();

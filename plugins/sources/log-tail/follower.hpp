@@ -58,7 +58,7 @@ class Follower final : private LineSink {
 
   const std::string& path() const { return path_; }
   const std::string& real_path() const { return real_path_; }  // without symbolic links; empty before it was opened
-  const std::string& problem() const { return problem_; }      // why it can't be read; empty: nothing is wrong
+  const std::string& problem() const;                          // why it can't be read; empty: nothing is wrong
   int error() const { return error_; }                         // errno of the last check() that opened nothing; or 0
   bool done() const { return done_ && !on_demand(); }          // the name is gone and so is the file
   bool on_demand() const { return own_book_ != nullptr; }
@@ -82,6 +82,8 @@ class Follower final : private LineSink {
     std::int64_t grown_at = 0;  // when something was read last
     std::int64_t ended_at = 0;  // when its successor was seen
     Rotation why = Rotation::renamed;
+    std::string problem{};           // of the last try to read it; empty: none
+    std::int64_t failing_since = 0;  // while there is one
   };
 
   // A file that a checkpoint tells of, or that took the name after it was written.
@@ -126,6 +128,10 @@ class Follower final : private LineSink {
   void refresh_siblings(FileId current);
   OpenFile::Outcome read_chunk(Generation& generation, std::int64_t now);
   bool read_late(std::int64_t now);
+  bool keep_late(Generation& late, OpenFile::Outcome outcome, std::int64_t patience, std::int64_t now);
+  void note_failure(Generation& generation, std::string problem, std::int64_t now);
+  bool may_recover(Generation& rotated, std::int64_t now);
+  void say_unread(const Generation& generation);
   void retire_front(std::int64_t now);
   void reclaim_late(FileId id);
   void let_go(Generation& generation);

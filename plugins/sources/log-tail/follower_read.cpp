@@ -40,10 +40,40 @@ OpenFile::Outcome Follower::read_chunk(Generation& generation, std::int64_t now)
   from_ = generation.track;
   const OpenFile::Outcome outcome = generation.file.read_chunk(*this);
   Track& track = *generation.track;
-  track.modified_ns = generation.file.modified_ns();
-  if (track.head.bytes != generation.file.head_bytes()) track.head = generation.file.head();
+  if (outcome != OpenFile::Outcome::truncated) {  // else the track is about what was there before
+    track.modified_ns = generation.file.modified_ns();
+    if (track.head.bytes != generation.file.head_bytes()) track.head = generation.file.head();
+  }
   if (outcome == OpenFile::Outcome::more) generation.grown_at = now;
+  if (outcome != OpenFile::Outcome::failed)
+    generation.problem.clear();
+  else if (!generation.file.packed())
+    note_failure(generation, "can't read " + generation.name + ": " + generation.file.problem(), now);
   return outcome;
+}
+
+void Follower::note_failure(Generation& generation, std::string problem, std::int64_t now) {
+  if (generation.problem.empty()) generation.failing_since = now;
+  generation.problem = std::move(problem);
+}
+
+// A file that lost its name to another one can't be read. True: try again at the next look, through a new descriptor in
+// case only the old one is at fault (ESTALE). False: that has been tried for long enough, and what is lost is said.
+bool Follower::may_recover(Generation& rotated, std::int64_t now) {
+  std::int64_t changed = 0, patience = kLateMs;
+  for (const Sibling& sibling : siblings_now(real_path_, true, changed)) {
+    if (sibling.birth != rotated.track->birth) continue;
+    rotated.file.reopen(sibling.path);
+    patience = kGoneKeepMs;
+  }
+  if (now - rotated.failing_since < patience) return true;
+  say_unread(rotated);
+  return false;
+}
+
+void Follower::say_unread(const Generation& generation) {
+  from_ = generation.track;
+  shared_.sink.lost(origin(), generation.problem + "; what was not read of it is gone");
 }
 
 // An event of several lines that is older than it would wait now is part of the past as well.
@@ -66,6 +96,8 @@ bool Follower::read(std::int64_t now) {
       return true;
     }
     if (!front.file.wake(path_)) {
+      if (!reach_.is_absent(front.file.error()))
+        note_failure(front, "can't open " + path_ + ": " + front.file.problem(), now);
       if (missing_since_) wait_or_give_up(front, now);
       return false;
     }
@@ -82,7 +114,6 @@ bool Follower::read(std::int64_t now) {
       joiner_.flush();
       if (lost) shared_.sink.lost(origin(), file_ + " was cut before it was read to its end");
       shared_.sink.rotated(origin(), Rotation::truncated);
-      front.track->held = false;
       front.track = book_.begin(path_, front.track->birth);
       folder_changed_ns_ = 0;
       return true;
@@ -98,8 +129,10 @@ bool Follower::read(std::int64_t now) {
         shared_.sink.lost(origin(), front.name + " can't be unpacked: " + front.file.problem());
         break;
       }
-      problem_ = "can't read " + path_ + ": " + front.file.problem();
-      if (generations_.size() == 1) return false;
+      if (generations_.size() == 1)
+        front.file.reopen(path_);
+      else if (may_recover(front, now))
+        return false;
       break;
     case OpenFile::Outcome::at_end:
       break;
@@ -120,9 +153,10 @@ bool Follower::read(std::int64_t now) {
 void Follower::wait_or_give_up(Generation& last, std::int64_t now) {
   const std::int64_t quiet = now - std::max(*missing_since_, last.grown_at);
   from_ = last.track;
-  if (quiet >= kUnfinishedGraceMs && last.file.is_open()) last.file.finish(*this);
+  if (quiet >= kUnfinishedGraceMs && last.file.is_open() && last.problem.empty()) last.file.finish(*this);
   if (quiet < kGoneKeepMs) return;
   joiner_.flush();
+  if (!last.problem.empty()) say_unread(last);
   shared_.sink.rotated(origin(), last.file.deleted() ? Rotation::deleted : Rotation::renamed);
   last.track->finished = true;
   let_go(last);
@@ -139,7 +173,7 @@ void Follower::retire_front(std::int64_t now) {
   shared_.sink.rotated(origin(), front.why);
   front.track->finished = true;
   front.ended_at = front.grown_at = now;
-  if (front.file.is_open() && !front.file.packed())
+  if (front.file.is_open() && !front.file.packed() && front.problem.empty())
     late_.push_back(std::move(front));
   else
     let_go(front);
@@ -160,14 +194,26 @@ bool Follower::read_late(std::int64_t now) {
   for (auto it = late_.begin(); it != late_.end();) {
     const OpenFile::Outcome outcome = read_chunk(*it, now);
     if (outcome == OpenFile::Outcome::more) return true;
-    if (outcome == OpenFile::Outcome::at_end && now - it->grown_at < patience) {
+    if (keep_late(*it, outcome, patience, now)) {
       ++it;
       continue;
     }
-    if (outcome == OpenFile::Outcome::at_end) it->file.finish(*this);
     let_go(*it);
     it = late_.erase(it);
   }
+  return false;
+}
+
+// There is nothing to read in it now. False: there will be nothing more.
+bool Follower::keep_late(Generation& late, OpenFile::Outcome outcome, std::int64_t patience, std::int64_t now) {
+  if (outcome == OpenFile::Outcome::failed) return may_recover(late, now);
+  if (outcome == OpenFile::Outcome::truncated) {
+    if (late.file.restart(*this))
+      shared_.sink.lost(origin(), late.name + " was cut after its rotation, before it was read to its end");
+    return false;
+  }
+  if (now - late.grown_at < patience) return true;
+  late.file.finish(*this);
   return false;
 }
 

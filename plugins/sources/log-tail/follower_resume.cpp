@@ -38,7 +38,14 @@ bool Follower::find_resumed(const std::vector<Sibling>& siblings, const Track& t
   const auto open = [&](std::size_t i) {
     OpenFile file(siblings[i].path, shared_.buffers, siblings[i].packed, reach_);
     if (!file.is_open() ? reach_.is_absent(file.error()) : file.id() != siblings[i].birth.id) steady = false;
-    if (!file.is_open() || !steady || !file.continues(track.head, track.accepted)) return false;
+    if (!file.is_open() || !steady) return false;
+    const OpenFile::Content content = file.continues(track.head, track.accepted);
+    // Another one's content is no reason to wait; what is this very file is worth another look.
+    if (content == OpenFile::Content::unreadable && is_same_file(siblings[i].birth, track)) {
+      problem_ = "can't read " + siblings[i].path + ": " + file.problem();
+      steady = false;
+    }
+    if (content != OpenFile::Content::same) return false;
     found[i].emplace(Resumed{std::move(file), nullptr, siblings[i].path});
     return true;
   };
@@ -74,7 +81,8 @@ bool Follower::came_meanwhile(const Sibling& sibling, std::int64_t after_ns) con
   return is_young_enough(sibling, after_ns);
 }
 
-// `current`: what the path names, null when that is nothing. False: names changed meanwhile.
+// `current`: what the path names, null when that is nothing. False: names changed meanwhile, or a file that was read
+// can't be looked into now (problem_).
 bool Follower::resume(const std::vector<Sibling>& siblings, OpenFile* current, Resumption& out) {
   std::vector<std::optional<Resumed>> found(siblings.size());
   std::size_t behind = 0;  // what stands before it in the row is older than what was read
@@ -82,7 +90,12 @@ bool Follower::resume(const std::vector<Sibling>& siblings, OpenFile* current, R
   bool steady = true;
   for (const TrackPtr& track : book_.loaded(path_)) {
     if (current != nullptr && is_same_file(birth_of(current->fd()), *track)) {
-      if (current->continues(track->head, track->accepted)) {
+      const OpenFile::Content content = current->continues(track->head, track->accepted);
+      if (content == OpenFile::Content::unreadable) {
+        problem_ = "can't read " + path_ + ": " + current->problem();
+        return false;
+      }
+      if (content == OpenFile::Content::same) {
         out.of_current = track;
         continue;
       }

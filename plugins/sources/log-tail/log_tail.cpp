@@ -8,6 +8,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "checkpoint.hpp"
 #include "checkpoint_writer.hpp"
 #include "config.hpp"
+#include "glob.hpp"
 #include "json_line.hpp"
 #include "progress.hpp"
 #include "tailer.hpp"
@@ -24,11 +26,6 @@
 
 namespace weir::log_tail {
 namespace {
-
-std::int64_t monotonic_ms() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
-}
 
 std::string_view to_word(Rotation why) {
   switch (why) {
@@ -57,25 +54,25 @@ class LogTail final : public sdk::Source, private TailSink {
  public:
   LogTail(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host), config_(parse_config(config)), emitter_(host) {
-    emitter_.on_invalid([this](std::string_view cursor) { moved_ = progress_.refused(number_of(cursor)) || moved_; });
+    emitter_.on_invalid_event([this](const weir_event& event) {
+      moved_ = progress_.refused(number_of(sdk::to_view(event.cursor))) || moved_;
+      say_lost(sdk::to_view(event.subject), 1, "a line makes an event that the hub does not take");
+    });
   }
 
   void start() override {
-    const Checkpoint checkpoint = begin_checkpoints();
-    tailer_ = std::make_unique<Tailer>(config_.tailer, static_cast<TailSink&>(*this), monotonic_ms(), checkpoint);
-    tailer_->set_problem(reading_problem_);
     const auto period = static_cast<std::uint64_t>(config_.tailer.poll_ms);
     ticks_.start(host_, period, period, [this] { on_tick(); });
-    watch();
-    run_soon();
+    begin();
   }
   void pause() override { emitter_.pause(); }
   void resume() override {
-    if (emitter_.resume()) run();
+    if (emitter_.resume() && tailer_) run();
   }
   void activate(std::string_view subject, sdk::Activation activation) override {
     const std::string name(subject);
-    const Tailer::Following following = tailer_->follow(name, monotonic_ms());
+    if (!tailer_) return activation.refuse(WEIR_E_UNAVAILABLE, reading_problem_);
+    const Tailer::Following following = tailer_->follow(name, host_.steady_ms());
     switch (following.how) {
       case Tailer::Following::How::by_files:
         return activation.ready();
@@ -95,9 +92,13 @@ class LogTail final : public sdk::Source, private TailSink {
   void deactivate(std::string_view subject) override {
     const std::string name(subject);
     beginnings_.erase(name);
-    if (tailer_->unfollow(name)) emitter_.drop(subject);
+    if (tailer_ && tailer_->unfollow(name)) emitter_.drop(subject);
   }
   void accepted(std::string_view cursor) override { moved_ = progress_.accepted(number_of(cursor)) || moved_; }
+  void refused(std::string_view cursor) override {
+    for (const TrackPtr& track : progress_.tracks_up_to(number_of(cursor)))
+      say_lost(subject_of({base_name(track->path), {}, nullptr}), 0, "the hub had no place for some of the lines");
+  }
   void stop() override {
     ticks_.cancel();
     rest_.cancel();
@@ -142,7 +143,7 @@ class LogTail final : public sdk::Source, private TailSink {
     }
   }
   void on_change() {
-    tailer_->drain(monotonic_ms());
+    tailer_->drain(host_.steady_ms());
     if (config_.batch_ms != 0) {
       watch_.end();
       rest_.start(host_, config_.batch_ms, 0, [this] { watch(); });
@@ -150,7 +151,8 @@ class LogTail final : public sdk::Source, private TailSink {
     run();
   }
   void on_tick() {
-    const std::int64_t now = monotonic_ms();
+    if (!tailer_) return begin();
+    const std::int64_t now = host_.steady_ms();
     if (!watch_.watching()) tailer_->drain(now);
     tailer_->tick(now);
     run();
@@ -169,24 +171,42 @@ class LogTail final : public sdk::Source, private TailSink {
     std::from_chars(cursor.data(), cursor.data() + cursor.size(), number);
     return number;
   }
-  Checkpoint begin_checkpoints() {
+  // Nothing is read before it is known where to go on.
+  void begin() {
     Checkpoint checkpoint;
-    if (config_.checkpoint.empty()) return checkpoint;
+    if (!config_.checkpoint.empty() && !begin_checkpoints(checkpoint)) return;
+    tailer_ = std::make_unique<Tailer>(config_.tailer, static_cast<TailSink&>(*this), host_.steady_ms(), checkpoint);
+    tailer_->set_problem(reading_problem_);
+    watch();
+    run_soon();
+  }
+  // False: to be tried again.
+  bool begin_checkpoints(Checkpoint& checkpoint) {
+    const std::string before = std::exchange(reading_problem_, {}), name = "the checkpoint " + config_.checkpoint;
     std::string why;
     const Reading reading = read_checkpoint(config_.checkpoint, checkpoint, why);
-    if (reading == Reading::newer) {
-      reading_problem_ =
-          "the checkpoint " + config_.checkpoint + " is not used and not written: " + why + "; remove it to begin anew";
+    if (reading == Reading::unreadable) {
+      reading_problem_ = "can't read " + name + ": " + why + "; no file is read before";
+    } else if (reading == Reading::newer) {
+      reading_problem_ = name + " is not used and not written: " + why + "; remove it to begin anew";
     } else if (reading == Reading::damaged) {
-      reading_problem_ = "the checkpoint " + config_.checkpoint + " can't be used: " + why +
-                         "; files are read as if there was none, and it is written anew";
+      const std::string kept = config_.checkpoint + ".damaged";
+      reading_problem_ =
+          name + " can't be used: " + why + "; files are read as if there was none, and it is written anew";
+      if (::rename(config_.checkpoint.c_str(), kept.c_str()) == 0)
+        reading_problem_ += "; the old one is " + kept + " now";
     }
-    if (reading != Reading::fine) say(true, reading_problem_);
-    if (reading == Reading::newer) return checkpoint;
+    const bool is_news = !reading_problem_.empty() && reading_problem_ != before;
+    if (is_news) say(true, reading_problem_);
+    if (reading == Reading::unreadable) {
+      if (is_news) state(true, reading_problem_);
+      return false;
+    }
+    if (reading == Reading::newer) return true;
     writer_ = std::make_unique<CheckpointWriter>(config_.checkpoint, [this](const std::string& problem) {
       host_.post([this, problem] { on_written(problem); });
     });
-    return checkpoint;
+    return true;
   }
   void write_checkpoint(std::int64_t now) {
     if (writer_->busy() || now < write_at_ms_ || (!moved_ && rotations_ == written_rotations_)) return;
@@ -198,7 +218,7 @@ class LogTail final : public sdk::Source, private TailSink {
   }
   void on_written(const std::string& problem) {
     if (!tailer_) return;
-    const std::int64_t now = monotonic_ms();
+    const std::int64_t now = host_.steady_ms();
     write_at_ms_ = std::max(write_at_ms_, now + kCheckpointShare * (now - write_began_ms_));
     if (problem.empty())
       ++checkpoints_;
@@ -221,7 +241,7 @@ class LogTail final : public sdk::Source, private TailSink {
   // One slice. More of it is posted, so that the strand is free in between.
   void run() {
     read_at_ms_ = host_.now_ms();
-    const std::int64_t now = monotonic_ms();
+    const std::int64_t now = host_.steady_ms();
     if (tailer_->work(now)) run_soon();
     emitter_.flush();
     answer_begun();
@@ -253,9 +273,8 @@ class LogTail final : public sdk::Source, private TailSink {
     emit(origin, "rotated", origin.track != nullptr && *origin.track ? (*origin.track)->read : Place{});
   }
   void lost(const Origin& origin, std::string_view why) override {
-    ++lost_;
     emitter_.flush();
-    host_.gap(subject_of(origin), 0, why);
+    say_lost(subject_of(origin), 0, why);
   }
   bool full() const override { return emitter_.full(); }
   void say(bool warning, const std::string& message) override {
@@ -274,6 +293,10 @@ class LogTail final : public sdk::Source, private TailSink {
     if (origin.path.empty()) return;
     data_ += ",\"path\":";
     append_json_string(data_, origin.path);
+  }
+  void say_lost(std::string_view subject, std::uint64_t count, std::string_view why) {
+    ++lost_;
+    host_.gap(subject, count, why);
   }
   // A subject is UTF-8; a file's name need not be.
   std::string_view subject_of(const Origin& origin) {
@@ -298,8 +321,7 @@ class LogTail final : public sdk::Source, private TailSink {
                                      .cursor = {cursor, static_cast<std::size_t>(end - cursor)},
                                      .time_ms = read_at_ms_});
     if (!taken && !emitter_.closed()) {
-      ++lost_;
-      host_.gap(subject_of(origin), 1, "more was read than the hub had room for");
+      say_lost(subject_of(origin), 1, "more was read than the hub had room for");
     }
     return taken && !emitter_.full();
   }

@@ -20,19 +20,6 @@ constexpr std::int64_t kTimestampSlackNs = 20'000'000;  // file times move in st
 
 std::int64_t to_ns(const timespec& t) { return t.tv_sec * 1'000'000'000LL + t.tv_nsec; }
 
-// Reads until `size` bytes are there or the file ends. Returns -1 with errno when it can't be read.
-ssize_t read_fully(int fd, char* to, std::size_t size, std::uint64_t offset) {
-  std::size_t done = 0;
-  while (done < size) {
-    const ssize_t n = ::pread(fd, to + done, size - done, static_cast<off_t>(offset + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return -1;
-    if (n == 0) break;
-    done += static_cast<std::size_t>(n);
-  }
-  return static_cast<ssize_t>(done);
-}
-
 }  // namespace
 
 OpenFile::OpenFile(const std::string& path, ReadBuffers& buffers, bool packed, Reach reach)
@@ -98,14 +85,15 @@ void OpenFile::rest() {
   --buffers_->open_files;
 }
 
-bool OpenFile::wake(const std::string& path) {
-  if (fd_ >= 0) return true;
+bool OpenFile::wake(const std::string& path) { return fd_ >= 0 || reopen(path); }
+
+bool OpenFile::reopen(const std::string& path) {
   OpenFile again(path, *buffers_, false, reach_);
   if (!again.is_open() || again.id() != id_) {
     error_ = again.is_open() ? ENOENT : again.error();
     return false;
   }
-  fd_ = std::exchange(again.fd_, -1);
+  std::swap(fd_, again.fd_);
   return true;
 }
 
@@ -118,27 +106,19 @@ std::uint64_t OpenFile::size() const {
   return ::fstat(fd_, &st) == 0 ? static_cast<std::uint64_t>(st.st_size) : 0;
 }
 
+std::int64_t OpenFile::changed_ns() const {
+  struct stat st;
+  return ::fstat(fd_, &st) == 0 ? to_ns(st.st_mtim) : 0;
+}
+
 void OpenFile::note_growth(std::uint64_t size) {
   if (packed_ || fd_ < 0) return;
-  if (size > scanned_ && size > size_seen_ && same_content()) size_seen_ = size;
+  if (size > scanned_ && size > size_seen_ && same_content() == Content::same) size_seen_ = size;
 }
 
 bool OpenFile::deleted() const {
   struct stat st;
   return fd_ < 0 || (::fstat(fd_, &st) == 0 && st.st_nlink == 0);
-}
-
-bool OpenFile::read_at(char* to, std::size_t size, std::uint64_t offset) const {
-  return read_fully(fd_, to, size, offset) == static_cast<ssize_t>(size);
-}
-
-void OpenFile::begin_at(std::uint64_t offset) {
-  forget_kept();
-  line_start_ = scanned_ = offset;
-  head_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(offset, kHeadBytes)));
-  tail_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(offset, kTailBytes)));
-  if (!read_at(head_.data(), head_.size(), 0)) head_.clear();
-  if (!read_at(tail_.data(), tail_.size(), offset - tail_.size())) tail_.clear();
 }
 
 void OpenFile::begin_at(const Place& place) {
@@ -152,56 +132,6 @@ void OpenFile::begin_at(const Place& place) {
   skip_to_ = place;
 }
 
-void OpenFile::begin_with_backlog(std::size_t lines) {
-  const std::uint64_t end = size();
-  const std::uint64_t floor = end > kBacklogBytesMax ? end - kBacklogBytesMax : 0;
-  std::uint64_t start = floor == 0 ? 0 : end;  // when not enough newlines are found
-  std::size_t newlines = lines + 1;            // the one before the first wanted line counts as well
-  for (std::uint64_t at = end; at > floor && newlines > 0;) {
-    const std::size_t n = static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes, at - floor));
-    at -= n;
-    if (!read_at(buffers_->data(), n, at)) break;
-    const char* const data = buffers_->data();
-    for (std::size_t left = n; left > 0 && newlines > 0;) {
-      const void* found = ::memrchr(data, '\n', left);
-      if (found == nullptr) break;
-      left = static_cast<std::size_t>(static_cast<const char*>(found) - data);
-      --newlines;
-      if (newlines == 0 || floor != 0) start = at + left + 1;
-    }
-  }
-  begin_at(start);
-}
-
-Place OpenFile::place() const {
-  if (!has_unfinished()) return {scanned_, hash_of(tail_)};
-  std::array<char, kTailBytes> tail;
-  const std::size_t n = tail_bytes(line_start_);
-  const bool known = read_at(tail.data(), n, line_start_ - n);
-  return {line_start_, known ? hash_of({tail.data(), n}) : 0};
-}
-
-bool OpenFile::continues(const Head& head, const Place& place) {
-  std::array<char, kHeadBytes> now;
-  if (head.bytes > now.size()) return false;
-  if (packed_) {
-    packed_->rewind();
-    const std::size_t n = packed_->read(now.data(), head.bytes);  // half a megabyte without 256 bytes of text is none
-    packed_->rewind();
-    return n == head.bytes && hash_of({now.data(), n}) == head.hash;
-  }
-  if (size() < place.offset || size() < head.bytes) return false;
-  if (!read_at(now.data(), head.bytes, 0) || hash_of({now.data(), head.bytes}) != head.hash) return false;
-  const std::size_t tail = tail_bytes(place.offset);
-  return read_at(now.data(), tail, place.offset - tail) && hash_of({now.data(), tail}) == place.tail;
-}
-
-bool OpenFile::same_content() const {
-  char now[kHeadBytes];
-  if (!read_at(now, head_.size(), 0) || std::memcmp(now, head_.data(), head_.size()) != 0) return false;
-  return read_at(now, tail_.size(), scanned_ - tail_.size()) && std::memcmp(now, tail_.data(), tail_.size()) == 0;
-}
-
 OpenFile::Outcome OpenFile::read_chunk(LineSink& sink) {
   struct stat st;
   if (::fstat(fd_, &st) != 0) {
@@ -212,7 +142,12 @@ OpenFile::Outcome OpenFile::read_chunk(LineSink& sink) {
   if (packed_) return read_packed(sink);
   if (unchanged(st)) return Outcome::at_end;
   const auto size = static_cast<std::uint64_t>(st.st_size);
-  if (size < scanned_ || !same_content()) return Outcome::truncated;
+  if (size < scanned_) return Outcome::truncated;
+  if (tail_.size() < tail_bytes(scanned_)) begin_at(scanned_);  // it could not be read when it was to begin there
+  const bool primed = tail_.size() == tail_bytes(scanned_);
+  const Content content = primed ? same_content() : Content::unreadable;
+  if (content == Content::unreadable) return Outcome::failed;
+  if (content == Content::other) return Outcome::truncated;
   size_seen_ = size;
   if (scanned_ == 0 && size > 0) skip_hole();
   // Not beyond the size: what /proc shows has content but no size, and would look cut each time.
@@ -271,18 +206,6 @@ OpenFile::Outcome OpenFile::take_packed(std::string_view data, LineSink& sink) {
   const std::uint64_t base = scanned_;
   if (!take(data, sink)) packed_rest_ = data.substr(static_cast<std::size_t>(scanned_ - base));
   return Outcome::more;
-}
-
-// A program that does not write with O_APPEND goes on at its old place after its file was cut, which leaves a hole at
-// the front: zeros that nobody wrote and that would be read as the beginning of the first line.
-void OpenFile::skip_hole() {
-  const off_t data = ::lseek(fd_, 0, SEEK_DATA);
-  if (data <= 0) return;
-  char* const chunk = buffers_->data();
-  const ssize_t n = read_fully(fd_, chunk, kChunkBytes, static_cast<std::uint64_t>(data));
-  if (n <= 0) return;
-  const char* const first = std::find_if(chunk, chunk + n, [](char c) { return c != '\0'; });
-  begin_at(static_cast<std::uint64_t>(data) + static_cast<std::uint64_t>(first - chunk));
 }
 
 // `data` lies in the buffers, which have room for the bytes that stand before it.

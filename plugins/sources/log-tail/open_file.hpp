@@ -79,12 +79,15 @@ class OpenFile {
   std::uint64_t read_up_to() const { return scanned_; }
   bool has_unfinished() const { return scanned_ > line_start_; }
   std::uint64_t size() const;            // now; 0 when the system does not say
+  std::int64_t changed_ns() const;       // its last change, as size()
   void note_growth(std::uint64_t size);  // remembers that there is something to read, in case it is cut away before
   bool deleted() const;                  // no name leads to it any more
 
   // Closes it, to be opened again under a name that it has then. False: another file has that name.
   void rest();
   bool wake(const std::string& path);
+  // Opens it anew under a name that it has now, in case only the descriptor is at fault. False: it stays as it is.
+  bool reopen(const std::string& path);
   // Nothing happened to it since it was read to its end, says what stat(2) told.
   bool unchanged(const struct stat& st) const;
 
@@ -93,7 +96,10 @@ class OpenFile {
   void begin_with_backlog(std::size_t lines);  // the last `lines` finished lines, or those in the last 4 MiB
   Place place() const;                         // of offset()
   // Was this file read up to `place` before, when it began so? Of a packed one only the beginning is looked at.
-  bool continues(const Head& head, const Place& place);
+  // unreadable: the system does not show it now (a network that is away, a disk that fails), which tells nothing about
+  // what is in it; problem() says why.
+  enum class Content : std::uint8_t { same, other, unreadable };
+  Content continues(const Head& head, const Place& place);
 
   enum class Outcome : std::uint8_t { more, at_end, truncated, other, failed };
   // Reads at most one chunk and delivers the lines that end in it. `truncated`: nothing was read; say so, then
@@ -109,7 +115,9 @@ class OpenFile {
  private:
   Outcome read_packed(LineSink& sink);
   Outcome take_packed(std::string_view data, LineSink& sink);
-  bool same_content() const;
+  Content same_content();
+  template <class Fits>
+  Content content_at(std::size_t size, std::uint64_t offset, Fits&& fits);
   bool take(std::string_view data, LineSink& sink);
   bool deliver(std::string_view text, const Place& end, LineSink& sink);
   bool deliver_joined(std::string_view end, const Place& place, bool partial, LineSink& sink);
@@ -117,6 +125,8 @@ class OpenFile {
   void forget_kept();
   void advance(std::string_view data);
   void skip_hole();
+  // Reads until `size` bytes are there or the file ends. Returns -1 with errno when it can't be read.
+  static ssize_t read_fully(int fd, char* to, std::size_t size, std::uint64_t offset);
   bool read_at(char* to, std::size_t size, std::uint64_t offset) const;
 
   ReadBuffers* buffers_;

@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <utility>
 
 #include "place.hpp"
@@ -23,6 +24,14 @@ class Progress {
     bool moved = false;
     while (!waiting_.empty() && first_ <= number) moved = settle_first() || moved;
     return settle_refused() || moved;
+  }
+  // The files of the events up to this one that are not accepted yet.
+  std::set<TrackPtr> tracks_up_to(std::uint64_t number) const {
+    std::set<TrackPtr> tracks;
+    for (std::size_t i = 0; i < waiting_.size() && first_ + i <= number; ++i) {
+      if (waiting_[i].track != nullptr) tracks.insert(waiting_[i].track);
+    }
+    return tracks;
   }
   // The hub will never take this one: it holds up nothing.
   bool refused(std::uint64_t number) {

@@ -28,6 +28,7 @@ struct TailerOptions {
   std::size_t backlog = 100;         // lines of a file that is there at the start
   std::size_t line_bytes_max = 65536;
   std::int64_t poll_ms = 500;
+  std::int64_t slice_ms = 10;   // of work at once, so that the strand is free in between
   std::size_t open_max = 1024;  // descriptors; beyond it, files that are read to their end are closed
   MultilineOptions multiline;
   bool inotify = true;
@@ -63,6 +64,7 @@ struct Shared {
         multiline(options.multiline),
         inotify(options.inotify),
         root(options.root, options.exclude),
+        book(options.places),
         started_ns(started) {}
   const TailerOptions options;
   TailSink& sink;

@@ -43,11 +43,11 @@ std::string list_of(const std::vector<std::string>& items, std::size_t shown_max
 
 class Slice {
  public:
+  explicit Slice(std::int64_t ms) : end_(std::chrono::steady_clock::now() + std::chrono::milliseconds(ms)) {}
   bool over() const { return std::chrono::steady_clock::now() >= end_; }
 
  private:
-  const std::chrono::steady_clock::time_point end_ =
-      std::chrono::steady_clock::now() + std::chrono::milliseconds(Tailer::kSliceMs);
+  const std::chrono::steady_clock::time_point end_;
 };
 
 }  // namespace
@@ -57,18 +57,27 @@ Tailer::Tailer(TailerOptions options, TailSink& sink, std::int64_t now, const Ch
   shared_.saved_ns = checkpoint.saved_ns;
   shared_.book.load(checkpoint, unix_s());
   shared_.is_followed_elsewhere = [this](const Track& track, const std::string& path) {
-    for (const std::string& base : bases_of(base_name(path))) {
-      if (followers_.count(path_in(folder_of(path), base)) != 0)
-        return true;  // a rotated one, that came to its end there
-    }
-    struct stat st;
-    return std::any_of(followers_.begin(), followers_.end(), [&](const auto& entry) {
-      return entry.first != path && ::stat(entry.first.c_str(), &st) == 0 && st.st_ino == track.birth.id.inode;
-    });
+    return is_followed_elsewhere(track, path);
   };
 }
 
 Tailer::~Tailer() = default;
+
+bool Tailer::is_followed_elsewhere(const Track& track, const std::string& path) {
+  for (const std::string& base : bases_of(base_name(path))) {
+    if (followers_.count(path_in(folder_of(path), base)) != 0)
+      return true;  // a rotated one, that came to its end there
+  }
+  // Once for all that are lost: a folder that was restored from a backup has lost every file.
+  struct stat st;
+  if (named_now_.empty()) {
+    for (const auto& [name, follower] : followers_) {
+      if (::stat(name.c_str(), &st) == 0) named_now_.emplace(st.st_ino, name);
+    }
+  }
+  const auto [from, to] = named_now_.equal_range(track.birth.id.inode);
+  return std::any_of(from, to, [&](const auto& entry) { return entry.second != path; });
+}
 
 std::size_t Tailer::files() const {
   const auto is_read = [](const auto& entry) { return entry.second->reading(); };
@@ -104,6 +113,7 @@ void Tailer::flush() {
 }
 
 void Tailer::all_dirty() {
+  pass_over_ = false;
   for (const Followers* all : {&followers_, &demanded_}) {
     for (const auto& [path, follower] : *all) dirty_.insert(follower.get());
   }
@@ -118,10 +128,12 @@ void Tailer::remove(Follower& follower) {
   dirty_.erase(&follower);
   joining_.erase(&follower);
   ready_.erase(std::remove(ready_.begin(), ready_.end(), &follower), ready_.end());
+  if (next_dirty_ == &follower) next_dirty_ = nullptr;
   (follower.on_demand() ? demanded_ : followers_).erase(std::string(follower.path()));
 }
 
 void Tailer::tick(std::int64_t now) {
+  if (!pass_over_) return;  // looking at everything takes longer than a poll; else nothing but looking would be done
   if (!shared_.inotify.complete() || now - looked_at_ >= kLookMs) look_wanted_ = true;
   all_dirty();
 }
@@ -268,6 +280,7 @@ void Tailer::report(std::int64_t now) {
                                std::to_string(shared_.options.poll_ms) + " ms instead");
   }
   report_wanted_ = false;
+  reported_at_ = now;
   std::vector<std::string> reasons;
   if (!problem_.empty()) reasons.push_back(problem_);
   reasons.insert(reasons.end(), problems_.begin(), problems_.end());
@@ -288,9 +301,11 @@ void Tailer::report(std::int64_t now) {
 
 // Opens and looks; what would need one more descriptor than there may be waits while others are read.
 void Tailer::check_dirty(std::int64_t now, bool& slice_over) {
-  const Slice slice;
+  const Slice slice(shared_.options.slice_ms / 2);  // the other half is for reading
   if (no_room()) rest_some();
-  for (auto it = dirty_.begin(); it != dirty_.end() && !slice_over; slice_over = slice.over()) {
+  // Not from the front each time, or the last ones would never have their turn where news keep coming for the first.
+  auto it = next_dirty_ == nullptr ? dirty_.begin() : dirty_.lower_bound(next_dirty_);
+  for (; it != dirty_.end() && !slice_over; slice_over = slice.over()) {
     Follower& follower = **it;
     if (!follower.reading() && !ready_.empty() && no_room()) {
       ++it;
@@ -304,6 +319,10 @@ void Tailer::check_dirty(std::int64_t now, bool& slice_over) {
     else if (!follower.idle())
       queue(follower);
   }
+  next_dirty_ = it == dirty_.end() ? nullptr : *it;
+  if (next_dirty_ != nullptr) return;
+  pass_over_ = true;
+  named_now_.clear();
 }
 
 // Closes those that were read longest ago; first what was read to its end, and if that is not enough, others.
@@ -319,13 +338,12 @@ void Tailer::rest_some() {
 }
 
 bool Tailer::work(std::int64_t now) {
-  const Slice slice;
+  const Slice slice(shared_.options.slice_ms);
   shared_.folders.next_pass();
   if (look_wanted_) look(now);
   bool slice_over = false;
   check_dirty(now, slice_over);
-  if (report_wanted_ && !slice_over) report(now);
-  if (slice_over && ready_.size() < shared_.options.open_max) return true;
+  if (report_wanted_ && (!slice_over || now - reported_at_ >= shared_.options.poll_ms)) report(now);
   while (!ready_.empty()) {
     if (shared_.sink.full()) return slice_over && !dirty_.empty();
     Follower& follower = *ready_.front();

@@ -1,9 +1,9 @@
 // Follows all files that some patterns name: finds them, notices what happens to them, and reads them in turns. Knows
 // nothing of the hub; its owner calls it: drain() when fd() is readable, tick() every poll_ms, and work() after both
 // and for as long as it returns true.
-// Limits: kMatchesMax files, about options.open_max of them open; one call of work() takes about kSliceMs; nothing is
-// read while the sink is full, but rotations are still noticed then, so that their files are open before somebody
-// removes them. Threads: [strand]. Times are milliseconds of a clock that only goes forward.
+// Limits: kMatchesMax files, about options.open_max of them open; one call of work() takes about options.slice_ms;
+// nothing is read while the sink is full, but rotations are still noticed then, so that their files are open before
+// somebody removes them. Threads: [strand]. Times are milliseconds of a clock that only goes forward.
 #pragma once
 #include <deque>
 #include <map>
@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "follower.hpp"
@@ -19,7 +20,6 @@ namespace weir::log_tail {
 
 class Tailer {
  public:
-  static constexpr std::int64_t kSliceMs = 10;
   static constexpr std::int64_t kLookMs = 4000;  // between two looks at the folders, in case inotify missed something
   static constexpr std::int64_t kNothingMs = 2000;  // a name may be missing so long before the state tells it
 
@@ -79,6 +79,7 @@ class Tailer {
   template <class Call>
   void each_at(const std::string& path, Call&& call);
   void all_dirty();
+  bool is_followed_elsewhere(const Track& track, const std::string& path);
   void queue(Follower& follower);
   void remove(Follower& follower);
   void report(std::int64_t now);
@@ -88,7 +89,11 @@ class Tailer {
   Followers followers_;                // by path
   Followers demanded_;                 // likewise; they may be the same
   std::set<Follower*, ByPath> dirty_;  // to be checked; app.log before app.log.1, so that it keeps what it has begun
+  Follower* next_dirty_ = nullptr;     // where the next slice goes on; null: at the front
+  bool pass_over_ = true;              // all that were dirty were looked at, so a tick may begin anew
   std::deque<Follower*> ready_;        // to be read, in turns
+  // By inode, the paths that named it when this pass asked first. Empty: nobody asked yet.
+  std::unordered_multimap<ino_t, std::string> named_now_;
   bool look_wanted_ = true;
   bool first_look_ = true;
   bool incomplete_said_ = false;
@@ -99,6 +104,7 @@ class Tailer {
   std::optional<std::int64_t> nothing_since_;  // no file matches
   std::vector<std::string> problems_;          // of the last look
   std::optional<std::string> reported_;        // the reason of the state that was told; empty: running
+  std::int64_t reported_at_ = 0;
 };
 
 }  // namespace weir::log_tail

@@ -30,7 +30,8 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
  public:
   Nats(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host), config_(parse_config(config)), emitter_(host), reader_(config_.message) {
-    emitter_.on_invalid([this](std::string_view cursor, std::string_view subject) { not_taken(cursor, subject); });
+    emitter_.on_invalid_event(
+        [this](const weir_event& event) { not_taken(sdk::to_view(event.cursor), sdk::to_view(event.subject)); });
   }
 
   void start() override {

@@ -25,7 +25,8 @@ class Redis final : public sdk::Source, public sdk::Sink {
         config_(parse_config(config)),
         emitter_(host),
         kind_(config_.text ? sdk::Data::text : sdk::Data::any) {
-    emitter_.on_invalid([this](std::string_view cursor, std::string_view subject) { not_taken(cursor, subject); });
+    emitter_.on_invalid_event(
+        [this](const weir_event& event) { not_taken(sdk::to_view(event.cursor), sdk::to_view(event.subject)); });
   }
 
   void start() override {

@@ -1,5 +1,6 @@
 // Checkpoints, joined lines and full hubs, through the plugin as the hub holds it.
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -110,10 +111,78 @@ TEST_F(CheckpointPluginTest, ADamagedCheckpointIsSaidAndWrittenAnew) {
     ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 1 && hub.last_state() == WEIR_STATE_DEGRADED; }));
     EXPECT_EQ(hub.states.back().reason, "the checkpoint " + folder.at("place") +
                                             " can't be used: it does not begin as a checkpoint does; files are " +
-                                            "read as if there was none, and it is written anew");
+                                            "read as if there was none, and it is written anew; the old one is " +
+                                            folder.at("place.damaged") + " now");
     source.accepted(hub.events[0].cursor);
   }
+  EXPECT_EQ(folder.read("place.damaged"), "what is this\n");
   EXPECT_EQ(life(0), Lines{});
+}
+
+// A hub that ran once as another user made it, and the places were overwritten because they could not be read.
+TEST_F(CheckpointPluginTest, ACheckpointThatCanNotBeReadIsWaitedForAndLeftAlone) {
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0755), 0);
+  folder.append("a.log", "one\n");
+  EXPECT_EQ(life(1), Lines{"one"});
+  folder.append("a.log", "two\n");
+  const std::string places = folder.read("place");
+  ASSERT_EQ(::chmod(folder.at("place").c_str(), 0), 0);
+  const int before = ::setfsuid(65534);  // root may read everything; others only stay who they are
+  FakeHost hub;
+  SourceRig source(hub, weir_plugin_entry, config());
+  EXPECT_EQ(source.start(), WEIR_OK);
+  hub.run_ready();
+  hub.advance(5000);
+  ::setfsuid(static_cast<uid_t>(before));
+  ASSERT_EQ(hub.states.size(), 1U);
+  EXPECT_EQ(hub.states[0].state, WEIR_STATE_DEGRADED);
+  EXPECT_EQ(hub.states[0].reason,
+            "can't read the checkpoint " + folder.at("place") + ": Permission denied; no file is read before");
+  const std::uint64_t token = source.activate("a.log");
+  ASSERT_TRUE(hub.run_until([&] { return hub.answers.count(token) != 0; }));
+  EXPECT_EQ(hub.answers[token].status, WEIR_E_UNAVAILABLE);
+  source.deactivate("a.log");
+  ASSERT_EQ(::chmod(folder.at("place").c_str(), 0600), 0);
+  EXPECT_EQ(hub.events.size(), 0U);
+  EXPECT_EQ(folder.read("place"), places);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 1 && hub.last_state() == WEIR_STATE_RUNNING; }));
+  EXPECT_EQ(sdk::json::parse(hub.events[0].data).required("line").as_string(), "two");
+}
+
+// It vanished without a gap.
+TEST_F(CheckpointPluginTest, ALineThatTheHubDoesNotTakeIsAGapAndHoldsUpNothing) {
+  for (const bool with_checkpoint : {true, false}) {
+    folder.overwrite("a.log", "");
+    FakeHost hub;
+    hub.data_bytes_max = 100;
+    SourceRig source(hub, weir_plugin_entry,
+                     with_checkpoint ? config() : "{\"files\":[" + sdk::json::quoted(folder.at("a.log")) + "]}");
+    source.start();
+    hub.run_ready();
+    folder.append("a.log", "one\n" + std::string(100, 'x') + "\n");
+    ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 1 && hub.gaps.size() == 1; }));
+    EXPECT_EQ(hub.gaps[0].subject, "a.log");
+    EXPECT_EQ(hub.gaps[0].count, 1U);
+    EXPECT_TRUE(hub.run_until([&] { return hub.metrics["lost"] == 1; }));
+    if (!with_checkpoint) continue;
+    source.accepted(hub.events[0].cursor);
+    source.stop();
+    EXPECT_EQ(life(0), Lines{});
+  }
+}
+
+TEST_F(CheckpointPluginTest, ALineThatFoundNoPlaceInTheHubIsAGap) {
+  folder.append("a.log", "one\n");
+  folder.append("b.log", "two\n");
+  FakeHost hub;
+  SourceRig source(hub, weir_plugin_entry, config());
+  source.start();
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 2; }));
+  source.accepted(hub.events[0].cursor);
+  source.refused(hub.events[1].cursor);
+  source.accepted(hub.events[1].cursor);
+  ASSERT_EQ(hub.gaps.size(), 1U);
+  EXPECT_EQ(hub.gaps[0].subject, hub.events[1].subject);
 }
 
 TEST_F(CheckpointPluginTest, ACheckpointOfANewerVersionIsSaidAndLeftAlone) {

@@ -85,7 +85,7 @@ TEST(CheckpointTest, AMissingFileIsNoMistakeButAFolderIs) {
   std::string why;
   EXPECT_EQ(read_checkpoint(folder.at("none"), read, why), Reading::fine);
   EXPECT_EQ(read.saved_ns, 0);
-  EXPECT_EQ(read_checkpoint(folder.path(), read, why), Reading::damaged);
+  EXPECT_EQ(read_checkpoint(folder.path(), read, why), Reading::unreadable);
   EXPECT_EQ(why, "Is a directory");
 }
 

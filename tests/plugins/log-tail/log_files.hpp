@@ -47,7 +47,7 @@ class LogFolder {
     struct stat st {};
     ASSERT_EQ(::stat(at(name).c_str(), &st), 0);
     const std::string text = read(name);
-    const gzFile packed = ::gzopen(at(name + ".gz").c_str(), "wb");
+    const gzFile packed = ::gzopen(at(name + ".gz").c_str(), "wb1");
     ASSERT_NE(packed, nullptr);
     ASSERT_EQ(::gzwrite(packed, text.data(), static_cast<unsigned>(text.size())), static_cast<int>(text.size()));
     ASSERT_EQ(::gzclose(packed), Z_OK);

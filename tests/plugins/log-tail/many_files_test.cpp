@@ -2,6 +2,8 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <chrono>
+#include <ctime>
 #include <fstream>
 
 #include "tail_rig.hpp"
@@ -64,6 +66,25 @@ TEST_P(ManyFilesTest, FiveThousandFilesShareAFewDescriptorsAndOneWatch) {
   std::sort(expected.begin(), expected.end());
   EXPECT_EQ(lines(), expected);
   EXPECT_TRUE(rig.sink.losses.empty());
+}
+
+// Where looking at all of them takes longer than a poll, nothing but looking was done, again and again at the first.
+TEST_P(ManyFilesTest, LooksThatComeTooFastDoNotKeepFilesFromBeingReadNorTheStateFromBeingTold) {
+  constexpr std::size_t kFiles = 30;
+  rig.options.open_max = 2 * kFiles;
+  rig.options.slice_ms = 0;  // over after one look and one reading
+  for (std::size_t i = 0; i < kFiles; ++i) folder.append(name(static_cast<int>(i)), "line\n");
+  rig.options.files = {folder.at("*.log")};
+  rig.tailer = std::make_unique<Tailer>(rig.options, rig.sink, rig.now);
+  rig.tailer->set_problem("something");
+  std::size_t slices = 0;
+  for (; (rig.sink.items.size() < kFiles || rig.sink.states.empty()) && slices < 10 * kFiles; ++slices) {
+    rig.now += rig.options.poll_ms;
+    rig.tailer->tick(rig.now);
+    rig.tailer->work(rig.now);
+  }
+  EXPECT_EQ(rig.sink.items.size(), kFiles) << slices;
+  EXPECT_EQ(rig.sink.states, Items{"something"});
 }
 
 TEST_P(ManyFilesTest, AClosedFileThatIsRotatedIsFoundAgain) {
@@ -160,6 +181,23 @@ TEST_P(ManyFilesTest, AFolderWithTwoNamesTellsBothOfThem) {
   folder.append("real/b.txt", "b2\n");
   settle();
   EXPECT_EQ(lines(), (Items{"a2", "b2"}));
+}
+
+// Such a folder was read again at every slice of work.
+TEST(FolderNamesTest, AFolderWhoseTimeIsAheadIsNotReadAgainAndAgain) {
+  const LogFolder folder;
+  folder.append("a.log", "");
+  timespec later{};
+  ::clock_gettime(CLOCK_REALTIME, &later);
+  later.tv_sec += 3600;
+  const timespec times[2] = {later, later};
+  ASSERT_EQ(::utimensat(AT_FDCWD, folder.path().c_str(), times, 0), 0);
+  FolderNames names;
+  EXPECT_EQ(names.now(folder.path()).changed_ns, 0) << "it may change at this very time again";
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (names.now(folder.path()).changed_ns == 0) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+  folder.append("b.log", "");
+  EXPECT_EQ(names.now(folder.path()).names.size(), 4U) << "with . and ..";
 }
 
 INSTANTIATE_TEST_SUITE_P(, ManyFilesTest, ::testing::Bool(),

@@ -1,7 +1,10 @@
 // What is found again after a restart, and where reading goes on: exactly behind what the hub had accepted.
 
+#include <fcntl.h>
+
 #include <algorithm>
 
+#include "system_calls.hpp"
 #include "tail_rig.hpp"
 
 namespace weir::log_tail::test {
@@ -65,6 +68,80 @@ TEST_F(RestartTest, AFileThatAppearedMeanwhileIsReadFromItsBeginning) {
   folder.append("b.log", "b1\nb2\nb3\n");
   rig.start_again();
   EXPECT_EQ(rig.sink.take(), (Items{"b1", "b2", "b3"}));
+}
+
+// All but its last lines were skipped.
+TEST_F(RestartTest, WithoutTimesOfBirthAFileThatAppearedMeanwhileIsKnownByItsLastChange) {
+  const SystemCalls calls;
+  SystemCalls::births = false;
+  rig.options.backlog = 1;
+  folder.append("a.log", "one\n");
+  rig.start({"*.log"});
+  rig.sink.take();
+  rig.stop();
+  folder.append("b.log", "b1\nb2\n");
+  folder.append("old.log", "o1\no2\n");
+  const timespec long_ago[2] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, folder.at("old.log").c_str(), long_ago, 0), 0);
+  rig.start_again();
+  EXPECT_EQ(rig.sink.take(), (Items{"b1", "b2", "o2"}));
+}
+
+// Lines that the hub had not accepted when their file was cut did not come again, though the copy had them.
+TEST_F(RestartTest, WhatWasNotAcceptedWhenItWasCutComesFromTheCopy) {
+  folder.append("a.log", "zero\n");
+  rig.start({"a.log"});
+  rig.sink.take();
+  rig.sink.accepts = false;
+  const auto write_and_cut = [&](const std::string& line, const std::string& copy) {
+    folder.append("a.log", line);
+    rig.settle();
+    folder.copy("a.log", copy);
+    folder.overwrite("a.log", "");
+    rig.settle();
+  };
+  write_and_cut("one\n", "a.log.2");
+  write_and_cut("two\n", "a.log.1");
+  folder.append("a.log", "three\n");
+  rig.settle();
+  EXPECT_EQ(rig.sink.take(), (Items{"one", "<truncated>", "two", "<truncated>", "three"}));
+  for (int round = 0; round < 2; ++round) {
+    rig.restart();
+    const Items again = rig.sink.take();
+    ASSERT_EQ(again.size(), 5U);
+    EXPECT_EQ((Items{again[0], again[2], again[4]}), (Items{"one", "two", "three"}));
+  }
+  rig.sink.accept_all();
+  rig.restart();
+  EXPECT_EQ(rig.sink.take(), Items{});
+  EXPECT_EQ(rig.sink.losses, Items{});
+  EXPECT_EQ(rig.tailer->tracks().size(), 3U);
+}
+
+TEST_F(RestartTest, WhatWasNotAcceptedWhenItWasCutIsSaidWhenThereIsNoCopy) {
+  folder.append("a.log", "zero\n");
+  rig.start({"a.log"});
+  rig.sink.take();
+  rig.sink.accepts = false;
+  folder.append("a.log", "one\n");
+  rig.settle();
+  folder.overwrite("a.log", "two\n");
+  EXPECT_EQ(rig.read(), (Items{"one", "<truncated>", "two"}));
+  rig.restart();
+  EXPECT_EQ(rig.sink.take(), (Items{"<lost>", "two"}));
+}
+
+TEST_F(RestartTest, OnceAcceptedWhatWasCutIsForgotten) {
+  folder.append("a.log", "zero\n");
+  rig.start({"a.log"});
+  rig.sink.accepts = false;
+  for (int i = 0; i < 50; ++i) {
+    folder.overwrite("a.log", "line " + std::to_string(i) + "\n");
+    rig.settle();
+  }
+  EXPECT_GT(rig.tailer->tracks().size(), 1U);
+  rig.sink.accept_all();
+  EXPECT_EQ(rig.tailer->tracks().size(), 1U);
 }
 
 TEST_F(RestartTest, TwoFilesThatChangedTheirNamesAreNotMistakenForEachOther) {

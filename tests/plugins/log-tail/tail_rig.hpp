@@ -29,7 +29,7 @@ class Collector final : public TailSink {
     if (line.continued) item += " +continued";
     add(origin, item);
     number_ = progress.add(*origin.track, line.end);
-    if (accepts) progress.accepted(number_);
+    if (accepts) accept_all();
     return !full();
   }
   void rotated(const Origin& origin, Rotation why) override {
@@ -40,17 +40,29 @@ class Collector final : public TailSink {
     add(origin, "<lost>");
     losses.emplace_back(why);
   }
-  void accept_all() { progress.accepted(number_); }
+  void accept_all() {
+    progress.accepted(number_);
+    accepted_items = items.size();
+  }
+  // As a hub that ends: what it had not accepted has never been.
+  void forget_unaccepted() {
+    items.resize(accepted_items);
+    origins.resize(accepted_items);
+  }
   bool full() const override { return items.size() >= room; }
   void say(bool, const std::string& message) override { said.push_back(message); }
   void state(bool degraded, const std::string& reason) override { states.push_back(degraded ? reason : "running"); }
 
-  Items take() { return std::exchange(items, {}); }
+  Items take() {
+    accepted_items = 0;
+    return std::exchange(items, {});
+  }
 
   Items items;    // what was delivered since the last take()
   Items origins;  // for each ever delivered: the file's name, or the path where that was needed
   Items said, states, losses;
   Progress progress;
+  std::size_t accepted_items = 0;
   bool accepts = true;  // as a hub that has a place for everything at once
   std::size_t room = SIZE_MAX;
 

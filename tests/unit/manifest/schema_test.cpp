@@ -186,6 +186,14 @@ TEST(SchemaTest, RelativePathsStartAtTheFolder) {
   }
 }
 
+TEST(SchemaTest, NamesWithoutASlashStayWhereTheSchemaSaysSo) {
+  const auto s = schema(R"({"items":{"type":"string","x-path":"with-slash"}})");
+  tree::Node node = value(R"(["secret.*","a/secret.*","./secret.*","/secret.*",""])");
+  s.resolve_paths(node, "/etc/weir");
+  EXPECT_EQ(node.to_json(), R"(["secret.*","/etc/weir/a/secret.*","/etc/weir/secret.*","/secret.*",""])");
+  EXPECT_FALSE(Schema::parse(R"({"x-path":"without"})"));
+}
+
 TEST(SchemaTest, ManyMistakesAreCutAtALimit) {
   std::string many = "[0";
   for (int i = 0; i < 1000; ++i) many += ",0";

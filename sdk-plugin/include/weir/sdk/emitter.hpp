@@ -12,8 +12,6 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <type_traits>
-#include <utility>
 
 #include "weir/sdk/host.hpp"
 
@@ -71,15 +69,13 @@ class Emitter {
   std::size_t kept() const { return kept_.size(); }   // events added and not yet taken by the hub
   std::uint64_t invalid() const { return invalid_; }  // events that the hub called wrong (its log says why)
 
-  // Called with the cursor of an event that the hub called wrong, and with its subject if `call` takes two: it is not
-  // accepted, and never will be. Not to add() or flush() from there.
-  template <class Call>
-  void on_invalid(Call call) {
-    if constexpr (std::is_invocable_v<Call&, std::string_view, std::string_view>)
-      on_invalid_ = std::move(call);
-    else
-      on_invalid_ = [call = std::move(call)](std::string_view cursor, std::string_view) mutable { call(cursor); };
+  // Called with the cursor of an event that the hub called wrong: it is not accepted, and never will be. Not to add()
+  // or flush() from there.
+  void on_invalid(std::function<void(std::string_view cursor)> call) {
+    on_invalid_ = [call = std::move(call)](const weir_event& event) { call(to_view(event.cursor)); };
   }
+  // Instead: with the whole event.
+  void on_invalid_event(std::function<void(const weir_event& event)> call) { on_invalid_ = std::move(call); }
 
   // From Source::pause(): the same as a hub that said PAUSE.
   void pause() { waiting_ = true; }
@@ -160,7 +156,7 @@ class Emitter {
     forget(taken < count ? taken : count);
     if (status == WEIR_E_INVALID && taken < count) {
       ++invalid_;
-      if (on_invalid_) on_invalid_(to_view(kept_.front().view().cursor), to_view(kept_.front().view().subject));
+      if (on_invalid_) on_invalid_(kept_.front().view());
       forget(1);
     } else if (status == WEIR_PAUSE || status == WEIR_E_FULL) {
       waiting_ = true;
@@ -177,7 +173,7 @@ class Emitter {
   }
 
   Host host_;
-  std::function<void(std::string_view cursor, std::string_view subject)> on_invalid_;
+  std::function<void(const weir_event&)> on_invalid_;
   Timer timer_;
   std::deque<Kept> kept_;
   std::size_t bytes_ = 0;
