@@ -2,13 +2,18 @@
 // It asks for as many messages as the hub has room for, and acknowledges one when the hub has its event. In order
 // means: the server sends a message again when its acknowledgement is missing for ack_wait, and new ones meanwhile. So
 // where messages were lost on their way (the server had delivered more than came here), nothing is asked for until the
-// server sends these again; they come first then. What comes twice is known by its sequence number. Threads: [strand].
+// server sends these again; they come first then. One that comes for the first time before they have all come has
+// overtaken them: it is left to come again, and they are waited for once more. What comes twice is known by its
+// sequence number. Threads: [strand].
 #pragma once
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config.hpp"
 #include "link.hpp"
@@ -27,7 +32,7 @@ class Consumer {
     std::uint64_t messages = 0, again = 0, acknowledged = 0, recoveries = 0;
   };
 
-  Consumer(const sdk::Host& host, const StreamConfig& config, Link& link, Inbox& inbox, Told told);
+  Consumer(const sdk::Host& host, const StreamConfig& config, Link& link, std::shared_ptr<Inbox> inbox, Told told);
 
   void connected();  // also again
   void away();
@@ -54,13 +59,17 @@ class Consumer {
   void check();
   void checked(const Check& check);
   void recover(std::uint64_t count);
+  bool came_again(std::uint64_t sequence, const std::string& reply);
+  bool overtaken(std::uint64_t sequence);
+  void nothing_owed();
+  void send_acknowledgements();
   void listen_anew();
   void settle();
   void request(std::int64_t count, bool bounded = true);
   void over(std::string_view status, std::string_view text, std::string_view request_number);
   void later(std::int64_t ms, std::function<void()> call);
   void tick();
-  void acknowledge(const std::string& reply, std::string_view how = "+ACK");
+  void acknowledge(const std::string& reply, std::string_view how = "+ACK");  // leaves with the next ask()
 
   struct InFlight {
     std::uint64_t sequence;
@@ -78,7 +87,7 @@ class Consumer {
   sdk::Host host_;
   const StreamConfig config_;
   Link& link_;
-  Inbox& box_;
+  const std::shared_ptr<Inbox> box_;
   Told told_;
   std::string inbox_;               // the subject that the server answers on, without its last token
   std::uint32_t subscription_ = 0;  // to it
@@ -96,7 +105,12 @@ class Consumer {
   bool owed_ = false;            // messages were lost on their way and have not come again yet
   bool waited_ = false;          // for as long as it takes the server to see that
   std::int64_t left_again_ = 0;  // phase again: how many are still to come
-  std::int64_t ack_wait_ms_;     // what the consumer has
+  std::int64_t stuck_ = std::numeric_limits<std::int64_t>::max();  // how many had not come when new ones overtook them
+  std::uint64_t floor_ = 0;         // all of ours up to it became events; above it those of passed_ while some are owed
+  std::set<std::uint64_t> passed_;  // no more than the consumer may have unacknowledged, as the next one
+  std::set<std::uint64_t> counted_;  // phase again: those that have come
+  std::int64_t ack_wait_ms_;         // what the consumer has
+  std::vector<Link::Short> acknowledgements_;
   Counts counts_;
   sdk::Timer later_, ticks_;
 };

@@ -2,43 +2,79 @@
 
 #include <nats/nats.h>
 
+#include <cstdlib>
+#include <string_view>
 #include <utility>
 
 namespace weir::nats {
 namespace {
-std::size_t size_of(natsMsg* message) { return static_cast<std::size_t>(natsMsg_GetDataLength(message)); }
+
+constexpr std::size_t kHeader = 64;               // what cnats keeps of one beside its texts
+constexpr std::size_t kUnreadable = 1024 * 1024;  // headers that are none: as many bytes as a server lets through
+
+// A publisher chooses what is in the headers and what in the data, so both count.
+std::size_t headers_of(natsMsg* message) {
+  const char** names = nullptr;
+  int count = 0;
+  const natsStatus status = natsMsgHeader_Keys(message, &names, &count);
+  if (status == NATS_NOT_FOUND) return 0;
+  if (status != NATS_OK) return kUnreadable;
+  std::size_t bytes = 0;
+  for (int i = 0; i < count; ++i) {
+    const char** values = nullptr;
+    int of = 0;
+    if (natsMsgHeader_Values(message, names[i], &values, &of) != NATS_OK) continue;
+    for (int k = 0; k < of; ++k)
+      bytes += kHeader + std::string_view(names[i]).size() + std::string_view(values[k]).size();
+    std::free(static_cast<void*>(values));
+  }
+  std::free(static_cast<void*>(names));
+  return bytes;
+}
+
+std::size_t size_of(natsMsg* message) {
+  return std::string_view(natsMsg_GetSubject(message)).size() + headers_of(message) +
+         static_cast<std::size_t>(natsMsg_GetDataLength(message));
+}
+
 }  // namespace
 
-void Inbox::put(natsMsg* message, std::uint32_t subscription) {
+void Inbox::put(natsMsg* message, std::uint32_t subscription, bool more) {
+  const std::size_t bytes = size_of(message);
   {
     std::unique_lock lock(mutex_);
     // One is always taken, or a message larger than all of the room could never come.
-    const bool fits =
-        messages_.empty() || (messages_.size() < messages_max_ && bytes_ + size_of(message) <= bytes_max_);
+    const bool fits = messages_.empty() || (messages_.size() < messages_max_ && bytes_ + bytes <= bytes_max_);
     if (closed_ || !fits) {
       if (!closed_) ++dropped_;
       lock.unlock();
       natsMsg_Destroy(message);
       return;
     }
-    messages_.push_back({message, subscription});
-    bytes_ += size_of(message);
+    messages_.push_back({message, subscription, bytes});
+    bytes_ += bytes;
     came_.notify_all();
-    if (woken_) return;
+    if (woken_ || (more && messages_.size() < kWakeAt)) return;
     woken_ = true;
   }
   wake_();
 }
 
-bool Inbox::take(std::vector<Came>& out, std::size_t count) {
+bool Inbox::take(std::vector<Came>& out, std::size_t count, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
-  for (; count != 0 && !messages_.empty(); --count) {
+  for (std::size_t taken = 0; count != 0 && taken <= bytes && !messages_.empty(); --count) {
     out.push_back(messages_.front());
-    bytes_ -= size_of(messages_.front().message);
+    bytes_ -= messages_.front().bytes;
+    taken += messages_.front().bytes;
     messages_.pop_front();
   }
   woken_ = !messages_.empty();
   return woken_;
+}
+
+bool Inbox::unheard() {
+  const std::lock_guard lock(mutex_);
+  return !woken_ && !messages_.empty();
 }
 
 void Inbox::wait(std::chrono::milliseconds at_most) {

@@ -19,18 +19,24 @@ class Inbox {
   struct Came {
     natsMsg* message;            // the taker's to destroy
     std::uint32_t subscription;  // see Link::subscribe()
+    std::size_t bytes;           // of its subject, headers and data, about
   };
-  // Holds at most so many messages, and so many bytes of their data. `wake` is called when there are some where there
-  // were none.
+  static constexpr std::size_t kWakeAt = 64;
+  // Holds at most so many messages, and so many bytes. `wake` is called once when messages have come, until take() has
+  // seen the last of them.
   Inbox(std::size_t messages_max, std::size_t bytes_max, std::function<void()> wake)
       : messages_max_(messages_max), bytes_max_(bytes_max), wake_(std::move(wake)) {}
   ~Inbox() { close(); }
   Inbox(const Inbox&) = delete;
   Inbox& operator=(const Inbox&) = delete;
 
-  void put(natsMsg* message, std::uint32_t subscription);
-  // Moves the oldest ones to `out`, at most `count`. False: there are none left.
-  bool take(std::vector<Came>& out, std::size_t count);
+  // `more`: others are about to be put, so that one wake will do for all of them, or for each kWakeAt. They may not
+  // come after all (their connection has ended), so whoever takes asks unheard() now and then.
+  void put(natsMsg* message, std::uint32_t subscription, bool more = false);
+  // Moves the oldest ones to `out`: at most `count`, and no more than the first that goes beyond `bytes`. False: there
+  // are none left.
+  bool take(std::vector<Came>& out, std::size_t count, std::size_t bytes = std::size_t(-1));
+  bool unheard();  // there are some, and nobody was woken for them
   // Waits until there is something, for so long at most.
   void wait(std::chrono::milliseconds at_most);
   std::uint64_t dropped();  // since the last call

@@ -3,6 +3,8 @@
 #include <nats/nats.h>
 
 #include <cstdlib>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "connect.hpp"
@@ -55,25 +57,70 @@ bool send(natsConnection* connection, natsMsg* message, std::string& why) {
   return false;
 }
 
+// Where the PING can't be written, cnats (3.4) has nothing to wait for and says that all is well. What failed is known
+// to this thread all the same.
+bool answers(natsConnection* connection, std::int64_t ms) {
+  nats_ReleaseThreadMemory();  // with it what failed before
+  if (natsConnection_FlushTimeout(connection, ms) != NATS_OK) return false;
+  natsStatus failed = NATS_OK;
+  (void)nats_GetLastError(&failed);
+  if (failed == NATS_OK) return true;
+  natsConnection_Close(connection);
+  return false;
+}
+
 // What a subscription's messages are taken by.
 struct Link::Ear {
   std::shared_ptr<Shared> shared;
-  Inbox* inbox;
+  std::shared_ptr<Inbox> inbox;
   std::uint32_t id;
 };
 
-// What cnats' threads hold on to. It lives until cnats says that all is closed.
+// What cnats' threads find a link by. Nobody can tell which call about a connection is the last one: what the server
+// sent behind its closing error is told behind "closed". So cnats is given a number, and whoever comes too late finds
+// nothing.
+struct Link::Book {
+  std::mutex mutex;
+  std::map<std::uintptr_t, std::weak_ptr<Shared>> links;  // by number; guarded by mutex, as all below
+  std::uintptr_t numbers = 0;
+  std::vector<std::unique_ptr<Ear>> strays;  // of these nobody knows when their last message is through: kept for good
+
+  static Book& of_all() {
+    static auto* const book = new Book;  // as long as the process: cnats' threads may outlive what is static
+    return *book;
+  }
+  std::uintptr_t enter(const std::shared_ptr<Shared>& link) {
+    const std::lock_guard lock(mutex);
+    links[++numbers] = link;
+    return numbers;
+  }
+  void leave(std::uintptr_t number) {
+    const std::lock_guard lock(mutex);
+    links.erase(number);
+  }
+  std::shared_ptr<Shared> find(void* closure) {
+    const std::lock_guard lock(mutex);
+    const auto found = links.find(reinterpret_cast<std::uintptr_t>(closure));
+    return found == links.end() ? nullptr : found->second.lock();
+  }
+  void keep(std::unique_ptr<Ear> ear) {
+    const std::lock_guard lock(mutex);
+    strays.push_back(std::move(ear));
+  }
+};
+
+// What is shared with cnats' threads and our own.
 struct Link::Shared {
   Shared(const sdk::Host& h, Link* l) : host(h), link(l) {}
   sdk::Host host;
-  Link* link;  // [strand]; null once the link is gone
+  Link* link;                 // [strand]; null once the link is gone
+  std::uintptr_t number = 0;  // in the book
   std::mutex mutex;
   std::condition_variable changed;
-  int open = 0;                              // connections and subscriptions that may still call; guarded by mutex
-  bool gone = false;                         // nobody listens any more; guarded by mutex
-  std::shared_ptr<Live> made;                // by the thread that waits, and not taken yet; guarded by mutex
-  std::vector<std::string> discovered;       // servers of the cluster; guarded by mutex
-  std::vector<std::unique_ptr<Ear>> strays;  // guarded by mutex
+  int open = 0;                         // connections and subscriptions that may still call; guarded by mutex
+  bool gone = false;                    // nobody listens any more; guarded by mutex
+  std::shared_ptr<Live> made;           // by the thread that connects, and not taken yet; guarded by mutex
+  std::vector<std::string> discovered;  // servers of the cluster; guarded by mutex
 
   // False: the link is gone.
   bool opened() {
@@ -86,10 +133,6 @@ struct Link::Shared {
     const std::lock_guard lock(mutex);
     --open;
     changed.notify_all();
-  }
-  void keep(std::unique_ptr<Ear> ear) {
-    const std::lock_guard lock(mutex);
-    strays.push_back(std::move(ear));
   }
   static void tell(const std::shared_ptr<Shared>& self, std::function<void(Link&)> call) {
     // Weak: a task that never runs stays with the host, and `self` holds that.
@@ -125,7 +168,9 @@ struct Link::Live {
 };
 
 Link::Link(const sdk::Host& host, const LinkConfig& config, Told told)
-    : host_(host), config_(config), told_(std::move(told)), shared_(std::make_shared<Shared>(host, this)) {}
+    : host_(host), config_(config), told_(std::move(told)), shared_(std::make_shared<Shared>(host, this)) {
+  shared_->number = Book::of_all().enter(shared_);
+}
 
 Link::~Link() {
   shared_->link = nullptr;
@@ -140,7 +185,9 @@ Link::~Link() {
   shared_->made.reset();
   std::unique_lock lock(shared_->mutex);
   // cnats closes at once; the bound is for a library that does not.
-  shared_->changed.wait_for(lock, std::chrono::seconds(5), [this] { return shared_->open == 0; });
+  shared_->changed.wait_for(lock, std::chrono::seconds(2), [this] { return shared_->open == 0; });
+  lock.unlock();
+  Book::of_all().leave(shared_->number);
 }
 
 std::string Link::where() const {
@@ -150,57 +197,67 @@ std::string Link::where() const {
 }
 
 void Link::open() {
-  waiter_.add([shared = shared_, config = config_] {
-    using Held = std::shared_ptr<Shared>;
-    const auto failed = [&](const std::string& why) { Shared::tell(shared, [why](Link& link) { link.opened(why); }); };
-    std::vector<std::string> more;
-    {
-      const std::lock_guard lock(shared->mutex);
-      more = shared->discovered;
-    }
-    std::string why;
-    const Options options = make_options(config, more, why);
-    if (options == nullptr) return failed(why);
-    auto ear = std::make_unique<Held>(shared);  // what the callbacks are called with
-    // The reason why cnats gives up is told here only.
-    (void)natsOptions_SetErrorHandler(
-        options.get(),
-        [](natsConnection* connection, natsSubscription* subscription, natsStatus error, void* closure) {
-          if (subscription != nullptr) return;
-          const Held self = *static_cast<Held*>(closure);
-          Shared::tell(self, [why = error_of(connection, error)](Link& link) { link.complained(why); });
-        },
-        ear.get());
-    (void)natsOptions_SetDiscoveredServersCB(
-        options.get(),
-        [](natsConnection* connection, void* closure) { (*static_cast<Held*>(closure))->discover(connection); },
-        ear.get());
-    (void)natsOptions_SetClosedCB(
-        options.get(),
-        [](natsConnection* connection, void* closure) {
-          const std::unique_ptr<Held> last(static_cast<Held*>(closure));
-          const Held self = *last;
-          Shared::tell(self,
-                       [why = error_of(connection, NATS_CONNECTION_CLOSED)](Link& link) { link.said_closed(why); });
-          self->ended();
-        },
-        ear.get());
+  try {
+    std::thread([shared = shared_, config = config_] {
+      connect(shared, config);
+      nats_ReleaseThreadMemory();
+    }).detach();
+  } catch (const std::system_error& e) {
+    said_closed(std::string("no thread to connect with: ") + e.what());
+  }
+}
 
-    if (!shared->opened()) return;
-    natsConnection* connection = nullptr;
-    const natsStatus status = natsConnection_Connect(&connection, options.get());
-    if (status != NATS_OK) {
-      shared->ended();
-      return failed(reason(config, status));
-    }
-    (void)ear.release();  // the closed callback ends it
-    shared->discover(connection);
-    {
-      const std::lock_guard lock(shared->mutex);
-      shared->made = std::make_shared<Live>(connection);
-    }
-    failed({});
-  });
+void Link::connect(const std::shared_ptr<Shared>& shared, const LinkConfig& config) {
+  // Once the link is gone its host may be, too, and this thread is the only one that nobody waits for.
+  const auto over = [&](const std::string& why) {
+    const std::lock_guard lock(shared->mutex);
+    if (!shared->gone) Shared::tell(shared, [why](Link& link) { link.opened(why); });
+  };
+  std::vector<std::string> more;
+  {
+    const std::lock_guard lock(shared->mutex);
+    more = shared->discovered;
+  }
+  std::string why;
+  const Options options = make_options(config, more, why);
+  if (options == nullptr) return over(why);
+  auto* const closure = reinterpret_cast<void*>(shared->number);
+  // The reason why cnats gives up is told here only.
+  (void)natsOptions_SetErrorHandler(
+      options.get(),
+      [](natsConnection* connection, natsSubscription* subscription, natsStatus error, void* number) {
+        const auto self = Book::of_all().find(number);
+        if (subscription != nullptr || self == nullptr) return;
+        Shared::tell(self, [why = error_of(connection, error)](Link& link) { link.complained(why); });
+      },
+      closure);
+  (void)natsOptions_SetDiscoveredServersCB(
+      options.get(),
+      [](natsConnection* connection, void* number) {
+        if (const auto self = Book::of_all().find(number)) self->discover(connection);
+      },
+      closure);
+  (void)natsOptions_SetClosedCB(
+      options.get(),
+      [](natsConnection* connection, void* number) {
+        const auto self = Book::of_all().find(number);
+        if (self == nullptr) return;
+        Shared::tell(self, [why = error_of(connection, NATS_CONNECTION_CLOSED)](Link& link) { link.said_closed(why); });
+        self->ended();
+      },
+      closure);
+
+  natsConnection* connection = nullptr;
+  const natsStatus status = natsConnection_Connect(&connection, options.get());
+  if (status != NATS_OK) return over(reason(config, status));
+  shared->discover(connection);
+  {
+    const std::lock_guard lock(shared->mutex);
+    ++shared->open;  // until the closed callback
+    if (!shared->gone) shared->made = std::make_shared<Live>(std::exchange(connection, nullptr));
+  }
+  if (connection != nullptr) return natsConnection_Destroy(connection);  // nobody wants it any more
+  over({});
 }
 
 void Link::opened(const std::string& why) {
@@ -209,10 +266,11 @@ void Link::opened(const std::string& why) {
     live_ = std::exchange(shared_->made, nullptr);
   }
   if (live_ == nullptr) return said_closed(why);
+  complaint_.clear();  // what came late of the one before
   for (const auto& [id, wanted] : wanted_) subscribe_now(id, wanted);
   // Connected is who has its subscriptions: what is sent from then on comes here.
   (void)after_writing([shared = shared_, live = std::weak_ptr(live_)](natsConnection* there) {
-    if (natsConnection_FlushTimeout(there, kFlushMs) != NATS_OK) return natsConnection_Close(there);
+    if (!answers(there, kFlushMs)) return natsConnection_Close(there);
     Shared::tell(shared, [live, most = natsConnection_GetMaxPayload(there)](Link& link) {
       if (link.live_ != nullptr && link.live_ == live.lock()) link.said_connected(most);
     });
@@ -223,9 +281,10 @@ void Link::said_connected(std::int64_t max_payload) {
   connected_ = true;
   max_payload_ = max_payload;
   backoff_.reset();
-  complaint_.clear();
   if (was_connected_) ++reconnects_;
+  const std::string said = std::exchange(complaint_, {});
   told_.connected(std::exchange(was_connected_, true));
+  if (!said.empty()) complained(said);  // of a subscription, and it overtook the answer to the PING behind them
 }
 
 // As about a subscription that our user may not have. While there is a connection it is all that is wrong with it.
@@ -256,12 +315,6 @@ bool Link::write(Job job) {
   return true;
 }
 
-bool Link::blocking(Job job) {
-  if (live_ == nullptr) return false;
-  waiter_.add([live = live_, job = std::move(job)] { job(live->connection); });
-  return true;
-}
-
 bool Link::after_writing(Job job) {
   if (live_ == nullptr) return false;
   // waiter_ ends before writer_, and then it takes nothing more.
@@ -269,20 +322,22 @@ bool Link::after_writing(Job job) {
   return true;
 }
 
-bool Link::publish(const std::string& subject, std::string_view data, const std::string& reply) {
+bool Link::publish(std::vector<Short> messages) {
   if (!connected_) return false;
-  return write([subject, data = std::string(data), reply](natsConnection* connection) {
-    natsMsg* message = nullptr;
-    std::string why;
-    if (natsMsg_Create(&message, subject.c_str(), reply.empty() ? nullptr : reply.c_str(), data.data(),
-                       static_cast<int>(data.size())) == NATS_OK)
-      (void)send(connection, message, why);
-    natsMsg_Destroy(message);
+  return write([messages = std::move(messages)](natsConnection* connection) {
+    for (const auto& [subject, data, reply] : messages) {
+      natsMsg* message = nullptr;
+      std::string why;
+      if (natsMsg_Create(&message, subject.c_str(), reply.empty() ? nullptr : reply.c_str(), data.data(),
+                         static_cast<int>(data.size())) == NATS_OK)
+        (void)send(connection, message, why);
+      natsMsg_Destroy(message);
+    }
   });
 }
 
-std::uint32_t Link::subscribe(const std::string& subject, const std::string& queue, Inbox& inbox) {
-  const auto& [id, wanted] = *wanted_.try_emplace(++subscriptions_, Wanted{subject, queue, &inbox}).first;
+std::uint32_t Link::subscribe(const std::string& subject, const std::string& queue, std::shared_ptr<Inbox> inbox) {
+  const auto& [id, wanted] = *wanted_.try_emplace(++subscriptions_, Wanted{subject, queue, std::move(inbox)}).first;
   subscribe_now(id, wanted);
   return id;
 }
@@ -292,9 +347,11 @@ void Link::subscribe_now(std::uint32_t id, const Wanted& wanted) {
   writer_.add([live = live_, shared = shared_, id, wanted] {
     if (!shared->opened()) return;
     auto ear = std::make_unique<Ear>(Ear{shared, wanted.inbox, id});
-    const auto put = [](natsConnection*, natsSubscription*, natsMsg* message, void* closure) {
+    const auto put = [](natsConnection*, natsSubscription* by, natsMsg* message, void* closure) {
       const auto* to = static_cast<const Ear*>(closure);
-      to->inbox->put(message, to->id);
+      std::uint64_t behind = 0;  // a burst wakes the strand once
+      (void)natsSubscription_QueuedMsgs(by, &behind);
+      to->inbox->put(message, to->id, behind != 0);
     };
     natsSubscription* raw = nullptr;
     natsStatus status = wanted.queue.empty()
@@ -314,7 +371,7 @@ void Link::subscribe_now(std::uint32_t id, const Wanted& wanted) {
       if (status == NATS_OK) return void(ear.release());
       // The connection has just ended: nobody says when the last message is through.
       ear->shared.reset();
-      shared->keep(std::move(ear));
+      Book::of_all().keep(std::move(ear));
       status = NATS_CONNECTION_CLOSED;
     }
     shared->ended();

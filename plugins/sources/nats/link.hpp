@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config.hpp"
 #include "inbox.hpp"
@@ -34,19 +35,23 @@ class Link {
   using Job = std::function<void(natsConnection*)>;
 
   Link(const sdk::Host& host, const LinkConfig& config, Told told);
-  ~Link();  // closes; waits until nothing of cnats calls any more
+  // Closes; waits until nothing of cnats calls any more. Not for an attempt to connect, which can't be called off and
+  // may take as long as a dead resolver: that one has a thread of its own and throws away what it makes.
+  ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
   void open();
   // Messages go to `inbox`, with the number that this returns, also over later connections, until leave().
-  std::uint32_t subscribe(const std::string& subject, const std::string& queue, Inbox& inbox);
+  std::uint32_t subscribe(const std::string& subject, const std::string& queue, std::shared_ptr<Inbox> inbox);
   void leave(std::uint32_t subscription);
-  bool publish(const std::string& subject, std::string_view data, const std::string& reply = {});
+  struct Short {
+    std::string subject, data, reply{};
+  };
+  bool publish(std::vector<Short> messages);  // in one go
 
   // Each runs `job` with this connection on another thread, and returns false when there is none now.
   bool write(Job job);          // on the thread that writes
-  bool blocking(Job job);       // on the one that waits
   bool after_writing(Job job);  // on the one that waits, once what was to be written before is
 
   bool connected() const { return connected_; }
@@ -57,10 +62,12 @@ class Link {
   struct Shared;
   struct Live;
   struct Ear;
+  struct Book;
   struct Wanted {
     std::string subject, queue;
-    Inbox* inbox;
+    std::shared_ptr<Inbox> inbox;
   };
+  static void connect(const std::shared_ptr<Shared>& shared, const LinkConfig& config);
   void opened(const std::string& why);
   void said_connected(std::int64_t max_payload);
   void complained(const std::string& why);
@@ -79,7 +86,7 @@ class Link {
   std::int64_t max_payload_ = 0;
   std::uint64_t reconnects_ = 0;
   sdk::Backoff backoff_;
-  std::string complaint_;  // of cnats, while there is no connection
+  std::string complaint_;  // of cnats or the server, before said_connected()
   sdk::Timer reopen_;
   Worker waiter_, writer_;
 };
@@ -90,5 +97,9 @@ std::string new_inbox();
 // Publishes. True: it is on its way. False with a reason: this message can't be sent, others can. False without one:
 // the connection is over (a write that failed may have sent half a message, so it is closed). Threads: [any]
 bool send(natsConnection* connection, natsMsg* message, std::string& why);
+
+// Asks for the server's answer to a PING and waits for it, for so long at most. True: it has, too, what was published
+// before. Closes a connection that can't be written to any more. Threads: [any]
+bool answers(natsConnection* connection, std::int64_t ms);
 
 }  // namespace weir::nats

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <new>
 
+#include "weir/sdk/json_check.hpp"
+#include "weir/sdk/text.hpp"
 #include "weir/sdk/time.hpp"
 
 namespace weir::nats {
@@ -29,13 +31,6 @@ std::string_view token_of(std::string_view subject, int n) {
   }
 }
 
-// What a message says must not make its event get lost: the bounds of the hub, never in the middle of a character.
-std::string_view cut(std::string_view text, std::size_t most) {
-  if (text.size() <= most) return text;
-  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
-  return text.substr(0, most);
-}
-
 // When it happened; 0: that is no time.
 std::int64_t time_of(std::string_view text) {
   if (const auto time = sdk::parse_iso8601(text)) return *time;
@@ -44,37 +39,13 @@ std::int64_t time_of(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() && ms > 0 ? ms : 0;
 }
 
-bool is_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto byte = [&](std::size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
-    const unsigned first = byte(i);
-    const std::size_t more = first < 0x80 ? 0 : first >= 0xC2 && first < 0xE0 ? 1 : (first & 0xF0U) == 0xE0 ? 2 : 3;
-    if (more == 3 && (first < 0xF0 || first > 0xF4)) return false;
-    // Neither longer than need be, nor surrogates, nor beyond U+10FFFF.
-    const unsigned second = byte(i + 1);
-    if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) ||
-        (first == 0xF4 && second > 0x8F))
-      return false;
-    for (std::size_t k = 1; k <= more; ++k)
-      if ((byte(i + k) & 0xC0U) != 0x80U) return false;
-    i += more + 1;
-  }
-  return true;
-}
-
-std::string base64(std::string_view data) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < data.size(); i += 3) {
-    std::uint32_t three = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      three = three << 8U | (i + k < data.size() ? static_cast<unsigned char>(data[i + k]) : 0U);
-    for (std::size_t k = 0; k < 4; ++k) out += i + k > data.size() ? '=' : digits[three >> (18 - 6 * k) & 63U];
-  }
-  return out;
-}
-
 }  // namespace
+
+std::string_view cut(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
+  return text.substr(0, most);
+}
 
 std::string_view header(natsMsg* message, const char* name) {
   const char* value = nullptr;
@@ -88,13 +59,9 @@ std::string_view data_of(natsMsg* message) {
 
 std::string as_json(std::string_view data) {
   if (data.empty()) return "null";
-  if (!is_utf8(data)) return "{\"base64\":\"" + base64(data) + "\"}";
-  try {
-    (void)sdk::json::parse(data);
-    return std::string(data);
-  } catch (const sdk::Failure&) {
-    return sdk::json::quoted(data);
-  }
+  if (sdk::json::is_json(data)) return std::string(data);
+  if (!sdk::is_utf8(data)) return "{\"base64\":\"" + sdk::base64(data) + "\"}";
+  return sdk::json::quoted(data);
 }
 
 MessageWriter::MessageWriter(const std::string& subject, const std::string& reply, std::string_view data)
@@ -172,6 +139,7 @@ sdk::Event MessageReader::event_of(natsMsg* message) {
   config_.event.fill(event_, message, event.subject);
   config_.key.fill(key_, message, event.subject);
   config_.id.fill(id_, message, event.subject);
+  // What a message says must not make its event get lost: the bounds of the hub.
   event.event = event_.empty() ? std::string_view("message") : cut(event_, 255);
   event.key = cut(key_, 1024);
   event.id = cut(id_, 255);

@@ -65,6 +65,9 @@ class MessageWriter {
   bool headers_ = false;
 };
 
+// Its first `most` bytes, or a few less: never in the middle of a character.
+std::string_view cut(std::string_view text, std::size_t most);
+
 // A header's value; empty if there is none.
 std::string_view header(natsMsg* message, const char* name);
 std::string_view data_of(natsMsg* message);

@@ -4,10 +4,13 @@
 // Threads: [strand]; cnats has its own, and a Link has two for what blocks.
 #include <nats/nats.h>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config.hpp"
@@ -27,13 +30,14 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
  public:
   Nats(const sdk::Host& host, const sdk::json::Value& config)
       : host_(host), config_(parse_config(config)), emitter_(host), reader_(config_.message) {
-    emitter_.on_invalid([this](std::string_view cursor) { not_taken(cursor); });
+    emitter_.on_invalid_event(
+        [this](const weir_event& event) { not_taken(sdk::to_view(event.cursor), sdk::to_view(event.subject)); });
   }
 
   void start() override {
     // What may come from a stream is bounded by what is asked for.
     constexpr auto kAny = std::numeric_limits<std::size_t>::max();
-    inbox_ = std::make_unique<Inbox>(config_.stream ? kAny : static_cast<std::size_t>(config_.pending_messages),
+    inbox_ = std::make_shared<Inbox>(config_.stream ? kAny : static_cast<std::size_t>(config_.pending_messages),
                                      config_.stream ? kAny : static_cast<std::size_t>(config_.pending_bytes),
                                      [this, host = host_] { (void)host.post([this] { drain(); }); });
     link_ = std::make_unique<Link>(
@@ -42,7 +46,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
                    [this](const std::string& why) { complained(why); }});
     if (config_.stream) {
       consumer_ = std::make_unique<Consumer>(
-          host_, *config_.stream, *link_, *inbox_,
+          host_, *config_.stream, *link_, inbox_,
           Consumer::Told{[this](bool running, const std::string& why) {
                            stream_runs_ = running;
                            stream_ = why;
@@ -52,7 +56,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     }
     demand_ = std::make_unique<Demand>(
         Demand::Upstream{
-            [this](const std::string& subject) { return link_->subscribe(subject, config_.queue, *inbox_); },
+            [this](const std::string& subject) { return link_->subscribe(subject, config_.queue, inbox_); },
             [this](std::uint32_t subscription) { link_->leave(subscription); }},
         !config_.queue.empty());
     for (const auto& subject : config_.subjects) demand_->always(subject);
@@ -100,12 +104,14 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   void cancel(std::uint64_t token) override { requests_->cancel(token); }
 
   void stop() override {
+    constexpr std::int64_t kFinishMs =
+        500;  // the hub waits 5 s, and closing a connection that hangs may take 4 of them
     ticks_.cancel();
     emitter_.flush();
     if (inbox_) inbox_->close();
-    for (; next_ < batch_.size(); ++next_) natsMsg_Destroy(batch_[next_].message);
+    let_go();
     if (requests_) requests_->away("the plugin is stopped");
-    if (publisher_) publisher_->finish(2'000);
+    if (publisher_) publisher_->finish(kFinishMs);
     all_ready();
     say_metrics();
     // First the link: its threads and those of cnats know the others.
@@ -130,19 +136,19 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     away_.clear();
     complaint_.clear();
     publisher_->connected();
+    const auto since = std::exchange(away_since_, std::nullopt);
     if (consumer_) return consumer_->connected();
     say_state();
-    if (!again || demand_->empty()) return;
+    if (!since || demand_->empty()) return;
     drain();
-    const std::int64_t ms = away_since_ == 0 ? 0 : host_.now_ms() - away_since_;
-    away_since_ = 0;
-    const std::string why = "the connection to NATS was down for " + std::to_string((ms + 999) / 1000) +
+    const std::string why = (again ? "the connection to NATS was down for " : "there was no connection to NATS for ") +
+                            std::to_string((host_.steady_ms() - *since + 999) / 1000) +
                             " s; what was sent meanwhile did not come here";
     if (demand_->has_always()) return gap("", 0, why);  // on all channels
     for (const auto& subject : demand_->active()) gap(to_hub(subject), 0, why);
   }
   void away(const std::string& why) {
-    if (away_since_ == 0) away_since_ = host_.now_ms();
+    if (!away_since_) away_since_ = host_.steady_ms();
     away_ = why;
     stream_.clear();
     if (consumer_) consumer_->away();
@@ -153,15 +159,40 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   }
   void complained(const std::string& why) {
     complaint_ = "the server complains: " + why;
-    if (why.find("Permissions Violation for Publish") != std::string::npos) publisher_->refused();
+    complained_ms_.reset();
+    constexpr std::string_view kPublish = "Permissions Violation for Publish to \"";
+    if (const auto found = why.find(kPublish); found != std::string::npos) {
+      complained_ms_ = host_.steady_ms();
+      const std::string_view subject = std::string_view(why).substr(found + kPublish.size());
+      const auto end = subject.find('"');  // cnats cuts off long texts
+      const bool whole = end != std::string_view::npos;
+      // A request has its own answer, and what we tell JetStream is no event.
+      if (!requests_->refused(subject.substr(0, end)) && !subject.starts_with("$JS."))
+        publisher_->refused(subject.substr(0, end), whole);
+    }
+    say_state();
+  }
+  // About a subscription it stays true; of one publish nobody knows whether the next one is like it.
+  void forget_complaint() {
+    constexpr std::int64_t kForgetMs = 60'000;
+    if (!complained_ms_ || host_.steady_ms() - *complained_ms_ < kForgetMs) return;
+    complained_ms_.reset();
+    complaint_.clear();
     say_state();
   }
 
   // --- On demand
   void moved(const std::vector<std::string>& subjects) {
-    for (const auto& subject : subjects)
-      gap(to_hub(subject), 0,
-          "it comes by another subscription now; around this moment messages may be missing or doubled");
+    constexpr const char* kWhy =
+        "it comes by another subscription now; around this moment messages may be missing or doubled";
+    // The hub knows by name who watches a subject on demand, or one without wildcards; who is fed by others it only
+    // knows all together.
+    const auto unknown = [this](const std::string& subject) {
+      return has_wildcards(subject) &&
+             std::find(config_.subjects.begin(), config_.subjects.end(), subject) != config_.subjects.end();
+    };
+    if (std::any_of(subjects.begin(), subjects.end(), unknown)) return gap("", 0, kWhy);
+    for (const auto& subject : subjects) gap(to_hub(subject), 0, kWhy);
   }
   // Whoever asks while a flush is under way is answered by the next one.
   void say_ready() {
@@ -169,7 +200,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     flushing_ = true;
     (void)link_->after_writing(
         [this, host = host_, count = activations_.size(), life = flushes_](natsConnection* connection) {
-          (void)natsConnection_FlushTimeout(connection, 2'000);
+          (void)answers(connection, 2'000);
           (void)host.post([this, count, life] {
             if (life != flushes_) return;  // all_ready() has answered
             flushing_ = false;
@@ -189,8 +220,8 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   }
 
   // The hub's log says what is wrong with it.
-  void not_taken(std::string_view cursor) {
-    host_.gap("", 1, "a message makes an event that the hub does not take");
+  void not_taken(std::string_view cursor, std::string_view subject) {
+    host_.gap(subject, 1, "a message makes an event that the hub does not take");
     ++gaps_;
     std::uint64_t sequence = 0;
     if (consumer_ && std::from_chars(cursor.data(), cursor.data() + cursor.size(), sequence).ec == std::errc())
@@ -210,22 +241,28 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     bool more = true;
     for (int turn = 0; more && turn < kTurns && !emitter_.full(); ++turn) {
       if (next_ == batch_.size()) {
-        batch_.clear();
-        next_ = 0;
+        let_go();
         more = inbox_->take(batch_, kAtOnce);
       }
       while (next_ < batch_.size() && !emitter_.full()) {
         const Inbox::Came came = batch_[next_++];
         if (consumer_ || demand_->takes(came.subscription, natsMsg_GetSubject(came.message))) handle(came.message);
-        natsMsg_Destroy(came.message);
       }
     }
     emitter_.flush();
+    // Behind the events, as each message wakes a thread of cnats.
+    if (next_ == batch_.size()) let_go();
     if (consumer_) {
       consumer_->pause(emitter_.full());
       consumer_->ask();
     }
     if ((more || next_ != batch_.size()) && !emitter_.full()) (void)host_.post([this] { drain(); });
+  }
+
+  void let_go() {
+    for (const Inbox::Came& came : batch_) natsMsg_Destroy(came.message);
+    batch_.clear();
+    next_ = 0;
   }
 
   void handle(natsMsg* message) {
@@ -249,6 +286,8 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
       dropped_ += dropped;
       gap("", dropped, "the hub was full, and more messages waited than `pending` allows");
     }
+    if (inbox_->unheard()) drain();
+    forget_complaint();
     say_metrics();
   }
   void say_metrics() {
@@ -276,7 +315,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   sdk::Emitter emitter_;
   MessageReader reader_;
   // From start() to stop().
-  std::unique_ptr<Inbox> inbox_;
+  std::shared_ptr<Inbox> inbox_;
   std::unique_ptr<Link> link_;
   std::unique_ptr<Consumer> consumer_;
   std::unique_ptr<Demand> demand_;
@@ -289,10 +328,12 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   // What say_state() makes a state of.
   std::string away_, complaint_, publishing_, stream_;
   bool stream_runs_ = false;
-  std::vector<Inbox::Came> batch_;  // taken from the inbox; those from next_ on are still to be handled
+  std::vector<Inbox::Came>
+      batch_;  // taken from the inbox; those from next_ on are still to be handled, the others to be destroyed
   std::size_t next_ = 0;
-  std::string cursor_, id_;  // of the message that is being handled
-  std::int64_t away_since_ = 0;
+  std::string cursor_, id_;                    // of the message that is being handled
+  std::optional<std::int64_t> away_since_;     // by the steady clock, as the next one
+  std::optional<std::int64_t> complained_ms_;  // of complaint_, if it is about something that was published
   std::uint64_t messages_ = 0, gaps_ = 0, dropped_ = 0;
 };
 

@@ -34,7 +34,7 @@ Publisher::Publisher(const sdk::Host& host, bool jetstream, Link& link, std::fun
   acknowledgements_ = std::make_shared<Inbox>(
       64 * kEventsMax, kBytesMax, [this, host = host_] { (void)host.post([this] { acknowledgements(); }); });
   inbox_ = new_inbox();
-  (void)link_.subscribe(inbox_ + ".*", "", *acknowledgements_);
+  (void)link_.subscribe(inbox_ + ".*", "", acknowledgements_);
   ticks_.start(host_, 100, 100, [this] { look_again(); });
 }
 
@@ -98,7 +98,7 @@ void Publisher::send(const std::vector<Kept*>& which) {
     }
     if (kept->sent_ms != 0) ++counts_.again;
     kept->stands = Stands::sent;
-    kept->sent_ms = host_.now_ms();
+    kept->sent_ms = host_.steady_ms();
     batch.emplace_back(kept->number, kept->message);
   }
   (void)link_.write([this, host = host_, progress = progress_, batch = std::move(batch)](natsConnection* connection) {
@@ -129,7 +129,7 @@ void Publisher::confirm() {
       const std::lock_guard lock(progress->mutex);
       written = progress->written;
     }
-    if (natsConnection_FlushTimeout(connection, 2'000) == NATS_OK) {
+    if (answers(connection, 2'000)) {
       const std::lock_guard lock(progress->mutex);
       progress->confirmed = std::max(progress->confirmed, written);
       progress->changed.notify_all();
@@ -194,6 +194,19 @@ void Publisher::lose(Kept& kept, const std::string& why) {
   host_.error("an event for " + kept.subject + " can't be published: " + why);
 }
 
+// In core mode they are gone, and each was answered by one complaint; in that of JetStream nobody will ever acknowledge
+// them, and what waits for it would hold up all other subjects in the end.
+void Publisher::refused(std::string_view subject, bool whole) {
+  if (!jetstream_) {
+    ++counts_.lost;
+    return;
+  }
+  for (Kept& kept : kept_)
+    if (whole ? kept.subject == subject : kept.subject.starts_with(subject))
+      lose(kept, "the server does not let our user publish to it");
+  settle();
+}
+
 // Lets go of what is done, and tells the hub when there is room.
 void Publisher::settle() {
   while (!kept_.empty() && kept_.front().stands == Stands::done) {
@@ -208,7 +221,7 @@ void Publisher::settle() {
 void Publisher::acknowledgements() {
   std::vector<Inbox::Came> came;
   const bool more = acknowledgements_->take(came, 1'024);
-  for (const auto& [message, subscription] : came) {
+  for (const auto& [message, subscription, bytes] : came) {
     const std::string_view subject = natsMsg_GetSubject(message);
     std::uint64_t number = 0;
     const auto text = subject.substr(subject.rfind('.') + 1);
@@ -246,13 +259,14 @@ void Publisher::failed(Kept& kept, const std::string& why) {
   kept.stands = Stands::failed;
   Trouble& trouble = troubles_[kept.subject];
   trouble.why = why;
-  const std::int64_t now = host_.now_ms();
+  const std::int64_t now = host_.steady_ms();
   if (trouble.next_ms <= now) trouble.next_ms = now + static_cast<std::int64_t>(trouble.backoff.next_ms());
 }
 
 void Publisher::look_again() {
   if (!link_.connected()) return;
-  const std::int64_t now = host_.now_ms();
+  if (acknowledgements_->unheard()) acknowledgements();
+  const std::int64_t now = host_.steady_ms();
   struct Standing {
     std::size_t sent = 0, failed = 0;
     std::vector<Kept*> all;

@@ -37,8 +37,8 @@ class Publisher {
   void away();
   // Waits until all is published, for so long at most, and counts what is not.
   void finish(std::int64_t ms);
-  // The server complained of something that was published.
-  void refused() { ++counts_.lost; }
+  // The server says that our user may not publish to this subject; `whole`: it is not only how the subject begins.
+  void refused(std::string_view subject, bool whole);
   const Counts& counts() const { return counts_; }
   std::size_t kept() const { return kept_.size(); }
 

@@ -7,14 +7,18 @@
 
 #include "message.hpp"
 #include "subject.hpp"
+#include "weir/sdk/text.hpp"
 
 namespace weir::nats {
 
 Requests::Requests(const sdk::Host& host, Link& link)
-    : host_(host),
-      link_(link),
-      inbox_(new_inbox()),
-      answers_(2 * kMost, 4 * kBytesMost, [this, host] { (void)host.post([this] { answers(); }); }) {
+    : host_(host), link_(link), answers_(std::make_shared<Inbox>(2 * kMost, 4 * kBytesMost, [this, host] {
+        (void)host.post([this] { answers(); });
+      })) {}
+
+void Requests::listen() {
+  if (!inbox_.empty()) return;
+  inbox_ = new_inbox();
   (void)link_.subscribe(inbox_ + ".*", "", answers_);
 }
 
@@ -25,6 +29,7 @@ void Requests::request(const sdk::Request& request, sdk::Reply reply) {
   if (!link_.connected()) return reply.unavailable("there is no connection to NATS");
   if (waiting_.size() >= kMost || (!waiting_.empty() && bytes_ + request.params_json.size() > kBytesMost))
     return reply.unavailable("too many requests wait for an answer from NATS");
+  listen();
   const std::uint64_t token = reply.token();
   MessageWriter writer(subject, inbox_ + "." + std::to_string(token), request.params_json);
   writer.header("Weir-Method", request.method);
@@ -33,7 +38,7 @@ void Requests::request(const sdk::Request& request, sdk::Reply reply) {
     return reply.error(WEIR_E_INVALID, "the request makes a message of " + std::to_string(writer.wire_bytes()) +
                                            " bytes; the NATS server takes " + std::to_string(link_.max_payload()) +
                                            " at most");
-  const std::int64_t until = host_.now_ms() + request.deadline_ms;
+  const std::int64_t until = host_.steady_ms() + request.deadline_ms;
   bytes_ += request.params_json.size();
   deadlines_.emplace(until, token);
   waiting_.insert_or_assign(token, Waiting{std::move(reply), subject, until, request.params_json.size()});
@@ -63,13 +68,24 @@ void Requests::cancel(std::uint64_t token) {
   if (found != waiting_.end()) (void)forget(found);
 }
 
+bool Requests::refused(std::string_view subject) {
+  std::vector<std::uint64_t> tokens;
+  for (const auto& [token, waiting] : waiting_)
+    if (waiting.subject == subject) tokens.push_back(token);
+  for (const std::uint64_t token : tokens)
+    forget(waiting_.find(token))
+        .reply.error(WEIR_E_FORBIDDEN, "the NATS server does not let the hub publish to " + std::string(subject));
+  return !tokens.empty();
+}
+
 void Requests::away(const std::string& why) {
   while (!waiting_.empty()) forget(waiting_.begin()).reply.unavailable(why);
 }
 
 // The hub tells its client at the same moment; this is for who does not.
 void Requests::too_late() {
-  const std::int64_t now = host_.now_ms();
+  if (answers_->unheard()) answers();
+  const std::int64_t now = host_.steady_ms();
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     Waiting was = forget(waiting_.find(deadlines_.begin()->second));
     was.reply.timeout("no answer on " + was.subject);
@@ -77,9 +93,10 @@ void Requests::too_late() {
 }
 
 void Requests::answers() {
+  constexpr std::size_t kAtOnce = 256, kBytesAtOnce = 256 * 1024;  // more of it is posted: others have their turn, too
   std::vector<Inbox::Came> came;
-  const bool more = answers_.take(came, 256);
-  for (const auto& [message, subscription] : came) {
+  const bool more = answers_->take(came, kAtOnce, kBytesAtOnce);
+  for (const auto& [message, subscription, bytes] : came) {
     const std::string_view subject = natsMsg_GetSubject(message);
     const auto text = subject.substr(subject.rfind('.') + 1);
     std::uint64_t token = 0;
@@ -98,7 +115,13 @@ void Requests::answer(Waiting& waiting, natsMsg* message) {
   if (status_of(message) == "503") return waiting.reply.unavailable("nobody answers on " + waiting.subject);
   const std::string_view code = header(message, "Nats-Service-Error-Code");
   const std::string_view error = header(message, "Nats-Service-Error");
-  if (code.empty() && error.empty()) return waiting.reply.result(as_json(data_of(message)));
+  if (code.empty() && error.empty()) {
+    const std::string json = as_json(data_of(message));
+    if (json.size() <= WEIR_ANSWER_BYTES_MAX) return waiting.reply.result(json);
+    return waiting.reply.error(WEIR_E_INTERNAL, "the answer from " + waiting.subject + " makes " +
+                                                    std::to_string(json.size()) + " bytes of JSON; " +
+                                                    std::to_string(WEIR_ANSWER_BYTES_MAX) + " are allowed");
+  }
   const weir_status status = code == "400"                    ? WEIR_E_INVALID
                              : code == "401"                  ? WEIR_E_UNAUTHORIZED
                              : code == "403"                  ? WEIR_E_FORBIDDEN
@@ -106,7 +129,10 @@ void Requests::answer(Waiting& waiting, natsMsg* message) {
                              : code == "408" || code == "504" ? WEIR_E_TIMEOUT
                              : code == "503"                  ? WEIR_E_UNAVAILABLE
                                                               : WEIR_E_INTERNAL;
-  waiting.reply.error(status, error.empty() ? "error " + std::string(code) : std::string(error));
+  constexpr std::size_t kTextMost = 8'192;
+  const std::string_view text = cut(error, kTextMost);
+  waiting.reply.error(
+      status, text.empty() || !sdk::is_utf8(text) ? "error " + std::string(cut(code, kTextMost)) : std::string(text));
 }
 
 }  // namespace weir::nats

@@ -23,6 +23,8 @@ class Requests {
 
   void request(const sdk::Request& request, sdk::Reply reply);
   void cancel(std::uint64_t token);
+  // The server says that our user may not publish to this subject. False: nobody waits for an answer from there.
+  bool refused(std::string_view subject);
   // The answers to what is asked would come to a connection that is over.
   void away(const std::string& why);
   std::size_t waiting() const { return waiting_.size(); }
@@ -37,6 +39,7 @@ class Requests {
     std::size_t bytes;
   };
   using Found = std::unordered_map<std::uint64_t, Waiting>::iterator;
+  void listen();
   void answers();
   static void answer(Waiting& waiting, natsMsg* message);
   Waiting forget(Found which);
@@ -44,8 +47,8 @@ class Requests {
 
   sdk::Host host_;
   Link& link_;
-  std::string inbox_;
-  Inbox answers_;
+  std::string inbox_;  // empty before the first request: a user who asks nothing needs no right to hear answers
+  std::shared_ptr<Inbox> answers_;
   std::unordered_map<std::uint64_t, Waiting> waiting_;          // by token
   std::set<std::pair<std::int64_t, std::uint64_t>> deadlines_;  // of waiting_
   std::size_t bytes_ = 0;                                       // of their parameters

@@ -61,7 +61,7 @@ void Connection::open() {
   const Address::Server& server = address_.servers[attempt % count];
   timer_.start(host_, kConnectMs, 0, [this] { end("no answer within 5 s"); });
   if (!server.needs_lookup()) return connect(server, server.hostaddr);
-  resolver_.start(host_, server.host, [this, &server, turn = attempt / count](const Resolver::Found& found) {
+  resolver_.start(host_, server.host, [this, &server, turn = attempt / count](const sdk::Resolver::Found& found) {
     if (found.addresses.empty()) return end("\"" + server.host + "\" can't be looked up: " + found.why);
     connect(server, found.addresses[turn % found.addresses.size()]);
   });

@@ -1,6 +1,6 @@
 // A connection to PostgreSQL on the strand: libpq with a socket that never blocks. It comes back by itself.
 // One query at a time; its answer comes later. What is asked of the server must be answered in time (expect()).
-// Threads: [strand]; looking up a name has one of its own (resolver.hpp).
+// Threads: [strand]; looking up a name has one of its own (weir/sdk/resolver.hpp).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "address.hpp"
-#include "resolver.hpp"
 #include "weir/sdk/backoff.hpp"
 #include "weir/sdk/host.hpp"
+#include "weir/sdk/resolver.hpp"
 
 struct pg_conn;
 struct pg_result;
@@ -105,7 +105,7 @@ class Connection {
   std::uint64_t openings_ = 0, attempts_ = 0;
   std::uint64_t life_ = 0;  // of the socket: an answer may end it under the loop that reads
   std::uint32_t watched_ = 0;
-  Resolver resolver_;
+  sdk::Resolver resolver_;
   sdk::FdWatch watch_;
   sdk::Timer timer_;
   sdk::Backoff backoff_;

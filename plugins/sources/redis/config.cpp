@@ -1,5 +1,6 @@
 #include "config.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace weir::redis {
@@ -120,6 +121,57 @@ StreamConfig parse_stream(const Value& json) {
 
 }  // namespace
 
+namespace {
+
+// One character of `channel` against the class that begins behind the '[' at `at`, which moves behind its ']'.
+bool in_class(std::string_view pattern, std::size_t& at, char c) {
+  const bool negated = at < pattern.size() && pattern[at] == '^';
+  if (negated) ++at;
+  bool found = false;
+  for (; at < pattern.size() && pattern[at] != ']'; ++at) {
+    if (pattern[at] == '\\' && at + 1 < pattern.size()) {
+      found = found || pattern[++at] == c;
+    } else if (at + 2 < pattern.size() && pattern[at + 1] == '-') {
+      const auto [low, high] = std::minmax(pattern[at], pattern[at + 2]);
+      found = found || (low <= c && c <= high);
+      at += 2;
+    } else {
+      found = found || pattern[at] == c;
+    }
+  }
+  if (at < pattern.size()) ++at;
+  return found != negated;
+}
+
+}  // namespace
+
+bool matches(std::string_view pattern, std::string_view channel) {
+  std::size_t p = 0, c = 0, star = std::string_view::npos, from = 0;
+  while (c < channel.size()) {
+    std::size_t next = p + 1;
+    const char what = p < pattern.size() ? pattern[p] : '\0';
+    if (p < pattern.size() && what == '*') {
+      star = p++;
+      from = c;
+      continue;
+    }
+    bool same = p < pattern.size() && (what == '?' || what == channel[c]);
+    if (p < pattern.size() && what == '[') same = in_class(pattern, next, channel[c]);
+    if (what == '\\' && next < pattern.size()) same = pattern[next++] == channel[c];
+    if (same) {
+      p = next;
+      ++c;
+    } else if (star != std::string_view::npos) {  // the last * takes one more
+      p = star + 1;
+      c = ++from;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
 Config parse_config(const Value& json) {
   Config config;
   config.address = parse_address(json);
@@ -132,6 +184,13 @@ Config parse_config(const Value& json) {
         WEIR_E_CONFIG,
         "an instance reads either channels and patterns or a stream; make a second [[plugin]] for the other one",
         "/stream");
+  for (const auto& channel : config.channels)
+    for (const auto& pattern : config.patterns)
+      if (matches(pattern, channel))
+        throw Failure(WEIR_E_CONFIG,
+                      "the channel " + quoted(channel) + " is one of the pattern " + quoted(pattern) +
+                          "; Redis sends a message once for each, so it would come twice; leave it out",
+                      "/channels");
   if (const Value* publish = json.find("publish")) {
     config.publish.stream = publish->string_or("to", "pubsub") == "stream";
     config.publish.max_length = publish->integer_or("max_length", 0);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "weir/sdk/json.hpp"
@@ -44,6 +45,9 @@ struct Config {
   bool text = false;  // payloads become JSON strings, also those that are JSON
   std::int64_t ping_ms = 10'000;
 };
+
+// Whether a channel is one of those of a pattern, as Redis has it: * ? [ab] [a-z] [^a] and \ before a character.
+bool matches(std::string_view pattern, std::string_view channel);
 
 // Errors: Failure(WEIR_E_CONFIG) that names the key, the value and what is expected.
 Config parse_config(const sdk::json::Value& json);

@@ -9,10 +9,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 namespace weir::redis {
 namespace {
@@ -21,39 +23,58 @@ constexpr std::uint64_t kConnectMs = 3'000;
 
 std::string word(int error) { return std::generic_category().message(error); }
 
+int socket_for(int family, std::string& why) {
+  const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) why = word(errno);
+  return fd;
+}
+
 // A socket on its way to be connected, or -1 and why not.
-// `attempt`: where the name has several addresses each has its turn.
-int connect_to(const Address& address, std::uint64_t attempt, std::string& why) {
-  if (!address.socket.empty()) {
-    sockaddr_un to{};
-    to.sun_family = AF_UNIX;
-    if (address.socket.size() >= sizeof to.sun_path) return why = "the path is too long for a socket", -1;
-    std::memcpy(to.sun_path, address.socket.data(), address.socket.size());
-    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0 || errno == EINPROGRESS) return fd;
-    why = word(errno);
-    ::close(fd);
-    return -1;
-  }
+int connect_to(const sockaddr* to, socklen_t size, std::string& why) {
+  const int fd = socket_for(to->sa_family, why);
+  if (fd < 0 || ::connect(fd, to, size) == 0 || errno == EINPROGRESS) return fd;
+  why = word(errno);
+  ::close(fd);
+  return -1;
+}
+
+int connect_to(const std::string& path, std::string& why) {
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  if (path.size() >= sizeof to.sun_path) return why = "the path is too long for a socket", -1;
+  std::memcpy(to.sun_path, path.data(), path.size());
+  return connect_to(reinterpret_cast<const sockaddr*>(&to), sizeof to, why);
+}
+
+// An address in numbers.
+struct AddressCloser {
+  void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
+};
+using Numeric = std::unique_ptr<addrinfo, AddressCloser>;
+Numeric numeric(const std::string& host, const std::string& port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found); error != 0)
-    return why = ::gai_strerror(error), -1;
-  std::uint64_t count = 0;
-  for (const addrinfo* a = found; a != nullptr; a = a->ai_next) ++count;
-  const addrinfo* a = found;
-  for (std::uint64_t i = attempt % count; i != 0; --i) a = a->ai_next;
-  int fd = ::socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (::connect(fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS) {
-    why = word(errno);
-    ::close(fd);
-    fd = -1;
-  }
-  ::freeaddrinfo(found);
+  return Numeric(::getaddrinfo(host.c_str(), port.c_str(), &hints, &found) == 0 ? found : nullptr);
+}
+
+int connect_to(const addrinfo& to, std::string& why) {
+  const int fd = connect_to(to.ai_addr, to.ai_addrlen, why);
   const int on = 1;
   if (fd >= 0) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return fd;
+}
+
+// Servers, and not only old ones, quote a command that they do not know, with the password in it.
+std::string without_secret(std::string_view error, const std::string& password) {
+  constexpr std::size_t kEnough = 8;
+  const auto args = error.find(", with args");
+  const bool tells = error.find(std::string_view(password).substr(0, kEnough)) != std::string_view::npos;
+  if (args == std::string_view::npos && !tells) return std::string(error);
+  if (args != std::string_view::npos && error.substr(0, args).find(password) == std::string_view::npos)
+    return std::string(error.substr(0, args));
+  return std::string(error.substr(0, error.find(' '))) + " (to AUTH)";
 }
 
 }  // namespace
@@ -65,23 +86,52 @@ std::string_view text_of(const redisReply* reply) {
   return {reply->str, static_cast<std::size_t>(reply->len)};
 }
 
-Connection::Connection(const sdk::Host& host, const Address& address, Told told)
-    : host_(host), address_(address), told_(std::move(told)) {}
+bool passes(std::string_view error) {
+  // The last two are those of a cluster, which is not supported: nothing must get lost for that.
+  constexpr std::array<std::string_view, 12> words = {"LOADING", "BUSY",       "READONLY",    "MASTERDOWN",
+                                                      "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN",
+                                                      "OOM",     "NOAUTH",     "MOVED ",      "ASK "};
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return error.starts_with(word); });
+}
+
+Connection::Connection(const sdk::Host& host, const Address& address, Told told, sdk::Resolver::Lookup lookup)
+    : host_(host), address_(address), told_(std::move(told)), resolver_(std::move(lookup)) {}
 
 void Connection::open() {
   close();
+  timer_.start(host_, kConnectMs, 0, [this] { end("no answer within 3 s"); });
   std::string why;
-  fd_ = connect_to(address_, attempts_++, why);
+  if (!address_.socket.empty()) {
+    const int fd = connect_to(address_.socket, why);
+    return begin(fd, why);
+  }
+  if (const auto to = numeric(address_.host, address_.port)) {
+    const int fd = connect_to(*to, why);
+    return begin(fd, why);
+  }
+  resolver_.start(host_, address_.host, [this](const sdk::Resolver::Found& found) {
+    if (found.addresses.empty()) return end(found.why);
+    // Where the name has several addresses each has its turn.
+    const auto to = numeric(found.addresses[attempts_++ % found.addresses.size()], address_.port);
+    std::string wrong = "the address is none";
+    const int fd = to ? connect_to(*to, wrong) : -1;
+    begin(fd, wrong);
+  });
+}
+
+// Goes on with a socket that is on its way to be connected, or says why there is none.
+void Connection::begin(int fd, const std::string& why) {
+  fd_ = fd;
   if (fd_ < 0) return end(why);
   connecting_ = true;
   reader_.reset(redisReaderCreate());
   watch();
-  timer_.start(host_, kConnectMs, 0, [this] { end("no answer within 3 s"); });
 }
 
 void Connection::close() {
   ++life_;
   timer_.cancel();
+  resolver_.forget();
   watch_.end();
   watched_ = 0;
   if (fd_ >= 0) ::close(fd_);
@@ -113,6 +163,7 @@ void Connection::connected() {
   if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0) return end(word(error));
   connecting_ = false;
   greetings_ = 1;
+  auth_ = !address_.password.empty();
   if (!address_.user.empty())
     ++greetings_, send({"AUTH", address_.user, address_.password});
   else if (!address_.password.empty())
@@ -127,8 +178,9 @@ bool Connection::greeted(redisReply& reply) {
   // An old server, or one with ACLs, may not let us have a name; everything else matters.
   const bool name_only = greetings_ == 1 && (error.starts_with("NOPERM") || error.starts_with("ERR unknown") ||
                                              error.starts_with("ERR Unknown"));
+  const bool of_auth = std::exchange(auth_, false);
   if (!error.empty() && !name_only) {
-    end(std::string(text_of(&reply)));
+    end(of_auth ? without_secret(error, address_.password) : std::string(error));
     return false;
   }
   if (--greetings_ != 0) return true;
@@ -165,7 +217,7 @@ void Connection::read() {
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got == 0) return end("the server has closed it");
   if (got < 0) return end(word(errno));
-  heard_ms_ = host_.now_ms();
+  heard_ms_ = host_.steady_ms();
   if (redisReaderFeed(reader_.get(), bytes.data(), static_cast<std::size_t>(got)) != REDIS_OK)
     return end(reader_->errstr);
   for (;;) {
@@ -186,7 +238,7 @@ void Connection::read() {
   }
 }
 
-void Connection::send(const std::vector<std::string>& command) {
+void Connection::append(const std::vector<std::string>& command) {
   if (fd_ < 0 || connecting_) return;
   std::vector<const char*> words;
   std::vector<std::size_t> sizes;
@@ -199,10 +251,10 @@ void Connection::send(const std::vector<std::string>& command) {
   if (size < 0) return end("not enough memory");
   out_.append(made, static_cast<std::size_t>(size));
   redisFreeCommand(made);
-  flush();
 }
 
 void Connection::flush() {
+  if (fd_ < 0 || connecting_) return;
   while (!out_.empty()) {
     const auto sent = ::send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;

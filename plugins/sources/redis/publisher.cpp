@@ -2,21 +2,10 @@
 
 #include <hiredis/hiredis.h>
 
-#include <algorithm>
-#include <array>
 #include <chrono>
+#include <utility>
 
 namespace weir::redis {
-namespace {
-
-// The server can't now, whatever the event: it is asked again later.
-bool passes(std::string_view error) {
-  constexpr std::array<std::string_view, 10> words = {"LOADING",    "BUSY",        "READONLY", "MASTERDOWN", "MISCONF",
-                                                      "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "OOM",        "NOAUTH"};
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return error.starts_with(word); });
-}
-
-}  // namespace
 
 Publisher::Publisher(const sdk::Host& host, const Config& config, std::function<void(const std::string&)> away)
     : host_(host),
@@ -46,12 +35,13 @@ std::size_t Publisher::deliver(std::span<const sdk::Outgoing> events) {
       if (taken == 0) throw sdk::Failure(WEIR_E_INVALID, "an event without a subject can't be published");
       break;  // it will be the first one then
     }
-    if (kept_.empty()) asked_ms_ = host_.now_ms();
+    if (kept_.empty()) asked_ms_ = host_.steady_ms();
     kept_.push_back(keep(event));
     bytes_ += kept_.back().bytes;
     ++taken;
-    connection_.send(kept_.back().command);
+    connection_.append(kept_.back().command);
   }
+  connection_.flush();
   return taken;
 }
 
@@ -84,17 +74,18 @@ Publisher::Kept Publisher::keep(const sdk::Outgoing& event) const {
 // A server that is still loading its data refuses commands until the moment in which it has: of many that are on their
 // way the later ones would be taken. So it is asked first.
 void Publisher::ready() {
-  asked_ms_ = host_.now_ms();
+  asked_ms_ = host_.steady_ms();
   connection_.send({"PING"});
 }
 
 void Publisher::go_on() {
   up_ = true;
   away_({});
-  asked_ms_ = host_.now_ms();
+  asked_ms_ = host_.steady_ms();
   counts_.again += kept_.size();
   // One that fails ends the connection, and then this list is not the one to go on with.
-  for (std::size_t i = 0; i < kept_.size() && up_; ++i) connection_.send(kept_[i].command);
+  for (std::size_t i = 0; i < kept_.size() && up_; ++i) connection_.append(kept_[i].command);
+  connection_.flush();
   if (!short_ || !up_ || !room()) return;
   short_ = false;
   host_.sink_ready();
@@ -116,7 +107,7 @@ void Publisher::answered(const redisReply& reply) {
     ++counts_.published;
   }
   connection_.well();
-  asked_ms_ = host_.now_ms();
+  asked_ms_ = host_.steady_ms();
   bytes_ -= kept_.front().bytes;
   kept_.pop_front();
   // Where there was no room it is told once there is some to speak of.
@@ -126,7 +117,7 @@ void Publisher::answered(const redisReply& reply) {
 }
 
 void Publisher::tick() {
-  if (connection_.ready() && (!up_ || !kept_.empty()) && host_.now_ms() - asked_ms_ > ping_ms_)
+  if (connection_.ready() && (!up_ || !kept_.empty()) && host_.steady_ms() - asked_ms_ > ping_ms_)
     connection_.end("it does not answer");
 }
 

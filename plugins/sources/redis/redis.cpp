@@ -5,7 +5,9 @@
 
 #include <charconv>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "config.hpp"
 #include "connection.hpp"
@@ -23,7 +25,8 @@ class Redis final : public sdk::Source, public sdk::Sink {
         config_(parse_config(config)),
         emitter_(host),
         kind_(config_.text ? sdk::Data::text : sdk::Data::any) {
-    emitter_.on_invalid([this](std::string_view cursor) { not_taken(cursor); });
+    emitter_.on_invalid_event(
+        [this](const weir_event& event) { not_taken(sdk::to_view(event.cursor), sdk::to_view(event.subject)); });
   }
 
   void start() override {
@@ -52,7 +55,7 @@ class Redis final : public sdk::Source, public sdk::Sink {
         std::make_unique<Connection>(host_, config_.address,
                                      Connection::Told{[this] { ready(); }, [this](redisReply& reply) { heard(reply); },
                                                       [this](const std::string& why) {
-                                                        if (away_since_ == 0) away_since_ = host_.now_ms();
+                                                        if (!away_since_) away_since_ = host_.steady_ms();
                                                         reads_well_ = false;
                                                         reading_ = why;
                                                         say_state();
@@ -80,10 +83,11 @@ class Redis final : public sdk::Source, public sdk::Sink {
   std::size_t deliver(std::span<const sdk::Outgoing> events) override { return publisher_->deliver(events); }
 
   void stop() override {
+    constexpr std::int64_t kFinishMs = 500;
     ticks_.cancel();
     emitter_.flush();
     if (publisher_) {
-      publisher_->finish(2'000);
+      publisher_->finish(kFinishMs);
       say_published();
     }
     publisher_.reset();
@@ -117,8 +121,8 @@ class Redis final : public sdk::Source, public sdk::Sink {
   }
 
   // The hub's log says what is wrong with it.
-  void not_taken(std::string_view cursor) {
-    host_.gap("", 1, "a message makes an event that the hub does not take");
+  void not_taken(std::string_view cursor, std::string_view subject) {
+    host_.gap(subject, 1, "a message makes an event that the hub does not take");
     ++gaps_;
     std::uint64_t number = 0;
     if (streams_ && std::from_chars(cursor.data(), cursor.data() + cursor.size(), number).ec == std::errc())
@@ -159,11 +163,13 @@ class Redis final : public sdk::Source, public sdk::Sink {
     reads_well_ = true;
     reading_.clear();
     say_state();
-    if (connection_->reconnects() != 0)
-      gap("", 0,
-          "the connection to Redis was down for " + std::to_string((host_.now_ms() - away_since_ + 999) / 1000) +
-              " s; what was sent meanwhile did not come here");
-    away_since_ = 0;
+    const auto since = std::exchange(away_since_, std::nullopt);
+    if (!since) return;
+    const bool again = connection_->reconnects() != 0;
+    gap("", 0,
+        (again ? "the connection to Redis was down for " : "there was no connection to Redis for ") +
+            std::to_string((host_.steady_ms() - *since + 999) / 1000) +
+            " s; what was sent meanwhile did not come here");
   }
 
   // --- Streams
@@ -181,7 +187,7 @@ class Redis final : public sdk::Source, public sdk::Sink {
   }
 
   void tick() {
-    const std::int64_t now = host_.now_ms();
+    const std::int64_t now = host_.steady_ms();
     // While nothing is read nothing can be heard either.
     if (connection_ && connection_->ready() && !emitter_.full()) {
       if (pinged_ms_ != 0 && connection_->heard_ms() >= pinged_ms_) pinged_ms_ = 0;  // it has answered, or said more
@@ -227,7 +233,8 @@ class Redis final : public sdk::Source, public sdk::Sink {
   bool reads_well_ = false;
   sdk::Timer ticks_;
   std::size_t subscribed_ = 0;
-  std::int64_t away_since_ = 0, pinged_ms_ = 0;
+  std::optional<std::int64_t> away_since_;  // by the steady clock, as the next one
+  std::int64_t pinged_ms_ = 0;
   std::uint64_t messages_ = 0, gaps_ = 0;
 };
 

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <utility>
 
+#include "weir/sdk/text.hpp"
+
 namespace weir::redis {
 
 bool EntryId::read(std::string_view text, EntryId& id) {
@@ -29,12 +31,23 @@ std::string data_of(const redisReply& fields, const std::string& field, bool& as
       return std::string(value);
     }
     if (i != 0) out += ',';
-    sdk::json::append_string(out, name);
+    sdk::json::append_string(out, sdk::is_utf8(name) ? std::string(name) : "base64:" + sdk::base64(name));
     out += ':';
-    sdk::json::append_string(out, value);
+    if (sdk::is_utf8(value))
+      sdk::json::append_string(out, value);
+    else
+      out += "{\"base64\":\"" + sdk::base64(value) + "\"}";
   }
   return out += '}';
 }
+
+namespace {
+std::size_t bytes_of(const redisReply& reply) {
+  std::size_t bytes = text_of(&reply).size();
+  for (std::size_t i = 0; i < reply.elements; ++i) bytes += bytes_of(*reply.element[i]);
+  return bytes;
+}
+}  // namespace
 
 Streams::Streams(const sdk::Host& host, const Config& config, Told told)
     : host_(host),
@@ -47,7 +60,7 @@ Streams::Streams(const sdk::Host& host, const Config& config, Told told)
       writer_(host, config_.address,
               {[this] { ready(); }, [this](redisReply& reply) { answered(reply); },
                [this](const std::string& why) { away(why, reader_); }}) {
-  for (const auto& key : stream_.keys) streams_.push_back({key, {}, true});
+  for (const auto& key : stream_.keys) streams_.push_back({.key = key});
 }
 
 void Streams::open() {
@@ -72,6 +85,7 @@ void Streams::away(const std::string& why, Connection& other) {
 void Streams::ready() {
   if (!reader_.ready() || !writer_.ready()) return;
   for (const Done& done : done_) send(done);
+  writer_.flush();
   make_groups();
 }
 
@@ -79,13 +93,56 @@ void Streams::make_groups() {
   reading_ = false;
   groups_left_ = streams_.size();
   for (std::size_t i = 0; i < streams_.size(); ++i) {
-    asked_.push_back(Asked::group);
+    Stream& s = streams_[i];
+    s.newest_known = false;
+    asked_.push_back(Asked::info);
     asked_of_.push_back(i);
+    writer_.append({"XINFO", "STREAM", s.key});
     // One that is gone is made anew behind what was read of it.
-    const Stream& s = streams_[i];
-    writer_.send(
-        {"XGROUP", "CREATE", s.key, stream_.group, s.last == EntryId{} ? stream_.from : s.last.text(), "MKSTREAM"});
+    const bool fresh = s.last == EntryId{};
+    group(i, {"XGROUP", "CREATE", s.key, stream_.group, fresh ? stream_.from : s.last.text(), "MKSTREAM"});
   }
+  writer_.flush();
+}
+
+void Streams::group(std::size_t stream, std::vector<std::string> command) {
+  asked_.push_back(Asked::group);
+  asked_of_.push_back(stream);
+  writer_.append(command);
+}
+
+// The group was not there. If its stream has nothing as new as what was read of it, it is not that stream any more.
+void Streams::made_group(std::size_t stream) {
+  Stream& s = streams_[stream];
+  if (s.last == EntryId{} || !s.newest_known || s.newest >= s.last) return;
+  made_anew(stream);
+  ++groups_left_;
+  group(stream, {"XGROUP", "SETID", s.key, stream_.group, "0"});
+  writer_.flush();
+}
+
+// Its entries may have ids that there were before. What is in flight of the other one has nothing to be acknowledged.
+void Streams::made_anew(std::size_t stream) {
+  Stream& s = streams_[stream];
+  s.last = s.pending_from = {};
+  s.held.clear();
+  std::erase_if(in_flight_, [&](const InFlight& f) { return f.stream == stream; });
+  told_.lost(s.key, "the stream " + s.key + " was removed and made anew; it is read from its beginning");
+}
+
+void Streams::all_groups() {
+  reading_ = true;
+  waiting_ = false;
+  for (Stream& s : streams_) {
+    s.pending = true;
+    // From the beginning, as acknowledgements may have got lost with a server. Where entries are claimed those before
+    // the last one that came may be new, too: they are left to be claimed again.
+    s.pending_from = stream_.claim_ms == 0 ? EntryId{} : s.last;
+  }
+  reader_.well();
+  if (done_.empty()) writer_.well();
+  told_.state(true, claim_failed_);
+  ask();
 }
 
 // --- What the connection that acknowledges hears ---------------------------------------------------------------------
@@ -98,27 +155,43 @@ void Streams::answered(redisReply& reply) {
   asked_of_.pop_front();
   const std::string error = reply.type == REDIS_REPLY_ERROR ? std::string(text_of(&reply)) : std::string();
   switch (asked) {
+    case Asked::info:
+      for (std::size_t i = 0; reply.type == REDIS_REPLY_ARRAY && i + 1 < reply.elements; i += 2)
+        if (text_of(reply.element[i]) == "last-generated-id")
+          streams_[stream].newest_known = EntryId::read(text_of(reply.element[i + 1]), streams_[stream].newest);
+      // There is none; XGROUP makes one.
+      if (error.starts_with("ERR no such key")) streams_[stream].newest = {}, streams_[stream].newest_known = true;
+      return;
     case Asked::group:
       if (!error.empty() && !error.starts_with("BUSYGROUP")) {
         told_.state(false, "stream \"" + streams_[stream].key + "\": " + error + "; tried again every 2 s");
         again_.start(host_, 2'000, 0, [this] { make_groups(); });
         return;
       }
-      if (--groups_left_ != 0) return;
-      reading_ = true;
-      waiting_ = false;
-      for (Stream& s : streams_) s.pending = true;
-      reader_.well();
-      writer_.well();
-      told_.state(true, {});
-      return ask();
-    case Asked::acknowledge:
-      // An error means that the group is gone, and with it what it was waiting for.
-      counts_.acknowledged += done_.front().ids.size();
-      done_.pop_front();
+      if (error.empty()) made_group(stream);
+      if (--groups_left_ == 0) all_groups();
       return;
+    case Asked::acknowledge: {
+      // Of a group that is gone it says 0. An error is one of a server that can't now, or does not let us: the entries
+      // would come again when all is over, so it is told what is done until it has it.
+      if (!error.empty()) return writer_.end("XACK of the stream \"" + streams_[stream].key + "\": " + error);
+      const Done& done = done_.front();
+      for (const EntryId& id : done.ids) streams_[done.stream].held.erase(id);
+      counts_.acknowledged += done.ids.size();
+      done_ids_ -= done.ids.size();
+      done_.pop_front();
+      writer_.well();
+      return ask();
+    }
     case Asked::claim:
-      if (!error.empty() || reply.type != REDIS_REPLY_ARRAY || reply.elements < 2) return;
+      if (!error.empty()) {
+        if (passes(error) || error == claim_failed_) return;
+        claim_failed_ = error;
+        const std::string why = "entries of other consumers can't be claimed: " + error;
+        host_.error(why);
+        return told_.state(true, why);
+      }
+      if (reply.type != REDIS_REPLY_ARRAY || reply.elements < 2) return;
       streams_[stream].claim_from = std::string(text_of(reply.element[0]));
       for (std::size_t i = 0; reply.elements > 2 && i < reply.element[2]->elements; ++i)  // Redis 7 says what is gone
         told_.lost(streams_[stream].key, "the entry " + std::string(text_of(reply.element[2]->element[i])) +
@@ -129,17 +202,21 @@ void Streams::answered(redisReply& reply) {
   }
 }
 
-void Streams::acknowledge(std::size_t stream, std::vector<std::string> ids) {
+void Streams::acknowledge(std::size_t stream, std::vector<EntryId> ids) {
+  streams_[stream].held.insert(ids.begin(), ids.end());
+  done_ids_ += ids.size();
   done_.push_back({stream, std::move(ids)});
-  if (writer_.ready()) send(done_.back());
+  if (!writer_.ready()) return;
+  send(done_.back());
+  writer_.flush();
 }
 
 void Streams::send(const Done& done) {
   std::vector<std::string> command = {"XACK", streams_[done.stream].key, stream_.group};
-  command.insert(command.end(), done.ids.begin(), done.ids.end());
+  for (const EntryId& id : done.ids) command.push_back(id.text());
   asked_.push_back(Asked::acknowledge);
   asked_of_.push_back(done.stream);
-  writer_.send(command);
+  writer_.append(command);
 }
 
 void Streams::accepted(std::uint64_t cursor) {
@@ -158,11 +235,11 @@ void Streams::refused(std::uint64_t cursor) {
 
 void Streams::settle() {
   constexpr std::size_t kIdsAtOnce = 500;
-  std::vector<std::vector<std::string>> all(streams_.size());
+  std::vector<std::vector<EntryId>> all(streams_.size());
   for (; !in_flight_.empty() && in_flight_.front().done; in_flight_.pop_front()) {
     const InFlight& f = in_flight_.front();
     auto& ids = all[f.stream];
-    ids.push_back(f.id.text());
+    ids.push_back(f.id);
     if (ids.size() == kIdsAtOnce) acknowledge(f.stream, std::exchange(ids, {}));
   }
   for (std::size_t i = 0; i < all.size(); ++i)
@@ -172,26 +249,36 @@ void Streams::settle() {
 
 // --- Entries --------------------------------------------------------------------------------------------------------
 
+// What the server has not heard to be done counts as well: it could not be told for a long time.
+std::int64_t Streams::room() const {
+  return stream_.in_flight - static_cast<std::int64_t>(in_flight_.size() + done_ids_);
+}
+
+void Streams::weigh(std::size_t entries, std::size_t bytes) {
+  if (entries == 0) return;
+  const auto fit = kReplyBytes / static_cast<std::int64_t>(bytes / entries + 1);
+  at_once_ = std::clamp<std::int64_t>(std::min(fit, 2 * at_once_), 1, kAtOnce);
+}
+
 void Streams::ask() {
-  if (!reading_ || waiting_ || paused_) return;
-  const std::int64_t room = stream_.in_flight - static_cast<std::int64_t>(in_flight_.size());
-  if (room <= 0) return;
+  if (!reading_ || waiting_ || paused_ || told_.full()) return;
+  if (room() <= 0) return;
   // The server counts for each stream.
-  const auto count = std::max<std::int64_t>(1, std::min(room, kAtOnce) / static_cast<std::int64_t>(streams_.size()));
+  const auto count = std::max<std::int64_t>(1, std::min(room(), at_once_) / static_cast<std::int64_t>(streams_.size()));
   std::vector<std::string> command = {"XREADGROUP",     "GROUP", stream_.group,
                                       stream_.consumer, "COUNT", std::to_string(count)};
   const auto behind = std::find_if(streams_.begin(), streams_.end(), [](const Stream& s) { return s.pending; });
   pending_ = behind != streams_.end();
   if (pending_) {
     reading_pending_ = static_cast<std::size_t>(behind - streams_.begin());
-    command.insert(command.end(), {"STREAMS", behind->key, behind->last.text()});
+    command.insert(command.end(), {"STREAMS", behind->key, behind->pending_from.text()});
   } else {
     command.insert(command.end(), {"BLOCK", std::to_string(kWaitMs), "STREAMS"});
     for (const Stream& s : streams_) command.push_back(s.key);
     for (std::size_t i = 0; i < streams_.size(); ++i) command.emplace_back(">");
   }
   waiting_ = true;
-  read_asked_ms_ = host_.now_ms();
+  read_asked_ms_ = host_.steady_ms();
   reader_.send(command);
 }
 
@@ -209,6 +296,7 @@ void Streams::read(redisReply& reply) {
     return;
   }
   bool any = false;
+  std::size_t entries = 0, bytes = 0;
   for (std::size_t i = 0; reply.type == REDIS_REPLY_ARRAY && i < reply.elements; ++i) {
     const redisReply& of = *reply.element[i];
     if (of.type != REDIS_REPLY_ARRAY || of.elements != 2) continue;
@@ -216,19 +304,13 @@ void Streams::read(redisReply& reply) {
                                     [&](const Stream& s) { return s.key == text_of(of.element[0]); });
     if (found == streams_.end()) continue;
     any = any || of.element[1]->elements != 0;
+    entries += of.element[1]->elements;
+    bytes += bytes_of(*of.element[1]);
     take(static_cast<std::size_t>(found - streams_.begin()), *of.element[1], false);
   }
+  weigh(entries, bytes);
   if (pending_ && !any) streams_[reading_pending_].pending = false;
-  if (!told_.full()) ask();
-}
-
-bool Streams::known(std::size_t stream, const EntryId& id) const {
-  const std::string text = id.text();
-  return std::any_of(in_flight_.begin(), in_flight_.end(),
-                     [&](const InFlight& f) { return f.stream == stream && f.id == id; }) ||
-         std::any_of(done_.begin(), done_.end(), [&](const Done& d) {
-           return d.stream == stream && std::find(d.ids.begin(), d.ids.end(), text) != d.ids.end();
-         });
+  ask();
 }
 
 void Streams::take(std::size_t index, const redisReply& entries, bool claimed) {
@@ -239,33 +321,37 @@ void Streams::take(std::size_t index, const redisReply& entries, bool claimed) {
     if (entry.type != REDIS_REPLY_ARRAY || entry.elements < 2 || !EntryId::read(text_of(entry.element[0]), id))
       continue;
     // Entries of another consumer are older than what came here, and new all the same.
-    const bool again = claimed ? known(index, id) : id <= s.last || (stream_.claim_ms != 0 && known(index, id));
-    if (again) {
+    const bool known = s.held.contains(id);
+    if (known || (!claimed && id <= s.last)) {
       ++counts_.again;
-      if (!claimed && !known(index, id)) acknowledge(index, {id.text()});
+      if (!known) acknowledge(index, {id});
+      if (!claimed) s.pending_from = std::max(s.pending_from, id);
       continue;
     }
     // The server has handed these out; it still does so when there is room again.
-    if (told_.full() || static_cast<std::int64_t>(in_flight_.size()) >= stream_.in_flight) {
-      if (!claimed) s.pending = true;
+    if (told_.full() || room() <= 0) {
+      if (claimed) return;
+      if (!pending_) s.pending_from = s.last;
+      s.pending = true;
       return;
     }
-    if (!claimed) s.last = id;
+    if (!claimed) s.last = s.pending_from = id;
     if (entry.element[1]->type != REDIS_REPLY_ARRAY) {  // removed while it was on its way
       told_.lost(s.key, "the entry " + id.text() + " was removed before it was read");
-      acknowledge(index, {id.text()});
+      acknowledge(index, {id});
       continue;
     }
     if (claimed) ++counts_.claimed;
     ++counts_.entries;
     in_flight_.push_back({++cursor_, index, id});
+    s.held.insert(id);
     told_.entry(s.key, id, *entry.element[1], cursor_);
   }
 }
 
 void Streams::tick() {
   if (!reader_.ready() || !writer_.ready()) return;
-  const std::int64_t now = host_.now_ms();
+  const std::int64_t now = host_.steady_ms();
   if (waiting_ && now - std::max(read_asked_ms_, reader_.heard_ms()) > kWaitMs + config_.ping_ms)
     return reader_.end("it does not answer");
   if (asked_.empty()) {
@@ -279,15 +365,14 @@ void Streams::tick() {
     return writer_.end("it does not answer");
   }
   const bool behind = std::any_of(streams_.begin(), streams_.end(), [](const Stream& st) { return st.pending; });
-  if (stream_.claim_ms != 0 && reading_ && !behind && !paused_ &&
+  if (stream_.claim_ms != 0 && reading_ && !behind && !paused_ && !told_.full() &&
       now - claimed_ms_ >= std::max<std::int64_t>(500, stream_.claim_ms / 2)) {
     claimed_ms_ = now;
-    const std::int64_t room = stream_.in_flight - static_cast<std::int64_t>(in_flight_.size());
-    for (std::size_t i = 0; room > 0 && i < streams_.size(); ++i) {
+    for (std::size_t i = 0; room() > 0 && i < streams_.size(); ++i) {
       asked_.push_back(Asked::claim);
       asked_of_.push_back(i);
       writer_.send({"XAUTOCLAIM", streams_[i].key, stream_.group, stream_.consumer, std::to_string(stream_.claim_ms),
-                    streams_[i].claim_from, "COUNT", std::to_string(std::min(room, kAtOnce))});
+                    streams_[i].claim_from, "COUNT", std::to_string(std::min(room(), at_once_))});
     }
   }
   ask();

@@ -1,12 +1,14 @@
 // Entries of streams, read as one consumer of a group: in order, each once, acknowledged when the hub has its event.
 // Two connections: one waits for entries, the other one acknowledges meanwhile. After a break the server still has what
-// it handed out and nobody acknowledged; that is read first, behind the last entry that came here, and then what is
-// new. Threads: [strand].
+// it handed out and nobody acknowledged; that is read first, and then what is new. A reply is whole in memory before
+// anybody sees it, so as many entries are asked for as make about 1 MiB, by what the last ones weighed, and 100 at
+// most. Threads: [strand].
 #pragma once
 #include <compare>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +28,8 @@ struct EntryId {
   static bool read(std::string_view text, EntryId& id);
 };
 
-// The data of an entry: the field of that name, else an object of all of them. `fields`: names and values in turns.
+// The data of an entry: the field of that name, else an object of all of them, where a value that is no UTF-8 is
+// {"base64":...}, and a name that is none "base64:...". `fields`: names and values in turns.
 std::string data_of(const redisReply& fields, const std::string& field, bool& as_it_is);
 
 class Streams {
@@ -55,12 +58,16 @@ class Streams {
 
  private:
   static constexpr std::int64_t kWaitMs = 2'000;
-  static constexpr std::int64_t kAtOnce = 100;
-  enum class Asked : std::uint8_t { group, acknowledge, claim, ping };
+  static constexpr std::int64_t kAtOnce = 100, kAtFirst = 8, kReplyBytes = 1024 * 1024;
+  enum class Asked : std::uint8_t { info, group, acknowledge, claim, ping };
   struct Stream {
     std::string key;
-    EntryId last;         // the newest entry that became an event
-    bool pending = true;  // what was handed out before may still be there
+    EntryId last{};          // the newest entry that became an event
+    bool pending = true;     // what was handed out before may still be there
+    EntryId pending_from{};  // behind this one
+    EntryId newest{};        // in the stream, when we looked; only if that is known
+    bool newest_known = false;
+    std::set<EntryId> held{};  // in flight, or acknowledged and the server has not said that it knows
     std::string claim_from = "0-0";
   };
   struct InFlight {
@@ -71,7 +78,7 @@ class Streams {
   };
   struct Done {
     std::size_t stream;
-    std::vector<std::string> ids;
+    std::vector<EntryId> ids;
   };
   void ready();
   void away(const std::string& why, Connection& other);
@@ -80,9 +87,14 @@ class Streams {
   void read(redisReply& reply);      // of the one that reads
   void take(std::size_t stream, const redisReply& entries, bool claimed);
   void settle();
-  void acknowledge(std::size_t stream, std::vector<std::string> ids);
+  void acknowledge(std::size_t stream, std::vector<EntryId> ids);
   void send(const Done& done);
-  bool known(std::size_t stream, const EntryId& id) const;
+  void made_group(std::size_t stream);
+  void made_anew(std::size_t stream);
+  void group(std::size_t stream, std::vector<std::string> command);
+  void all_groups();
+  std::int64_t room() const;
+  void weigh(std::size_t entries, std::size_t bytes);
   void tick();
 
   sdk::Host host_;
@@ -102,6 +114,9 @@ class Streams {
   bool paused_ = false;
   bool ending_ = false;
   std::uint64_t cursor_ = 0;
+  std::size_t done_ids_ = 0;         // of done_
+  std::int64_t at_once_ = kAtFirst;  // how many entries to ask for
+  std::string claim_failed_;         // why entries of others can't be claimed
   std::int64_t claimed_ms_ = 0;
   std::int64_t read_asked_ms_ = 0;  // when the read that is under way was asked for
   std::int64_t asked_ms_ = 0;       // when the oldest of asked_ was, about

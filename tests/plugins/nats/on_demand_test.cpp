@@ -74,6 +74,17 @@ TEST_F(NatsOnDemandTest, NothingComesTwice) {
   EXPECT_EQ(until_end(), (Data{"\"a.b.c\"", "\"a.x.c\"", "\"x.b.c\"", "end"}));
 }
 
+// The hub does not know who is fed by a subject with wildcards that is always there, so all are told.
+TEST_F(NatsOnDemandTest, WhoIsFedByWildcardsIsToldThatTheyMoved) {
+  NatsServer server(folder);
+  SourceRig nats(hub, weir_plugin_entry, config(server, R"("subjects":["orders.*"])"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  ASSERT_TRUE(ready(nats.activate("**")));
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  EXPECT_EQ(hub.gaps[0].subject, "");
+}
+
 TEST_F(NatsOnDemandTest, AQueueGroupSharesAndLosesNothing) {
   NatsServer server(folder);
   SourceRig nats(hub, weir_plugin_entry, config(server, R"("queue":"q")"));

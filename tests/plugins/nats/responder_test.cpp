@@ -114,6 +114,55 @@ TEST_F(NatsResponderTest, NoAnswerInTimeAndNobodyWhoWaits) {
   EXPECT_TRUE(hub.run_until([&] { return hub.metrics["requests"] == 2 && hub.metrics["requests_in_flight"] == 0; }));
 }
 
+// The time of day is set: neither does everybody get a timeout at once, nor nobody any more.
+TEST_F(NatsResponderTest, ADeadlineIsNoTimeOfDay) {
+  NatsServer server(folder);
+  NatsListener silent(server.url(), "rpc");
+  SourceRig nats(hub, weir_plugin_entry, config(server, ""));
+  ResponderSide responder(hub, weir_plugin_entry, nats.instance());
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  const auto waits = responder.ask("m", "rpc", "1", 60'000);
+  hub.set_now_ms(hub.now_ms() + 3'600'000);
+  const auto late = responder.ask("m", "rpc", "2", 100);
+  EXPECT_EQ(status_of(late), WEIR_E_TIMEOUT);
+  EXPECT_FALSE(hub.answers.contains(waits));
+  const auto back = responder.ask("m", "rpc", "3", 100);
+  hub.set_now_ms(hub.now_ms() - 7'200'000);
+  EXPECT_EQ(status_of(back), WEIR_E_TIMEOUT);
+}
+
+TEST_F(NatsResponderTest, AnAnswerThatIsTooLargeIsAnErrorThatSaysSo) {
+  NatsServer server(folder);
+  NatsListener service(server.url(), "rpc.>", [](natsConnection* connection, natsMsg* message) {
+    const bool fits = std::string_view(natsMsg_GetSubject(message)) == "rpc.fits";
+    answer_with(connection, message, std::string(fits ? 1'000'000 : 600'000, fits ? 'x' : '"'));
+  });
+  SourceRig nats(hub, weir_plugin_entry, config(server, ""));
+  ResponderSide responder(hub, weir_plugin_entry, nats.instance());
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  const auto fits = responder.ask("m", "rpc.fits", "1"), escaped = responder.ask("m", "rpc.escaped", "1");
+  EXPECT_EQ(status_of(fits), WEIR_OK);
+  EXPECT_EQ(status_of(escaped), WEIR_E_INTERNAL);
+  EXPECT_NE(hub.answers[escaped].json.find("1200002 bytes of JSON; 1048576 are allowed"), std::string::npos)
+      << hub.answers[escaped].json;
+}
+
+// It waited for its timeout, and was counted as an event that was lost.
+TEST_F(NatsResponderTest, WhatOurUserMayNotAskIsForbiddenAtOnce) {
+  NatsServer server(folder,
+                    "authorization { users: [ {user: u, password: p, permissions: { publish: [\"ok\"] } } ] }\n");
+  SourceRig nats(hub, weir_plugin_entry, config(server, R"("user":"u","password":"p")"));
+  ResponderSide responder(hub, weir_plugin_entry, nats.instance());
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  const auto asked = responder.ask("m", "rpc.secret", "1", 60'000);
+  EXPECT_EQ(status_of(asked), WEIR_E_FORBIDDEN);
+  hub.advance(250);
+  EXPECT_EQ(hub.metrics["publish_lost"], 0);
+}
+
 TEST_F(NatsResponderTest, ABreakIsToldToAllWhoWait) {
   NatsServer server(folder);
   NatsListener silent(server.url(), "rpc");

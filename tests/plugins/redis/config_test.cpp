@@ -40,8 +40,37 @@ TEST(RedisConfigTest, WhatIsWrongIsNamed) {
   EXPECT_NE(refused(R"({"stream":{"keys":["b"],"from":"yesterday"}})").find("\"yesterday\""), std::string::npos);
   EXPECT_NE(refused(R"({"channels":["a"],"user":"u"})").find("password is not"), std::string::npos);
   EXPECT_NE(refused(R"({"stream":{"keys":["b"],"claim":"10ms"}})").find("/stream/claim"), std::string::npos);
+  EXPECT_NE(refused(R"({"channels":["b","session:1"],"patterns":["session:*"]})").find("would come twice"),
+            std::string::npos);
+  EXPECT_EQ(refused(R"({"channels":["session"],"patterns":["session:*"]})"), "taken");
   EXPECT_EQ(parsed(R"({"stream":{"keys":["b"]}})").stream->from, "0");
   EXPECT_EQ(parsed(R"({"stream":{"keys":["b"],"from":"new"}})").stream->from, "$");
+}
+
+TEST(RedisConfigTest, Patterns) {
+  for (const auto& [pattern, channel] : {std::pair{"*", ""},
+                                         {"*", "a"},
+                                         {"a*c", "abbc"},
+                                         {"a*b*c", "aXbbYc"},
+                                         {"h?llo", "hello"},
+                                         {"h[ae]llo", "hallo"},
+                                         {"h[^e]llo", "hallo"},
+                                         {"h[a-c]llo", "hbllo"},
+                                         {"a\\*", "a*"},
+                                         {"", ""},
+                                         {"a**", "a"},
+                                         {"[\\]]", "]"}})
+    EXPECT_TRUE(matches(pattern, channel)) << pattern << " " << channel;
+  for (const auto& [pattern, channel] : {std::pair{"", "a"},
+                                         {"a", ""},
+                                         {"a*c", "abcd"},
+                                         {"h?llo", "hllo"},
+                                         {"h[ae]llo", "hillo"},
+                                         {"h[^e]llo", "hello"},
+                                         {"h[a-c]llo", "hdllo"},
+                                         {"a\\*", "ab"},
+                                         {"a?", "a"}})
+    EXPECT_FALSE(matches(pattern, channel)) << pattern << " " << channel;
 }
 
 }  // namespace

@@ -42,5 +42,12 @@ TEST(RedisDataTest, OneFieldOrAll) {
   EXPECT_FALSE(as_it_is);
 }
 
+// Bytes that are no text made the whole object something that is no JSON.
+TEST(RedisDataTest, BytesAreWrittenAsBase64) {
+  const auto fields = reply("*4\r\n$1\r\na\r\n$2\r\n\xff\x01\r\n$1\r\n\xfe\r\n$1\r\nx\r\n");
+  bool as_it_is = false;
+  EXPECT_EQ(data_of(*fields, "", as_it_is), R"({"a":{"base64":"/wE="},"base64:/g==":"x"})");
+}
+
 }  // namespace
 }  // namespace weir::redis

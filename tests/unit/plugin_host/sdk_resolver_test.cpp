@@ -1,4 +1,4 @@
-#include "resolver.hpp"
+#include "weir/sdk/resolver.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,10 +9,10 @@
 
 #include "weir/sdk/testing.hpp"
 
-namespace weir::postgres {
+namespace weir::sdk {
 namespace {
 
-using sdk::testing::FakeHost;
+using testing::FakeHost;
 
 // A name server that does not answer until it is told to.
 struct Gate {
@@ -22,7 +22,7 @@ struct Gate {
   int asked = 0;
 };
 
-TEST(PostgresResolverTest, ALookupThatHangsHoldsUpNobodyAndIsNotBegunTwice) {
+TEST(SdkResolverTest, ALookupThatHangsHoldsUpNobodyAndIsNotBegunTwice) {
   FakeHost hub;
   const auto gate = std::make_shared<Gate>();
   const auto lookup = [gate](const std::string& name) {
@@ -34,7 +34,7 @@ TEST(PostgresResolverTest, ALookupThatHangsHoldsUpNobodyAndIsNotBegunTwice) {
   Resolver::Found found;
   int answers = 0;
   {
-    const sdk::Host host(hub.raw());
+    const Host host(hub.raw());
     Resolver resolver(lookup);
     const auto heard = [&](Resolver::Found f) { found = std::move(f), ++answers; };
     resolver.start(host, "db", heard);
@@ -65,7 +65,7 @@ TEST(PostgresResolverTest, ALookupThatHangsHoldsUpNobodyAndIsNotBegunTwice) {
 }
 
 // The name was never looked up again: one lookup was thought to be under way for ever.
-TEST(PostgresResolverTest, WithoutAThreadItFailsAndTheNextTimeItDoesNot) {
+TEST(SdkResolverTest, WithoutAThreadItFailsAndTheNextTimeItDoesNot) {
   struct Lookup {
     Lookup(const std::shared_ptr<bool>& no_room) : full(no_room) {}
     Lookup(const Lookup& other) : full(other.full) {
@@ -76,7 +76,7 @@ TEST(PostgresResolverTest, WithoutAThreadItFailsAndTheNextTimeItDoesNot) {
   };
   const auto full = std::make_shared<bool>(false);
   FakeHost hub;
-  const sdk::Host host(hub.raw());
+  const Host host(hub.raw());
   Resolver resolver{Lookup(full)};
   Resolver::Found found;
   int answers = 0;
@@ -92,7 +92,7 @@ TEST(PostgresResolverTest, WithoutAThreadItFailsAndTheNextTimeItDoesNot) {
   EXPECT_EQ(found.addresses, std::vector<std::string>{"1"});
 }
 
-TEST(PostgresResolverTest, WhatTheSystemKnowsIsFoundAndWhatItDoesNotIsSaid) {
+TEST(SdkResolverTest, WhatTheSystemKnowsIsFoundAndWhatItDoesNotIsSaid) {
   EXPECT_FALSE(Resolver::system_lookup("localhost").addresses.empty());
   const auto none = Resolver::system_lookup("no such name");
   EXPECT_TRUE(none.addresses.empty());
@@ -100,4 +100,4 @@ TEST(PostgresResolverTest, WhatTheSystemKnowsIsFoundAndWhatItDoesNotIsSaid) {
 }
 
 }  // namespace
-}  // namespace weir::postgres
+}  // namespace weir::sdk

@@ -1,0 +1,121 @@
+// Whether a text is JSON, without building anything of it: for what is handed on as it came, of any size. The same
+// texts are right here as in the hub: RFC 8259, UTF-8, 64 levels, no half of a surrogate pair.
+// Threads: pure functions, [any].
+#pragma once
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "weir/sdk/text.hpp"
+
+namespace weir::sdk::json {
+
+class Checker {
+ public:
+  static constexpr int kDepthMax = 64;
+  explicit Checker(std::string_view text) : text_(text) {}
+  // One value and nothing else.
+  bool run() { return value(0) && (space(), at_ == text_.size()); }
+
+ private:
+  static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  void space() {
+    while (at_ < text_.size() && std::string_view(" \n\t\r").find(text_[at_]) != std::string_view::npos) ++at_;
+  }
+  bool literal(std::string_view word) {
+    if (text_.substr(at_, word.size()) != word) return false;
+    at_ += word.size();
+    return true;
+  }
+  bool value(int depth) {
+    space();
+    const char c = peek();
+    if (c == '{' || c == '[') return depth < kDepthMax && items(depth + 1, c == '{');
+    if (c == '"') return string();
+    if (c == '-' || is_digit(c)) return number();
+    return literal(c == 't' ? "true" : c == 'f' ? "false" : "null");
+  }
+  bool items(int depth, bool named) {
+    const char end = named ? '}' : ']';
+    ++at_;
+    space();
+    if (peek() == end) return ++at_, true;
+    while (true) {
+      if (named && !name()) return false;
+      if (!value(depth)) return false;
+      space();
+      if (peek() == end) return ++at_, true;
+      if (peek() != ',') return false;
+      ++at_;
+    }
+  }
+  bool name() {
+    space();
+    if (peek() != '"' || !string()) return false;
+    space();
+    if (peek() != ':') return false;
+    return ++at_, true;
+  }
+  bool digits() {
+    if (!is_digit(peek())) return false;
+    while (is_digit(peek())) ++at_;
+    return true;
+  }
+  bool number() {
+    if (peek() == '-') ++at_;
+    if (peek() == '0')
+      ++at_;
+    else if (!digits())
+      return false;
+    if (peek() == '.' && (++at_, !digits())) return false;
+    if (peek() != 'e' && peek() != 'E') return true;
+    ++at_;
+    if (peek() == '+' || peek() == '-') ++at_;
+    return digits();
+  }
+  bool hex4(std::uint32_t& out) {
+    const std::string_view hex = text_.substr(at_, 4);
+    const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), out, 16);
+    if (hex.size() != 4 || error != std::errc() || end != hex.data() + 4) return false;
+    at_ += 4;
+    return true;
+  }
+  bool escape() {
+    ++at_;
+    const char c = peek();
+    if (at_ == text_.size()) return false;
+    ++at_;
+    if (c != 'u') return std::string_view("\"\\/bfnrt").find(c) != std::string_view::npos;
+    std::uint32_t unit = 0, low = 0;
+    if (!hex4(unit)) return false;
+    if (unit < 0xD800 || unit > 0xDFFF) return true;
+    if (unit > 0xDBFF || text_.substr(at_, 2) != "\\u") return false;
+    at_ += 2;
+    return hex4(low) && low >= 0xDC00 && low <= 0xDFFF;
+  }
+  bool string() {
+    ++at_;
+    while (at_ < text_.size()) {
+      const auto c = static_cast<unsigned char>(text_[at_]);
+      if (c == '"') return ++at_, true;
+      if (c < 0x20) return false;
+      if (c == '\\') {
+        if (!escape()) return false;
+        continue;
+      }
+      const std::size_t size = c < 0x80 ? 1 : utf8_size(text_.substr(at_));
+      if (size == 0) return false;
+      at_ += size;
+    }
+    return false;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
+
+inline bool is_json(std::string_view text) { return Checker(text).run(); }
+
+}  // namespace weir::sdk::json
