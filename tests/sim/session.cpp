@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "support/ws_decode.hpp"
 
@@ -303,12 +304,16 @@ Session::Waiting Session::on_event(json::Value v, std::size_t before) {
 
   Order& o = order(channel);
   if (o.epoch != epoch) {
-    const bool first = o.epoch.empty();
-    o = Order{};
+    const Order earlier = std::exchange(o, Order{});
     o.epoch = epoch;
-    if (first || !replay) o.replay_high = 0;
     // What was picked of a life that has ended since may still be owed when the answer already stands in the next one.
-    if (life->over) o.replay_high = life->head();
+    if (life->over) {
+      o.replay_high = life->head();
+      o.answered = {earlier.epoch, earlier.replay_low, earlier.replay_high};
+    } else if (earlier.answered.epoch == epoch) {
+      o.replay_low = earlier.answered.replay_low;
+      o.replay_high = earlier.answered.replay_high;
+    }
   }
   if (id <= o.last) {
     // Alone, only replays may go back. With several subscriptions, what "last" picked for one comes before what another
@@ -460,7 +465,8 @@ void Session::on_gap(json::Value data) {
     fail("a gap of " + channel + ", which was not subscribed to");
   if (reason == "upstream") {
     // Who comes back from before several of them hears of the last, without a count.
-    if (from != 0 || to != 0 || (count != 3 && count != 0)) fail("a source's gap was changed: " + std::string(data.raw()));
+    if (from != 0 || to != 0 || (count != 3 && count != 0))
+      fail("a source's gap was changed: " + std::string(data.raw()));
     return;
   }
   models_[channel].good = false;  // until the next snapshot

@@ -85,6 +85,10 @@ class Session final : public ConnectionPort {
     bool fresh = true;  // a new replay has been asked for: the next event may stand before the last one
     int extra = 0;      // the same, once more: several subscriptions to one channel
     SequenceId replay_low = 0, replay_high = 0;
+    struct {  // the life that comes next, where that has been answered already
+      std::string epoch;
+      SequenceId replay_low = 0, replay_high = 0;
+    } answered;
     std::vector<std::pair<SequenceId, SequenceId>> gaps;
     std::vector<std::pair<SequenceId, SequenceId>> losses, returning;  // by policy; before a replay was asked for
     // Replays that came while several subscriptions overlapped: "last" of one may stand before the stretch of another.

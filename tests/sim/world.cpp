@@ -392,12 +392,34 @@ void World::subscribe(Session& s) {
   send(s, s.subscribe(names, many, SimFilter::make(random_), replay));
 }
 
+// A channel on demand is wanted by its name instead of a pattern, or the other way round.
+void World::change_hands(Session& s) {
+  const auto has = [&](const std::string& text) {
+    return std::any_of(s.wishes.begin(), s.wishes.end(), [&](const auto& w) { return w->text == text; });
+  };
+  const std::string name = std::string("demand/") + "abc"[below(3)], pattern = "demand/*";
+  const bool by_name = has(pattern) || (!has(name) && chance(60));
+  const std::string& from = by_name ? pattern : name;
+  const std::string& to = by_name ? name : pattern;
+  ReplayRequest replay;
+  if (const auto known = s.client.positions.find(to); known != s.client.positions.end()) {
+    replay.kind = ReplayRequest::Kind::since;
+    replay.since = known->second;
+  }
+  if (has(from)) {
+    send(s, s.unsubscribe(from));
+    if (chance(60)) return;  // and later, when it is just being let go of
+  }
+  if (!s.gone && !s.closed_with && s.reading) send(s, s.subscribe({to}, false, SimFilter{}, replay));
+}
+
 void World::client_acts(Session& s) {
   if (s.gone || s.closed_with || !s.reading) return;
   if (!s.authenticated)
     return send(s, chance(80) ? s.auth(chance(90) ? s.client.user.identity.subject : "stranger") : s.plain("ping"));
   const std::uint64_t what = below(100);
   if (what < 22) {
+    if (chance(20)) return change_hands(s);
     subscribe(s);
   } else if (what < 30) {
     if (!s.wishes.empty())

@@ -63,6 +63,7 @@ class World {
   void client_acts(Session& s);
   void send(Session& s, const std::string& frame);
   void subscribe(Session& s);
+  void change_hands(Session& s);
   void publish_from_source();
   void answer_auth();
   RoutesPtr make_routes();
