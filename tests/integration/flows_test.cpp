@@ -411,10 +411,12 @@ TEST_F(FlowsTest, AnActivationThatCouldNotBeMadeInTimeIsStillMade) {
   start(loop("{ fifo = \"" + fifo + "\" }") + kDemand);
   Client first = connect(), second = connect(), asker = connect();
   first.say({{"type", "subscribe"}, {"id", 1}, {"channel", "logs/stuck"}});
+  int writer = -1;  // from then on the plugin waits for it
+  ASSERT_TRUE(wait_until([&] { return (writer = ::open(fifo.c_str(), O_WRONLY | O_NONBLOCK)) >= 0; }));
   const Json ack = subscribe(second, "logs/a", 10);
   EXPECT_EQ(ack["type"], "ack");
   EXPECT_EQ(ack["data"]["replayed"], 0);
-  ::close(::open(fifo.c_str(), O_WRONLY));
+  ::close(writer);
   for (int i = 1; i <= 3; ++i) EXPECT_EQ(second.next("event")["data"], i);
   EXPECT_TRUE(active_are(asker, {"files.a", "files.stuck"}));
 }

@@ -21,7 +21,7 @@ constexpr const char* kManifest = R"({
   "config_schema": {"type": "object", "properties": {
     "room": {"type": "integer", "default": -1, "description": "events that the sink takes; -1: all"},
     "backlog": {"type": "integer", "default": 3},
-    "fifo": {"type": "string", "description": "a subject with \"stuck\" holds the strand until that is written to"},
+    "fifo": {"type": "string", "description": "a subject with \"stuck\" holds the strand until that has been opened and closed"},
     "broken": {"type": "boolean", "default": false, "description": "start() fails"}}}})";
 
 class Loop final : public Source, public Sink, public Responder, public HttpHandler {
@@ -43,7 +43,11 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
   void activate(std::string_view subject, Activation activation) override {
     if (broken_) std::abort();
     const std::string name(subject);
-    if (name.find("stuck") != std::string::npos) ::close(::open(fifo_.c_str(), O_RDONLY));
+    if (name.find("stuck") != std::string::npos) {
+      const int fifo = ::open(fifo_.c_str(), O_RDONLY);
+      for (char c = 0; ::read(fifo, &c, 1) > 0;) continue;
+      ::close(fifo);
+    }
     if (name.find("away") != std::string::npos && lives_[name]++ == 0)
       return activation.refuse(WEIR_E_UNAVAILABLE, "not just now");
     if (name.find("missing") != std::string::npos) return activation.not_found("there is no " + name);
