@@ -131,7 +131,10 @@ Result<PluginInfo> read_manifest(std::string_view text) {
   if (info.subject_separator.size() != 1)
     return fail(Errc::bad_request,
                 "its subject_separator " + json::quoted(info.subject_separator) + " is not one character");
-  if (const auto lossy = root.find("lossy"); lossy.is(json::Kind::boolean)) info.lossy = lossy.boolean();
+  if (const auto lossy = root.find("lossy"); lossy.is(json::Kind::boolean)) {
+    info.lossy = lossy.boolean();
+    info.lossless = !info.lossy;
+  }
   if (const auto demand = root.find("on_demand"); demand && !demand.is(json::Kind::null)) {
     if (demand.string_equals("subjects"))
       info.on_demand = PluginInfo::OnDemand::subjects;

@@ -27,6 +27,7 @@ struct PluginInfo {
   std::string config_schema;      // JSON text, an object
   std::string subject_separator;  // source, sink; "/" when it says nothing
   bool lossy = false;             // source: its upstream can't wait while it is paused
+  bool lossless = false;          // source: nor does anything get lost while it is exchanged
   enum class OnDemand : std::uint8_t { no, subjects, patterns };
   OnDemand on_demand = OnDemand::no;  // source: it can be activated for one subject, or for wildcards as well
 };

@@ -81,7 +81,8 @@ void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, Rou
     const bool pattern = has_wildcard(what);
     const Subjects next = subjects_of(now, *Pattern::parse_wildcard(what), pattern);
     if (!pattern) {
-      if (subjects.empty() || subjects != next) tell(what, [&] { return letter(mail::Anew{{}, what}); });
+      if (subjects.empty() || subjects != next)
+        tell(what, [&channel = what] { return letter(mail::Anew{{}, channel}); });
       continue;
     }
     const Subjects before = std::exchange(subjects, next);

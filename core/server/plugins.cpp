@@ -165,7 +165,8 @@ bool Plugins::take() {
   }
   const bool stopped = sources.wait();
   for (const Entry& e : replaced_)
-    if (e.flow && !e.answers_only && e.code->source() != nullptr && !ingress_.goes_on(*e.flow))
+    if (e.flow && !e.answers_only && e.code->source() != nullptr && !e.code->info().lossless &&
+        !ingress_.goes_on(*e.flow))
       ingress_.gap(*e.flow, "", 0, "its plugin was exchanged by a reload; what came meanwhile may be missing");
   for (const Entry& e : next_)
     if (e.flow && !e.fresh) e.flow->use(settings_);

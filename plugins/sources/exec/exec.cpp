@@ -13,6 +13,7 @@ namespace {
 
 constexpr const char* kManifest = R"json({
   "kinds": ["source"],
+  "lossy": false,
   "summary": "Runs a program and makes an event of each line that it writes",
   "config_schema": {
     "type": "object",

@@ -5,6 +5,7 @@ namespace weir::http_ingest {
 // constinit and without constructors: the hub may read it before any code of the plugin ran.
 constinit const char kManifest[] = R"json({
   "kinds": ["source", "http"],
+  "lossy": false,
   "summary": "Events from HTTP requests: JSON, lines of JSON, text, forms, CloudEvents; webhooks with their signature and once only",
   "config_schema": {
     "type": "object",

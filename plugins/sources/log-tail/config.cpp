@@ -11,6 +11,7 @@ namespace weir::log_tail {
 // constinit and without constructors: the hub may read it before any code of the plugin ran.
 constinit const char kManifest[] = R"json({
   "kinds": ["source"],
+  "lossy": false,
   "on_demand": "subjects",
   "summary": "Follows log files through every kind of rotation and emits each line as an event",
   "config_schema": {

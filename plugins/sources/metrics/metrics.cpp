@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* kManifest = R"json({
   "kinds": ["source"],
+  "lossy": false,
   "summary": "Figures of the hub and of the machine, as an event every few seconds",
   "config_schema": {
     "type": "object",

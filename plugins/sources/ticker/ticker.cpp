@@ -17,6 +17,7 @@ namespace json = weir::sdk::json;
 
 constexpr const char* kManifest = R"({
   "kinds": ["source"],
+  "lossy": false,
   "summary": "Counts: one event per interval. For demos and tests.",
   "config_schema": {
     "type": "object",

@@ -6,6 +6,10 @@
 namespace weir::nats {
 namespace {
 
+struct NatsInboxTest : ::testing::Test {
+  static void SetUpTestSuite() { ASSERT_EQ(nats_Open(-1), NATS_OK); }  // what frees messages
+};
+
 natsMsg* message(const char* data) {
   natsMsg* out = nullptr;
   EXPECT_EQ(natsMsg_Create(&out, "a", nullptr, data, static_cast<int>(std::string_view(data).size())), NATS_OK);
@@ -18,7 +22,7 @@ std::size_t taken(Inbox& inbox, std::size_t count, std::size_t bytes) {
   return came.size();
 }
 
-TEST(NatsInboxTest, ABurstWakesOnce) {
+TEST_F(NatsInboxTest, ABurstWakesOnce) {
   int wakes = 0;
   Inbox inbox(1'000, 1'000'000, [&] { ++wakes; });
   for (int i = 0; i < 10; ++i) inbox.put(message("1"), 1, true);
@@ -34,7 +38,7 @@ TEST(NatsInboxTest, ABurstWakesOnce) {
   EXPECT_EQ(wakes, 2);  // a long burst is not waited for
 }
 
-TEST(NatsInboxTest, ASliceIsBoundedInBytesToo) {
+TEST_F(NatsInboxTest, ASliceIsBoundedInBytesToo) {
   Inbox inbox(1'000, 1'000'000, [] {});
   for (int i = 0; i < 10; ++i) inbox.put(message("0123456789"), 1);
   EXPECT_EQ(taken(inbox, 100, 25), 3u);  // the one that goes beyond is the last

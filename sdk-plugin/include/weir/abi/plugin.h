@@ -33,7 +33,7 @@ typedef struct weir_plugin {
  * - "summary": one sentence for people
  * - "config_schema": a JSON Schema (the subset of docs/plugins.md) of the instance's `config`; unknown keys are errors
  * - "subject_separator": of a source or sink, what divides the parts of a subject; "/" when absent
- * - "lossy": of a source, true when upstream can't wait while the source is paused
+ * - "lossy": of a source, true: upstream can't wait while it is paused; false: a reload that exchanges it loses nothing
  * - "on_demand": of a source (1.2), "subjects" when it can be activated for one subject at a time, "patterns" when for
  *   wildcards as well
  *
