@@ -89,6 +89,7 @@ void Ingress::feed_from(const std::vector<Feeding>& sources) {
     found.source->name = f.instance->name();
     found.source->instance = f.instance;
     found.source->limits = &limits_;
+    if (had != sources_.end()) found.source->cursors = had->second.source->cursors.load();  // until it shows
   }
   sources_ = std::move(next);
 }
@@ -163,7 +164,7 @@ weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std:
   }
   s.taken += *accepted;
   if (*accepted != 0) {
-    if (!batch->cursor.empty()) s.cursors = true;
+    s.cursors = !batch->cursor.empty();
     const std::lock_guard lock(s.mutex);  // held while handing over, so that batches stand in the order of their events
     s.batches.push_back(batch);
     for (std::size_t to = 0; to < mails.size(); ++to) shards_[to]->put(mails[to]);

@@ -29,7 +29,8 @@ class SourceTest : public HubTest {
   // Reads `count` events more, each the successor of the one before.
   void expect_more(Client& c, int count) {
     for (const int end = next_ + count; next_ < end; ++next_) {
-      const Json e = c.next("event");
+      const Json e = c.next();
+      ASSERT_EQ(e["type"], "event") << e;  // no gap either
       ASSERT_EQ(e["data"]["n"], next_) << e;
       ASSERT_EQ(e["id"], id_of(next_));
     }
@@ -53,14 +54,18 @@ class SourceTest : public HubTest {
     }
     expect_more(c, each);
   }
-  // Until it has been noticed, and WEIR_TEST_FREEZE_MS longer (tests/sources/faults.sh).
+  // For WEIR_TEST_FREEZE_MS (tests/sources/faults.sh).
+  static void stand_still() {
+    if (const char* ms = std::getenv("WEIR_TEST_FREEZE_MS"))
+      std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(ms)));
+  }
+  // Until it has been noticed, and as long as stand_still() says.
   template <class Server>
   void one_freeze(Client& c, Server& server, int each) {
     ASSERT_NO_FATAL_FAILURE(expect_more(c, each));
     server.freeze();
     ASSERT_TRUE(reaches("retrying"));
-    if (const char* ms = std::getenv("WEIR_TEST_FREEZE_MS"))
-      std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(ms)));
+    stand_still();
     server.thaw();
     expect_more(c, each);
   }

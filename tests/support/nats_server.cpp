@@ -9,7 +9,7 @@
 namespace weir::test {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(20);
+constexpr auto kPatience = std::chrono::seconds(60);  // longer than any server stands still
 
 // Tries again until it is NATS_OK.
 template <class Try>
@@ -126,6 +126,9 @@ std::int64_t NatsClient::ack_pending(const std::string& stream, const std::strin
 }
 std::int64_t NatsClient::unread(const std::string& stream, const std::string& durable) {
   return info(js_, stream, durable, [](const jsConsumerInfo& i) { return i.NumPending; });
+}
+std::int64_t NatsClient::asking(const std::string& stream, const std::string& durable) {
+  return info(js_, stream, durable, [](const jsConsumerInfo& i) { return i.NumWaiting; });
 }
 void NatsClient::remove_consumer(const std::string& stream, const std::string& durable) {
   insist("removing a consumer",

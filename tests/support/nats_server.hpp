@@ -44,6 +44,7 @@ class NatsClient {
   void publish_stored(const std::string& subject, const std::string& data, const std::string& message_id);
   // Of a consumer: delivered and not acknowledged; not yet delivered.
   std::int64_t ack_pending(const std::string& stream, const std::string& durable);
+  std::int64_t asking(const std::string& stream, const std::string& durable);  // requests that wait for messages
   std::int64_t unread(const std::string& stream, const std::string& durable);
   void remove_consumer(const std::string& stream, const std::string& durable);
 

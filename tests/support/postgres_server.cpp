@@ -17,7 +17,7 @@ namespace weir::test {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr auto kPatience = std::chrono::seconds(30);
+constexpr auto kPatience = std::chrono::seconds(60);
 
 // Debian has the server's programs in a folder for each version; the newest one counts.
 std::string program(const std::string& name) {

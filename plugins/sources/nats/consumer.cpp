@@ -33,6 +33,7 @@ void Consumer::listen_anew() {
 void Consumer::connected() { check(); }
 
 void Consumer::away() {
+  drop_held();
   phase_ = Phase::away;
   waited_ = false;
   stuck_ = std::numeric_limits<std::int64_t>::max();
@@ -48,84 +49,132 @@ void Consumer::later(std::int64_t ms, std::function<void()> call) {
 
 // --- Messages -------------------------------------------------------------------------------------------------------
 
-bool Consumer::take(natsMsg* message, std::uint64_t& sequence) {
+Consumer::Take Consumer::take(natsMsg* message, std::uint64_t& sequence) {
   const char* reply = natsMsg_GetReply(message);
   if (const auto status = status_of(message); !status.empty() && reply == nullptr) {
     const std::string_view subject = natsMsg_GetSubject(message);
     heard_ms_ = host_.steady_ms();
     if (status != "100") over(status, description_of(message), subject.substr(subject.rfind('.') + 1));
-    return false;
+    return Take::none;
   }
   Place place;
-  if (reply == nullptr || !read_place(reply, place)) return false;
-  if (phase_ != Phase::reading && phase_ != Phase::again) return false;  // it comes again, behind what is missing
+  if (reply == nullptr || !read_place(reply, place)) return Take::none;
+  if (there_ || (phase_ != Phase::reading && phase_ != Phase::again))
+    return Take::none;  // it comes again, behind what is missing
   // One of before the last look at the consumer: it is not acknowledged, so it comes again.
-  if (place.consumer_sequence < expected_) return false;
+  if (place.consumer_sequence < expected_) return Take::none;
   if (expected_ != 0 && place.consumer_sequence > expected_) {
     recover(place.consumer_sequence - expected_);
-    return false;
+    return Take::none;
   }
-  if (phase_ == Phase::again && place.delivered == 1 && overtaken(place.stream_sequence)) return false;
+  const bool overtakes = phase_ == Phase::again && place.delivered == 1;
+  if (overtakes && !given_up(place.stream_sequence)) return Take::none;
   expected_ = place.consumer_sequence + 1;
   heard_ms_ = host_.steady_ms();
   if (!requests_.empty() && --requests_.front().left <= 0) requests_.pop_front();
-  const bool again = phase_ == Phase::again;
-  if (place.stream_sequence <= last_ && came_again(place.stream_sequence, reply)) return false;
-  if (again) {
-    passed_.insert(place.stream_sequence);
-    counted_.insert(place.stream_sequence);
-    --left_again_;
+  if (place.stream_sequence <= last_) {
+    came_again(place.stream_sequence, reply);
+    return Take::none;
+  }
+  if (phase_ == Phase::again) {
+    hold(message, place.stream_sequence);
+    there_ = there_ || overtakes;
+    return Take::held;
   }
   // Without a filter every number is a message, and one that is skipped was removed before it was read.
   const std::uint64_t before = std::max(last_, seen_);
-  if (config_.subject.empty() && !again && before != 0 && place.stream_sequence > before + 1)
+  if (config_.subject.empty() && before != 0 && place.stream_sequence > before + 1)
     told_.lost(place.stream_sequence - before - 1, "the stream " + config_.stream + " has no messages " +
                                                        std::to_string(before + 1) + " to " +
                                                        std::to_string(place.stream_sequence - 1) + " any more");
   last_ = sequence = place.stream_sequence;
   in_flight_.push_back({sequence, reply, host_.steady_ms()});
   ++counts_.messages;
-  if (again && left_again_ <= 0) {
+  return Take::event;
+}
+
+void Consumer::hold(natsMsg* message, std::uint64_t sequence) {
+  const auto size = [](natsMsg* m) { return static_cast<std::size_t>(natsMsg_GetDataLength(m)) + 256; };
+  const auto [at, fresh] = held_.try_emplace(sequence, message);
+  if (!fresh) {  // once more, as it took so long
+    natsMsg_Destroy(std::exchange(at->second, message));
+    return;
+  }
+  held_bytes_ += size(message);
+  passed_.insert(sequence);
+  counted_.insert(sequence);
+  --left_again_;
+  while (held_bytes_ > kHeldBytesMax && held_.size() > 1) {
+    const auto highest = std::prev(held_.end());
+    held_bytes_ -= size(highest->second);
+    passed_.erase(highest->first);
+    natsMsg_Destroy(highest->second);
+    held_.erase(highest);
+    ++put_off_;
+  }
+  there_ = left_again_ <= 0;
+}
+
+std::vector<natsMsg*> Consumer::sorted() {
+  std::vector<natsMsg*> out;
+  if (!there_) return out;
+  for (const auto& [sequence, message] : std::exchange(held_, {})) {
+    last_ = sequence;
+    in_flight_.push_back({sequence, natsMsg_GetReply(message), host_.steady_ms()});
+    ++counts_.messages;
+    out.push_back(message);
+  }
+  held_bytes_ = 0;
+  there_ = false;
+  if (const auto more = std::exchange(put_off_, 0); more != 0) {
+    recover(more);
+  } else {
     phase_ = Phase::reading;
     nothing_owed();
   }
-  return true;
+  return out;
+}
+
+// They have not been acknowledged, so they come again.
+void Consumer::drop_held() {
+  for (const auto& [sequence, message] : held_) {
+    passed_.erase(sequence);
+    natsMsg_Destroy(message);
+  }
+  held_.clear();
+  held_bytes_ = 0;
+  put_off_ = 0;
+  there_ = false;
 }
 
 // One up to the last that came. If it has been an event, the server has not had, or not minded, what it was told.
-bool Consumer::came_again(std::uint64_t sequence, const std::string& reply) {
+void Consumer::came_again(std::uint64_t sequence, const std::string& reply) {
   ++counts_.again;
   const auto found = std::lower_bound(in_flight_.begin(), in_flight_.end(), sequence,
                                       [](const InFlight& f, std::uint64_t s) { return f.sequence < s; });
   if (found != in_flight_.end() && found->sequence == sequence) {  // it was not counted as owed either
     found->reply = reply;
-    return true;
+    return;
   }
   acknowledge(reply);
   if (sequence > floor_ && owed_ && !passed_.contains(sequence))
     told_.lost(1, "the message " + std::to_string(sequence) + " of the stream " + config_.stream +
                       " came only behind newer ones; it is left out");
-  if (phase_ == Phase::again && counted_.insert(sequence).second && --left_again_ <= 0) {
-    phase_ = Phase::reading;
-    nothing_owed();
-  }
-  return true;
+  if (phase_ == Phase::again && counted_.insert(sequence).second) there_ = --left_again_ <= 0;
 }
 
-// A new message has come before all that is owed. True: it is left to come again, behind what is missing. False:
-// twice now nothing more of that came, though it was time: the server holds it back, or has it no more.
-bool Consumer::overtaken(std::uint64_t sequence) {
+// A new message has come before all that is owed: it is left to come again, behind what is missing. When twice nothing
+// more of that came, though it was time, the server holds it back, or has it no more: then that is so.
+bool Consumer::given_up(std::uint64_t sequence) {
   if (left_again_ < stuck_) {
     stuck_ = left_again_;
     recover(static_cast<std::uint64_t>(left_again_));
-    return true;
+    return false;
   }
   told_.lost(static_cast<std::uint64_t>(left_again_),
              "messages of the stream " + config_.stream + " before " + std::to_string(sequence) +
                  " were sent to somebody who did not acknowledge them, and the server does not send them again");
-  phase_ = Phase::reading;
-  nothing_owed();
-  return false;
+  return true;
 }
 
 void Consumer::accepted(std::uint64_t sequence) {
@@ -170,7 +219,7 @@ void Consumer::send_acknowledgements() {
 
 void Consumer::ask() {
   send_acknowledgements();
-  if (paused_ || (phase_ != Phase::reading && phase_ != Phase::again)) return;
+  if (paused_ || there_ || (phase_ != Phase::reading && phase_ != Phase::again)) return;
   std::int64_t asked = 0;
   for (const Request& r : requests_) asked += r.left;
   std::int64_t room = config_.in_flight - static_cast<std::int64_t>(in_flight_.size()) - asked;
@@ -211,10 +260,7 @@ void Consumer::over(std::string_view status, std::string_view text, std::string_
   const Request was = *found;
   requests_.erase(found);
   const bool nothing_more = status == "408" || status == "404";
-  if (phase_ == Phase::again && nothing_more) {  // all that there was has come
-    phase_ = Phase::reading;
-    nothing_owed();
-  }
+  if (phase_ == Phase::again && nothing_more) there_ = true;  // all that there was has come
   if (nothing_more) return ask();
   if (phase_ == Phase::reading && was.bounded && text.find("MaxBytes") != std::string_view::npos) {
     // What is left of the request is too small for the next message, or all of it is: then that one comes alone.

@@ -2,14 +2,16 @@
 // It asks for as many messages as the hub has room for, and acknowledges one when the hub has its event. In order
 // means: the server sends a message again when its acknowledgement is missing for ack_wait, and new ones meanwhile. So
 // where messages were lost on their way (the server had delivered more than came here), nothing is asked for until the
-// server sends these again; they come first then. One that comes for the first time before they have all come has
-// overtaken them: it is left to come again, and they are waited for once more. What comes twice is known by its
-// sequence number. Threads: [strand].
+// server sends these again; they come first then. It sends them in the order in which their time was up, which is not
+// theirs where somebody had told it of some that they are in progress: so they are held until all have come, and
+// sorted. One that comes for the first time before that has overtaken them: it is left to come again, and they are
+// waited for once more. What comes twice is known by its sequence number. Threads: [strand].
 #pragma once
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <limits>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -18,6 +20,8 @@
 #include "config.hpp"
 #include "link.hpp"
 #include "weir/sdk/host.hpp"
+
+typedef struct __natsMsg natsMsg;
 
 namespace weir::nats {
 
@@ -32,12 +36,24 @@ class Consumer {
     std::uint64_t messages = 0, again = 0, acknowledged = 0, recoveries = 0;
   };
 
+  enum class Take : std::uint8_t {
+    event,  // it is to become one, as number `sequence`
+    none,   // it is no message, or one that came before, or that comes again later
+    held    // it is the Consumer's now, until sorted()
+  };
+  static constexpr std::size_t kHeldBytesMax = 16 * 1024 * 1024;  // of what comes again; the rest once more, behind it
+
   Consumer(const sdk::Host& host, const StreamConfig& config, Link& link, std::shared_ptr<Inbox> inbox, Told told);
+  ~Consumer() { drop_held(); }
+  Consumer(const Consumer&) = delete;
+  Consumer& operator=(const Consumer&) = delete;
 
   void connected();  // also again
   void away();
-  // A message of the stream that is to become an event; false: it is none, or one that came before.
-  bool take(natsMsg* message, std::uint64_t& sequence);
+  Take take(natsMsg* message, std::uint64_t& sequence);
+  // Those that were held, once all have come, as the caller's, each to become an event before anything else does; to be
+  // asked for behind each take().
+  std::vector<natsMsg*> sorted();
   void accepted(std::uint64_t sequence);  // up to this one
   void refused(std::uint64_t sequence);   // the hub will never have this one
   // Asks for more, if there is room. To be called when something was taken and when the hub goes on.
@@ -59,8 +75,10 @@ class Consumer {
   void check();
   void checked(const Check& check);
   void recover(std::uint64_t count);
-  bool came_again(std::uint64_t sequence, const std::string& reply);
-  bool overtaken(std::uint64_t sequence);
+  void came_again(std::uint64_t sequence, const std::string& reply);
+  bool given_up(std::uint64_t sequence);
+  void hold(natsMsg* message, std::uint64_t sequence);
+  void drop_held();
   void nothing_owed();
   void send_acknowledgements();
   void listen_anew();
@@ -109,7 +127,11 @@ class Consumer {
   std::uint64_t floor_ = 0;         // all of ours up to it became events; above it those of passed_ while some are owed
   std::set<std::uint64_t> passed_;  // no more than the consumer may have unacknowledged, as the next one
   std::set<std::uint64_t> counted_;  // phase again: those that have come
-  std::int64_t ack_wait_ms_;         // what the consumer has
+  std::map<std::uint64_t, natsMsg*> held_;
+  std::size_t held_bytes_ = 0;
+  std::uint64_t put_off_ = 0;  // that there was no room for
+  bool there_ = false;         // all of them have come
+  std::int64_t ack_wait_ms_;   // what the consumer has
   std::vector<Link::Short> acknowledgements_;
   Counts counts_;
   sdk::Timer later_, ticks_;

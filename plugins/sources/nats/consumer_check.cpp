@@ -42,6 +42,7 @@ std::string text_of(natsStatus status, jsErrCode code) {
 }  // namespace
 
 void Consumer::check() {
+  drop_held();
   phase_ = Phase::checking;
   send_acknowledgements();
   listen_anew();
@@ -197,6 +198,7 @@ void Consumer::nothing_owed() {
 }
 
 void Consumer::recover(std::uint64_t count) {
+  drop_held();
   const std::int64_t ms = ack_wait_ms_ + 500;
   phase_ = Phase::waiting;
   if (!owed_) floor_ = last_;  // what is lost is behind all that came

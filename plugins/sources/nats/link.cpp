@@ -3,6 +3,7 @@
 #include <nats/nats.h>
 
 #include <cstdlib>
+#include <future>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -313,6 +314,16 @@ bool Link::write(Job job) {
   if (live_ == nullptr) return false;
   writer_.add([live = live_, job = std::move(job)] { job(live->connection); });
   return true;
+}
+
+void Link::wait_heard(std::chrono::milliseconds at_most) {
+  const auto done = std::make_shared<std::promise<void>>();
+  auto heard = done->get_future();
+  if (connected_ && write([done, at_most](natsConnection* connection) {
+        (void)natsConnection_FlushTimeout(connection, at_most.count());
+        done->set_value();
+      }))
+    (void)heard.wait_for(at_most);
 }
 
 bool Link::after_writing(Job job) {

@@ -7,6 +7,7 @@
 // that is over is gone. Servers that the cluster told of are tried, too.
 // Threads: [strand]; what is told arrives there, in order.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -53,6 +54,10 @@ class Link {
   // Each runs `job` with this connection on another thread, and returns false when there is none now.
   bool write(Job job);          // on the thread that writes
   bool after_writing(Job job);  // on the one that waits, once what was to be written before is
+
+  // Until the server has read what was to be written, or for so long. For the end: a socket that is closed while
+  // something waits in it to be read is reset, and what was sent last is lost with it.
+  void wait_heard(std::chrono::milliseconds at_most);
 
   bool connected() const { return connected_; }
   std::int64_t max_payload() const { return max_payload_; }  // of headers and data, in bytes

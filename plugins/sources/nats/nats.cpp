@@ -112,6 +112,11 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     let_go();
     if (requests_) requests_->away("the plugin is stopped");
     if (publisher_) publisher_->finish(kFinishMs);
+    if (consumer_) {
+      consumer_->pause(true);
+      consumer_->ask();  // for nothing; but what was acknowledged last leaves with it, or it would come again
+    }
+    if (link_) link_->wait_heard(std::chrono::milliseconds(kFinishMs));
     all_ready();
     say_metrics();
     // First the link: its threads and those of cnats know the others.
@@ -245,8 +250,11 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
         more = inbox_->take(batch_, kAtOnce);
       }
       while (next_ < batch_.size() && !emitter_.full()) {
-        const Inbox::Came came = batch_[next_++];
-        if (consumer_ || demand_->takes(came.subscription, natsMsg_GetSubject(came.message))) handle(came.message);
+        Inbox::Came& came = batch_[next_++];
+        if (consumer_)
+          consume(came);
+        else if (demand_->takes(came.subscription, natsMsg_GetSubject(came.message)))
+          handle(came.message);
       }
     }
     emitter_.flush();
@@ -265,9 +273,23 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     next_ = 0;
   }
 
-  void handle(natsMsg* message) {
+  // One of those that came again, sorted.
+  static constexpr std::uint32_t kSorted = std::numeric_limits<std::uint32_t>::max();
+
+  void consume(Inbox::Came& came) {
+    Place place;
+    if (came.subscription == kSorted)
+      return read_place(natsMsg_GetReply(came.message), place) ? handle(came.message, place.stream_sequence) : void();
     std::uint64_t sequence = 0;
-    if (consumer_ && !consumer_->take(message, sequence)) return;
+    const auto take = consumer_->take(came.message, sequence);
+    if (take == Consumer::Take::event) return handle(came.message, sequence);
+    if (take == Consumer::Take::held) came.message = nullptr;
+    std::vector<Inbox::Came> sorted;
+    for (natsMsg* message : consumer_->sorted()) sorted.push_back({message, kSorted, 0});
+    batch_.insert(batch_.begin() + static_cast<std::ptrdiff_t>(next_), sorted.begin(), sorted.end());  // `came` is gone
+  }
+
+  void handle(natsMsg* message, std::uint64_t sequence = 0) {
     sdk::Event event = reader_.event_of(message);
     if (consumer_) {
       cursor_ = std::to_string(sequence);
