@@ -123,15 +123,19 @@ TEST_F(NatsPluginTest, OverBreaksEveryEventArrivesInOrder) {
   constexpr int kAll = 20'000;
   std::size_t next_cut = 2'000;
   bool cut = false;
-  ASSERT_TRUE(deliver_all(sink, numbered("out.a", 0, kAll), [&](std::size_t at, bool full) {
-    if (at >= next_cut) {
-      proxy.cut();
-      cut = true;
-      next_cut = at + 4'000;
-    } else if (full && std::exchange(cut, false)) {  // all that may be in flight has gone nowhere
-      proxy.heal();
-    }
-  }));
+  ASSERT_TRUE(deliver_all(sink, numbered("out.a", 0, kAll),
+                          [&](std::size_t at, bool full) {
+                            if (!full && at >= next_cut) {
+                              proxy.cut();
+                              cut = true;
+                              next_cut = at + 4'000;
+                            } else if (full &&
+                                       std::exchange(cut, false)) {  // all that may be in flight has gone nowhere
+                              proxy.heal();
+                            }
+                          }))
+      << hub.last_state() << ' ' << hub.states.back().reason << "; published " << hub.metrics["published"]
+      << ", in flight " << hub.metrics["publish_in_flight"] << ", reconnects " << hub.metrics["reconnects"];
   proxy.heal();
   ASSERT_TRUE(
       hub.run_until([&] { return hub.metrics["publish_in_flight"] == 0 && hub.metrics["published"] == kAll; }, 20'000))
