@@ -1,6 +1,6 @@
 // Tells a server to end what it does for a connection. libpq waits for the server meanwhile, so that runs on a thread
-// that owns what it works on and calls nothing of the hub, as a lookup does (weir/sdk/resolver.hpp). Until it is over nothing
-// else must be asked of that connection: the word might come late, and end that. Threads: [strand].
+// that owns what it works on and calls nothing of the hub, as a lookup does (weir/sdk/resolver.hpp). Until it is over
+// nothing else must be asked of that connection: the word might come late, and end that. Threads: [strand].
 #pragma once
 #include <functional>
 #include <memory>
