@@ -42,11 +42,13 @@ typedef struct weir_source_v1 {
    * refused with {"message":"..."}; WEIR_E_FORBIDDEN, WEIR_E_INVALID likewise. Any other error, WEIR_E_UNAVAILABLE say:
    * it can't now; they are refused as well and may ask again. After either the subject is not active. deadline_ms after
    * they asked the subscribers are let in without waiting longer; the answer counts however late it comes (a late no
-   * ends their subscriptions), and a call that the strand could not make in time is still made. A subject is active once, whatever the number of its channels, but active subjects
-   * may cover each other ("a.**" and "a.b"): an event under several is emitted once. */
+   * ends their subscriptions), and a call that the strand could not make in time is still made. A subject is active
+   * once, whatever the number of its channels, but active subjects may cover each other ("a.**" and "a.b"): an event
+   * under several is emitted once. */
   weir_status (*activate)(void* instance, weir_str subject, uint64_t token, uint32_t deadline_ms);
   /* Nobody does any more (also while an activation is not answered, whose answer then does not matter): emit nothing
-   * more under it. Its channels have ended, unless others of its subjects feed them; when it is activated again, they begin anew. */
+   * more under it. Its channels have ended, unless others of its subjects feed them; when it is activated again, they
+   * begin anew. */
   void (*deactivate)(void* instance, weir_str subject);
   /* Just before accepted() of the same cursor: of the events since the one that accepted() told before, up to this one,
    * at least one was taken and then found no place after all (limits.channels; a reload took its channel away). May be
