@@ -253,13 +253,17 @@ mail::Chunk Channels::snapshots(Channel& channel, const mail::Read& request) {
 void Channels::watch(mail::Watch request) {
   const auto [entry, fresh] = watched_.try_emplace(request.pattern.text(), Watched{request.pattern, {}});
   Watched& watched = entry->second;
-  if (fresh) {
+  const Scopes before = watched.scopes;
+  watched.scopes.merge(routes_->scopes_of(*request.who));
+  if (fresh || watched.scopes.size() != before.size()) {
     std::vector<Channel*> stale;
     for (const auto& [name, channel] : channels_)
-      if (channel->route().demand_by_pattern && request.pattern.matches(name) && slept_through(*channel))
+      if (const ChannelRoute& by = channel->route(); by.demand_by_pattern && by.subscribe.open_to(watched.scopes) &&
+                                                     (fresh || !by.subscribe.open_to(before)) &&
+                                                     request.pattern.matches(name) && slept_through(*channel))
         stale.push_back(channel.get());
     for (Channel* channel : stale) end(*channel, mail::ChannelLetGo::Why::anew);
-    port_.watched(request.pattern, true);
+    port_.watched(request.pattern, &watched.scopes);
   }
   if (std::find(watched.shards.begin(), watched.shards.end(), request.from) == watched.shards.end())
     watched.shards.push_back(request.from);
@@ -284,7 +288,7 @@ void Channels::unwatch(const mail::Unwatch& request) {
   if (found == watched_.end()) return;
   std::erase(found->second.shards, request.from);
   if (!found->second.shards.empty()) return;
-  port_.watched(found->second.pattern, false);
+  port_.watched(found->second.pattern, nullptr);
   watched_.erase(found);
 }
 

@@ -43,8 +43,9 @@ class Channels {
     // A channel whose sources work on demand is watched by its name: answered by an Awake with that `ask`. 0: it is
     // not any more; some time later an Asleep says that they have stopped.
     virtual void demand(const std::string& channel, std::uint64_t ask) = 0;
-    // A pattern is watched by somebody, or by nobody any more.
-    virtual void watched(const Pattern& pattern, bool wanted) = 0;
+    // A pattern is watched by people who have these scopes among them: sources are asked for nothing that none of
+    // them may subscribe to. Again when there are more scopes; null: nobody watches it any more.
+    virtual void watched(const Pattern& pattern, const Scopes* scopes) = 0;
   };
   Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules, const Clock& clock,
            std::uint64_t seed, Port& port);
@@ -92,6 +93,7 @@ class Channels {
   struct Watched {
     Pattern pattern;
     std::vector<ShardId> shards;
+    Scopes scopes{};                    // of all who have watched it since nobody did; as many as the manifest names
     std::set<mail::Subject> at_work{};  // by this pattern
   };
   // The channel of that name, made when it is new. Errors: no_such_channel, limit_exceeded.

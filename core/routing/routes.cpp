@@ -153,6 +153,14 @@ bool Routes::same_access(const Routes& other) const {
                     });
 }
 
+Scopes Routes::scopes_of(const Identity& identity) const {
+  Scopes out;
+  for (const ChannelRoute& route : channels_)
+    if (const std::string& scope = route.subscribe.scope; !scope.empty() && identity.has_scope(scope))
+      out.insert(scope);
+  return out;
+}
+
 Result<void> check_scope(std::string_view scope, const Identity& identity, std::string_view verb,
                          std::string_view named) {
   if (identity.has_scope(scope)) return {};

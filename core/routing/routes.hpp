@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,11 +19,15 @@ namespace weir {
 
 enum class OverflowPolicy : std::uint8_t { catch_up, disconnect, drop_oldest, drop_newest, latest, snapshot };
 
+// Those that people have among them.
+using Scopes = std::set<std::string, std::less<>>;
+
 struct AccessRule {
   bool nobody = false;
   std::string scope;  // empty: none needed
   std::string
       where_json;  // subscribe: a filter that holds for everybody; "{identity.NAME}" is filled in from the identity
+  bool open_to(const Scopes& scopes) const { return !nobody && (scope.empty() || scopes.contains(scope)); }
   bool operator==(const AccessRule&) const = default;
 };
 
@@ -94,6 +99,8 @@ class Routes {
   // Whoever may see a channel under the one may see it under the other, as far as the manifest says: a reload that
   // changes only rules and limits need not look at subscriptions again.
   bool same_access(const Routes& other) const;
+  // Of those that some channel asks of its subscribers, the ones that this identity has.
+  Scopes scopes_of(const Identity& identity) const;
 
  private:
   std::vector<ChannelRoute> channels_;

@@ -40,7 +40,7 @@ class ShardPort {
   virtual std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) = 0;
   virtual void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) = 0;
   virtual void demand(const std::string& channel, std::uint64_t ask) = 0;
-  virtual void watched(const Pattern& pattern, bool wanted) = 0;
+  virtual void watched(const Pattern& pattern, const Scopes* scopes) = 0;
   // A request for the responder of a method: answered by a mail::Answer, some time.
   virtual void request(ResponderAsk ask) = 0;
   // An `auth` frame: somebody answers later with Shard::authenticated.
@@ -140,8 +140,8 @@ class Shard final : private Channels::Port, private Subscribers::Port {
   }
   void demand(const std::string& channel, std::uint64_t ask) override { port_.demand(channel, ask); }
   // Every owner knows all patterns that are watched; one of them speaks for all.
-  void watched(const Pattern& pattern, bool wanted) override {
-    if (settings_.id == 0) port_.watched(pattern, wanted);
+  void watched(const Pattern& pattern, const Scopes* scopes) override {
+    if (settings_.id == 0) port_.watched(pattern, scopes);
   }
   void to_owner(std::string_view channel, Mail mail) override;
   void to_all_owners(const std::function<Mail()>& mail) override;

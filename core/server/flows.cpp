@@ -77,15 +77,15 @@ void Flows::use(const std::vector<std::shared_ptr<FlowInstance>>& instances, Rou
           return std::any_of(r.demands.begin(), r.demands.end(), [&](const auto& d) { return d.plugin == plugin; });
         }))
       for (ShardHost* shard : shards_) shard->put(letter(mail::Anew{plugin, {}}));
-  for (auto& [what, subjects] : wanted_) {
-    const bool pattern = has_wildcard(what);
-    const Subjects next = subjects_of(now, *Pattern::parse_wildcard(what), pattern);
-    if (!pattern) {
-      if (subjects.empty() || subjects != next)
+  for (auto& [what, wanted] : wanted_) {
+    const Pattern watched = *Pattern::parse_wildcard(what);
+    if (!has_wildcard(what)) {
+      if (wanted.subjects.empty() || wanted.subjects != subjects_of(now, watched))
         tell(what, [&channel = what] { return letter(mail::Anew{{}, channel}); });
       continue;
     }
-    const Subjects before = std::exchange(subjects, next);
+    const Subjects next = subjects_of(now, watched, wanted.scopes);
+    const Subjects before = std::exchange(wanted.subjects, next);
     for (const auto& subject : next)
       if (is_new(subject) || std::find(before.begin(), before.end(), subject) == before.end())
         if (const Entry entry = find(subject.first); entry.instance)
@@ -148,22 +148,30 @@ bool Flows::sinks_empty() const {
 
 // ---------------------------------------------------------------- sources on demand
 
-Flows::Subjects Flows::subjects_of(const RoutesPtr& routes, const Pattern& what, bool pattern) {
-  Subjects out;
-  const auto add = [&](const ChannelRoute& route) {
-    for (const DemandRoute& d : route.demands) {
-      if (pattern && !d.patterns) continue;
-      auto subject = Pattern::subject_for(what, route.pattern, d.subject);
-      if (subject && std::find(out.begin(), out.end(), std::pair(d.plugin, *subject)) == out.end())
-        out.emplace_back(d.plugin, std::move(*subject));
-    }
-  };
-  if (!routes) return out;
-  if (!pattern) {
-    if (const ChannelRoute* route = routes->find(what.text())) add(*route);
-    return out;
+namespace {
+void add_subjects(std::vector<std::pair<std::string, std::string>>& out, const Pattern& what, const ChannelRoute& route,
+                  bool pattern) {
+  for (const DemandRoute& d : route.demands) {
+    if (pattern && !d.patterns) continue;
+    auto subject = Pattern::subject_for(what, route.pattern, d.subject);
+    if (subject && std::find(out.begin(), out.end(), std::pair(d.plugin, *subject)) == out.end())
+      out.emplace_back(d.plugin, std::move(*subject));
   }
-  for (const ChannelRoute& route : routes->channels()) add(route);
+}
+}  // namespace
+
+Flows::Subjects Flows::subjects_of(const RoutesPtr& routes, const Pattern& channel) {
+  Subjects out;
+  if (const ChannelRoute* route = routes ? routes->find(channel.text()) : nullptr)
+    add_subjects(out, channel, *route, false);
+  return out;
+}
+
+Flows::Subjects Flows::subjects_of(const RoutesPtr& routes, const Pattern& pattern, const Scopes& scopes) {
+  Subjects out;
+  if (routes)
+    for (const ChannelRoute& route : routes->channels())
+      if (route.subscribe.open_to(scopes)) add_subjects(out, pattern, route, true);
   return out;
 }
 
@@ -199,7 +207,7 @@ void Flows::want(FlowInstance& instance, const std::string& subject, const std::
 void Flows::unwatched(const std::string& what) {
   const auto found = wanted_.find(what);
   if (found == wanted_.end()) return;
-  for (const auto& [plugin, subject] : found->second)
+  for (const auto& [plugin, subject] : found->second.subjects)
     if (const Entry entry = find(plugin); entry.instance) entry.instance->demand().unwant(subject, what);
   wanted_.erase(found);
 }
@@ -208,9 +216,9 @@ void Flows::demand(const std::string& channel, std::uint64_t ask) {
   const std::lock_guard lock(demand_mutex_);
   if (ask == 0) return unwatched(channel);
   const auto name = Pattern::parse_wildcard(channel);
-  const auto subjects = name ? subjects_of(routes(), *name, false) : Subjects();
+  const auto subjects = name ? subjects_of(routes(), *name) : Subjects();
   std::vector<std::pair<Entry, std::string>> sources;
-  bool waits = coming_ && name && subjects_of(coming_, *name, false) != subjects;
+  bool waits = coming_ && name && subjects_of(coming_, *name) != subjects;
   for (const auto& [plugin, subject] : subjects) {
     Entry entry = find(plugin);
     waits = waits || entry.held;
@@ -223,18 +231,21 @@ void Flows::demand(const std::string& channel, std::uint64_t ask) {
                                 fail(Errc::not_found, "nothing can feed " + json::quoted(channel) +
                                                           ": its name makes no subject of its source")});
     });
-  wanted_[channel] = subjects;
+  wanted_[channel].subjects = subjects;
   const auto left = std::make_shared<std::atomic<std::size_t>>(sources.size());
   for (const auto& [entry, subject] : sources) want(*entry.instance, subject, channel, ask, left);
 }
 
-void Flows::watched(const Pattern& pattern, bool wanted) {
+void Flows::watched(const Pattern& pattern, const Scopes* scopes) {
   const std::lock_guard lock(demand_mutex_);
-  if (!wanted) return unwatched(pattern.text());
-  const auto& subjects = wanted_[pattern.text()] = subjects_of(routes(), pattern, true);
-  for (const auto& [plugin, subject] : subjects)
-    if (const Entry entry = find(plugin); entry.instance && !entry.held)
-      want(*entry.instance, subject, pattern.text(), 0, nullptr);
+  if (scopes == nullptr) return unwatched(pattern.text());
+  Wanted& wanted = wanted_[pattern.text()];
+  wanted.scopes = *scopes;
+  const Subjects before = std::exchange(wanted.subjects, subjects_of(routes(), pattern, *scopes));
+  for (const auto& subject : wanted.subjects)
+    if (std::find(before.begin(), before.end(), subject) == before.end())
+      if (const Entry entry = find(subject.first); entry.instance && !entry.held)
+        want(*entry.instance, subject.second, pattern.text(), 0, nullptr);
 }
 
 // ---------------------------------------------------------------- requests

@@ -39,7 +39,7 @@ class Flows final : public ShardServices {
   std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) override;
   void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) override;
   void demand(const std::string& channel, std::uint64_t ask) override;
-  void watched(const Pattern& pattern, bool wanted) override;
+  void watched(const Pattern& pattern, const Scopes* scopes) override;
   void request(ResponderAsk ask) override;
   void handle(const std::string& plugin, HttpCall call, std::uint32_t deadline_ms,
               std::function<void(Result<HttpAnswer>)> answered);
@@ -66,8 +66,9 @@ class Flows final : public ShardServices {
   void want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask,
             const std::shared_ptr<std::atomic<std::size_t>>& sources);
   void unwatched(const std::string& what);  // under demand_mutex_
-  // The subjects that feed what is watched.
-  static Subjects subjects_of(const RoutesPtr& routes, const Pattern& watched, bool pattern);
+  // The subjects that feed what is watched: a channel, or of a pattern what is open to these scopes.
+  static Subjects subjects_of(const RoutesPtr& routes, const Pattern& channel);
+  static Subjects subjects_of(const RoutesPtr& routes, const Pattern& pattern, const Scopes& scopes);
   void tell(const std::string& what, std::function<Mail()> mail);
 
   std::vector<ShardHost*> shards_;
@@ -84,7 +85,11 @@ class Flows final : public ShardServices {
   RoutesPtr coming_;  // guarded by demand_mutex_ down to here; null: no reload is under way
   // By what is watched, a name or a pattern: what the sources were asked for, so that it is taken back as it was asked.
   // Of a name nothing: that waits for use().
-  std::map<std::string, Subjects> wanted_;
+  struct Wanted {
+    Subjects subjects{};
+    Scopes scopes{};  // of those who watch a pattern
+  };
+  std::map<std::string, Wanted> wanted_;
 };
 
 }  // namespace weir

@@ -32,7 +32,7 @@ class ShardServices {
   virtual std::size_t hand_over(const std::string& plugin, std::span<Outgoing> events) = 0;
   virtual void lost(const std::string& plugin, std::string_view channel, std::uint64_t count) = 0;
   virtual void demand(const std::string& channel, std::uint64_t ask) = 0;
-  virtual void watched(const Pattern& pattern, bool wanted) = 0;
+  virtual void watched(const Pattern& pattern, const Scopes* scopes) = 0;
   virtual void request(ResponderAsk ask) = 0;
 };
 
@@ -96,7 +96,7 @@ class ShardHost final : private ShardPort, private RuleOutput {
     services_.lost(plugin, channel, count);
   }
   void demand(const std::string& channel, std::uint64_t ask) override { services_.demand(channel, ask); }
-  void watched(const Pattern& pattern, bool wanted) override { services_.watched(pattern, wanted); }
+  void watched(const Pattern& pattern, const Scopes* scopes) override { services_.watched(pattern, scopes); }
   void request(ResponderAsk ask) override { services_.request(std::move(ask)); }
   void authenticate(Connection& connection, std::string token, std::string id) override;
   void publish(std::string channel, Draft draft) override;  // a rule's hub.publish

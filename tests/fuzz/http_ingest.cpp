@@ -13,6 +13,8 @@
 #include "http-ingest/refused.hpp"
 #include "http-ingest/signature.hpp"
 #include "http-ingest/text.hpp"
+#include "weir/sdk/json_check.hpp"
+#include "weir/sdk/text.hpp"
 
 namespace {
 
@@ -28,7 +30,7 @@ void may_refuse(Call&& call) {
   try {
     call();
   } catch (const ingest::Refused& e) {
-    must(e.status() >= 400 && ingest::valid_utf8(e.what()));
+    must(e.status() >= 400 && weir::sdk::is_utf8(e.what()));
   }
 }
 
@@ -59,7 +61,7 @@ void same(std::string_view text, const weir::json::Value& hub, int depth) {
 
 void json(std::string_view text) {
   weir::json::Doc doc;
-  const bool good = skim::wrong_with(text).empty();
+  const bool good = weir::sdk::json::wrong_with(text).empty();
   must(good == static_cast<bool>(doc.parse(text)));
   if (good) same(text, doc.root(), 0);
 }
@@ -70,13 +72,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   json(text);
   may_refuse([&] {
-    for (const auto& draft : ingest::read_lines(text)) must(skim::wrong_with(draft.data()).empty());
+    for (const auto& draft : ingest::read_lines(text)) must(weir::sdk::json::wrong_with(draft.data()).empty());
   });
-  if (skim::wrong_with(text).empty()) {
+  if (weir::sdk::json::wrong_with(text).empty()) {
     may_refuse([&] {
       const auto draft = ingest::read_structured(text, false);
       must(draft.attribute("specversion") == "1.0" && !draft.attribute("id").empty());
-      must(draft.kind != weir::sdk::Data::json || draft.data().empty() || skim::wrong_with(draft.data()).empty());
+      must(draft.kind != weir::sdk::Data::json || draft.data().empty() ||
+           weir::sdk::json::wrong_with(draft.data()).empty());
     });
   }
   for (const char* type : {"application/json", "application/x-www-form-urlencoded", "image/png"}) {
@@ -93,15 +96,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const weir::sdk::HttpRequest request(raw);
       may_refuse([&] {
         for (const auto& draft : ingest::read_events(request, text, {.batch = true, .envelope = true}))
-          must(draft.kind != weir::sdk::Data::json || skim::wrong_with(draft.data()).empty());
+          must(draft.kind != weir::sdk::Data::json || weir::sdk::json::wrong_with(draft.data()).empty());
       });
     }
   }
-  if (const auto value = ingest::decode_header_value(text)) must(ingest::valid_utf8(*value) && value->size() <= size);
+  if (const auto value = ingest::decode_header_value(text)) must(weir::sdk::is_utf8(*value) && value->size() <= size);
   if (const auto header = ingest::parse_stripe_header(text)) must(!header->signatures.empty() && header->seconds >= 0);
-  if (const auto bytes = ingest::from_base64(text)) must(ingest::from_base64(ingest::to_base64(*bytes)) == bytes);
+  if (const auto bytes = ingest::from_base64(text)) must(ingest::from_base64(weir::sdk::base64(*bytes)) == bytes);
   if (const auto bytes = ingest::from_hex(text)) must(ingest::from_hex(ingest::to_hex(*bytes)) == bytes);
-  must(ingest::valid_utf8(ingest::shown(text)));
+  must(weir::sdk::is_utf8(ingest::shown(text)));
   (void)ingest::parse_media_type(text);
   may_refuse([&] { must(ingest::gunzip(text, 4096).size() <= 4096); });
   return 0;

@@ -476,6 +476,25 @@ TEST_F(FlowsTest, APatternNarrowsWhatIsAskedForUpstream) {
   EXPECT_TRUE(active_are(asker, {"t.acme.*.**"}));
 }
 
+// Whoever could connect made the hub fetch what nobody of them was allowed to see.
+TEST_F(FlowsTest, APatternAsksUpstreamForNothingThatNoneWhoWatchesItMaySee) {
+  const auto manifest = [](const char* subscribe) {
+    return loop("{ backlog = 0 }") +
+           "[[channel]]\npattern = \"open/{x}\"\nfrom = [{ plugin = \"loop\", subject = \"o.{x}\", on_demand = true "
+           "}]\n"
+           "[[channel]]\npattern = \"shut/{x}\"\nfrom = [{ plugin = \"loop\", subject = \"s.{x}\", on_demand = true "
+           "}]\n" +
+           subscribe;
+  };
+  start(manifest("subscribe = { scope = \"ops\" }\n"));
+  Client c = connect(), asker = connect();
+  subscribe(c, "**");
+  subscribe(c, "*/x");
+  EXPECT_TRUE(active_are(asker, {"o.*", "o.x"}));
+  ASSERT_TRUE(reload(manifest("")).problems.empty());
+  EXPECT_TRUE(active_are(asker, {"o.*", "o.x", "s.*", "s.x"}));
+}
+
 TEST_F(FlowsTest, AReloadThatMakesTheSourceAnewBeginsItsChannelsAnew) {
   const auto manifest = [](int backlog) { return loop("{ backlog = " + std::to_string(backlog) + " }") + kDemand; };
   start(manifest(3));

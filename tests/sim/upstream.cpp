@@ -78,15 +78,17 @@ void Upstream::use(RoutesPtr routes) {
       for (const auto& [plugin, subject] : subjects) want(plugin, subject, what, 0);
 }
 
-Upstream::Subjects Upstream::subjects_of(const std::string& what) const {
+Upstream::Subjects Upstream::subjects_of(const std::string& what, const Scopes* scopes) const {
   Subjects out;
   const auto pattern = Pattern::parse_wildcard(what);
-  for (const ChannelRoute& route : routes_->channels())
+  for (const ChannelRoute& route : routes_->channels()) {
+    if (scopes != nullptr && !route.subscribe.open_to(*scopes)) continue;
     for (const DemandRoute& d : route.demands) {
-      if (has_wildcard(what) && !d.patterns) continue;
+      if (scopes != nullptr && !d.patterns) continue;
       if (auto subject = Pattern::subject_for(*pattern, route.pattern, d.subject))
         out.emplace_back(d.plugin, std::move(*subject));
     }
+  }
   return out;
 }
 
@@ -120,18 +122,22 @@ void Upstream::unwatched(const std::string& what) {
 
 void Upstream::demand(const std::string& channel, std::uint64_t ask) {
   if (ask == 0) return unwatched(channel);
-  for (const auto& [plugin, subject] : wanted_[channel] = subjects_of(channel)) want(plugin, subject, channel, ask);
+  for (const auto& [plugin, subject] : wanted_[channel] = subjects_of(channel, nullptr))
+    want(plugin, subject, channel, ask);
 }
 
-void Upstream::watched(const Pattern& pattern, bool wanted) {
-  if (!wanted) return unwatched(pattern.text());
-  for (const auto& [plugin, subject] : wanted_[pattern.text()] = subjects_of(pattern.text()))
-    want(plugin, subject, pattern.text(), 0);
+void Upstream::watched(const Pattern& pattern, const Scopes* scopes) {
+  if (scopes == nullptr) return unwatched(pattern.text());
+  Subjects& subjects = wanted_[pattern.text()];
+  const Subjects before = std::exchange(subjects, subjects_of(pattern.text(), scopes));
+  for (const auto& subject : subjects)
+    if (std::find(before.begin(), before.end(), subject) == before.end())
+      want(subject.first, subject.second, pattern.text(), 0);
 }
 
 Upstream::Fate Upstream::happens(const std::string& channel) const {
   Fate fate = Fate::missed;
-  for (const auto& [plugin, subject] : subjects_of(channel)) {
+  for (const auto& [plugin, subject] : subjects_of(channel, nullptr)) {
     const Source& source = sources_.at(plugin);
     const std::string all = subject.substr(0, subject.find('.')) + ".*";  // what a watched pattern may make of it
     if (source.active.contains(subject) || source.active.contains(all)) return Fate::emitted;

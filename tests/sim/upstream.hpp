@@ -30,7 +30,7 @@ class Upstream {
 
   // --- what shards ask for ---
   void demand(const std::string& channel, std::uint64_t ask);
-  void watched(const Pattern& pattern, bool wanted);
+  void watched(const Pattern& pattern, const Scopes* scopes);
 
   // Each thing that could happen does, with that probability. False: there was nothing.
   bool move(unsigned percent, bool timers);
@@ -56,7 +56,8 @@ class Upstream {
     std::set<std::string> active;
   };
   using Subjects = std::vector<std::pair<std::string, std::string>>;
-  Subjects subjects_of(const std::string& what) const;
+  // scopes: of those who watch a pattern; null: a channel.
+  Subjects subjects_of(const std::string& what, const Scopes* scopes) const;
   void make(Source& source);
   void answer(Source& source, std::uint32_t activation);
   void want(const std::string& plugin, const std::string& subject, const std::string& who, std::uint64_t ask);

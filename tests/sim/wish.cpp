@@ -55,7 +55,8 @@ SimFilter SimFilter::make(Random& random) {
 }
 
 bool User::may_see(const std::string& channel) const {
-  return channel.starts_with("secret/") ? identity.has_scope("secret:read") : !channel.starts_with("nobody/");
+  if (channel.starts_with("secret/") || channel.starts_with("shut/")) return identity.has_scope("secret:read");
+  return !channel.starts_with("nobody/");
 }
 
 }  // namespace weir::sim

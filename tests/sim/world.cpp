@@ -47,7 +47,7 @@ class World::Host final : public ShardPort {
     world_.sink_.lost(channel, count);
   }
   void demand(const std::string& channel, std::uint64_t ask) override { world_.upstream_.demand(channel, ask); }
-  void watched(const Pattern& pattern, bool wanted) override { world_.upstream_.watched(pattern, wanted); }
+  void watched(const Pattern& pattern, const Scopes* scopes) override { world_.upstream_.watched(pattern, scopes); }
   void request(ResponderAsk) override {}
   void sink(bool full) {
     sink_full_ = full;
@@ -122,7 +122,7 @@ World::World(std::uint64_t seed, bool verbose)
 
   routes_ = make_routes();
   for (const char* group : {"open", "slow", "secret", "mine", "aged", "oldest", "newest", "latest", "state", "snap",
-                            "none", "nobody", "demand", "files"})
+                            "none", "nobody", "demand", "shut", "files"})
     for (const char* name : {"a", "b", "c"}) names_.push_back(std::string(group) + "/" + name);
 
   open_endpoint_.auth = {"sim"};
@@ -182,6 +182,11 @@ RoutesPtr World::make_routes() {
   routes.push_back(route("demand/{name}", 3 + below(40), 1 << 20));
   routes.back().on_demand = "sim d.{name}";
   routes.back().demands.push_back({"sim", *Pattern::parse_subject("d.{name}", '.'), true});
+  routes.back().demand_by_pattern = true;
+  routes.push_back(route("shut/{name}", 3 + below(40), 1 << 20));  // asked for where one of those who watch may see it
+  routes.back().subscribe.scope = "secret:read";
+  routes.back().on_demand = "sim s.{name}";
+  routes.back().demands.push_back({"sim", *Pattern::parse_subject("s.{name}", '.'), true});
   routes.back().demand_by_pattern = true;
   routes.push_back(route("files/{name}", 3 + below(40), 1 << 20));
   routes.back().on_demand = "tail f.{name}";
@@ -345,8 +350,8 @@ void World::reload_some() {
 std::string World::channel_name() { return chance(40) ? names_[below(3)] : names_[below(names_.size())]; }
 
 std::string World::pattern_name() {
-  constexpr const char* kPatterns[] = {"open/*", "*/a", "**",     "secret/**", "mine/*",
-                                       "slow/*", "*/b", "aged/*", "none/*",    "demand/*"};
+  constexpr const char* kPatterns[] = {"open/*", "*/a",    "**",     "secret/**", "mine/*", "slow/*",
+                                       "*/b",    "aged/*", "none/*", "demand/*",  "shut/*"};
   return kPatterns[below(std::size(kPatterns))];
 }
 

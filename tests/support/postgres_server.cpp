@@ -168,6 +168,16 @@ std::string PostgresClient::say(const std::string& sql) {
   return value;
 }
 
+int PostgresClient::notifications() {
+  say("select 1");  // before its answer a session is told of all that was committed
+  int count = 0;
+  while (pgNotify* one = PQnotifies(raw_)) {
+    PQfreemem(one);
+    ++count;
+  }
+  return count;
+}
+
 std::int64_t PostgresClient::number(const std::string& sql) { return std::atoll(say(sql).c_str()); }
 
 std::string PostgresClient::error(const std::string& sql) {

@@ -49,6 +49,7 @@ class PostgresClient {
   std::string say(const std::string& sql);
   std::int64_t number(const std::string& sql);
   std::string error(const std::string& sql);  // of the server; empty: it was done
+  int notifications();                        // that have come since it was asked last, of what it listens to
   // Once; false: the connection was lost, and nobody knows whether it was done.
   bool try_say(const std::string& sql, std::string& value, std::string& error);
 

@@ -4,6 +4,7 @@
 #include "json_skim.hpp"
 #include "refused.hpp"
 #include "text.hpp"
+#include "weir/sdk/json_check.hpp"
 
 namespace weir::http_ingest {
 namespace {
@@ -19,7 +20,7 @@ constexpr const char* kTaken =
 
 void check_json(std::string_view body) {
   if (json::trimmed(body).empty()) throw Refused(400, "the body is empty; JSON is expected");
-  if (const std::string wrong = json::wrong_with(body); !wrong.empty()) throw Refused(400, "the body is " + wrong);
+  if (const std::string wrong = sdk::json::wrong_with(body); !wrong.empty()) throw Refused(400, "the body is " + wrong);
 }
 
 std::vector<std::string_view> elements_of(std::string_view body) {
@@ -73,7 +74,7 @@ std::vector<Draft> read_form(std::string_view body, const std::string& json_fiel
   for (std::size_t i = 0; i < fields->size(); ++i) {
     auto& [name, value] = (*fields)[i];
     if (!json_field.empty() && name == json_field) {
-      if (const std::string wrong = json::wrong_with(value); !wrong.empty())
+      if (const std::string wrong = sdk::json::wrong_with(value); !wrong.empty())
         throw Refused(400, "the form's field " + json_field + " is " + wrong);
       std::vector<Draft> out(1);
       out[0].made = std::move(value);
@@ -102,7 +103,7 @@ std::vector<Draft> read_lines(std::string_view body) {
     body.remove_prefix(line.size() == body.size() ? line.size() : line.size() + 1);
     const std::string_view text = json::trimmed(line);
     if (text.empty()) continue;
-    if (const std::string wrong = json::wrong_with(text); !wrong.empty())
+    if (const std::string wrong = sdk::json::wrong_with(text); !wrong.empty())
       throw Refused(400, "line " + std::to_string(number) + " is " + wrong + "; nothing of the request was taken");
     if (out.size() == kEventsMax) too_many();
     out.push_back({.borrowed = text});

@@ -4,6 +4,8 @@
 
 #include "json_skim.hpp"
 #include "refused.hpp"
+#include "weir/sdk/json_check.hpp"
+#include "weir/sdk/text.hpp"
 #include "weir/sdk/time.hpp"
 
 namespace weir::http_ingest {
@@ -75,7 +77,7 @@ std::optional<std::string> decode_header_value(std::string_view value) {
   }
   if (quoted) return std::nullopt;
   auto out = percent_decoded(plain, false);
-  if (!out || !valid_utf8(*out)) return std::nullopt;
+  if (!out || !sdk::is_utf8(*out)) return std::nullopt;
   return out;
 }
 
@@ -101,7 +103,7 @@ Draft read_binary(const sdk::HttpRequest& request, std::string_view body, bool e
   const bool json = parse_media_type(type).is_json();
   draft.borrowed = body;
   if (json && !body.empty()) {
-    if (const std::string wrong = json::wrong_with(body); !wrong.empty())
+    if (const std::string wrong = sdk::json::wrong_with(body); !wrong.empty())
       throw Refused(400, "the data of the CloudEvent is " + wrong);
   } else if (!body.empty()) {
     draft.kind = type.empty() ? sdk::Data::any : sdk::Data::text;
@@ -116,13 +118,13 @@ Draft read_binary(const sdk::HttpRequest& request, std::string_view body, bool e
   }
   if (body.empty()) {
     whole.pop_back();
-  } else if (json || (type.empty() && json::wrong_with(body).empty())) {
+  } else if (json || (type.empty() && sdk::json::wrong_with(body).empty())) {
     (whole += "\"data\":") += json::trimmed(body);
-  } else if (valid_utf8(body)) {
+  } else if (sdk::is_utf8(body)) {
     whole += "\"data\":";
     sdk::json::append_string(whole, body);
   } else {
-    ((whole += "\"data_base64\":\"") += to_base64(body)) += '"';
+    ((whole += "\"data_base64\":\"") += sdk::base64(body)) += '"';
   }
   draft.made = whole + '}';
   draft.kind = sdk::Data::json;

@@ -16,6 +16,7 @@
 #include "text.hpp"
 #include "under_way.hpp"
 #include "weir/sdk/plugin.hpp"
+#include "weir/sdk/text.hpp"
 
 namespace weir::http_ingest {
 namespace {
@@ -194,7 +195,7 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
         if (value.size() > most)
           throw Refused(400, std::string("the ") + what + which + " has " + std::to_string(value.size()) +
                                  " bytes; at most " + std::to_string(most) + " are taken");
-        if (!valid_utf8(value)) throw Refused(400, std::string("the ") + what + which + " is no UTF-8");
+        if (!sdk::is_utf8(value)) throw Refused(400, std::string("the ") + what + which + " is no UTF-8");
       };
       if (config_.subject.fill(e.subject, request, draft) == nullptr)
         throw Refused(400, "the request has nothing of what makes the subject of event " + std::to_string(e.place));

@@ -3,151 +3,10 @@
 #include <charconv>
 #include <cstdint>
 
-#include "text.hpp"
-
 namespace weir::http_ingest::json {
 namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-class Checker {
- public:
-  explicit Checker(std::string_view text) : text_(text) {}
-
-  bool run() { return value(0) && (space(), at_ == text_.size() || stop("the end of the text")); }
-  std::string wrong() const {
-    return deep_ ? "JSON that is nested deeper than 64 levels at byte " + std::to_string(at_)
-                 : "not JSON at byte " + std::to_string(at_) + ": expected " + expected_;
-  }
-
- private:
-  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  void space() {
-    while (at_ < text_.size() && is_space(text_[at_])) ++at_;
-  }
-  bool stop(const char* expected) {
-    expected_ = expected;
-    return false;
-  }
-  bool literal(std::string_view word) {
-    if (text_.substr(at_, word.size()) != word) return stop("a value");
-    at_ += word.size();
-    return true;
-  }
-  bool value(int depth) {
-    space();
-    const char c = peek();
-    if (c == '{' || c == '[') {
-      if (depth == kDepthMax) {
-        deep_ = true;
-        return false;
-      }
-      return c == '{' ? object(depth + 1) : array(depth + 1);
-    }
-    if (c == '"') return string();
-    if (c == '-' || is_digit(c)) return number();
-    return literal(c == 't' ? "true" : c == 'f' ? "false" : "null");
-  }
-  bool array(int depth) {
-    ++at_;
-    space();
-    if (peek() == ']') return ++at_, true;
-    while (true) {
-      if (!value(depth)) return false;
-      space();
-      if (peek() == ']') return ++at_, true;
-      if (peek() != ',') return stop("',' or ']'");
-      ++at_;
-    }
-  }
-  bool object(int depth) {
-    ++at_;
-    space();
-    if (peek() == '}') return ++at_, true;
-    while (true) {
-      space();
-      if (peek() != '"') return stop("a name in quotes");
-      if (!string()) return false;
-      space();
-      if (peek() != ':') return stop("':'");
-      ++at_;
-      if (!value(depth)) return false;
-      space();
-      if (peek() == '}') return ++at_, true;
-      if (peek() != ',') return stop("',' or '}'");
-      ++at_;
-    }
-  }
-  bool digits() {
-    if (!is_digit(peek())) return stop("a digit");
-    while (is_digit(peek())) ++at_;
-    return true;
-  }
-  bool number() {
-    if (peek() == '-') ++at_;
-    if (peek() == '0')
-      ++at_;
-    else if (!digits())
-      return false;
-    if (peek() == '.' && (++at_, !digits())) return false;
-    if (peek() == 'e' || peek() == 'E') {
-      ++at_;
-      if (peek() == '+' || peek() == '-') ++at_;
-      return digits();
-    }
-    return true;
-  }
-  bool hex4(std::uint32_t& out) {
-    const std::string_view hex = text_.substr(at_, 4);
-    const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), out, 16);
-    if (hex.size() != 4 || error != std::errc() || end != hex.data() + 4) return stop("four hexadecimal digits");
-    at_ += 4;
-    return true;
-  }
-  bool escape() {
-    ++at_;
-    const char c = peek();
-    if (c != 'u') {
-      if (at_ == text_.size() || std::string_view("\"\\/bfnrt").find(c) == std::string_view::npos)
-        return stop("an escape");
-      return ++at_, true;
-    }
-    ++at_;
-    std::uint32_t unit = 0;
-    if (!hex4(unit)) return false;
-    if (unit < 0xD800 || unit > 0xDFFF) return true;
-    std::uint32_t low = 0;
-    if (unit > 0xDBFF || text_.substr(at_, 2) != "\\u") return stop("a whole pair of surrogates");
-    at_ += 2;
-    if (!hex4(low)) return false;
-    return (low >= 0xDC00 && low <= 0xDFFF) || stop("a whole pair of surrogates");
-  }
-  bool string() {
-    ++at_;
-    while (true) {
-      if (at_ == text_.size()) return stop("the end of the string");
-      const auto c = static_cast<unsigned char>(text_[at_]);
-      if (c == '"') return ++at_, true;
-      if (c < 0x20) return stop("an escape, no control character");
-      if (c == '\\') {
-        if (!escape()) return false;
-      } else if (c < 0x80) {
-        ++at_;
-      } else {
-        const std::size_t size = utf8_size(text_.substr(at_));
-        if (size == 0) return stop("UTF-8");
-        at_ += size;
-      }
-    }
-  }
-
-  std::string_view text_;
-  std::size_t at_ = 0;
-  const char* expected_ = "a value";
-  bool deep_ = false;
-};
-
 // The place behind the string or the value that begins there.
 std::size_t string_end(std::string_view text, std::size_t at) {
   for (++at; text[at] != '"'; ++at)
@@ -215,11 +74,6 @@ bool name_is(std::string_view quoted, std::string_view name) {
 }
 
 }  // namespace
-
-std::string wrong_with(std::string_view text) {
-  Checker checker(text);
-  return checker.run() ? std::string() : checker.wrong();
-}
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);

@@ -1,6 +1,5 @@
-// Reads JSON of foreign bytes without building anything of it: checks it once, then says where its parts stand, so that
-// an event's data goes on byte for byte. The same texts are right here as in the hub: RFC 8259, UTF-8, 64 levels, no
-// half of a surrogate pair.
+// Says where the parts of JSON stand, without building anything of it, so that an event's data goes on byte for byte.
+// Takes text that weir/sdk/json_check.hpp has found right, or a part of one that these functions gave.
 // Threads: pure functions, [any].
 #pragma once
 #include <cstddef>
@@ -10,13 +9,6 @@
 #include <vector>
 
 namespace weir::http_ingest::json {
-
-inline constexpr int kDepthMax = 64;
-
-// What is wrong with it ("not JSON at byte 7: expected a value"), empty if it is one JSON value and nothing else.
-std::string wrong_with(std::string_view text);
-
-// All that follows takes text with which nothing is wrong, or a part of one that these functions gave.
 
 std::string_view trimmed(std::string_view text);  // without the white space around it
 struct Member {

@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include "weir/sdk/json.hpp"
+#include "weir/sdk/text.hpp"
 
 namespace weir::http_ingest {
 namespace {
@@ -15,33 +16,6 @@ int hex_digit(char c) {
 }
 
 }  // namespace
-
-std::size_t utf8_size(std::string_view text) {
-  if (text.empty()) return 0;
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  const auto goes_on = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-  const unsigned a = byte(0), b = byte(1);
-  if (a < 0x80) return 1;
-  if (a >= 0xC2 && a <= 0xDF) return goes_on(1) ? 2 : 0;
-  if (a >= 0xE0 && a <= 0xEF) {
-    if ((a == 0xE0 && b < 0xA0) || (a == 0xED && b > 0x9F)) return 0;  // overlong; halves of surrogate pairs
-    return goes_on(1) && goes_on(2) ? 3 : 0;
-  }
-  if (a >= 0xF0 && a <= 0xF4) {
-    if ((a == 0xF0 && b < 0x90) || (a == 0xF4 && b > 0x8F)) return 0;  // overlong; beyond U+10FFFF
-    return goes_on(1) && goes_on(2) && goes_on(3) ? 4 : 0;
-  }
-  return 0;
-}
-
-bool valid_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t size = utf8_size(text);
-    if (size == 0) return false;
-    text.remove_prefix(size);
-  }
-  return true;
-}
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -62,7 +36,7 @@ std::string shown(std::string_view text) {
     while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0U) == 0x80U) --most;
     text = text.substr(0, most);
   }
-  return valid_utf8(text) ? sdk::json::quoted(text) : "no UTF-8";
+  return sdk::is_utf8(text) ? sdk::json::quoted(text) : "no UTF-8";
 }
 
 std::optional<std::string> percent_decoded(std::string_view text, bool plus) {
@@ -119,15 +93,6 @@ std::optional<std::string> from_base64(std::string_view base64) {
   return out;
 }
 
-std::string to_base64(std::string_view bytes) {
-  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // and the NUL that OpenSSL puts behind it
-  const int size =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
-
 MediaType parse_media_type(std::string_view header) {
   MediaType out;
   const auto semicolon = header.find(';');
@@ -155,7 +120,7 @@ std::optional<std::vector<std::pair<std::string, std::string>>> parse_form(std::
     auto name = percent_decoded(field.substr(0, equals), true);
     auto value =
         percent_decoded(equals == std::string_view::npos ? std::string_view() : field.substr(equals + 1), true);
-    if (!name || !value || !valid_utf8(*name) || !valid_utf8(*value) || out.size() == most) return std::nullopt;
+    if (!name || !value || !sdk::is_utf8(*name) || !sdk::is_utf8(*value) || out.size() == most) return std::nullopt;
     out.emplace_back(std::move(*name), std::move(*value));
   }
   return out;

@@ -1,4 +1,4 @@
-// What texts of HTTP are made of: UTF-8, percent-encoding, hexadecimal, base64, media types, lists of form fields.
+// What texts of HTTP are made of: percent-encoding, hexadecimal, base64, media types, lists of form fields.
 // Threads: pure functions, [any].
 #pragma once
 #include <cstddef>
@@ -9,10 +9,6 @@
 #include <vector>
 
 namespace weir::http_ingest {
-
-// Bytes of the character at the front: 1 to 4; 0 if there is none or it is no UTF-8 (RFC 3629).
-std::size_t utf8_size(std::string_view text);
-bool valid_utf8(std::string_view text);
 
 std::string lower(std::string_view text);               // of ASCII letters
 std::string_view without_space(std::string_view text);  // spaces and tabs around it
@@ -25,7 +21,6 @@ std::optional<std::string> percent_decoded(std::string_view text, bool plus);
 std::optional<std::string> from_hex(std::string_view hex);  // of whole bytes, either case
 std::string to_hex(std::string_view bytes);
 std::optional<std::string> from_base64(std::string_view base64);  // RFC 4648 §4, with its padding
-std::string to_base64(std::string_view bytes);
 
 // "Application/JSON; charset=UTF-8"
 struct MediaType {

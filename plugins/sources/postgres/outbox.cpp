@@ -12,6 +12,8 @@ constexpr std::int64_t kStoreMs = 200;
 // Under load rows come in batches: the server works for us a tenth of the time, as long as a batch is not made to wait
 // for longer than this. A batch of 20 rows costs it nearly as much as one of 200.
 constexpr std::int64_t kRestTimes = 9, kRestMs = 100;
+// How long it rests when it can't sleep, as transactions are under way that have found it awake.
+constexpr std::int64_t kAwakeMs = 100;
 constexpr std::int64_t kPageBytes = 1024 * 1024;
 constexpr std::int64_t kNamesBytes = 64 * 1024;  // topic, event, key and id of a row, far more than the hub takes
 constexpr int kPageRowsFirst = 50, kPageRowsMost = 500;
@@ -100,6 +102,7 @@ void Outbox::try_later(const std::string& why) {
 // --- After connecting -----------------------------------------------------------------------------------------------
 
 void Outbox::ready() {
+  sleep_ = Sleep::awake;  // another session
   pid_ = connection_.server_pid();
   if (connection_.server_version() < kOldestServer)
     return connection_.end("the server is older than PostgreSQL 13, which an outbox needs");
@@ -234,13 +237,14 @@ void Outbox::go() {
   if (!reading_) return;
   hand_over();
   if (!reading_ || !connection_.ready() || connection_.busy()) return;
+  if (woken_ && sleep_ != Sleep::awake) return wake();
   const std::int64_t now = host_.steady_ms();
   if (progress_.changed() && now - stored_ms_ >= kStoreMs) return store([this] { go(); });
   const std::int64_t clean_every = std::clamp<std::int64_t>(config_.keep_ms / 10, 1'000, 60'000);
   const bool clean_now = config_.keep_ms != 0 && may_clean_ && (more_to_clean_ || now - cleaned_ms_ >= clean_every);
   const bool room = !page_ && !told_.full();
-  const bool wanted =
-      room && (bounded_ || woken_ || !progress_.read().batch->reading.empty() || now - looked_ms_ >= config_.poll_ms);
+  const bool wanted = room && (bounded_ || sleep_ != Sleep::asleep || !progress_.read().batch->reading.empty() ||
+                               now - looked_ms_ >= config_.poll_ms);
   const bool read_now = wanted && (bounded_ || now >= rest_until_ms_);
   // There may be so much to remove that it takes minutes: then one is done after the other.
   if (clean_now && !(cleaned_last_ && read_now)) return clean();
@@ -294,9 +298,37 @@ void Outbox::look() {
                     if (!result.null(0, 1)) smallest_ = result.text(0, 1);
                     running_ = result.text(0, 2);
                     bounded_ = smallest_ || running_ != "{}";
-                    if (!bounded_) progress_.finish();
+                    if (bounded_) {
+                      woken_ = sleep_ != Sleep::awake;
+                      return go();
+                    }
+                    progress_.finish();
+                    if (sleep_ == Sleep::awake) return fall_asleep();
+                    sleep_ = Sleep::asleep;
                     go();
                   });
+}
+
+void Outbox::fall_asleep() {
+  connection_.ask(sql_.sleep, [this](const Result& result) {
+    if (!result.ok()) return failed(result);
+    if (result.text(0, 0) == "t") {
+      sleep_ = Sleep::dozing;
+      rest_until_ms_ = 0;
+    } else {
+      rest_until_ms_ = host_.steady_ms() + std::min(kAwakeMs, config_.poll_ms);
+    }
+    go();
+  });
+}
+
+void Outbox::wake() {
+  woken_ = false;
+  connection_.ask(sql_.wake, [this](const Result& result) {
+    if (!result.ok()) return failed(result);
+    sleep_ = Sleep::awake;
+    go();
+  });
 }
 
 // After each answer: how long the server worked for this batch so far.

@@ -67,6 +67,8 @@ class Outbox {
   void look();
   void fetch();
   void rest();
+  void fall_asleep();
+  void wake();
   void store(std::function<void()> then);
   void clean();
   Parameters stored_as(const Position& position) const;
@@ -92,6 +94,9 @@ class Outbox {
   int row_ = 0;
   bool last_page_ = false;
   int page_rows_;  // how many to ask for
+  // Awake it looks again and again. Dozing: whoever writes from now on wakes it, but it has to look once more for what
+  // was committed before. Asleep: that look found nothing, and the next one is after `poll`.
+  enum class Sleep : std::uint8_t { awake, dozing, asleep } sleep_ = Sleep::awake;
   bool woken_ = false, may_clean_ = true;
   bool more_to_clean_ = true, cleaned_last_ = false;  // the latter: and nothing was read since
   int pid_ = 0, pid_before_ = 0;                      // the server's processes for this session and the one before

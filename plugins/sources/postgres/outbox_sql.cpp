@@ -69,6 +69,11 @@ from known, again, (select pg_get_serial_sequence('{outbox}', 'id')::regclass) a
 constexpr std::string_view kRenumber =
     "update {outbox} set xid = pg_current_xact_id() where xid >= pg_snapshot_xmax(pg_current_snapshot())";
 
+// As sql/wake_notify.sql has it. Readers of other names may be asleep, and then this one stays awake.
+constexpr std::string_view kSleep =
+    "select pg_try_advisory_lock(1466263922, '{outbox}'::regclass::oid::int4) as asleep";
+constexpr std::string_view kWake = "select pg_advisory_unlock(1466263922, '{outbox}'::regclass::oid::int4)";
+
 constexpr std::string_view kStore = R"(
 insert into {reader} as r (reader, seen, reading, last_id, top_id, cluster, holder)
 values ($1, $2, $3, $4, $5, $6, $7)
@@ -153,6 +158,8 @@ OutboxSql::OutboxSql(const std::string& schema, std::int64_t row_bytes) {
   place = made(kPlace);
   survey = made(kSurvey);
   renumber = made(kRenumber);
+  sleep = made(kSleep);
+  wake = made(kWake);
   store = made(kStore);
   look = made(kLook);
   page = made(kPage);

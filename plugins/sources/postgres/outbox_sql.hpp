@@ -16,6 +16,8 @@ struct OutboxSql {
   std::string survey;  // 1 seen, 2 reading, 3 top_id -> seen, reading, last id given out or null: no right, CACHE, rows
                        // to renumber
   std::string renumber;  // rows whose transactions are still to come
+  std::string sleep;     // -> whether those who write from now on will notify
+  std::string wake;      // they need not any more
   std::string store;     // 1 reader, 2 seen, 3 reading, 4 last_id, 5 top_id, 6 cluster, 7 holder
   std::string look;      // 1 seen, 2 reading or null -> reading, smallest id, transactions that were running in `seen`
   std::string page;   // 1 seen, 2 reading, 3 last_id, 4 smallest id, 5 transactions, 6 rows at most, 7 bytes at most,

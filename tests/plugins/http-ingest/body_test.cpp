@@ -7,6 +7,7 @@
 #include "refused.hpp"
 #include "seen_ids.hpp"
 #include "text.hpp"
+#include "weir/sdk/text.hpp"
 
 namespace weir::http_ingest {
 namespace {
@@ -135,10 +136,10 @@ TEST(TextTest, Base64AndUtf8) {
   EXPECT_EQ(from_base64("aGk="), "hi");
   EXPECT_EQ(from_base64(""), "");
   for (const char* bad : {"a", "aGk", "aG=k", "aG k", "====", "a===", "aGk=\n"}) EXPECT_FALSE(from_base64(bad)) << bad;
-  EXPECT_EQ(to_base64("hi"), "aGk=");
-  EXPECT_TRUE(valid_utf8("\xed\x9f\xbf\xf4\x8f\xbf\xbf"));
+  EXPECT_EQ(sdk::base64("hi"), "aGk=");
+  EXPECT_TRUE(sdk::is_utf8("\xed\x9f\xbf\xf4\x8f\xbf\xbf"));
   for (const char* bad : {"\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x80\xaf", "\xc3", "\x80", "\xf8\x88\x80\x80\x80"})
-    EXPECT_FALSE(valid_utf8(bad)) << bad;
+    EXPECT_FALSE(sdk::is_utf8(bad)) << bad;
   EXPECT_EQ(shown(std::string(79, 'a') + "\xc3\xa9"), "\"" + std::string(79, 'a') + "\"");
   EXPECT_EQ(shown("\xff"), "no UTF-8");
 }

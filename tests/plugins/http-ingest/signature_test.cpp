@@ -6,6 +6,7 @@
 #include "ingest_rig.hpp"
 #include "text.hpp"
 #include "weir/sdk/error.hpp"
+#include "weir/sdk/text.hpp"
 
 namespace weir::http_ingest {
 namespace {
@@ -107,7 +108,7 @@ TEST(SignatureTest, AReplayIsKnownWhicheverSecretSigned) {
 TEST(SignatureTest, OthersAreSaidInTheManifest) {
   // As Shopify: base64 of the body's HMAC.
   const auto shop = config(R"({"secret":"hush","header":"X-Shopify-Hmac-Sha256","encoding":"base64"})");
-  EXPECT_TRUE(ask(shop, {{"x-shopify-hmac-sha256", to_base64(hmac("SHA256", "hush", {"{}"}))}}, "{}").good);
+  EXPECT_TRUE(ask(shop, {{"x-shopify-hmac-sha256", sdk::base64(hmac("SHA256", "hush", {"{}"}))}}, "{}").good);
   EXPECT_FALSE(ask(shop, {{"x-shopify-hmac-sha256", to_hex(hmac("SHA256", "hush", {"{}"}))}}, "{}").good);
   // The example of Slack's documentation.
   const auto slack = config(

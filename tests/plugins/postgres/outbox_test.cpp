@@ -36,6 +36,61 @@ TEST_F(OutboxTest, TheTriggerWakesAReaderThatHardlyEverLooks) {
   EXPECT_TRUE(until([&] { return hub.events.size() == 1; }));
 }
 
+// Transactions that notify wait for one another, so none does while the reader looks anyway.
+TEST_F(OutboxTest, OnlyAReaderThatSleepsIsNotified) {
+  PostgresClient ear(db.conninfo());
+  ear.say("listen \"weir.outbox\"");
+  const auto asleep = [&] {
+    return sql.number(
+               "select count(*) from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and "
+               "classid = 1466263922 and objid = 'weir.outbox'::regclass and granted") != 0;
+  };
+  sql.say(insert("a", "1"));
+  EXPECT_EQ(ear.notifications(), 0);
+  hub.take_only(1);
+  SourceRig rig(hub, weir_plugin_entry, config(R"("outbox":{"poll":"1h"})"));
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return hub.events.size() == 1 && asleep(); }));
+  sql.say(insert("a", "2"));
+  EXPECT_EQ(ear.notifications(), 1);
+  ASSERT_TRUE(until([&] { return !asleep(); }));
+  for (int i = 3; i <= 9; ++i) sql.say(insert("a", std::to_string(i)));
+  EXPECT_EQ(ear.notifications(), 0) << "the hub is full: it reads on when there is room";
+  rig.resume();
+  EXPECT_TRUE(until([&] { return data() == "1 2 3 4 5 6 7 8 9" && asleep(); }));
+}
+
+// Who has found it awake says nothing when it commits.
+TEST_F(OutboxTest, ItDoesNotSleepWhileATransactionIsUnderWayThatHasFoundItAwake) {
+  PostgresClient slow(db.conninfo()), slower(db.conninfo());
+  slow.say("begin;" + insert("a", "1"));
+  SourceRig rig(hub, weir_plugin_entry, config(R"("outbox":{"poll":"1h"})"));
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  sql.say(insert("a", "2"));
+  ASSERT_TRUE(until([&] { return data() == "2"; }));
+  slower.say("begin; set transaction isolation level repeatable read;" + insert("a", "3"));
+  slow.say("commit");
+  ASSERT_TRUE(until([&] { return data() == "2 1"; }));
+  slower.say("commit");
+  ASSERT_TRUE(until([&] { return data() == "2 1 3"; }));
+}
+
+// Two readers: one of them sleeps at most.
+TEST_F(OutboxTest, ReadersOfOtherNamesMissNothingWhileOneSleeps) {
+  FakeHost second;
+  SourceRig rig(hub, weir_plugin_entry, config(R"("outbox":{"poll":"1h"})"));
+  SourceRig other(second, weir_plugin_entry, config(R"("outbox":{"poll":"1h","reader":"other"})"));
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_EQ(other.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  for (std::size_t i = 1; i <= 20; ++i) {
+    sql.say(insert("a", std::to_string(i)));
+    ASSERT_TRUE(until([&] { return hub.events.size() == i; }));
+    ASSERT_TRUE(second.run_until([&] { return second.events.size() == i; }, kPatienceMs));
+  }
+}
+
 TEST_F(OutboxTest, ARunningTransactionHoldsUpNobodyAndItsRowsComeWhenItCommits) {
   SourceRig rig(hub, weir_plugin_entry, outbox());
   ASSERT_EQ(rig.start(), WEIR_OK);

@@ -73,6 +73,18 @@ TEST(SdkJsonCheckTest, AndNothingElse) {
   EXPECT_FALSE(json::is_json(std::string_view("1\0", 2)));
 }
 
+TEST(SdkJsonCheckTest, WhatIsWrongIsToldWithItsPlace) {
+  EXPECT_EQ(json::wrong_with("{}"), "");
+  EXPECT_EQ(json::wrong_with(""), "not JSON at byte 0: expected a value");
+  EXPECT_EQ(json::wrong_with("{\"a\":}"), "not JSON at byte 5: expected a value");
+  EXPECT_EQ(json::wrong_with("[1,]"), "not JSON at byte 3: expected a value");
+  EXPECT_EQ(json::wrong_with("[1}"), "not JSON at byte 2: expected ',' or ']'");
+  EXPECT_EQ(json::wrong_with("{} x"), "not JSON at byte 3: expected the end of the text");
+  EXPECT_EQ(json::wrong_with("{a:1}"), "not JSON at byte 1: expected a name in quotes");
+  EXPECT_EQ(json::wrong_with("\"\\x\""), "not JSON at byte 2: expected an escape");
+  EXPECT_EQ(json::wrong_with(std::string(65, '[')), "JSON that is nested deeper than 64 levels at byte 64");
+}
+
 TEST(SdkJsonCheckTest, Depth) {
   const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
   EXPECT_TRUE(json::is_json(nested(64)));

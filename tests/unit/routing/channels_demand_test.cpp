@@ -13,12 +13,18 @@ using testing::route;
 
 const mail::Subject kA{"bus", "l.a"}, kAll{"bus", "l.*"}, kFile{"tail", "a"};
 
-// "logs/{x}" of a source that can be asked for patterns, "files/{x}" of one that can't.
+// "logs/{x}" of a source that can be asked for patterns, as "shut/{x}", which takes a scope; "files/{x}" of one that
+// can't.
 std::vector<ChannelRoute> routes() {
   std::vector<ChannelRoute> out;
   out.push_back(route("logs/{x}"));
   out.back().on_demand = "bus l.{x}";
   out.back().demands.push_back({"bus", *Pattern::parse_subject("l.{x}", '.'), true});
+  out.back().demand_by_pattern = true;
+  out.push_back(route("shut/{x}"));
+  out.back().subscribe.scope = "ops";
+  out.back().on_demand = "bus s.{x}";
+  out.back().demands.push_back({"bus", *Pattern::parse_subject("s.{x}", '.'), true});
   out.back().demand_by_pattern = true;
   out.push_back(route("files/{x}"));
   out.back().on_demand = "tail {x}";
@@ -250,6 +256,31 @@ TEST_P(ChannelsDemandTest, AChannelThatEndsBeforeItsFrameIsAnsweredIsToldToHaveE
   EXPECT_EQ(at(frames[0], "type"), "ack");
   EXPECT_EQ(at(frames[1], "data.code"), "unavailable");
   EXPECT_NE(at(frames[1], "data.message").find("logs/a"), std::string::npos);
+}
+
+// Who may see nothing of it makes no source work for it.
+TEST_P(ChannelsDemandTest, APatternIsAskedForAsFarAsThoseWhoWatchMaySee) {
+  hub.publish("shut/a");
+  watch(c, "shut/*");
+  EXPECT_EQ(hub.demands, Texts{"+shut/*"});  // with no scope
+  const std::string life = epoch("shut/a");
+  EXPECT_NE(life, "");
+  Identity some, every;
+  some.scopes = {"ops", "other"};
+  every.scopes = {"*"};
+  Client& ops = hub.connect(some);
+  watch(ops, "shut/*");
+  EXPECT_EQ(hub.demands, (Texts{"+shut/*", "+shut/* ops"}));
+  EXPECT_EQ(epoch("shut/a"), "");  // what it had was of a time when nothing fed it
+  Client& all = hub.connect(every);
+  watch(all, "shut/*");
+  leave(ops, "shut/*");
+  EXPECT_EQ(hub.demands.size(), 2U);
+  leave(c, "shut/*");
+  leave(all, "shut/*");
+  EXPECT_EQ(hub.demands.back(), "-shut/*");
+  watch(c, "shut/*");
+  EXPECT_EQ(hub.demands.back(), "+shut/*");  // those who had the scope are gone
 }
 
 INSTANTIATE_TEST_SUITE_P(Shards, ChannelsDemandTest, ::testing::Values(1U, 3U));

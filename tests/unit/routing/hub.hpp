@@ -223,8 +223,11 @@ class Hub {
       hub_.demands.push_back((ask != 0 ? "+" : "-") + channel);
       if (ask != 0) hub_.asks[channel] = ask;
     }
-    void watched(const Pattern& pattern, bool wanted) override {
-      hub_.demands.push_back((wanted ? "+" : "-") + pattern.text());
+    void watched(const Pattern& pattern, const Scopes* scopes) override {
+      std::string text = (scopes != nullptr ? "+" : "-") + pattern.text();
+      if (scopes != nullptr)
+        for (const std::string& scope : *scopes) text += " " + scope;
+      hub_.demands.push_back(std::move(text));
     }
     void request(ResponderAsk ask) override { hub_.asked.push_back(std::move(ask)); }
     void authenticate(Connection& connection, std::string token, std::string id) override {

@@ -91,6 +91,15 @@ class FakeHost {
   // An event with more data is refused, as by a hub's limits.data_bytes; that is no mistake of the plugin.
   std::size_t data_bytes_max = std::size_t{1} << 20;
 
+  // Calls call(token), by which the plugin is asked something; `answers` has, or will have, its answer by that token.
+  template <class Call>
+  std::uint64_t ask(Call&& call) {
+    const std::uint64_t token = ++tokens_;
+    const weir_status status = call(token);
+    if (status != WEIR_PENDING) answers.try_emplace(token, SeenAnswer{status, ""});
+    return token;
+  }
+
   const weir_host* raw() const { return &raw_; }
   std::int64_t now_ms() const { return steady_ms_ + unix_ahead_ms_; }
   // Sets the time of day; timers and steady_ms() do not notice.
@@ -384,6 +393,7 @@ class FakeHost {
   std::mutex mutex_;  // guards what the [any] functions write: the public members, tasks_, closed_
   std::deque<Task> tasks_;
   bool closed_ = false;
+  std::uint64_t tokens_ = 0;
   std::map<std::uint64_t, Timer> timers_;
   std::map<std::uint64_t, Watch> watches_;
   std::uint64_t ids_ = 0;

@@ -51,21 +51,11 @@ class Rig {
   }
 
  protected:
-  // Asks by `call`, and returns the token under which host.answers has, or will have, the answer.
-  template <class Call>
-  std::uint64_t ask_by(Call&& call) {
-    const std::uint64_t token = ++tokens_;
-    const weir_status status = call(token);
-    if (status != WEIR_PENDING) host_.answers.try_emplace(token, SeenAnswer{status, ""});
-    return token;
-  }
-
   FakeHost& host_;
   const Table* table_;
   void* instance_ = nullptr;
 
  private:
-  std::uint64_t tokens_ = 0;
   weir_error error_{};
   weir_status status_ = WEIR_OK;
   bool started_ = false;
@@ -90,7 +80,7 @@ class SourceRig : public Rig<weir_source_v1> {
     if (table_->refused != nullptr) table_->refused(instance_, to_str(cursor));
   }
   std::uint64_t activate(std::string_view subject) {
-    return ask_by([&](std::uint64_t token) { return table_->activate(instance_, to_str(subject), token, 5'000); });
+    return host_.ask([&](std::uint64_t token) { return table_->activate(instance_, to_str(subject), token, 5'000); });
   }
   void deactivate(std::string_view subject) { table_->deactivate(instance_, to_str(subject)); }
   // The same instance through another of the plugin's tables: a sink, a responder, an HTTP handler.
@@ -102,13 +92,21 @@ struct Sent {  // an event for a sink
   std::int64_t time_ms = 1;
 };
 
-// The other sides of an instance, by the table that the plugin has for them.
-class SinkSide {
- public:
-  SinkSide(const weir_plugin& plugin, void* instance)
-      : table_(static_cast<const weir_sink_v1*>(plugin.get_interface(WEIR_SINK_V1))), instance_(instance) {
-    if (table_ == nullptr) throw std::runtime_error("the plugin has no " WEIR_SINK_V1);
+// Another side of an instance, by the table that the plugin has for it.
+template <class Table>
+class Side {
+ protected:
+  Side(const weir_plugin& plugin, void* instance, const char* interface_id)
+      : table_(static_cast<const Table*>(plugin.get_interface(interface_id))), instance_(instance) {
+    if (table_ == nullptr) throw std::runtime_error(std::string("the plugin has no ") + interface_id);
   }
+  const Table* table_;
+  void* instance_;
+};
+
+class SinkSide : Side<weir_sink_v1> {
+ public:
+  SinkSide(const weir_plugin& plugin, void* instance) : Side(plugin, instance, WEIR_SINK_V1) {}
   // How many it took; `status` is what it returned.
   std::size_t deliver(const std::vector<Sent>& events, weir_status* status = nullptr) {
     std::vector<weir_event> raw;
@@ -121,29 +119,18 @@ class SinkSide {
     if (status != nullptr) *status = said;
     return taken;
   }
-
- private:
-  const weir_sink_v1* table_;
-  void* instance_;
 };
 
-class ResponderSide {
+class ResponderSide : Side<weir_responder_v1> {
  public:
   ResponderSide(FakeHost& host, const weir_plugin& plugin, void* instance)
-      : host_(host),
-        table_(static_cast<const weir_responder_v1*>(plugin.get_interface(WEIR_RESPONDER_V1))),
-        instance_(instance) {
-    if (table_ == nullptr) throw std::runtime_error("the plugin has no " WEIR_RESPONDER_V1);
-  }
+      : Side(plugin, instance, WEIR_RESPONDER_V1), host_(host) {}
   // Asks, and returns the token under which host.answers has, or will have, the answer.
   std::uint64_t ask(std::string_view method, std::string_view subject, std::string_view params_json,
                     std::uint32_t deadline_ms = 5'000, std::string_view identity_json = "null") {
-    const std::uint64_t token = ++tokens_;
     const weir_request raw = {sizeof(weir_request), 0, to_str(method), to_str(subject), to_str(params_json),
                               to_str(identity_json)};
-    const weir_status status = table_->request(instance_, &raw, token, deadline_ms);
-    if (status != WEIR_PENDING) host_.answers.try_emplace(token, SeenAnswer{status, ""});
-    return token;
+    return host_.ask([&](std::uint64_t token) { return table_->request(instance_, &raw, token, deadline_ms); });
   }
   void cancel(std::uint64_t token) {
     if (table_->cancel != nullptr) table_->cancel(instance_, token);
@@ -151,9 +138,6 @@ class ResponderSide {
 
  private:
   FakeHost& host_;
-  const weir_responder_v1* table_;
-  void* instance_;
-  std::uint64_t tokens_ = std::uint64_t{1} << 40;  // apart from those of activations
 };
 
 struct HttpAsk {
@@ -161,15 +145,12 @@ struct HttpAsk {
               identity_json = "null";
 };
 
-class HttpSide {
+class HttpSide : Side<weir_http_v1> {
  public:
   HttpSide(FakeHost& host, const weir_plugin& plugin, void* instance)
-      : host_(host), table_(static_cast<const weir_http_v1*>(plugin.get_interface(WEIR_HTTP_V1))), instance_(instance) {
-    if (table_ == nullptr) throw std::runtime_error("the plugin has no " WEIR_HTTP_V1);
-  }
+      : Side(plugin, instance, WEIR_HTTP_V1), host_(host) {}
   // Asks, and returns the token under which host.answers has, or will have, the answer.
   std::uint64_t ask(const HttpAsk& a) {
-    const std::uint64_t token = ++tokens_;
     const weir_http_request raw = {sizeof(weir_http_request),
                                    0,
                                    to_str(a.method),
@@ -179,9 +160,7 @@ class HttpSide {
                                    to_str(a.body),
                                    to_str(a.peer),
                                    to_str(a.identity_json)};
-    const weir_status status = table_->handle(instance_, &raw, token, 5'000);
-    if (status != WEIR_PENDING) host_.answers.try_emplace(token, SeenAnswer{status, ""});
-    return token;
+    return host_.ask([&](std::uint64_t token) { return table_->handle(instance_, &raw, token, 5'000); });
   }
   void cancel(std::uint64_t token) {
     if (table_->cancel != nullptr) table_->cancel(instance_, token);
@@ -189,9 +168,6 @@ class HttpSide {
 
  private:
   FakeHost& host_;
-  const weir_http_v1* table_;
-  void* instance_;
-  std::uint64_t tokens_ = std::uint64_t{1} << 41;  // apart from those of the other sides
 };
 
 class AuthRig : public Rig<weir_auth_v1> {
@@ -200,7 +176,7 @@ class AuthRig : public Rig<weir_auth_v1> {
       : Rig(host, plugin, config_json, WEIR_AUTH_V1) {}
   // Asks, and returns the token under which host.answers has, or will have, the answer.
   std::uint64_t ask(std::string_view request_json) {
-    return ask_by(
+    return host_.ask(
         [&](std::uint64_t token) { return table_->authenticate(instance_, to_str(request_json), token, 10'000); });
   }
   // Asks a provider that answers at once.
