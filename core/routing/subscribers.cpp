@@ -473,7 +473,7 @@ void Subscribers::let_go(const mail::ChannelLetGo& m) {
     if (a->state == Attachment::State::live || a->state == Attachment::State::reading)
       going.push_back(a->id);
     else if (a->state == Attachment::State::held)  // is told once it has been told that it begins
-      a->ended = m.why == mail::ChannelLetGo::Why::anew;
+      a->ended = a->ended || m.why == mail::ChannelLetGo::Why::anew;
   for (const std::uint64_t id : going) over(id, m.why);
 }
 

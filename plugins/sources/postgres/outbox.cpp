@@ -298,10 +298,7 @@ void Outbox::look() {
                     if (!result.null(0, 1)) smallest_ = result.text(0, 1);
                     running_ = result.text(0, 2);
                     bounded_ = smallest_ || running_ != "{}";
-                    if (bounded_) {
-                      woken_ = sleep_ != Sleep::awake;
-                      return go();
-                    }
+                    if (bounded_) return sleep_ == Sleep::awake ? go() : wake();
                     progress_.finish();
                     if (sleep_ == Sleep::awake) return fall_asleep();
                     sleep_ = Sleep::asleep;
