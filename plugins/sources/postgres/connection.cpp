@@ -41,7 +41,6 @@ std::string_view Result::state() const {
 }
 bool Result::inside() const { return PQresultErrorField(raw_.get(), PG_DIAG_CONTEXT) != nullptr; }
 int Result::rows() const { return PQntuples(raw_.get()); }
-int Result::affected() const { return std::atoi(PQcmdTuples(raw_.get())); }
 bool Result::null(int row, int column) const { return PQgetisnull(raw_.get(), row, column) != 0; }
 std::string_view Result::text(int row, int column) const {
   return {PQgetvalue(raw_.get(), row, column), static_cast<std::size_t>(PQgetlength(raw_.get(), row, column))};
@@ -229,6 +228,7 @@ void Connection::take_notifications() {
       PGnotify* one;
       ~Freed() { PQfreemem(one); }
     } const freed{raw};
+    if (raw->be_pid == PQbackendPID(raw_)) continue;  // for others
     told_.notified(raw->relname, raw->extra);
     if (life != life_) return;
   }

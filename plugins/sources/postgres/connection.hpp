@@ -30,7 +30,6 @@ class Result {
   bool failed(std::string_view code) const { return code == state(); }
   bool inside() const;  // the error came from within a function
   int rows() const;
-  int affected() const;  // rows that a command changed
   bool null(int row, int column) const;
   std::string_view text(int row, int column) const;  // empty for null
 
