@@ -129,6 +129,7 @@ void Connection::close() {
   ready_ = flushing_ = false;
   answer_ = nullptr;
   result_.reset();
+  said_.clear();
 }
 
 void Connection::end(const std::string& why) {
@@ -140,6 +141,7 @@ void Connection::end(const std::string& why) {
 
 std::string Connection::error() const {
   std::string text = PQerrorMessage(raw_);
+  if (!said_.empty() && text.starts_with(said_)) text.erase(0, said_.size());
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return text.empty() ? "the server has closed it" : text;
 }
@@ -212,6 +214,7 @@ void Connection::take_results() {
     Result result = std::move(*result_);
     result_.reset();
     const Answer answer = std::exchange(answer_, nullptr);
+    said_ = result.ok() ? "" : PQerrorMessage(raw_);
     const auto life = life_;
     answer(std::move(result));
     if (life == life_ && !answer_ && told_.free) told_.free();
