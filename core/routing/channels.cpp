@@ -55,7 +55,7 @@ Result<Channel*> Channels::open(std::string_view name) {
   channels_.emplace(channel->name(), std::move(made));
   for (const auto& [text, watched] : watched_) {
     if (!watched.pattern.matches(name)) continue;
-    for (const ShardId shard : watched.shards) {
+    for (const auto& [shard, scopes] : watched.shards) {
       if (channel->is_interested(shard)) continue;
       channel->interest(shard);
       port_.to_subscribers(shard, letter(mail::ChannelOpened{channel->name(), channel->log().epoch()}));
@@ -250,23 +250,27 @@ mail::Chunk Channels::snapshots(Channel& channel, const mail::Read& request) {
   return chunk;
 }
 
+Scopes Channels::Watched::scopes() const {
+  Scopes out;
+  for (const auto& [shard, some] : shards) out.insert(some.begin(), some.end());
+  return out;
+}
+
 void Channels::watch(mail::Watch request) {
-  const auto [entry, fresh] = watched_.try_emplace(request.pattern.text(), Watched{request.pattern, {}});
+  const auto [entry, fresh] = watched_.try_emplace(request.pattern.text(), Watched{request.pattern});
   Watched& watched = entry->second;
-  const Scopes before = watched.scopes;
-  watched.scopes.merge(routes_->scopes_of(*request.who));
-  if (fresh || watched.scopes.size() != before.size()) {
+  const Scopes before = watched.scopes();
+  watched.shards[request.from].merge(routes_->scopes_of(*request.who));
+  if (const Scopes scopes = watched.scopes(); fresh || scopes != before) {
     std::vector<Channel*> stale;
     for (const auto& [name, channel] : channels_)
-      if (const ChannelRoute& by = channel->route(); by.demand_by_pattern && by.subscribe.open_to(watched.scopes) &&
+      if (const ChannelRoute& by = channel->route(); by.demand_by_pattern && by.subscribe.open_to(scopes) &&
                                                      (fresh || !by.subscribe.open_to(before)) &&
                                                      request.pattern.matches(name) && slept_through(*channel))
         stale.push_back(channel.get());
     for (Channel* channel : stale) end(*channel, mail::ChannelLetGo::Why::anew);
-    port_.watched(request.pattern, &watched.scopes);
+    port_.watched(request.pattern, &scopes);
   }
-  if (std::find(watched.shards.begin(), watched.shards.end(), request.from) == watched.shards.end())
-    watched.shards.push_back(request.from);
   mail::Watched answer{request.watch, {}};
   const ChannelRoute* route = nullptr;  // whose channels share one permit, unless a rule is asked about each
   Result<Permit> may = Permit{};
@@ -286,10 +290,15 @@ void Channels::watch(mail::Watch request) {
 void Channels::unwatch(const mail::Unwatch& request) {
   const auto found = watched_.find(request.pattern);
   if (found == watched_.end()) return;
-  std::erase(found->second.shards, request.from);
-  if (!found->second.shards.empty()) return;
-  port_.watched(found->second.pattern, nullptr);
-  watched_.erase(found);
+  Watched& watched = found->second;
+  const Scopes before = watched.scopes();
+  watched.shards.erase(request.from);
+  if (watched.shards.empty()) {
+    port_.watched(watched.pattern, nullptr);
+    watched_.erase(found);
+  } else if (const Scopes scopes = watched.scopes(); scopes != before) {
+    port_.watched(watched.pattern, &scopes);
+  }
 }
 
 namespace {

@@ -44,7 +44,7 @@ class Channels {
     // not any more; some time later an Asleep says that they have stopped.
     virtual void demand(const std::string& channel, std::uint64_t ask) = 0;
     // A pattern is watched by people who have these scopes among them: sources are asked for nothing that none of
-    // them may subscribe to. Again when there are more scopes; null: nobody watches it any more.
+    // them may subscribe to. Again when these change; null: nobody watches it any more.
     virtual void watched(const Pattern& pattern, const Scopes* scopes) = 0;
   };
   Channels(RoutesPtr routes, const Limits& limits, unsigned shard_count, RuleProvider* rules, const Clock& clock,
@@ -92,9 +92,13 @@ class Channels {
   friend class Channel;
   struct Watched {
     Pattern pattern;
-    std::vector<ShardId> shards;
-    Scopes scopes{};                    // of all who have watched it since nobody did; as many as the manifest names
-    std::set<mail::Subject> at_work{};  // by this pattern
+    // Those with somebody who watches it, and what scopes these have had; as many as the manifest names at most.
+    std::map<ShardId, Scopes> shards{};
+    Scopes scopes() const;
+  };
+  struct AtWork {
+    Pattern pattern;
+    std::set<mail::Subject> subjects{};
   };
   // The channel of that name, made when it is new. Errors: no_such_channel, limit_exceeded.
   Result<Channel*> open(std::string_view name);
@@ -128,6 +132,7 @@ class Channels {
   Exits exits_;
   StringMap<std::unique_ptr<Channel>> channels_;
   StringMap<Watched> watched_;  // by the pattern's text
+  StringMap<AtWork> at_work_;   // likewise; as sources say it, which is in another order than it is watched
   ChannelCounters counters_;
   std::vector<std::pair<std::string, ShardId>> behind_;  // channel, shard
   // The newest of the shard: made once for all who ask with the same params before the channel's next event. Few, as

@@ -62,8 +62,8 @@ bool Channels::at_work(Channel& channel, const DemandRoute& by) {
   };
   const auto name = Pattern::parse_wildcard(channel.name());
   if (name && among(*name, channel.waking().at_work)) return true;
-  return by.patterns && std::any_of(watched_.begin(), watched_.end(), [&](const auto& entry) {
-           return entry.second.pattern.matches(channel.name()) && among(entry.second.pattern, entry.second.at_work);
+  return by.patterns && std::any_of(at_work_.begin(), at_work_.end(), [&](const auto& entry) {
+           return entry.second.pattern.matches(channel.name()) && among(entry.second.pattern, entry.second.subjects);
          });
 }
 
@@ -78,15 +78,15 @@ bool Channels::slept_through(Channel& channel) {
 
 void Channels::awake(const mail::Awake& m) {
   if (has_wildcard(m.what)) {
-    const auto found = watched_.find(m.what);
-    if (found != watched_.end() && m.at_work) found->second.at_work.insert(*m.at_work);
+    if (m.at_work)
+      at_work_.try_emplace(m.what, AtWork{*Pattern::parse_wildcard(m.what)}).first->second.subjects.insert(*m.at_work);
     return;
   }
   Channel* channel = find(m.what);
   if (channel == nullptr) return;
   Channel::Waking& w = channel->waking();
   if (m.at_work) w.at_work.insert(*m.at_work);
-  if (w.state == State::asleep || w.ask != m.ask) return;
+  if (w.state == State::asleep || w.ask != m.ask || m.more) return;
   if (m.error) {  // maybe of those who have been let in meanwhile; they subscribe again, and are told
     const auto waiting = std::exchange(w.waiting, {});
     for (const mail::Attach& a : waiting) port_.to_subscribers(a.from, letter(refusal(a, m.what, *m.error)));
@@ -106,7 +106,10 @@ void Channels::asleep(const mail::Asleep& m) {
   if (!pattern) {
     names.push_back(m.what);
   } else {
-    if (const auto found = watched_.find(m.what); found != watched_.end()) found->second.at_work.erase(m.subject);
+    if (const auto found = at_work_.find(m.what); found != at_work_.end()) {
+      found->second.subjects.erase(m.subject);
+      if (found->second.subjects.empty()) at_work_.erase(found);
+    }
     for (const auto& [name, channel] : channels_)
       if (channel->route().demand_by_pattern && what->matches(name)) names.push_back(name);
   }
@@ -149,8 +152,9 @@ void Channels::anew(const mail::Anew& m) {
     if (const Channel* channel = find(m.channel); channel != nullptr && !channel->route().on_demand.empty())
       names.push_back(m.channel);
   } else {
-    for (auto& [text, watched] : watched_)
-      std::erase_if(watched.at_work, [&](const mail::Subject& s) { return s.source == m.source; });
+    for (auto& [text, by] : at_work_)
+      std::erase_if(by.subjects, [&](const mail::Subject& s) { return s.source == m.source; });
+    std::erase_if(at_work_, [](const auto& entry) { return entry.second.subjects.empty(); });
     for (const auto& [name, channel] : channels_)
       if (const auto& by = channel->route().demands;
           std::any_of(by.begin(), by.end(), [&](const DemandRoute& d) { return d.plugin == m.source; }))

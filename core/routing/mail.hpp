@@ -84,6 +84,7 @@ struct Awake {
   std::uint64_t ask;                 // which question this answers: the channel may have asked anew; 0: a pattern
   std::optional<Error> error;        // all of its sources say that there is no such thing, or that they can't now
   std::optional<Subject> at_work{};  // nothing: it is not known yet, but those who wait have waited long enough
+  bool more = false;                 // others of its sources have not answered yet
 };
 struct Asleep {  // it has been let go of: nobody had watched for a while
   std::string what;

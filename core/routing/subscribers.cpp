@@ -166,7 +166,7 @@ Result<void> Subscribers::subscribe(Connection& connection, std::string_view id,
       group->pattern = name;
       group->missing = shard_count_;
       if (filter) group->filter_text = filter->text();
-      watches_.emplace(s.watch, WatchEntry{&connection, &s, group, shard_count_});
+      watches_.emplace(s.watch, WatchEntry{&connection, &s, group});
       watch_ids_[name].push_back(s.watch);
       const mail::Watch request{
           shard_, s.watch, *s.pattern, replay, std::make_shared<const Identity>(connection.identity), params, filter};
@@ -422,11 +422,12 @@ void Subscribers::watched(mail::Watched w) {
     }
     hold(a, *group, {});
   }
-  --entry.answers_missing;
-  if (--group->missing == 0) {
-    entry.group.reset();
-    finish(group);
-  }
+  if (--group->missing != 0) return;
+  entry.group.reset();
+  Connection& connection = *entry.connection;
+  const bool again = std::exchange(entry.again, false);
+  finish(group);
+  if (again) look_again(connection);
 }
 
 void Subscribers::opened(const mail::ChannelOpened& o) {
@@ -536,7 +537,7 @@ void Subscribers::gap(const mail::GapNotice& g) {
   const auto found = feeds_.find(g.channel);
   if (found == feeds_.end()) return;
   for (Attachment* a : found->second->attachments) {
-    if (a->state == Attachment::State::asked) continue;
+    if (a->state == Attachment::State::asked && !a->placed) continue;
     delivery_.say_gap(*a->connection, *found->second, g.gap);
     delivery_.refresh_state(*a);
   }

@@ -67,7 +67,7 @@ class Subscribers {
     Connection* connection;
     Subscription* subscription;
     std::shared_ptr<SubscribeGroup> group;  // until every shard has answered
-    unsigned answers_missing;
+    bool again = false;                     // then they are asked again: some answered for what was before
   };
   // The mandatory filter of each channel, in their order; what is wrong with the frame otherwise.
   Result<std::vector<Permit>> check(const Connection& connection, const std::vector<std::string>& channels, bool many,

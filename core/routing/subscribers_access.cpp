@@ -54,7 +54,11 @@ void Subscribers::reauthorize(Connection& connection, std::string_view since) {
 void Subscribers::look_again(Connection& connection) {
   std::shared_ptr<const Identity> who;
   for (const auto& s : connection.subscriptions) {
-    if (!s->pattern || watches_.at(s->watch).group) continue;  // one that is not answered yet looks anyway
+    if (!s->pattern) continue;
+    if (WatchEntry& entry = watches_.at(s->watch); entry.group) {
+      entry.again = true;
+      continue;
+    }
     if (!who) who = std::make_shared<const Identity>(connection.identity);
     const mail::Watch request{shard_, s->watch, *s->pattern, {}, who, s->params, s->filter};
     port_.to_all_owners([&] { return letter(mail::Watch(request)); });

@@ -181,7 +181,7 @@ void Flows::tell(const std::string& what, std::function<Mail()> mail) {
 }
 
 void Flows::want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask,
-                 const std::shared_ptr<std::atomic<std::size_t>>& sources) {
+                 const std::shared_ptr<Asked>& asked) {
   // A source that takes its time, or whose strand is stuck, keeps nobody from subscribing.
   const std::uint64_t deadline = ask == 0 ? 0 : instance.after(FlowInstance::kActivateMs, [this, who, ask] {
     tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt}); });
@@ -189,14 +189,18 @@ void Flows::want(FlowInstance& instance, const std::string& subject, const std::
   const mail::Subject of{instance.name(), subject};
   instance.demand().want(
       subject, who,
-      [this, who, ask, sources, of, deadline, &instance](Result<void> how) {
+      [this, who, ask, asked, of, deadline, &instance](Result<void> how) {
         instance.forget(deadline);
-        if (how) return tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt, of}); });
-        if (ask == 0)  // nobody waits whom it could be told
+        if (!how && ask == 0)  // nobody waits whom it could be told
           return log::warn(
               "hub", "a source does not work for a pattern that somebody watches",
               {{"plugin", of.source}, {"subject", of.subject}, {"pattern", who}, {"reason", how.error().message}});
-        if (--*sources == 0) tell(who, [&] { return letter(mail::Awake{who, ask, how.error()}); });
+        if (how && asked) asked->any = true;
+        const bool more = asked && --asked->left != 0;
+        if (how) return tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt, of, more}); });
+        if (more) return;
+        const auto error = asked->any ? std::nullopt : std::optional(how.error());
+        tell(who, [&] { return letter(mail::Awake{who, ask, error}); });
       },
       [this, who, of, deadline, &instance] {
         instance.forget(deadline);
@@ -232,8 +236,8 @@ void Flows::demand(const std::string& channel, std::uint64_t ask) {
                                                           ": its name makes no subject of its source")});
     });
   wanted_[channel].subjects = subjects;
-  const auto left = std::make_shared<std::atomic<std::size_t>>(sources.size());
-  for (const auto& [entry, subject] : sources) want(*entry.instance, subject, channel, ask, left);
+  const auto asked = std::make_shared<Asked>(sources.size());
+  for (const auto& [entry, subject] : sources) want(*entry.instance, subject, channel, ask, asked);
 }
 
 void Flows::watched(const Pattern& pattern, const Scopes* scopes) {
@@ -246,6 +250,10 @@ void Flows::watched(const Pattern& pattern, const Scopes* scopes) {
     if (std::find(before.begin(), before.end(), subject) == before.end())
       if (const Entry entry = find(subject.first); entry.instance && !entry.held)
         want(*entry.instance, subject.second, pattern.text(), 0, nullptr);
+  for (const auto& subject : before)
+    if (std::find(wanted.subjects.begin(), wanted.subjects.end(), subject) == wanted.subjects.end())
+      if (const Entry entry = find(subject.first); entry.instance)
+        entry.instance->demand().unwant(subject.second, pattern.text());
 }
 
 // ---------------------------------------------------------------- requests

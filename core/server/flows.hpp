@@ -61,10 +61,15 @@ class Flows final : public ShardServices {
   Entry find(const std::string& plugin) const;
   RoutesPtr routes() const;
   using Subjects = std::vector<std::pair<std::string, std::string>>;  // plugin, subject
-  // ask: of a channel, what it is answered by; 0: a pattern, that nobody waits for. `sources`: how many are asked and
-  // have not said no; one that is at work is enough.
+  // Of a channel: how many of its sources have not answered yet, and whether one of the others is at work.
+  struct Asked {
+    explicit Asked(std::size_t sources) : left(sources) {}
+    std::atomic<std::size_t> left;
+    std::atomic<bool> any{false};
+  };
+  // ask: of a channel, what it is answered by; 0: a pattern, that nobody waits for, and `asked` is null.
   void want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask,
-            const std::shared_ptr<std::atomic<std::size_t>>& sources);
+            const std::shared_ptr<Asked>& asked);
   void unwatched(const std::string& what);  // under demand_mutex_
   // The subjects that feed what is watched: a channel, or of a pattern what is open to these scopes.
   static Subjects subjects_of(const RoutesPtr& routes, const Pattern& channel);

@@ -133,6 +133,9 @@ void Upstream::watched(const Pattern& pattern, const Scopes* scopes) {
   for (const auto& subject : subjects)
     if (std::find(before.begin(), before.end(), subject) == before.end())
       want(subject.first, subject.second, pattern.text(), 0);
+  for (const auto& subject : before)
+    if (std::find(subjects.begin(), subjects.end(), subject) == subjects.end())
+      sources_.at(subject.first).demand->unwant(subject.second, pattern.text());
 }
 
 Upstream::Fate Upstream::happens(const std::string& channel) const {

@@ -11,10 +11,10 @@ using testing::Client;
 using testing::Hub;
 using testing::route;
 
-const mail::Subject kA{"bus", "l.a"}, kAll{"bus", "l.*"}, kFile{"tail", "a"};
+const mail::Subject kA{"bus", "l.a"}, kAll{"bus", "l.*"}, kFile{"tail", "a"}, kB{"bus", "b.a"};
 
 // "logs/{x}" of a source that can be asked for patterns, as "shut/{x}", which takes a scope; "files/{x}" of one that
-// can't.
+// can't; "both/{x}" of the two.
 std::vector<ChannelRoute> routes() {
   std::vector<ChannelRoute> out;
   out.push_back(route("logs/{x}"));
@@ -29,6 +29,10 @@ std::vector<ChannelRoute> routes() {
   out.push_back(route("files/{x}"));
   out.back().on_demand = "tail {x}";
   out.back().demands.push_back({"tail", *Pattern::parse_subject("{x}", '/'), false});
+  out.push_back(route("both/{x}"));
+  out.back().on_demand = "bus b.{x} tail b/{x}";
+  out.back().demands.push_back({"bus", *Pattern::parse_subject("b.{x}", '.'), false});
+  out.back().demands.push_back({"tail", *Pattern::parse_subject("b/{x}", '/'), false});
   return out;
 }
 
@@ -258,6 +262,24 @@ TEST_P(ChannelsDemandTest, AChannelThatEndsBeforeItsFrameIsAnsweredIsToldToHaveE
   EXPECT_NE(at(frames[1], "data.message").find("logs/a"), std::string::npos);
 }
 
+// One that works for a wider pattern already answers before an owner has read that the narrower one is watched.
+TEST_P(ChannelsDemandTest, AnAnswerThatIsThereBeforeTheQuestionCounts) {
+  hub.awake("logs/*", kAll);
+  watch(c, "logs/*");
+  hub.publish("logs/a");
+  Client& other = hub.connect();
+  EXPECT_EQ(at(subscribe(other, "logs/a", kA, since(epoch("logs/a"), 1)).at(0), "data.recovered"), "true");
+}
+
+// Of several sources all are waited for.
+TEST_P(ChannelsDemandTest, WhoSubscribesIsLetInWhenTheLastSourceHasAnswered) {
+  ask(c, "both/a");
+  hub.tell("both/a", mail::Awake{"both/a", hub.asks["both/a"], std::nullopt, kB, true});
+  EXPECT_TRUE(hub.read_all(c).empty());
+  hub.tell("both/a", mail::Awake{"both/a", hub.asks["both/a"], std::nullopt, mail::Subject{"tail", "b/a"}});
+  EXPECT_EQ(at(hub.read_all(c).at(0), "type"), "ack");
+}
+
 // Who may see nothing of it makes no source work for it.
 TEST_P(ChannelsDemandTest, APatternIsAskedForAsFarAsThoseWhoWatchMaySee) {
   hub.publish("shut/a");
@@ -281,6 +303,12 @@ TEST_P(ChannelsDemandTest, APatternIsAskedForAsFarAsThoseWhoWatchMaySee) {
   EXPECT_EQ(hub.demands.back(), "-shut/*");
   watch(c, "shut/*");
   EXPECT_EQ(hub.demands.back(), "+shut/*");  // those who had the scope are gone
+  // Also where somebody else goes on watching.
+  Client& far = hub.connect(every, static_cast<ShardId>(GetParam() - 1));
+  watch(far, "shut/*");
+  EXPECT_EQ(hub.demands.back(), "+shut/* ops");
+  leave(far, "shut/*");
+  EXPECT_EQ(hub.demands.back(), GetParam() == 1 ? "+shut/* ops" : "+shut/*");
 }
 
 INSTANTIATE_TEST_SUITE_P(Shards, ChannelsDemandTest, ::testing::Values(1U, 3U));

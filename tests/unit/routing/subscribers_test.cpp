@@ -70,6 +70,26 @@ TEST(SubscribersTest, ANewIdentityEndsWhatItMayNotSeeAndFiltersTheRestAnew) {
   EXPECT_TRUE(c.take().empty());
 }
 
+// Regression: owners that had answered a pattern before the identity changed were not asked again.
+TEST(SubscribersTest, APatternThatIsNotAnsweredYetIsLookedAtForTheNewIdentity) {
+  ChannelRoute secret = route("secret/{n}");
+  secret.subscribe.scope = "secret";
+  Hub hub({secret}, 3);
+  for (char n = 'a'; n <= 'f'; ++n) hub.publish(std::string("secret/") + n);
+  EndpointRule endpoint;
+  endpoint.auth = {"keys"};
+  endpoint.auth_by_frame = true;
+  Client& c = hub.connect(person("u1"), 0, endpoint);
+  c.say(subscribe("**"));  // its own shard's channels are looked at at once
+  c.say(R"({"type":"auth","id":9,"token":"t"})");
+  hub.shard().authenticated(c.connection->id, "9", person("u2", {"secret"}));
+  hub.read_all(c);
+  for (char n = 'a'; n <= 'f'; ++n) hub.publish(std::string("secret/") + n, json::quoted(std::string(1, n)));
+  Texts seen = data(hub.read_all(c));
+  std::sort(seen.begin(), seen.end());
+  EXPECT_EQ(seen, (Texts{"a", "b", "c", "d", "e", "f"}));
+}
+
 // Regression: a subscription by pattern heard nothing of a channel whose Detach was under way while the Watch was
 // answered.
 TEST(SubscribersTest, ADetachThatCrossesAWatchLosesNothing) {
