@@ -22,7 +22,7 @@ void Flows::hold(const std::vector<std::string>& plugins) {
   if (plugins.empty()) return;
   std::unique_ptr<PendingCalls> held;
   try {
-    held = std::make_unique<PendingCalls>([](std::uint64_t) {});
+    held = std::make_unique<PendingCalls>();
   } catch (const std::system_error&) {
     return;  // no thread is left for it: what is asked meanwhile is refused
   }
@@ -187,7 +187,7 @@ void Flows::want(FlowInstance& instance, const std::string& subject, const std::
     tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt}); });
   });
   const mail::Subject of{instance.name(), subject};
-  instance.demand().want(
+  const bool taken = instance.demand().want(
       subject, who,
       [this, who, ask, sources, of, deadline, &instance](Result<void> how) {
         instance.forget(deadline);
@@ -202,6 +202,7 @@ void Flows::want(FlowInstance& instance, const std::string& subject, const std::
         instance.forget(deadline);
         tell(who, [&] { return letter(mail::Asleep{who, of}); });
       });
+  if (!taken) std::erase(wanted_[who].subjects, std::pair(of.source, of.subject));
 }
 
 void Flows::unwatched(const std::string& what) {
@@ -241,8 +242,8 @@ void Flows::watched(const Pattern& pattern, const Scopes* scopes) {
   if (scopes == nullptr) return unwatched(pattern.text());
   Wanted& wanted = wanted_[pattern.text()];
   wanted.scopes = *scopes;
-  const Subjects before = std::exchange(wanted.subjects, subjects_of(routes(), pattern, *scopes));
-  for (const auto& subject : wanted.subjects)
+  const Subjects now = subjects_of(routes(), pattern, *scopes), before = std::exchange(wanted.subjects, now);
+  for (const auto& subject : now)
     if (std::find(before.begin(), before.end(), subject) == before.end())
       if (const Entry entry = find(subject.first); entry.instance && !entry.held)
         want(*entry.instance, subject.second, pattern.text(), 0, nullptr);
@@ -265,7 +266,7 @@ void Flows::ask(const std::string& plugin, std::uint32_t deadline_ms, std::size_
       const std::uint64_t token =
           held_bytes_ + bytes > kHeldBytesMax
               ? 0
-              : held_->add(deadline_ms, [=](PendingCalls::How how, std::int32_t, std::string_view) {
+              : held_->add(deadline_ms, [=](PendingCalls::How how, std::uint64_t, std::int32_t, std::string_view) {
                   if (how != PendingCalls::How::answered)
                     return ask(fail(Errc::timeout, "plugin \"" + plugin + "\" did not answer in time"), 0);
                   const SteadyMs waited = system_clock().steady_ms() - since;

@@ -62,7 +62,7 @@ class Flows final : public ShardServices {
   RoutesPtr routes() const;
   using Subjects = std::vector<std::pair<std::string, std::string>>;  // plugin, subject
   // ask: of a channel, what it is answered by; 0: a pattern, that nobody waits for. `sources`: how many are asked and
-  // have not said no; one that is at work is enough.
+  // have not said no; one that is at work is enough. Under demand_mutex_.
   void want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask,
             const std::shared_ptr<std::atomic<std::size_t>>& sources);
   void unwatched(const std::string& what);  // under demand_mutex_
