@@ -179,17 +179,18 @@ void FlowInstance::forget(std::uint64_t after) {
   if (deadlines_ && after != 0) deadlines_->answer(after, 0, {});
 }
 
-void FlowInstance::request(MethodCall call, std::uint32_t deadline_ms,
+void FlowInstance::request(std::shared_ptr<const MethodCall> call, std::uint32_t deadline_ms,
                            std::function<void(Result<std::string>)> answered) {
   ++requests_;
   if (library_->responder() == nullptr)
     return answered(fail(Errc::unavailable, "plugin \"" + name_ + "\" is no responder"));
-  const std::size_t bytes = call.params_json.size() + call.identity_json.size() + 512;
+  const std::size_t bytes = call->params_json.size() + call->identity_json.size() + 512;
   ask(
       "request()", deadline_ms, bytes, library_->responder()->cancel,
       [this, call = std::move(call), deadline_ms](std::uint64_t token) {
-        const weir_request raw = {sizeof(weir_request),   0, str(call.method), str(call.subject), str(call.params_json),
-                                  str(call.identity_json)};
+        const weir_request raw = {sizeof(weir_request),   0,
+                                  str(call->method),      str(call->subject),
+                                  str(call->params_json), str(call->identity_json)};
         return library_->responder()->request(instance_, &raw, token, deadline_ms);
       },
       [this, answered = std::move(answered)](Result<std::string_view> how) {
@@ -203,22 +204,19 @@ void FlowInstance::request(MethodCall call, std::uint32_t deadline_ms,
       });
 }
 
-void FlowInstance::handle(HttpCall call, std::uint32_t deadline_ms, std::function<void(Result<HttpAnswer>)> answered) {
+void FlowInstance::handle(std::shared_ptr<const HttpCall> call, std::uint32_t deadline_ms,
+                          std::function<void(Result<HttpAnswer>)> answered) {
   ++requests_;
   if (library_->http() == nullptr) return answered(fail(Errc::unavailable, "plugin \"" + name_ + "\" answers no HTTP"));
-  const std::size_t bytes = call.body.size() + call.headers_json.size() + call.query_json.size() + 512;
+  const std::size_t bytes = call->body.size() + call->headers_json.size() + call->query_json.size() + 512;
   ask(
       "handle()", deadline_ms, bytes, library_->http()->cancel,
       [this, call = std::move(call), deadline_ms](std::uint64_t token) {
-        const weir_http_request raw = {sizeof(weir_http_request),
-                                       0,
-                                       str(call.method),
-                                       str(call.path),
-                                       str(call.query_json),
-                                       str(call.headers_json),
-                                       str(call.body),
-                                       str(call.peer),
-                                       str(call.identity_json)};
+        const weir_http_request raw = {sizeof(weir_http_request), 0,
+                                       str(call->method),         str(call->path),
+                                       str(call->query_json),     str(call->headers_json),
+                                       str(call->body),           str(call->peer),
+                                       str(call->identity_json)};
         return library_->http()->handle(instance_, &raw, token, deadline_ms);
       },
       [this, answered = std::move(answered)](Result<std::string_view> how) {

@@ -105,8 +105,10 @@ class FlowInstance final : public Instance {
   // --- a responder, an HTTP handler ---
   // `answered` is called exactly once, maybe before this returns: with the answer, at the deadline, or at stop().
   // Errors there: what the plugin says; timeout, unavailable, internal.
-  void request(MethodCall call, std::uint32_t deadline_ms, std::function<void(Result<std::string>)> answered);
-  void handle(HttpCall call, std::uint32_t deadline_ms, std::function<void(Result<HttpAnswer>)> answered);
+  void request(std::shared_ptr<const MethodCall> call, std::uint32_t deadline_ms,
+               std::function<void(Result<std::string>)> answered);
+  void handle(std::shared_ptr<const HttpCall> call, std::uint32_t deadline_ms,
+              std::function<void(Result<HttpAnswer>)> answered);
 
   bool idle() const override;
   InstanceCounters counters() const override;

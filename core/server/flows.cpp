@@ -288,21 +288,23 @@ void Flows::request(ResponderAsk ask_of) {
     shard->put(letter(mail::Answer{connection, id, std::move(result)}));
   };
   const std::string plugin = std::move(ask_of.plugin);
-  MethodCall call{std::move(ask_of.method), std::move(ask_of.subject), std::move(ask_of.params_json),
-                  std::move(ask_of.identity_json)};
-  const std::size_t bytes = call.params_json.size() + call.identity_json.size() + sizeof(MethodCall);
+  const auto call =
+      std::make_shared<const MethodCall>(MethodCall{std::move(ask_of.method), std::move(ask_of.subject),
+                                                    std::move(ask_of.params_json), std::move(ask_of.identity_json)});
+  const std::size_t bytes = call->params_json.size() + call->identity_json.size() + sizeof(MethodCall);
   ask(plugin, static_cast<std::uint32_t>(ask_of.timeout_ms), bytes,
-      [answer, call = std::move(call)](Result<FlowInstance*> instance, std::uint32_t deadline_ms) {
+      [answer, call](Result<FlowInstance*> instance, std::uint32_t deadline_ms) {
         if (!instance) return answer(instance.error());
         (*instance)->request(call, deadline_ms, answer);
       });
 }
 
-void Flows::handle(const std::string& plugin, HttpCall call, std::uint32_t deadline_ms,
+void Flows::handle(const std::string& plugin, HttpCall http, std::uint32_t deadline_ms,
                    std::function<void(Result<HttpAnswer>)> answered) {
-  const std::size_t bytes = call.body.size() + call.headers_json.size() + sizeof(HttpCall);
+  const auto call = std::make_shared<const HttpCall>(std::move(http));
+  const std::size_t bytes = call->body.size() + call->headers_json.size() + sizeof(HttpCall);
   ask(plugin, deadline_ms, bytes,
-      [call = std::move(call), answered = std::move(answered)](Result<FlowInstance*> instance, std::uint32_t left_ms) {
+      [call, answered = std::move(answered)](Result<FlowInstance*> instance, std::uint32_t left_ms) {
         if (!instance) return answered(instance.error());
         (*instance)->handle(call, left_ms, answered);
       });
