@@ -42,6 +42,15 @@ class FlowsTest : public HubTest {
   static void answer(const Instance& plugin, const std::string& json) {
     plugin.host()->done(plugin.host()->ctx, std::uint64_t{1} << 32, WEIR_OK, {json.data(), json.size()});
   }
+  // Lets the plugin emit an event without data.
+  static weir_status emit(const Instance& plugin, const std::string& subject) {
+    weir_event event{};
+    event.struct_size = sizeof event;
+    event.subject = {subject.data(), subject.size()};
+    event.event = {"e", 1};
+    std::uint32_t accepted = 0;
+    return plugin.host()->emit(plugin.host()->ctx, &event, sizeof event, 1, &accepted);
+  }
   // Until the plugin's subjects are these.
   bool active_are(Client& c, const Json& subjects) {
     return wait_until([&] { return request(c, "loop.active")["data"] == subjects; });
@@ -353,12 +362,7 @@ TEST_F(FlowsTest, WhoWaitsForOneThatOnlyAnswersIsAnsweredHoweverLongAfterTheRelo
                   .problems.empty());
   EXPECT_EQ(request(c, "loop.echo")["type"], "response");
   // What it emits beside its successor, which feeds a channel, is none of that channel's.
-  weir_event event{};
-  event.struct_size = sizeof event;
-  event.subject = {"s", 1};
-  event.event = {"e", 1};
-  std::uint32_t accepted = 0;
-  EXPECT_EQ(before->host()->emit(before->host()->ctx, &event, sizeof event, 1, &accepted), WEIR_E_CLOSED);
+  EXPECT_EQ(emit(*before, "s"), WEIR_E_CLOSED);
   EXPECT_EQ(before->status().state, InstanceState::running);
   answer(*before, "7");
   EXPECT_EQ(c.next("response")["data"], 7);
@@ -404,6 +408,32 @@ TEST_F(FlowsTest, ASourceThatRunsOnFeedsItsNewChannelsWhileAnotherPluginIsExchan
   EXPECT_TRUE(report.get().problems.empty());
   EXPECT_EQ(subscribe(c, "after/x", 10)["data"]["replayed"], 1);
   EXPECT_EQ(c.next("event")["data"], "meanwhile");
+}
+
+// The same between the first shard that takes the new channels and the last.
+TEST_F(FlowsTest, NothingIsTakenOfASourceWhileItsChannelsChangeTheirNames) {
+  const auto manifest = [](const std::string& channel) {
+    return loop() + "[[channel]]\npattern = \"" + channel +
+           "/{x}\"\nfrom = [{ plugin = \"loop\", subject = \"s.{x}\" }]\n";
+  };
+  start(manifest("before"));
+  const auto plugin = instance("loop");
+  std::string x = "x";
+  while (hub().shards()[0]->owner("before/" + x) != 0) x += "x";
+  Fact<bool> held, go_on;
+  hub().shards()[1]->loop().post([&] {
+    held.set(true);
+    go_on.wait_for(true);
+  });
+  ASSERT_TRUE(held.wait_for(true));
+  auto report = std::async(std::launch::async, [&] { return reload(manifest("after")); });
+  EXPECT_TRUE(wait_until(
+      [&] { return hub().ingress().counters("loop").in_flight == 0 && emit(*plugin, "s." + x) == WEIR_E_FULL; }));
+  go_on.set(true);
+  EXPECT_TRUE(report.get().problems.empty());
+  EXPECT_EQ(emit(*plugin, "s." + x), WEIR_OK);
+  EXPECT_TRUE(wait_until([&] { return hub().ingress().counters("loop").in_flight == 0; }));
+  EXPECT_EQ(hub().ingress().counters("loop").refused, 0U);
 }
 
 // Symptom: one that somebody still looked at when its reload was over was told a gap by each later one.
