@@ -235,11 +235,9 @@ int run(const RunOptions& options) {
   // Every client was told and given its time; one that never answered is no failure of the hub. A plugin that would not
   // stop is.
   hub->drain([] { return false; });
-  const bool left_behind = hub->left_behind();
-  const int status = left_behind ? 1 : 0;
+  if (hub->left_behind()) leave(1);
   hub.reset();
-  if (left_behind) leave(status);
-  return status;
+  return 0;
 }
 
 }  // namespace weir::cli

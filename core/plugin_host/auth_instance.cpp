@@ -75,11 +75,7 @@ Result<AuthIdentity> parse_identity(std::string_view text, std::string provider)
 AuthInstance::AuthInstance(std::string name, std::shared_ptr<const Library> library, Revoke revoke)
     : Instance(std::move(name), std::move(library)),
       revoke_(std::move(revoke)),
-      pending_(std::make_unique<PendingCalls>([this](std::uint64_t token) {
-        border_->strand().post("cancel()", [this, token] {
-          if (library_->auth()->cancel != nullptr) library_->auth()->cancel(instance_, token);
-        });
-      })) {
+      pending_(std::make_unique<PendingCalls>()) {
   border_->attach(this);
 }
 
@@ -109,9 +105,16 @@ void AuthInstance::authenticate(std::string request_json, std::uint32_t deadline
   // wait.
   auto shared = std::make_shared<Answered>(std::move(answered));
   const std::string who = "auth provider \"" + name() + "\"";
-  const auto on_end = [this, shared, who](PendingCalls::How how, weir_status status, std::string_view json) {
+  const auto on_end = [this, shared, who](PendingCalls::How how, std::uint64_t token, weir_status status,
+                                          std::string_view json) {
     const auto refuse = [&](Errc code, std::string message) { (*shared)(fail(code, std::move(message)), false); };
-    if (how == PendingCalls::How::deadline) return refuse(Errc::timeout, who + " did not answer in time");
+    if (how == PendingCalls::How::deadline) {
+      if (const auto cancel = library_->auth()->cancel; cancel != nullptr)
+        border_->strand().post("cancel()", [this, cancel, token] {
+          if (started()) cancel(instance_, token);
+        });
+      return refuse(Errc::timeout, who + " did not answer in time");
+    }
     if (how == PendingCalls::How::closed) return refuse(Errc::unavailable, who + " is stopped");
     switch (status) {
       case WEIR_OK: {
@@ -149,6 +152,7 @@ void AuthInstance::authenticate(std::string request_json, std::uint32_t deadline
   const auto posted =
       border_->strand().post("authenticate()", [this, token, deadline_ms, request = std::move(request_json)] {
         if (!pending_->waiting(token)) return;  // its deadline passed while the strand was busy
+        if (!started()) return void(pending_->answer(token, WEIR_E_UNAVAILABLE, {}));
         const weir_status status =
             library_->auth()->authenticate(instance_, {request.data(), request.size()}, token, deadline_ms);
         if (status == WEIR_PENDING) return;
@@ -164,6 +168,8 @@ void AuthInstance::done(std::uint64_t token, weir_status status, std::string_vie
   // Late answers happen to the best (the deadline was faster), so they are counted and not complained about.
   pending_->answer(token, status, json);
 }
+
+bool AuthInstance::idle() const { return pending_->idle(); }
 
 void AuthInstance::on_stopped() { pending_->close(); }
 

@@ -2,22 +2,32 @@
 
 namespace weir {
 
-void Demand::want(std::string subject, std::string who, Awake awake_fn, std::function<void()> asleep) {
-  wish(std::move(subject), std::move(who), {true, std::move(awake_fn), std::move(asleep)});
+bool Demand::want(std::string subject, std::string who, Awake awake_fn, std::function<void()> asleep) {
+  Wish wanted{true, std::move(awake_fn), std::move(asleep)};
+  if (wish(std::move(subject), std::move(who), wanted)) return true;
+  wanted.awake(fail(Errc::unavailable, "too many wait for the source"));
+  return false;
 }
 
-void Demand::unwant(std::string subject, std::string who) { wish(std::move(subject), std::move(who), {}); }
+void Demand::unwant(std::string subject, std::string who) {
+  Wish none;
+  wish(std::move(subject), std::move(who), none);
+}
 
-void Demand::wish(std::string subject, std::string who, Wish wish) {
+// False, and `wish` is not taken: there is no room for it. Who wanted something before may always take it back.
+bool Demand::wish(std::string subject, std::string who, Wish& wish) {
   bool first;
   {
     const std::lock_guard lock(mutex_);
     first = wishes_.empty();
-    Wish& last = wishes_[{std::move(subject), std::move(who)}];
+    std::pair<std::string, std::string> key(std::move(subject), std::move(who));
+    if (wish.wanted && wishes_.size() >= kWishesMax && !wishes_.contains(key)) return false;
+    Wish& last = wishes_[std::move(key)];
     if (!wish.wanted) wish.asleep = std::move(last.asleep);
     last = std::move(wish);
   }
   if (first) ports_.post([this] { look(); });
+  return true;
 }
 
 void Demand::look() {
@@ -38,29 +48,41 @@ void Demand::want_now(const std::string& subject, const std::string& who, Wish w
   const auto [it, fresh] = entries_.try_emplace(subject);
   Entry& e = it->second;
   if (e.timer != 0) ports_.timer_cancel(std::exchange(e.timer, 0));
-  e.wanted_by.insert(who);
-  e.asleep[who] = std::move(wish.asleep);
+  Interest& interest = e.of[who];
+  if (!std::exchange(interest.wanted, true)) ++e.wanted;
+  interest.asleep = std::move(wish.asleep);
   if (!fresh && e.answered) return wish.awake({});
-  e.waiting.push_back(std::move(wish.awake));
+  interest.awake = std::move(wish.awake);
   if (!fresh) return;
   e.activation = ++activations_;
-  asked_[e.activation] = subject;
+  {
+    const std::lock_guard lock(mutex_);
+    asked_[e.activation] = subject;
+  }
   // One by one: what else waits for the strand has its turn between them.
   ports_.post([this, subject, activation = e.activation] { ports_.activate(subject, activation); });
 }
 
 void Demand::answered(std::uint32_t activation, Result<void> how) {
-  ports_.post([this, activation, how = std::move(how)] { awake(activation, how); });
+  std::string subject;
+  {
+    const std::lock_guard lock(mutex_);
+    auto asked = asked_.extract(activation);
+    if (asked.empty()) return void(++late_);  // what a plugin says again and again must not reach its strand's queue
+    subject = std::move(asked.mapped());
+  }
+  ports_.post(
+      [this, subject = std::move(subject), activation, how = std::move(how)] { awake(subject, activation, how); });
 }
 
-void Demand::awake(std::uint32_t activation, const Result<void>& how) {
-  const auto asked = asked_.find(activation);
-  if (asked == asked_.end()) return;
-  const auto it = entries_.find(asked->second);
-  asked_.erase(asked);
+void Demand::awake(const std::string& subject, std::uint32_t activation, const Result<void>& how) {
+  const auto it = entries_.find(subject);
+  if (it == entries_.end() || it->second.activation != activation) return;  // it has been let go of meanwhile
   Entry& e = it->second;
   e.answered = true;
-  const auto waiting = std::exchange(e.waiting, {});
+  std::vector<Awake> waiting;
+  for (auto& [who, interest] : e.of)
+    if (interest.awake) waiting.push_back(std::exchange(interest.awake, nullptr));
   if (!how) {  // whoever asks again is looked for again
     if (e.timer != 0) ports_.timer_cancel(e.timer);
     entries_.erase(it);
@@ -75,22 +97,28 @@ void Demand::unwant_now(const std::string& subject, const std::string& who, Wish
     return;
   }
   Entry& e = it->second;
-  e.wanted_by.erase(who);
-  if (wish.asleep) e.asleep[who] = std::move(wish.asleep);
-  if (e.wanted_by.empty() && e.timer == 0)
-    e.timer = ports_.timer_start(linger_ms_, [this, subject] { let_go(subject); });
+  if (wish.asleep) e.of[who].asleep = std::move(wish.asleep);
+  if (const auto found = e.of.find(who); found != e.of.end()) {
+    found->second.awake = nullptr;
+    if (std::exchange(found->second.wanted, false)) --e.wanted;
+  }
+  if (e.wanted == 0 && e.timer == 0) e.timer = ports_.timer_start(linger_ms_, [this, subject] { let_go(subject); });
 }
 
 void Demand::let_go(const std::string& subject) {
   const auto it = entries_.find(subject);
-  if (it == entries_.end() || !it->second.wanted_by.empty()) return;
+  if (it == entries_.end() || it->second.wanted != 0) return;
   const Entry gone = std::move(it->second);
   entries_.erase(it);
-  asked_.erase(gone.activation);
+  {
+    const std::lock_guard lock(mutex_);
+    asked_.erase(gone.activation);
+  }
   // Behind its activation, which may be in the queue still.
-  ports_.post([this, subject, told = gone.asleep] {
+  ports_.post([this, subject, told = gone.of] {
     ports_.deactivate(subject);
-    for (const auto& [who, asleep] : told) asleep();
+    for (const auto& [who, interest] : told)
+      if (interest.asleep) interest.asleep();
   });
 }
 

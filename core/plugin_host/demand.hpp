@@ -1,7 +1,8 @@
 // Which subjects of a source that works on demand are active, because somebody watches them. Several channels may be
 // fed by one subject; it is activated for the first who wants it and stays for a while after the last has left, so
 // that a page that is loaded again does not begin anew. The table is the strand's; what the rest of the hub wishes
-// waits for it, of each only the last wish, so a strand that is stuck lets nothing grow.
+// waits for it, of each only the last wish. Limits: kWishesMax wait before more is refused, whatever clients do while a
+// strand is stuck.
 // Threads: want(), unwant(), answered() [any]; callbacks on the strand.
 #pragma once
 #include <atomic>
@@ -9,7 +10,6 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +23,7 @@ class Demand {
   // What became of an activation: the source is at work for it. Errors: not_found, forbidden, bad_request - there is no
   // such thing, says the source; unavailable - it can't now; whoever wants it then asks again.
   using Awake = std::function<void(Result<void>)>;
+  static constexpr std::size_t kWishesMax = 65536;  // as many as a strand has tasks
   struct Ports {
     // Call the plugin's. The answer to the former comes by answered().
     std::function<void(const std::string& subject, std::uint32_t activation)> activate;
@@ -36,11 +37,13 @@ class Demand {
   void linger(std::int64_t ms) { linger_ms_ = ms; }  // for what comes after
   // `who`, the name of a channel or a pattern, watches the subject. `awake` is told once, as soon as the source has
   // answered, unless `who` wishes something else before; `asleep` when the subject has been let go of, some time after
-  // nobody wanted it any more. Both are told in the order in which they came to be.
-  void want(std::string subject, std::string who, Awake awake, std::function<void()> asleep);
+  // nobody wanted it any more. Both are told in the order in which they came to be. False: too many wishes wait;
+  // `awake` has been told unavailable, and there is nothing to unwant.
+  bool want(std::string subject, std::string who, Awake awake, std::function<void()> asleep);
   void unwant(std::string subject, std::string who);
-  // The source's answer, however late. One that nobody waits for does nothing. [any]
+  // The source's answer, however late. One that nobody waits for does nothing but count. [any]
   void answered(std::uint32_t activation, Result<void> how);
+  std::uint64_t late() const { return late_; }  // [any]
 
  private:
   struct Wish {
@@ -48,28 +51,33 @@ class Demand {
     Awake awake{};
     std::function<void()> asleep{};  // also of a wish that was taken back before the strand saw it
   };
+  struct Interest {
+    bool wanted = false;
+    Awake awake{};                   // until it has been told, or is of no interest any more
+    std::function<void()> asleep{};  // who left waits for this, too
+  };
   struct Entry {
-    std::set<std::string> wanted_by;
-    std::map<std::string, std::function<void()>> asleep;  // those who left wait here too
-    std::vector<Awake> waiting;
+    std::map<std::string, Interest> of;
+    std::size_t wanted = 0;  // of them
     bool answered = false;
     std::uint32_t activation = 0;
     std::uint64_t timer = 0;  // of the lingering
   };
-  void wish(std::string subject, std::string who, Wish wish);
+  bool wish(std::string subject, std::string who, Wish& wish);
   void look();
   void want_now(const std::string& subject, const std::string& who, Wish wish);
   void unwant_now(const std::string& subject, const std::string& who, Wish wish);
-  void awake(std::uint32_t activation, const Result<void>& how);
+  void awake(const std::string& subject, std::uint32_t activation, const Result<void>& how);
   void let_go(const std::string& subject);
 
   std::atomic<std::int64_t> linger_ms_;
   const Ports ports_;
   std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, Wish> wishes_;  // guarded by mutex_: subject, who
-  std::uint32_t activations_ = 0;                               // [strand] down to here
+  std::map<std::uint32_t, std::string> asked_;  // guarded by mutex_: activations without an answer, their subjects
+  std::atomic<std::uint64_t> late_{0};
+  std::uint32_t activations_ = 0;  // [strand] down to here
   std::map<std::string, Entry> entries_;
-  std::map<std::uint32_t, std::string> asked_;  // activations that have not been answered: their subjects
 };
 
 }  // namespace weir

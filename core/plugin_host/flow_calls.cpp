@@ -93,12 +93,14 @@ void FlowInstance::ask(const char* what, std::uint32_t deadline_ms, std::size_t 
   }
   const std::shared_ptr<void> counted(nullptr, [all = asked_bytes_, bytes](void*) { all->fetch_sub(bytes); });
   auto shared = std::make_shared<End>(std::move(end));
-  auto its_token = std::make_shared<std::atomic<std::uint64_t>>(0);
   const std::uint64_t token = pending_->add(
-      deadline_ms, [this, shared, cancel, its_token](PendingCalls::How how, weir_status status, std::string_view json) {
+      deadline_ms,
+      [this, shared, cancel](PendingCalls::How how, std::uint64_t its, weir_status status, std::string_view json) {
         if (how == PendingCalls::How::deadline) {
           if (cancel != nullptr)
-            border_->strand().post("cancel()", [this, cancel, its_token] { cancel(instance_, *its_token); });
+            border_->strand().post("cancel()", [this, cancel, its] {
+              if (started()) cancel(instance_, its);
+            });
           return (*shared)(fail(Errc::timeout, "plugin \"" + name_ + "\" did not answer in time"));
         }
         if (how == PendingCalls::How::closed)
@@ -108,7 +110,6 @@ void FlowInstance::ask(const char* what, std::uint32_t deadline_ms, std::size_t 
       });
   if (token == 0)
     return (*shared)(fail(Errc::unavailable, "plugin \"" + name_ + "\" is stopped, or too many wait for it"));
-  *its_token = token;
   const auto posted = border_->strand().post(what, [this, what, token, counted, call = std::move(call)] {
     if (!pending_->waiting(token)) return;  // its deadline passed while the strand was busy
     if (!started()) return void(pending_->answer(token, WEIR_E_UNAVAILABLE, {}));
@@ -137,7 +138,7 @@ void FlowInstance::on_stopped() {
 
 InstanceCounters FlowInstance::counters() const {
   InstanceCounters out = Instance::counters();
-  if (pending_) out.late_done = pending_->late();
+  out.late_done = demand_->late() + (pending_ ? pending_->late() : 0);
   out.sent = outlet_->counts().sent;
   out.undeliverable = outlet_->counts().undeliverable;
   out.requests = requests_;
@@ -166,9 +167,10 @@ void FlowInstance::activated(std::uint32_t activation, weir_status status, std::
 std::uint64_t FlowInstance::after(std::uint32_t ms, std::function<void()> call) {
   auto shared = std::make_shared<std::function<void()>>(std::move(call));
   const std::uint64_t id =
-      !deadlines_ ? 0 : deadlines_->add(ms, [shared](PendingCalls::How how, std::int32_t, std::string_view) {
-        if (how == PendingCalls::How::deadline) (*shared)();
-      });
+      !deadlines_ ? 0
+                  : deadlines_->add(ms, [shared](PendingCalls::How how, std::uint64_t, std::int32_t, std::string_view) {
+                      if (how == PendingCalls::How::deadline) (*shared)();
+                    });
   if (id == 0) (*shared)();
   return id;
 }
@@ -177,17 +179,18 @@ void FlowInstance::forget(std::uint64_t after) {
   if (deadlines_ && after != 0) deadlines_->answer(after, 0, {});
 }
 
-void FlowInstance::request(MethodCall call, std::uint32_t deadline_ms,
+void FlowInstance::request(std::shared_ptr<const MethodCall> call, std::uint32_t deadline_ms,
                            std::function<void(Result<std::string>)> answered) {
   ++requests_;
   if (library_->responder() == nullptr)
     return answered(fail(Errc::unavailable, "plugin \"" + name_ + "\" is no responder"));
-  const std::size_t bytes = call.params_json.size() + call.identity_json.size() + 512;
+  const std::size_t bytes = call->params_json.size() + call->identity_json.size() + 512;
   ask(
       "request()", deadline_ms, bytes, library_->responder()->cancel,
       [this, call = std::move(call), deadline_ms](std::uint64_t token) {
-        const weir_request raw = {sizeof(weir_request),   0, str(call.method), str(call.subject), str(call.params_json),
-                                  str(call.identity_json)};
+        const weir_request raw = {sizeof(weir_request),   0,
+                                  str(call->method),      str(call->subject),
+                                  str(call->params_json), str(call->identity_json)};
         return library_->responder()->request(instance_, &raw, token, deadline_ms);
       },
       [this, answered = std::move(answered)](Result<std::string_view> how) {
@@ -201,22 +204,19 @@ void FlowInstance::request(MethodCall call, std::uint32_t deadline_ms,
       });
 }
 
-void FlowInstance::handle(HttpCall call, std::uint32_t deadline_ms, std::function<void(Result<HttpAnswer>)> answered) {
+void FlowInstance::handle(std::shared_ptr<const HttpCall> call, std::uint32_t deadline_ms,
+                          std::function<void(Result<HttpAnswer>)> answered) {
   ++requests_;
   if (library_->http() == nullptr) return answered(fail(Errc::unavailable, "plugin \"" + name_ + "\" answers no HTTP"));
-  const std::size_t bytes = call.body.size() + call.headers_json.size() + call.query_json.size() + 512;
+  const std::size_t bytes = call->body.size() + call->headers_json.size() + call->query_json.size() + 512;
   ask(
       "handle()", deadline_ms, bytes, library_->http()->cancel,
       [this, call = std::move(call), deadline_ms](std::uint64_t token) {
-        const weir_http_request raw = {sizeof(weir_http_request),
-                                       0,
-                                       str(call.method),
-                                       str(call.path),
-                                       str(call.query_json),
-                                       str(call.headers_json),
-                                       str(call.body),
-                                       str(call.peer),
-                                       str(call.identity_json)};
+        const weir_http_request raw = {sizeof(weir_http_request), 0,
+                                       str(call->method),         str(call->path),
+                                       str(call->query_json),     str(call->headers_json),
+                                       str(call->body),           str(call->peer),
+                                       str(call->identity_json)};
         return library_->http()->handle(instance_, &raw, token, deadline_ms);
       },
       [this, answered = std::move(answered)](Result<std::string_view> how) {

@@ -35,12 +35,9 @@ FlowInstance::FlowInstance(std::string name, std::shared_ptr<const Library> libr
       port_(port),
       data_max_(settings.bounds.data_max),
       told_(std::make_unique<Told>()),
-      pending_(library_->responder() == nullptr && library_->http() == nullptr
-                   ? nullptr
-                   : std::make_unique<PendingCalls>([](std::uint64_t) {})),
-      deadlines_(library_->info().on_demand == PluginInfo::OnDemand::no
-                     ? nullptr
-                     : std::make_unique<PendingCalls>([](std::uint64_t) {})),
+      pending_(library_->responder() == nullptr && library_->http() == nullptr ? nullptr
+                                                                               : std::make_unique<PendingCalls>()),
+      deadlines_(library_->info().on_demand == PluginInfo::OnDemand::no ? nullptr : std::make_unique<PendingCalls>()),
       outlet_(std::make_unique<Outlet>(
           settings.outlet,
           Outlet::Ports{
@@ -199,15 +196,13 @@ weir_status FlowInstance::emit(const weir_event* events, std::uint32_t stride, s
 void FlowInstance::pause() {
   const std::lock_guard lock(told_->mutex);
   told_->paused = true;
-  if (std::exchange(told_->posted, true)) return;
-  border_->strand().post_always("pause()", [this] { tell(); });
+  tell_soon("pause()");
 }
 
 void FlowInstance::resume() {
   const std::lock_guard lock(told_->mutex);
   told_->paused = false;
-  if (std::exchange(told_->posted, true)) return;
-  border_->strand().post_always("resume()", [this] { tell(); });
+  tell_soon("resume()");
 }
 
 void FlowInstance::accepted(std::string_view cursor) {
@@ -217,17 +212,25 @@ void FlowInstance::accepted(std::string_view cursor) {
     cursors.back().text = cursor;  // it speaks for all before it
   else
     cursors.push_back({false, std::string(cursor)});
-  if (std::exchange(told_->posted, true)) return;
-  border_->strand().post_always("accepted()", [this] { tell(); });
+  tell_soon("accepted()");
 }
 
 void FlowInstance::refused(std::string_view cursor) {
   const std::lock_guard lock(told_->mutex);
   auto& cursors = told_->cursors;
-  if (cursors.size() >= Told::kCursorsMax) cursors.pop_back();  // the strand is stuck: this one speaks for that as well
-  cursors.push_back({true, std::string(cursor)});
+  // When the strand is stuck, this one speaks for what stands before it as well.
+  if (cursors.size() >= Told::kCursorsMax && !cursors.back().refused) cursors.pop_back();
+  if (cursors.size() + 1 >= Told::kCursorsMax && cursors.back().refused)
+    cursors.back().text = cursor;
+  else
+    cursors.push_back({true, std::string(cursor)});
+  tell_soon("refused()");
+}
+
+// Under the mutex of told_.
+void FlowInstance::tell_soon(const char* what) {
   if (std::exchange(told_->posted, true)) return;
-  border_->strand().post_always("refused()", [this] { tell(); });
+  border_->strand().post_always(what, [this] { tell(); });
 }
 
 void FlowInstance::tell() {

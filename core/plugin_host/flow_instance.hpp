@@ -105,10 +105,12 @@ class FlowInstance final : public Instance {
   // --- a responder, an HTTP handler ---
   // `answered` is called exactly once, maybe before this returns: with the answer, at the deadline, or at stop().
   // Errors there: what the plugin says; timeout, unavailable, internal.
-  void request(MethodCall call, std::uint32_t deadline_ms, std::function<void(Result<std::string>)> answered);
-  void handle(HttpCall call, std::uint32_t deadline_ms, std::function<void(Result<HttpAnswer>)> answered);
-  bool idle() const;  // everything that it was asked has been answered
+  void request(std::shared_ptr<const MethodCall> call, std::uint32_t deadline_ms,
+               std::function<void(Result<std::string>)> answered);
+  void handle(std::shared_ptr<const HttpCall> call, std::uint32_t deadline_ms,
+              std::function<void(Result<HttpAnswer>)> answered);
 
+  bool idle() const override;
   InstanceCounters counters() const override;
 
  private:
@@ -117,6 +119,7 @@ class FlowInstance final : public Instance {
   ~FlowInstance() override;
   weir_status emit(const weir_event* events, std::uint32_t stride, std::uint32_t count,
                    std::uint32_t* accepted);  // [any]
+  void tell_soon(const char* what);           // [any]
   void tell();                                // [strand]
   void sink_ready();                          // [any]
   void done(std::uint64_t token, weir_status status, std::string_view json);

@@ -69,6 +69,8 @@ class Instance {
   void start();
   // Whether the plugin's start() has returned, well or not. [any]
   bool start_returned() const { return start_returned_; }
+  // Everything that it was asked has been answered, or its deadline has passed. [any]
+  virtual bool idle() const = 0;
   // Lets the plugin's stop() and destroy() run and waits. After it no callback of this instance comes any more.
   // False: it took longer than `deadline_ms` and was left behind.
   bool stop(std::int64_t deadline_ms = kStopMs);
@@ -144,6 +146,7 @@ class AuthInstance final : public Instance {
   // Asks; `answered` is called exactly once, maybe before this returns: with the answer, at the deadline, or at stop().
   // Errors there: unauthorized, forbidden, unavailable, timeout, internal. [any]
   void authenticate(std::string request_json, std::uint32_t deadline_ms, Answered answered);
+  bool idle() const override;
   InstanceCounters counters() const override;
 
  private:

@@ -5,8 +5,7 @@
 
 namespace weir {
 
-PendingCalls::PendingCalls(std::function<void(std::uint64_t)> expired)
-    : expired_(std::move(expired)), thread_([this] { watch_deadlines(); }) {}
+PendingCalls::PendingCalls() : thread_([this] { watch_deadlines(); }) {}
 
 PendingCalls::~PendingCalls() { close(); }
 
@@ -58,7 +57,7 @@ bool PendingCalls::answer(std::uint64_t token, std::int32_t status, std::string_
     }
     callback = take(token);
   }
-  callback(How::answered, status, json);
+  callback(How::answered, token, status, json);
   return true;
 }
 
@@ -78,14 +77,17 @@ std::uint64_t PendingCalls::late() const {
 }
 
 void PendingCalls::close() {
-  std::vector<Callback> left;
+  std::vector<std::pair<std::uint64_t, Callback>> left;
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    while (!deadlines_.empty()) left.push_back(take(deadlines_.begin()->second));
+    while (!deadlines_.empty()) {
+      const std::uint64_t token = deadlines_.begin()->second;
+      left.emplace_back(token, take(token));
+    }
     changed_.notify_one();
   }
-  for (const Callback& callback : left) callback(How::closed, 0, {});
+  for (const auto& [token, callback] : left) callback(How::closed, token, 0, {});
   if (thread_.joinable()) thread_.join();  // a deadline's callback may be under way
 }
 
@@ -103,10 +105,8 @@ void PendingCalls::watch_deadlines() {
       continue;
     }
     const Callback callback = take(token);
-    const std::uint64_t expired_token = token;
     lock.unlock();
-    callback(How::deadline, 0, {});
-    expired_(expired_token);
+    callback(How::deadline, token, 0, {});
     lock.lock();
   }
 }

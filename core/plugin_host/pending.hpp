@@ -21,11 +21,10 @@ class PendingCalls {
  public:
   static constexpr std::size_t kWaitingMax = 65536;
   enum class How : std::uint8_t { answered, deadline, closed };
-  // status and json are the plugin's when answered.
-  using Callback = std::function<void(How how, std::int32_t status, std::string_view json)>;
+  // token: what add() returned. status and json are the plugin's when answered.
+  using Callback = std::function<void(How how, std::uint64_t token, std::int32_t status, std::string_view json)>;
 
-  // `expired` is told of tokens whose deadline passed, so that the plugin can be told to give up.
-  explicit PendingCalls(std::function<void(std::uint64_t token)> expired);
+  PendingCalls();
   ~PendingCalls();
 
   // 0, and `callback` is not taken, when too many wait or the table is closed.
@@ -50,7 +49,6 @@ class PendingCalls {
   Callback take(std::uint64_t token);  // under the mutex; frees the slot
   void watch_deadlines();
 
-  const std::function<void(std::uint64_t)> expired_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Slot> slots_;  // guarded by mutex_ down to here

@@ -3,6 +3,7 @@
 // "subscriber" the one that owns the connection; both may be the same. Threads: plain values, moved.
 #pragma once
 #include <compare>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,6 +72,7 @@ struct SourceGap {  // a source lost something
   std::optional<Pattern> subject;     // ... of those on demand the ones that such subjects feed
   std::uint64_t count;
   std::string reason;
+  std::function<void()> told{};  // called when this shard has told it
 };
 
 // What sources on demand say. Of one subject, in the order in which it happened: so whoever has read that a subject is

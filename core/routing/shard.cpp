@@ -127,7 +127,10 @@ void Shard::handle(Mail& mail) {
     void operator()(std::unique_ptr<mail::Read>& m) { s.channels_.read(std::move(*m)); }
     void operator()(std::unique_ptr<mail::Watch>& m) { s.channels_.watch(std::move(*m)); }
     void operator()(std::unique_ptr<mail::Unwatch>& m) { s.channels_.unwatch(*m); }
-    void operator()(std::unique_ptr<mail::SourceGap>& m) { s.channels_.source_gap(*m); }
+    void operator()(std::unique_ptr<mail::SourceGap>& m) {
+      s.channels_.source_gap(*m);
+      if (m->told) m->told();
+    }
     void operator()(std::unique_ptr<mail::Attached>& m) { s.subscribers_.attached(std::move(*m)); }
     void operator()(std::unique_ptr<mail::Chunk>& m) { s.subscribers_.chunk(std::move(*m)); }
     void operator()(std::unique_ptr<mail::Watched>& m) { s.subscribers_.watched(std::move(*m)); }

@@ -22,7 +22,7 @@ void Flows::hold(const std::vector<std::string>& plugins) {
   if (plugins.empty()) return;
   std::unique_ptr<PendingCalls> held;
   try {
-    held = std::make_unique<PendingCalls>([](std::uint64_t) {});
+    held = std::make_unique<PendingCalls>();
   } catch (const std::system_error&) {
     return;  // no thread is left for it: what is asked meanwhile is refused
   }
@@ -187,7 +187,7 @@ void Flows::want(FlowInstance& instance, const std::string& subject, const std::
     tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt}); });
   });
   const mail::Subject of{instance.name(), subject};
-  instance.demand().want(
+  const bool taken = instance.demand().want(
       subject, who,
       [this, who, ask, asked, of, deadline, &instance](Result<void> how) {
         instance.forget(deadline);
@@ -206,6 +206,7 @@ void Flows::want(FlowInstance& instance, const std::string& subject, const std::
         instance.forget(deadline);
         tell(who, [&] { return letter(mail::Asleep{who, of}); });
       });
+  if (!taken) std::erase(wanted_[who].subjects, std::pair(of.source, of.subject));
 }
 
 void Flows::unwatched(const std::string& what) {
@@ -245,8 +246,8 @@ void Flows::watched(const Pattern& pattern, const Scopes* scopes) {
   if (scopes == nullptr) return unwatched(pattern.text());
   Wanted& wanted = wanted_[pattern.text()];
   wanted.scopes = *scopes;
-  const Subjects before = std::exchange(wanted.subjects, subjects_of(routes(), pattern, *scopes));
-  for (const auto& subject : wanted.subjects)
+  const Subjects now = subjects_of(routes(), pattern, *scopes), before = std::exchange(wanted.subjects, now);
+  for (const auto& subject : now)
     if (std::find(before.begin(), before.end(), subject) == before.end())
       if (const Entry entry = find(subject.first); entry.instance && !entry.held)
         want(*entry.instance, subject.second, pattern.text(), 0, nullptr);
@@ -273,7 +274,7 @@ void Flows::ask(const std::string& plugin, std::uint32_t deadline_ms, std::size_
       const std::uint64_t token =
           held_bytes_ + bytes > kHeldBytesMax
               ? 0
-              : held_->add(deadline_ms, [=](PendingCalls::How how, std::int32_t, std::string_view) {
+              : held_->add(deadline_ms, [=](PendingCalls::How how, std::uint64_t, std::int32_t, std::string_view) {
                   if (how != PendingCalls::How::answered)
                     return ask(fail(Errc::timeout, "plugin \"" + plugin + "\" did not answer in time"), 0);
                   const SteadyMs waited = system_clock().steady_ms() - since;
@@ -295,21 +296,23 @@ void Flows::request(ResponderAsk ask_of) {
     shard->put(letter(mail::Answer{connection, id, std::move(result)}));
   };
   const std::string plugin = std::move(ask_of.plugin);
-  MethodCall call{std::move(ask_of.method), std::move(ask_of.subject), std::move(ask_of.params_json),
-                  std::move(ask_of.identity_json)};
-  const std::size_t bytes = call.params_json.size() + call.identity_json.size() + sizeof(MethodCall);
+  const auto call =
+      std::make_shared<const MethodCall>(MethodCall{std::move(ask_of.method), std::move(ask_of.subject),
+                                                    std::move(ask_of.params_json), std::move(ask_of.identity_json)});
+  const std::size_t bytes = call->params_json.size() + call->identity_json.size() + sizeof(MethodCall);
   ask(plugin, static_cast<std::uint32_t>(ask_of.timeout_ms), bytes,
-      [answer, call = std::move(call)](Result<FlowInstance*> instance, std::uint32_t deadline_ms) {
+      [answer, call](Result<FlowInstance*> instance, std::uint32_t deadline_ms) {
         if (!instance) return answer(instance.error());
         (*instance)->request(call, deadline_ms, answer);
       });
 }
 
-void Flows::handle(const std::string& plugin, HttpCall call, std::uint32_t deadline_ms,
+void Flows::handle(const std::string& plugin, HttpCall http, std::uint32_t deadline_ms,
                    std::function<void(Result<HttpAnswer>)> answered) {
-  const std::size_t bytes = call.body.size() + call.headers_json.size() + sizeof(HttpCall);
+  const auto call = std::make_shared<const HttpCall>(std::move(http));
+  const std::size_t bytes = call->body.size() + call->headers_json.size() + sizeof(HttpCall);
   ask(plugin, deadline_ms, bytes,
-      [call = std::move(call), answered = std::move(answered)](Result<FlowInstance*> instance, std::uint32_t left_ms) {
+      [call, answered = std::move(answered)](Result<FlowInstance*> instance, std::uint32_t left_ms) {
         if (!instance) return answered(instance.error());
         (*instance)->handle(call, left_ms, answered);
       });

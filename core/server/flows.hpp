@@ -68,6 +68,7 @@ class Flows final : public ShardServices {
     std::atomic<bool> any{false};
   };
   // ask: of a channel, what it is answered by; 0: a pattern, that nobody waits for, and `asked` is null.
+  // Under demand_mutex_.
   void want(FlowInstance& instance, const std::string& subject, const std::string& who, std::uint64_t ask,
             const std::shared_ptr<Asked>& asked);
   void unwatched(const std::string& what);  // under demand_mutex_

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <optional>
 #include <thread>
 
 #include "base/ids.hpp"
@@ -36,7 +37,10 @@ Hub::Hub(std::unique_ptr<Setup> setup)
 }
 
 Hub::~Hub() {
-  { const auto sources = plugins_.stop_sources(kStopMs), providers = plugins_.stop_providers(kStopMs); }
+  {
+    const auto sources = plugins_.stop_sources(kStopMs), providers = plugins_.stop_providers(kStopMs);
+    plugins_.end_replaced(kStopMs);
+  }
   for (auto& shard : shards_) shard->stop();
   // With the threads gone, all of it is this thread's. What waits on one shard's loop may hold what belongs to
   // another's, so each step is done for all before the next.
@@ -299,15 +303,18 @@ bool Hub::drain(const std::function<bool()>& hurry) {
     nap();
   }
   while ((registry_.clients() != 0 || !sources->done()) && !late()) nap();
-  // What clients and rules have published goes out before the sinks stop.
-  const auto all_out = [this] {
-    return std::all_of(shards_.begin(), shards_.end(), [](const auto& s) { return s->idle(); }) &&
-           std::none_of(shards_.begin(), shards_.end(), [](const auto& s) { return s->gauges().owes_sinks.load(); }) &&
-           flows_.sinks_empty();
+  // What clients and rules have published goes out before the sinks stop. Two looks that show the same: in between no
+  // shard had anything to do, so none had anything under way to another either.
+  std::vector<std::optional<std::uint64_t>> seen;
+  const auto all_out = [this, &seen] {
+    std::vector<std::optional<std::uint64_t>> now(shards_.size());
+    on_all_shards([&now](ShardHost& host) { now[host.id()] = host.quiet(); });
+    const bool same = now == seen && std::find(now.begin(), now.end(), std::nullopt) == now.end();
+    seen = std::move(now);
+    return same && flows_.sinks_empty();
   };
-  on_all_shards([](ShardHost&) {});
-  while (!all_out() && !late()) nap();
-  const bool all_sent = all_out();
+  bool all_sent = all_out() || all_out();
+  for (; !all_sent && !late(); all_sent = all_out()) nap();
   for (const auto& [sink, events] : flows_.waiting())
     log::warn("hub", "events that waited for sink \"" + sink + "\" are lost: it had no room for them in time",
               {{"count", events}});
@@ -315,8 +322,9 @@ bool Hub::drain(const std::function<bool()>& hurry) {
   shards_[0]->loop().post([this] { listener_->stop(); });
   const std::size_t remain = registry_.clients();
   const auto providers = plugins_.stop_providers(left(kAuthStopMs));
+  const bool replaced_stopped = plugins_.end_replaced(left(kAuthStopMs));
   const bool stopped = sources->wait(), providers_stopped = providers->wait();
-  left_behind_ = !stopped || !providers_stopped;
+  if (!stopped || !providers_stopped || !replaced_stopped) left_behind_ = true;  // a reload may have said so before
   const bool clean = remain == 0 && all_sent && !left_behind_;
   log::info("hub", clean ? "drained" : "drain cut short",
             {{"ms", system_clock().steady_ms() - begin}, {"left", remain}});

@@ -36,8 +36,8 @@ class Hub {
   // Ends politely; returns when all is done or drain.timeout has passed. True: every connection left and every plugin
   // stopped in time. `hurry` is looked at on the way; once it is true the rest is cut short.
   bool drain(const std::function<bool()>& hurry);
-  // After drain(): a plugin did not stop, and its thread still runs. The process must then end without tidying up
-  // behind it.
+  // After drain(): a plugin did not stop, then or in a reload, and its thread still runs. The process must then end
+  // without tidying up behind it, this hub least of all.
   bool left_behind() const { return left_behind_; }
 
   // A manifest that was read again takes the place of the one that runs, under live connections: events are run by the

@@ -1,5 +1,8 @@
 #include "server/ingress.hpp"
 
+#include <algorithm>
+#include <map>
+
 #include "base/log.hpp"
 
 namespace weir {
@@ -13,7 +16,7 @@ struct Ingress::Source {
   std::atomic<std::int64_t> events{0}, bytes{0};  // under way
   std::atomic<bool> paused{false};
   std::atomic<bool> cursors{false};  // it goes on behind what was accepted
-  std::atomic<bool> ending{false};
+  std::atomic<bool> ending{false}, held{false};
   std::atomic<int> emitting{0};  // calls of emit()
   struct Inside {
     explicit Inside(Source& source) : s(source) { ++s.emitting; }
@@ -25,14 +28,27 @@ struct Ingress::Source {
   std::atomic<std::uint64_t> taken{0}, unrouted{0}, refused{0}, pauses{0};
   const Limits* limits;
   std::mutex mutex;
-  std::deque<std::shared_ptr<Batch>> batches;  // in the order of emission, guarded by mutex
+  std::deque<std::shared_ptr<Batch>> batches;  // in the order of emission, guarded by mutex down to here
+  RoutesOfSource routes;
+  // What it has lost since the shards were told last, by subject; those who are told have not all been yet.
+  struct Gap {
+    std::uint64_t count;
+    std::string reason;
+  };
+  std::map<std::string, Gap, std::less<>> gaps;
+  bool telling_gaps = false;
 
+  RoutesOfSource routes_now() {
+    const std::lock_guard lock(mutex);
+    return routes;
+  }
+  bool takes() const { return !ending && !held; }
   bool has_room() const {
-    return !ending && events < limits->source_events_in_flight && bytes < limits->source_bytes_in_flight;
+    return takes() && events < limits->source_events_in_flight && bytes < limits->source_bytes_in_flight;
   }
   void resume_if_drained() {
     if (!paused || events > limits->source_events_in_flight / 2 || bytes > limits->source_bytes_in_flight / 2) return;
-    if (!ending && paused.exchange(false)) instance->resume();
+    if (takes() && paused.exchange(false)) instance->resume();
   }
 };
 
@@ -75,35 +91,57 @@ Ingress::Ingress(const Limits& limits) : limits_(limits) {}
 Ingress::~Ingress() = default;
 
 void Ingress::feed_from(const std::vector<Feeding>& sources) {
-  std::unordered_map<std::string, Found> next;
+  std::unordered_map<std::string, std::shared_ptr<Source>> next;
   const std::unique_lock lock(mutex_);
   for (const Feeding& f : sources) {
-    Found& found = next[f.instance->name()];
-    found.routes = std::make_shared<const std::vector<SourceRoute>>(f.routes);
+    auto& source = next[f.instance->name()];
     const auto had = sources_.find(f.instance->name());
-    if (had != sources_.end() && had->second.source->instance == f.instance) {
-      found.source = had->second.source;
+    if (had != sources_.end() && had->second->instance == f.instance) {
+      source = had->second;
       continue;
     }
-    found.source = std::make_shared<Source>();
-    found.source->name = f.instance->name();
-    found.source->instance = f.instance;
-    found.source->limits = &limits_;
-    if (had != sources_.end()) found.source->cursors = had->second.source->cursors.load();  // until it shows
+    source = std::make_shared<Source>();
+    source->name = f.instance->name();
+    source->instance = f.instance;
+    source->limits = &limits_;
+    source->routes = std::make_shared<const std::vector<SourceRoute>>(f.routes);
+    if (had != sources_.end()) source->cursors = had->second->cursors.load();  // until it shows
   }
   sources_ = std::move(next);
 }
 
-Ingress::Found Ingress::find(const std::string& name) const {
+bool Ingress::hold(const FlowInstance& instance, const std::vector<SourceRoute>& next) {
+  const auto source = find(instance);
+  if (!source) return true;
+  const auto same = [](const SourceRoute& a, const SourceRoute& b) {
+    return a.subject.text() == b.subject.text() && a.channel.text() == b.channel.text();
+  };
+  const RoutesOfSource now = source->routes_now();
+  if (std::equal(now->begin(), now->end(), next.begin(), next.end(), same)) return true;
+  source->held = true;
+  return source->emitting == 0 && source->events == 0;
+}
+
+void Ingress::reroute(const FlowInstance& instance, std::vector<SourceRoute> routes) {
+  const auto source = find(instance);
+  if (!source) return;
+  {
+    const std::lock_guard lock(source->mutex);
+    source->routes = std::make_shared<const std::vector<SourceRoute>>(std::move(routes));
+  }
+  source->held = false;
+  source->resume_if_drained();
+}
+
+std::shared_ptr<Ingress::Source> Ingress::find(const std::string& name) const {
   const std::shared_lock lock(mutex_);
   const auto found = sources_.find(name);
-  return found == sources_.end() ? Found{} : found->second;
+  return found == sources_.end() ? nullptr : found->second;
 }
 
 std::vector<Ingress::Target> Ingress::channels_of(const std::string& name, const RoutesOfSource& routes,
                                                   std::string_view subject) {
   std::vector<Target> channels;
-  if (!routes) return channels;
   for (const SourceRoute& route : *routes) {
     const auto variables = route.subject.match(subject);
     if (!variables) continue;
@@ -120,22 +158,23 @@ std::vector<Ingress::Target> Ingress::channels_of(const std::string& name, const
 weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std::uint32_t stride, std::uint32_t count,
                           std::span<const json::Doc> indexes, std::uint32_t* accepted) {
   *accepted = 0;
-  const Found found = find(instance.name());
-  if (!found.source) return WEIR_E_CLOSED;
-  Source& s = *found.source;
+  const auto source = find(instance);
+  if (!source) return WEIR_E_CLOSED;
+  Source& s = *source;
   const Source::Inside inside(s);
+  const RoutesOfSource routes = s.routes_now();
   auto batch = std::make_shared<Batch>();
-  batch->source = found.source;
+  batch->source = source;
   std::vector<std::vector<Mail>> mails(shards_.size());
   std::string subject_before;
   std::vector<Target> channels;
   bool shard_full = false;
-  for (; *accepted < count && !shard_full && (s.has_room() || (*accepted == 0 && s.events == 0 && !s.ending));
+  for (; *accepted < count && !shard_full && (s.has_room() || (*accepted == 0 && s.events == 0 && s.takes()));
        ++*accepted) {
     const weir_event& e = event_at(events, stride, *accepted);
     if (subject_before != text(e.subject) || *accepted == 0) {  // sources emit runs of one subject
       subject_before = text(e.subject);
-      channels = channels_of(s.name, found.routes, subject_before);
+      channels = channels_of(s.name, routes, subject_before);
     }
     const auto size = static_cast<std::int64_t>(e.data.size + 64);
     ++s.events;
@@ -179,7 +218,7 @@ weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std:
 }
 
 std::shared_ptr<Ingress::Source> Ingress::find(const FlowInstance& instance) const {
-  auto source = find(instance.name()).source;
+  auto source = find(instance.name());
   return source && source->instance.get() == &instance ? source : nullptr;
 }
 
@@ -202,17 +241,59 @@ bool Ingress::settled(const FlowInstance& instance) {
 }
 
 void Ingress::gap(FlowInstance& instance, std::string_view subject, std::uint64_t count, std::string_view reason) {
-  mail::SourceGap gap{instance.name(), {}, std::nullopt, count, std::string(reason)};
-  const std::string& separator = instance.library().info().subject_separator;
-  auto pattern = Pattern::parse_subject(subject, separator.empty() ? '/' : separator[0]);
-  if (pattern && pattern->has_stars()) {
-    gap.subject = std::move(*pattern);
-  } else if (!subject.empty()) {
-    for (Target& target : channels_of(instance.name(), find(instance.name()).routes, subject))
-      gap.channels.push_back(std::move(target.channel));
-    if (gap.channels.empty()) return;
+  const auto source = find(instance);
+  if (!source) return;
+  {
+    const std::lock_guard lock(source->mutex);
+    auto& gaps = source->gaps;
+    auto found = gaps.find(subject);
+    if (found == gaps.end() && gaps.size() + 1 >= kGapSubjectsMax)
+      found = gaps.find(subject = {});  // all that it feeds
+    if (found == gaps.end()) {
+      gaps.emplace(subject, Source::Gap{count, std::string(reason)});
+    } else {
+      Source::Gap& gap = found->second;
+      gap.count = gap.count == 0 || count == 0 ? 0 : gap.count + count;
+      gap.reason = reason;
+    }
+    if (std::exchange(source->telling_gaps, true)) return;
   }
-  for (ShardHost* shard : shards_) shard->put(letter(mail::SourceGap(gap)));
+  tell_gaps(source);
+}
+
+// All shards are told, and what comes meanwhile waits until they have been: a plugin that says it in a loop fills no
+// mailbox.
+void Ingress::tell_gaps(const std::shared_ptr<Source>& source) {
+  const std::string& separator = source->instance->library().info().subject_separator;
+  std::vector<mail::SourceGap> gaps;
+  while (gaps.empty()) {
+    decltype(source->gaps) lost;
+    {
+      const std::lock_guard lock(source->mutex);
+      lost.swap(source->gaps);
+      source->telling_gaps = !lost.empty();
+    }
+    if (lost.empty()) return;
+    for (auto& [subject, of] : lost) {
+      mail::SourceGap gap{source->name, {}, std::nullopt, of.count, std::move(of.reason)};
+      auto pattern = Pattern::parse_subject(subject, separator.empty() ? '/' : separator[0]);
+      if (pattern && pattern->has_stars()) {
+        gap.subject = std::move(*pattern);
+      } else if (!subject.empty()) {
+        for (Target& target : channels_of(source->name, source->routes_now(), subject))
+          gap.channels.push_back(std::move(target.channel));
+        if (gap.channels.empty()) continue;
+      }
+      gaps.push_back(std::move(gap));
+    }
+  }
+  const auto untold = std::make_shared<std::atomic<std::size_t>>(gaps.size() * shards_.size());
+  for (mail::SourceGap& gap : gaps) {
+    gap.told = [this, source, untold] {
+      if (--*untold == 0) tell_gaps(source);
+    };
+    for (ShardHost* shard : shards_) shard->put(letter(mail::SourceGap(gap)));
+  }
 }
 
 bool Ingress::figures(std::function<void(std::string)> done) {
@@ -222,9 +303,9 @@ bool Ingress::figures(std::function<void(std::string)> done) {
 }
 
 Ingress::Counters Ingress::counters(const std::string& source) const {
-  const Found found = find(source);
-  if (!found.source) return {};
-  const Source& s = *found.source;
+  const auto found = find(source);
+  if (!found) return {};
+  const Source& s = *found;
   return {s.taken, s.unrouted, s.refused, static_cast<std::uint64_t>(s.events.load()), s.pauses};
 }
 

@@ -1,7 +1,8 @@
 // Takes what sources emit, on their own threads: finds the channels, hands the events to the shards that own them, and
 // pauses a source that is faster than the hub. An event counts as under way until every channel it feeds has given it
 // its place; only then is its cursor handed back, in the order of emission. Bounds: limits.source_events_in_flight and
-// source_bytes_in_flight for each source. Threads: [any].
+// source_bytes_in_flight for each source; of what it has lost, one round of kGapSubjectsMax gaps is under way.
+// Threads: [any].
 #pragma once
 #include <atomic>
 #include <deque>
@@ -26,6 +27,7 @@ class Ingress final : public FlowPort {
     std::function<void(const std::string& sink)> room;
     std::function<void(std::function<void(std::string)>)> figures;
   };
+  static constexpr std::size_t kGapSubjectsMax = 64;
   explicit Ingress(const Limits& limits);
   void others(Others others) {
     room_ = std::move(others.room);
@@ -34,12 +36,18 @@ class Ingress final : public FlowPort {
   ~Ingress() override;
   // Before the sources start. [main]
   void shards(std::vector<ShardHost*> shards) { shards_ = std::move(shards); }
-  // The sources from now on and what their subjects feed; the others have been stopped. [main]
+  // The sources from now on and what their subjects feed; the others have been stopped. Those that were there before
+  // feed what reroute() has said. [main]
   struct Feeding {
     std::shared_ptr<FlowInstance> instance;
     std::vector<SourceRoute> routes;
   };
   void feed_from(const std::vector<Feeding>& sources);
+  // A source goes on, and a reload changes the names of what it feeds: from hold() on nothing is taken of it, so that
+  // what was taken gets its place while there is a channel of the old name; from reroute() on it feeds the new ones.
+  // True: all that was taken has its place. [main]
+  bool hold(const FlowInstance& source, const std::vector<SourceRoute>& next);
+  void reroute(const FlowInstance& source, std::vector<SourceRoute> routes);
 
   // For the end of a source that goes on behind what was accepted: nothing more is taken of it, and true comes when it
   // has been told of everything that was. Else the next one would send again what subscribers have had.
@@ -63,12 +71,9 @@ class Ingress final : public FlowPort {
   struct Source;
   struct Batch;
   using RoutesOfSource = std::shared_ptr<const std::vector<SourceRoute>>;
-  struct Found {
-    std::shared_ptr<Source> source;  // null: not known, or not any more
-    RoutesOfSource routes;
-  };
-  Found find(const std::string& name) const;
+  std::shared_ptr<Source> find(const std::string& name) const;       // null: not known, or not any more
   std::shared_ptr<Source> find(const FlowInstance& instance) const;  // null: that name is another one's
+  void tell_gaps(const std::shared_ptr<Source>& source);
   struct Target {
     std::string channel;
     bool rules;
@@ -80,8 +85,8 @@ class Ingress final : public FlowPort {
   std::function<void(const std::string&)> room_ = [](const std::string&) {};
   std::function<void(std::function<void(std::string)>)> figures_;
   std::vector<ShardHost*> shards_;
-  mutable std::shared_mutex mutex_;                 // taken once for each emit()
-  std::unordered_map<std::string, Found> sources_;  // guarded by mutex_
+  mutable std::shared_mutex mutex_;                                   // taken once for each emit()
+  std::unordered_map<std::string, std::shared_ptr<Source>> sources_;  // guarded by mutex_
 };
 
 }  // namespace weir

@@ -9,7 +9,13 @@
 namespace weir {
 namespace {
 constexpr std::int64_t kStartMs = 2'000;
-constexpr std::int64_t kAnswerMs = 5'000, kSettleMs = 1'000;  // what an end waits for at most
+constexpr std::int64_t kSettleMs = 1'000;  // what an end waits for at most, but for answers
+// What those that are exchanged have for that. An HTTP call has as much in all; while it is waited for, those who ask
+// next wait as well, so it is not as long as a method's timeout may be.
+constexpr std::int64_t kAnswerMs = 30'000;
+constexpr std::int64_t kForEverMs = std::int64_t{1} << 40;
+
+void nap() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
 
 // One that can be both is what the manifest uses it as.
 bool used_for_flows(const Setup& setup, const LoadedPlugin& p) {
@@ -33,6 +39,7 @@ struct Plugins::Stopping::State {
   std::vector<std::thread> threads;
   std::atomic<std::size_t> running{0};
   std::atomic<bool> behind{false};
+  std::atomic<std::int64_t> hurried_ms{kForEverMs};  // what hurry() has said
 };
 
 Plugins::Stopping::Stopping() : state_(std::make_unique<State>()) {}
@@ -42,9 +49,8 @@ void Plugins::Stopping::begin(Instance& instance, std::int64_t within_ms, std::f
   ++state_->running;
   const auto work = [&state = *state_, &instance, within_ms, settled = std::move(settled), settle_ms] {
     const SteadyMs end = system_clock().steady_ms() + settle_ms;
-    while (settled && !settled() && system_clock().steady_ms() < end)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    if (!instance.stop(within_ms)) state.behind = true;
+    while (settled && !settled() && system_clock().steady_ms() < end && state.hurried_ms == kForEverMs) nap();
+    if (!instance.stop(std::min<std::int64_t>(within_ms, state.hurried_ms))) state.behind = true;
     --state.running;
   };
   try {
@@ -53,6 +59,7 @@ void Plugins::Stopping::begin(Instance& instance, std::int64_t within_ms, std::f
     work();
   }
 }
+void Plugins::Stopping::hurry(std::int64_t within_ms) { state_->hurried_ms = within_ms; }
 bool Plugins::Stopping::done() const { return state_->running == 0; }
 bool Plugins::Stopping::wait() {
   for (std::thread& t : state_->threads) t.join();
@@ -68,8 +75,9 @@ Plugins::Plugins(Ingress& ingress, Flows& flows, Authenticator& authenticator, A
     : ingress_(ingress), flows_(flows), authenticator_(authenticator), revoke_(std::move(revoke)) {}
 
 Plugins::~Plugins() {
+  end_replaced(kStopMs);
   Stopping stopping;  // those that have been stopped already return at once
-  for (const auto* list : {&entries_, &next_, &replaced_})
+  for (const auto* list : {&entries_, &next_})
     for (const Entry& e : *list) stopping.begin(e.instance(), kStopMs);
 }
 
@@ -97,8 +105,8 @@ Result<void> Plugins::prepare(const Setup& setup) {
     e.config = p.config_json;
     e.place = p.entry->place;
     e.routes = setup.source_routes[i];
-    e.answers_only = e.routes.empty() && !is_sink(setup, e.name);
     const bool flows = used_for_flows(setup, p);
+    e.alone = flows && (!e.routes.empty() || is_sink(setup, e.name));
     const auto same = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& now) {
       return now.name == e.name && now.code->same_code(*e.code) && now.config == e.config &&
              (now.flow != nullptr) == flows;
@@ -138,9 +146,12 @@ bool Plugins::kept(const Entry& e) const {
 void Plugins::hold() {
   std::vector<std::string> names;
   for (const Entry& e : entries_)
-    if (e.flow && !e.answers_only && !kept(e)) names.push_back(e.name);
+    if (e.alone && !kept(e)) names.push_back(e.name);
   flows_.hold(names);
   flows_.expect(next_routes_);
+  const SteadyMs end = system_clock().steady_ms() + kSettleMs;
+  for (const Entry& e : next_)
+    while (e.flow && !e.fresh && !ingress_.hold(*e.flow, e.routes) && system_clock().steady_ms() < end) nap();
 }
 
 void Plugins::stop_source(const Entry& e, std::int64_t within_ms, Stopping& stopping) {
@@ -151,22 +162,24 @@ void Plugins::stop_source(const Entry& e, std::int64_t within_ms, Stopping& stop
 }
 
 bool Plugins::take() {
-  // What they have been asked is answered first, within reason.
+  // Owners know the new channels, and the old ones no more: what goes on feeds those before anything is waited for.
+  for (const Entry& e : next_)
+    if (e.flow && !e.fresh) ingress_.reroute(*e.flow, e.routes);
   const SteadyMs end = system_clock().steady_ms() + kAnswerMs;
   for (const Entry& e : entries_)
-    while (e.flow && !e.answers_only && !kept(e) && !e.flow->idle() && system_clock().steady_ms() < end)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (e.alone && !kept(e) && !e.instance().idle() && system_clock().steady_ms() < end) nap();
+  const std::size_t before = replaced_.size();
   Stopping sources;
   for (Entry& e : entries_) {
     if (kept(e)) continue;
     log::info("hub", "a plugin instance ends", {{"plugin", e.name}});
-    if (e.flow && !e.answers_only) stop_source(e, kStopMs + kSettleMs, sources);
-    replaced_.push_back(std::move(e));
+    if (e.alone) stop_source(e, kStopMs + kSettleMs, sources);
+    replaced_.push_back({std::move(e), nullptr});
   }
   const bool stopped = sources.wait();
-  for (const Entry& e : replaced_)
-    if (e.flow && !e.answers_only && e.code->source() != nullptr && !e.code->info().lossless &&
-        !ingress_.goes_on(*e.flow))
+  for (std::size_t i = before; i < replaced_.size(); ++i)
+    if (const Entry& e = replaced_[i].entry;
+        e.alone && e.code->source() != nullptr && !e.code->info().lossless && !ingress_.goes_on(*e.flow))
       ingress_.gap(*e.flow, "", 0, "its plugin was exchanged by a reload; what came meanwhile may be missing");
   for (const Entry& e : next_)
     if (e.flow && !e.fresh) e.flow->use(settings_);
@@ -174,19 +187,13 @@ bool Plugins::take() {
   next_.clear();
   routes_ = next_routes_;
   std::vector<Ingress::Feeding> feeding;
-  std::vector<std::shared_ptr<AuthInstance>> providers;
   std::vector<View> views;
   for (const Entry& e : entries_) {
-    if (e.flow) {
-      feeding.push_back({e.flow, e.routes});
-    } else {
-      providers.push_back(e.auth);
-    }
+    if (e.flow) feeding.push_back({e.flow, e.routes});
     views.push_back({e.name, e.library, e.flow && e.code->source() != nullptr, e.flow && e.code->sink() != nullptr,
                      e.flow ? std::shared_ptr<const Instance>(e.flow) : std::shared_ptr<const Instance>(e.auth)});
   }
   ingress_.feed_from(feeding);
-  authenticator_.set(std::move(providers));
   const std::lock_guard lock(mutex_);
   views_ = std::move(views);
   return stopped;
@@ -194,11 +201,16 @@ bool Plugins::take() {
 
 void Plugins::begin() {
   std::vector<std::shared_ptr<FlowInstance>> flows;
+  std::vector<std::shared_ptr<AuthInstance>> providers;
   for (const Entry& e : entries_) {
     if (e.fresh) e.instance().start();
-    if (e.flow) flows.push_back(e.flow);
+    if (e.flow)
+      flows.push_back(e.flow);
+    else
+      providers.push_back(e.auth);
   }
   flows_.use(flows, routes_);
+  authenticator_.set(std::move(providers));
 }
 
 // A hub says that it is ready when its plugins have begun: a key file that is not there is found now, by whoever starts
@@ -210,8 +222,7 @@ std::vector<std::string> Plugins::begun() {
   for (Entry& e : entries_) {
     if (!std::exchange(e.fresh, false)) continue;
     const Instance& instance = e.instance();
-    while (!instance.start_returned() && system_clock().steady_ms() < end)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (!instance.start_returned() && system_clock().steady_ms() < end) nap();
     if (!instance.start_returned()) log::warn("hub", "a plugin takes long to start", {{"plugin", e.name}});
     const InstanceStatus status = instance.status();
     if (instance.start_returned() && status.state == InstanceState::failed) {
@@ -223,14 +234,29 @@ std::vector<std::string> Plugins::begun() {
 }
 
 bool Plugins::stop_replaced() {
-  Stopping stopping;
-  for (const Entry& e : replaced_) {
-    const auto answered = [&e] { return !e.flow || e.flow->idle(); };
-    stopping.begin(e.instance(), kStopMs, answered, kAnswerMs);
+  bool stopped = true;
+  for (Leaving& l : replaced_) {
+    if (l.stopping && l.stopping->done()) stopped = l.stopping->wait() && stopped;
+    if (l.stopping || l.entry.alone) continue;
+    l.stopping = std::make_unique<Stopping>();
+    const Instance& instance = l.entry.instance();
+    l.stopping->begin(
+        l.entry.instance(), kStopMs, [&instance] { return instance.idle(); }, kForEverMs);
   }
-  const bool stopped = stopping.wait();
   // Whoever looks at one of them right now (views()) must not be the last to let it go: that is [main].
-  std::erase_if(replaced_, [](const Entry& e) { return (e.flow ? e.flow.use_count() : e.auth.use_count()) == 1; });
+  std::erase_if(replaced_, [](const Leaving& l) {
+    return (!l.stopping || l.stopping->done()) &&
+           (l.entry.flow ? l.entry.flow.use_count() : l.entry.auth.use_count()) == 1;
+  });
+  return stopped;
+}
+
+bool Plugins::end_replaced(std::int64_t within_ms) {
+  bool stopped = true;
+  for (const Leaving& l : replaced_)
+    if (l.stopping) l.stopping->hurry(within_ms);
+  for (const Leaving& l : replaced_)
+    if (l.stopping) stopped = l.stopping->wait() && stopped;
   return stopped;
 }
 

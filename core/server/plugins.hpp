@@ -27,17 +27,18 @@ class Plugins {
   // Makes the instances that `setup` wants and that do not run as it wants them. Nothing else changes yet.
   // Errors: bad_request - a plugin refuses its config; the message says where in the manifest.
   Result<void> prepare(const Setup& setup);
-  // What is asked of those that are to be exchanged waits from now on until begin(); take() comes when the shards have
-  // been heard of that.
+  // What is asked of those that are to be exchanged waits from now on until begin(), and nothing is taken of sources
+  // that go on under other names until take(), which comes when the shards have been heard of all that.
   void hold();
-  // Those that prepare() has made take their places; sources that are not wanted any more stop first. False: one of
-  // them would not.
+  // Those that prepare() has made take their places; those before them answer what they have been asked, for which they
+  // have 30 s, and stop first, unless two at once do no harm. False: one of them would not stop.
   bool take();
   // Lets those begin; what is sent to them, and asked of them, comes behind that.
   void begin();
   // Waits a moment, so that what can't work is known at once. Errors, a line each: could not start.
   std::vector<std::string> begun();
-  // The auth providers that take() has replaced stop: what they had been asked has been answered, or is now.
+  // Those that take() has replaced and that may run beside their successors stop as soon as they have answered what
+  // they had been asked, whatever comes next. False: one of an earlier reload would not.
   bool stop_replaced();
 
   // The end of the hub: sources first, those that serve clients when all have left. done(): of those that began to
@@ -45,6 +46,8 @@ class Plugins {
   class Stopping;
   std::unique_ptr<Stopping> stop_sources(std::int64_t within_ms);
   std::unique_ptr<Stopping> stop_providers(std::int64_t within_ms);
+  // And what reloads have replaced, whoever waits for its answers. False: one did not stop.
+  bool end_replaced(std::int64_t within_ms);
 
   struct View {
     std::string name, library;
@@ -62,10 +65,14 @@ class Plugins {
     std::shared_ptr<FlowInstance> flow;  // one of these two
     std::shared_ptr<AuthInstance> auth;
     bool fresh = false;
-    bool answers_only = false;  // no channel knows it: two of them at once do no harm
+    bool alone = false;  // a channel knows it: two of them at once would feed it, or be sent its events, both
     Instance& instance() const { return flow ? static_cast<Instance&>(*flow) : *auth; }
     // Clients need it until they have left: it answers them, or takes what they publish.
     bool serves() const;
+  };
+  struct Leaving {
+    Entry entry;
+    std::unique_ptr<Stopping> stopping;  // null: it has stopped, or stop_replaced() comes next
   };
   bool kept(const Entry& e) const;  // it runs on
   void stop_source(const Entry& e, std::int64_t within_ms, Stopping& stopping);
@@ -76,7 +83,8 @@ class Plugins {
   Authenticator& authenticator_;
   const AuthInstance::Revoke revoke_;
   FlowInstance::Settings settings_;  // of next_
-  std::vector<Entry> entries_, next_, replaced_;
+  std::vector<Entry> entries_, next_;
+  std::vector<Leaving> replaced_;
   mutable std::mutex mutex_;
   std::vector<View> views_;  // guarded by mutex_
 };
@@ -92,6 +100,8 @@ class Plugins::Stopping {
   // Before that instance stops, `settled` is asked until it says yes, for so long at most.
   void begin(Instance& instance, std::int64_t within_ms, std::function<bool()> settled = {},
              std::int64_t settle_ms = 0);
+  // Nothing is waited for any more before they stop, and they have so long for that at most.
+  void hurry(std::int64_t within_ms);
   bool done() const;
   bool wait();  // false: at least one was left behind. An instance's stop() keeps its time, so this returns
 

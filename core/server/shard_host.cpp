@@ -146,6 +146,7 @@ void ShardHost::open_mailbox() {
     if ((reading_at_ - from) % kLookAtClockEvery == 0 && std::chrono::steady_clock::now() >= end) break;
   }
   mailbox_size_.fetch_sub(reading_at_ - from, std::memory_order_relaxed);
+  mails_read_ += reading_at_ - from;
   if (reading_at_ == reading_.size()) {
     empty(reading_);
     reading_at_ = 0;
@@ -176,6 +177,16 @@ void ShardHost::flush() {
   }
 }
 
+std::optional<std::uint64_t> ShardHost::quiet() {
+  shard_->flush_exits();
+  bool more = shard_->owes_sinks() || mailbox_size_.load(std::memory_order_relaxed) != 0;
+  for (std::size_t to = 0; to < outgoing_.size(); ++to) {
+    more = more || !outgoing_[to].empty();
+    all_[to]->put(outgoing_[to]);
+  }
+  return more ? std::nullopt : std::optional(mails_read_);
+}
+
 std::optional<std::int64_t> ShardHost::after_burst() {
   const SteadyMs now = system_clock().steady_ms();
   if ((tick_at_ != 0 && now >= tick_at_) || shard_->counters().opened != opened_seen_) {
@@ -191,7 +202,6 @@ std::optional<std::int64_t> ShardHost::after_burst() {
   gauges_.connections.store(shard_->connections(), std::memory_order_relaxed);
   gauges_.subscriptions.store(shard_->subscribers().subscriptions(), std::memory_order_relaxed);
   gauges_.channels.store(shard_->channels().size(), std::memory_order_relaxed);
-  gauges_.owes_sinks.store(shard_->owes_sinks(), std::memory_order_relaxed);
   std::optional<std::int64_t> wake;
   if (tick_at_ != 0) wake = std::max<std::int64_t>(0, tick_at_ - now);
   if (const auto due = shard_->flushes_due())

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -77,12 +78,12 @@ class ShardHost final : private ShardPort, private RuleOutput {
            mailbox_bytes_.load(std::memory_order_relaxed) >= static_cast<std::size_t>(limits_.mailbox_bytes);
   }
 
-  bool idle() const { return mailbox_size_.load(std::memory_order_relaxed) == 0; }  // no mail waits [any]
+  // Lets everything out that has come so far. How many mails it has read; nothing: it has more to do. [shard]
+  std::optional<std::uint64_t> quiet();
 
   // What /health shows without asking the shard. [any]
   struct Gauges {
     std::atomic<std::uint64_t> connections{0}, subscriptions{0}, channels{0};
-    std::atomic<bool> owes_sinks{false};  // a sink has not got all of some channel
   };
   const Gauges& gauges() const { return gauges_; }
 
@@ -118,6 +119,7 @@ class ShardHost final : private ShardPort, private RuleOutput {
   std::vector<Client*> clients_;             // [shard]
   SteadyMs tick_at_ = 0;                     // [shard] 0: nothing to wait for
   std::uint64_t opened_seen_ = 0;            // [shard]
+  std::uint64_t mails_read_ = 0;             // [shard]
   std::mutex mailbox_mutex_;
   std::vector<Mail> mailbox_;   // guarded by mailbox_mutex_
   bool opening_ = false;        // guarded by mailbox_mutex_: open_mailbox() is posted or under way

@@ -144,6 +144,15 @@ TEST_F(AuthBorderTest, AProviderThatCouldNotStartIsAskedNothing) {
   EXPECT_EQ(ask(*auth).error().code, Errc::unavailable);
 }
 
+// Symptom: in the middle of a reload a provider was asked that had not read its keys yet, and told clients for good
+// that theirs were not valid.
+TEST_F(AuthBorderTest, AProviderThatHasNotStartedIsAskedNothing) {
+  auto made = AuthInstance::create("who", *Library::load(plugin_path("misbehaving")), R"({"mode":""})", {});
+  ASSERT_TRUE(made);
+  EXPECT_EQ(ask(**made, 10'000).error().code, Errc::unavailable);
+  EXPECT_TRUE((*made)->idle());
+}
+
 TEST_F(AuthBorderTest, ManyAtOnceFromManyThreadsAreEachAnsweredOnce) {
   const auto auth = make("");
   Fact<int> answered;

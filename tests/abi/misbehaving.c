@@ -16,6 +16,7 @@ typedef struct instance {
   const weir_host* host;
   char mode[64];
   uint64_t first_token;
+  double cursors; /* how many it was told of */
 } instance;
 
 static weir_str str(const char* text) {
@@ -137,6 +138,12 @@ static void stop(void* p) {
     for (;;) pause();
 }
 
+static void cursor(void* p, weir_str text) {
+  instance* self = p;
+  (void)text;
+  self->host->metric(self->host->ctx, str("cursors"), ++self->cursors);
+}
+
 static void destroy(void* p) {
   instance* self = p;
   if (is(self, "destroy: emits")) {
@@ -191,8 +198,13 @@ static weir_status authenticate(void* p, weir_str request, uint64_t token, uint3
   return WEIR_PENDING;
 }
 
-static const weir_source_v1 source_table = {
-    .struct_size = sizeof(weir_source_v1), .create = create, .start = start, .stop = stop, .destroy = destroy};
+static const weir_source_v1 source_table = {.struct_size = sizeof(weir_source_v1),
+                                            .create = create,
+                                            .start = start,
+                                            .accepted = cursor,
+                                            .stop = stop,
+                                            .destroy = destroy,
+                                            .refused = cursor};
 static const weir_auth_v1 auth_table = {sizeof(weir_auth_v1), 0, create, start, authenticate, NULL, stop, destroy};
 
 static const void* get_interface(const char* id) {

@@ -169,6 +169,33 @@ TEST(SourceBorderTest, AStopThatHangsIsLeftBehindAndTheHubGoesOn) {
   EXPECT_EQ(sink.taken().size(), 3u);
 }
 
+// Symptom: while the strand hung, each further batch of which something was refused left one more cursor to be told.
+TEST(SourceBorderTest, CursorsThatWaitForAStrandThatHangsAreBounded) {
+  CollectingSink sink;
+  const auto source = started("", sink);
+  Fact<bool> hangs, goes_on;
+  struct Both {
+    Fact<bool>&hangs, &goes_on;
+  } both{hangs, goes_on};
+  const weir_host* host = source->host();
+  ASSERT_EQ(host->post(
+                host->ctx,
+                [](void* arg) {
+                  static_cast<Both*>(arg)->hangs.set(true);
+                  static_cast<Both*>(arg)->goes_on.wait_for(true);
+                },
+                &both),
+            WEIR_OK);
+  ASSERT_TRUE(hangs.wait_for(true));
+  for (int i = 0; i < 5000; ++i) {
+    source->refused("r");
+    source->accepted("a");
+  }
+  goes_on.set(true);
+  EXPECT_TRUE(settled(*source));
+  EXPECT_LE(metric(*source, "cursors"), 1025);
+}
+
 // A stopped instance leaves a tombstone behind, but no thread and no descriptor: a hub that is reloaded for years must
 // not run out.
 TEST(SourceBorderTest, StoppedInstancesHoldNoThreadsAndNoDescriptors) {

@@ -110,6 +110,29 @@ TEST_F(AuthTest, WhatWaysToAskThereAreAdminsAreAskedByTheHubsOwnName) {
             std::string::npos);
 }
 
+// Symptom: a handshake that a provider had not answered when a reload exchanged it was answered 503.
+TEST_F(AuthTest, AProviderThatIsExchangedAnswersWhatItHasBeenAsked) {
+  const auto manifest = [](const std::string& mode) {
+    return "[[plugin]]\nname = \"door\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"auth: " + mode +
+           "\" }\n[[endpoint]]\npath = \"/ws\"\nauth = [\"door\"]\n[[channel]]\npattern = \"**\"\n[limits]\n"
+           "auth_ms = 60000\nhandshake_ms = 60000\n";
+  };
+  start(manifest("never"));
+  const auto before = instance("door");
+  RawSocket waits(port());
+  waits.say_all(
+      "GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+      "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  ASSERT_TRUE(wait_until([&] { return !before->idle(); }));
+  ASSERT_TRUE(reload(manifest("unauthorized")).problems.empty());
+  EXPECT_FALSE(try_connect("/ws"));
+  const std::string identity = R"({"subject":"ann","scopes":[]})";
+  before->host()->done(before->host()->ctx, std::uint64_t{1} << 32, WEIR_OK, {identity.data(), identity.size()});
+  const std::string answer = waits.read_until("\r\n\r\n");
+  EXPECT_NE(answer.find(" 101 "), std::string::npos) << answer;
+  EXPECT_TRUE(wait_until([&] { return before->status().state == InstanceState::stopped; }));
+}
+
 // Symptom: a key that was revoked between the provider's answer and the open connection stayed in.
 TEST_F(AuthTest, AKeyThatIsRevokedWhileItsConnectionOpensIsClosedAllTheSame) {
   start(

@@ -131,6 +131,19 @@ TEST_F(DrainTest, PluginsThatDoNotStopTakeNoTimeFromTheClients) {
   EXPECT_TRUE(hub().left_behind());
 }
 
+// Symptom: a hub whose reload had left a plugin behind ended as if nothing ran any more, and tidied up under its
+// thread.
+TEST_F(DrainTest, APluginThatAReloadHasLeftBehindIsNotForgotten) {
+  const std::string rest = "[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"c\"\n";
+  start("[[plugin]]\nname = \"hanging\"\nlibrary = \"misbehaving\"\nconfig = { mode = \"stop: hangs\" }\n" + rest +
+        "from = [{ plugin = \"hanging\", subject = \"s\" }]\n");
+  const ReloadReport report = reload(rest);
+  ASSERT_EQ(report.problems.size(), 1U);
+  EXPECT_NE(report.problems[0].find("left behind"), std::string::npos) << report.problems[0];
+  EXPECT_FALSE(hub().drain([] { return false; }));
+  EXPECT_TRUE(hub().left_behind());
+}
+
 // Symptom: from the signal on the port was closed, so nobody could see /ready fail first.
 TEST_F(DrainTest, PlainHttpIsAnsweredUntilTheConnectionsHaveLeft) {
   start("[drain]\ntimeout = \"60s\"\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"**\"\n");

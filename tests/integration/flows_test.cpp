@@ -4,10 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "integration/hub_fixture.hpp"
+#include "support/fact.hpp"
 
 namespace weir::test {
 namespace {
@@ -34,6 +37,19 @@ class FlowsTest : public HubTest {
   static Json publish(Client& c, const std::string& channel, const std::string& event, const Json& data) {
     static int ids = 8000;
     return c.ask({{"type", "publish"}, {"id", ++ids}, {"channel", channel}, {"event", event}, {"data", data}});
+  }
+  // The plugin answers the first that it was asked.
+  static void answer(const Instance& plugin, const std::string& json) {
+    plugin.host()->done(plugin.host()->ctx, std::uint64_t{1} << 32, WEIR_OK, {json.data(), json.size()});
+  }
+  // Lets the plugin emit an event without data.
+  static weir_status emit(const Instance& plugin, const std::string& subject) {
+    weir_event event{};
+    event.struct_size = sizeof event;
+    event.subject = {subject.data(), subject.size()};
+    event.event = {"e", 1};
+    std::uint32_t accepted = 0;
+    return plugin.host()->emit(plugin.host()->ctx, &event, sizeof event, 1, &accepted);
   }
   // Until the plugin's subjects are these.
   bool active_are(Client& c, const Json& subjects) {
@@ -329,6 +345,147 @@ TEST_F(FlowsTest, WhatWasAskedBeforeAReloadIsAnsweredByThePluginThatWasAsked) {
   ASSERT_TRUE(reload(manifest("3")).problems.empty());
   EXPECT_EQ(c.next()["data"]["code"], "timeout");  // one that doesn't answer keeps no reload waiting for long
   EXPECT_EQ(request(c, "loop.echo")["type"], "response");
+}
+
+constexpr const char* kPatient =
+    "[[method]]\npattern = \"wait.*\"\nplugin = \"loop\"\nsubject = \"rpc.{method}\"\ntimeout = \"1h\"\n";
+
+// Symptom: five seconds into a reload whoever waited for a plugin that was exchanged was told that it is stopped.
+TEST_F(FlowsTest, WhoWaitsForOneThatOnlyAnswersIsAnsweredHoweverLongAfterTheReload) {
+  start(loop("{ backlog = 1 }") + kPatient + "[[channel]]\npattern = \"none\"\n");
+  Client c = connect();
+  const auto before = instance("loop");
+  c.say({{"type", "request"}, {"id", 1}, {"method", "wait.never"}, {"params", nullptr}});
+  ASSERT_TRUE(wait_until([&] { return !before->idle(); }));
+  ASSERT_TRUE(reload(loop("{ backlog = 2 }") + kPatient +
+                     "[[channel]]\npattern = \"c\"\nfrom = [{ plugin = \"loop\", subject = \"s\" }]\n")
+                  .problems.empty());
+  EXPECT_EQ(request(c, "loop.echo")["type"], "response");
+  // What it emits beside its successor, which feeds a channel, is none of that channel's.
+  EXPECT_EQ(emit(*before, "s"), WEIR_E_CLOSED);
+  EXPECT_EQ(before->status().state, InstanceState::running);
+  answer(*before, "7");
+  EXPECT_EQ(c.next("response")["data"], 7);
+  EXPECT_TRUE(wait_until([&] { return before->status().state == InstanceState::stopped; }));
+}
+
+TEST_F(FlowsTest, AHubThatEndsDoesNotWaitForAnswersOfThoseThatItHasReplaced) {
+  start(loop("{ backlog = 1 }") + kPatient + "[[channel]]\npattern = \"none\"\n");
+  Client c = connect();
+  const auto before = instance("loop");
+  c.say({{"type", "request"}, {"id", 1}, {"method", "wait.never"}, {"params", nullptr}});
+  ASSERT_TRUE(wait_until([&] { return !before->idle(); }));
+  ASSERT_TRUE(reload(loop("{ backlog = 2 }") + kPatient + "[[channel]]\npattern = \"none\"\n").problems.empty());
+  auto clean = std::async(std::launch::async, [&] { return hub().drain([] { return false; }); });
+  EXPECT_EQ(c.end().code, 1001);
+  EXPECT_TRUE(clean.get());
+  EXPECT_EQ(before->status().state, InstanceState::stopped);
+}
+
+// Symptom: what a source that ran on emitted while a reload waited for another plugin went to the channels before it,
+// which were gone already: it was lost, and acknowledged.
+TEST_F(FlowsTest, ASourceThatRunsOnFeedsItsNewChannelsWhileAnotherPluginIsExchanged) {
+  const auto manifest = [](const std::string& channel, const std::string& backlog) {
+    return "[[plugin]]\nname = \"other\"\nlibrary = \"loop\"\nconfig = { backlog = " + backlog +
+           " }\n[[method]]\npattern = \"wait.*\"\nplugin = \"other\"\ntimeout = \"1h\"\n" + loop() +
+           "[[channel]]\npattern = \"" + channel +
+           "/{x}\"\nfrom = [{ plugin = \"loop\", subject = \"s.{x}\" }]\n"
+           "[[channel]]\npattern = \"o\"\nfrom = [{ plugin = \"other\", subject = \"o\" }]\n";
+  };
+  start(manifest("before", "1"));
+  Client c = connect();
+  const auto other = instance("other");
+  request(c, "loop.say", {{"subject", "s.x"}, {"text", "before"}});
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 1; }));
+  c.say({{"type", "request"}, {"id", 1}, {"method", "wait.never"}, {"params", nullptr}});
+  ASSERT_TRUE(wait_until([&] { return !other->idle(); }));
+  auto report = std::async(std::launch::async, [&] { return reload(manifest("after", "2")); });
+  ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 0; }));  // owners have the new ones
+  Client meanwhile = connect();
+  EXPECT_EQ(request(meanwhile, "loop.say", {{"subject", "s.x"}, {"text", "meanwhile"}})["type"], "response");
+  answer(*other, "7");
+  EXPECT_EQ(c.next("response")["data"], 7);
+  EXPECT_TRUE(report.get().problems.empty());
+  EXPECT_EQ(subscribe(c, "after/x", 10)["data"]["replayed"], 1);
+  EXPECT_EQ(c.next("event")["data"], "meanwhile");
+}
+
+// The same between the first shard that takes the new channels and the last.
+TEST_F(FlowsTest, NothingIsTakenOfASourceWhileItsChannelsChangeTheirNames) {
+  const auto manifest = [](const std::string& channel) {
+    return loop() + "[[channel]]\npattern = \"" + channel +
+           "/{x}\"\nfrom = [{ plugin = \"loop\", subject = \"s.{x}\" }]\n";
+  };
+  start(manifest("before"));
+  const auto plugin = instance("loop");
+  std::string x = "x";
+  while (hub().shards()[0]->owner("before/" + x) != 0) x += "x";
+  Fact<bool> held, go_on;
+  hub().shards()[1]->loop().post([&] {
+    held.set(true);
+    go_on.wait_for(true);
+  });
+  ASSERT_TRUE(held.wait_for(true));
+  auto report = std::async(std::launch::async, [&] { return reload(manifest("after")); });
+  EXPECT_TRUE(wait_until(
+      [&] { return hub().ingress().counters("loop").in_flight == 0 && emit(*plugin, "s." + x) == WEIR_E_FULL; }));
+  go_on.set(true);
+  EXPECT_TRUE(report.get().problems.empty());
+  EXPECT_EQ(emit(*plugin, "s." + x), WEIR_OK);
+  EXPECT_TRUE(wait_until([&] { return hub().ingress().counters("loop").in_flight == 0; }));
+  EXPECT_EQ(hub().ingress().counters("loop").refused, 0U);
+}
+
+// Symptom: one that somebody still looked at when its reload was over was told a gap by each later one.
+TEST_F(FlowsTest, AReloadTellsAGapForWhatItExchangesAndForNothingElse) {
+  const auto manifest = [](const std::string& backlog, const std::string& more) {
+    return loop("{ backlog = " + backlog + " }") +
+           "[[channel]]\npattern = \"c/{x}\"\nfrom = [{ plugin = \"loop\", subject = \"s.{x}\" }]\n" + more;
+  };
+  start(manifest("1", ""));
+  Client c = connect(), writer = connect();
+  subscribe(c, "c/x");
+  const auto looked_at = instance("loop");
+  ASSERT_TRUE(reload(manifest("2", "")).problems.empty());
+  EXPECT_EQ(c.next()["type"], "gap");
+  ASSERT_TRUE(reload(manifest("2", "[[channel]]\npattern = \"more\"\n")).problems.empty());
+  publish(writer, "c/x", "e", 1);
+  EXPECT_EQ(c.next()["type"], "event");
+}
+
+// Symptom: a plugin that told of gaps in a loop filled the mailboxes of all shards.
+TEST_F(FlowsTest, GapsThatComeFasterThanTheyAreToldAreAddedUp) {
+  start(loop() + "[[channel]]\npattern = \"c/{x}\"\nfrom = [{ plugin = \"loop\", subject = \"s.{x}\" }]\n");
+  Client c = connect();
+  for (const char* channel : {"c/x", "c/y"}) subscribe(c, channel);
+  const auto plugin = instance("loop");
+  const auto gap = [&](const std::string& subject, std::uint64_t count) {
+    plugin->host()->gap(plugin->host()->ctx, {subject.data(), subject.size()}, count, {"lost", 4});
+  };
+  Fact<int> held;
+  Fact<bool> go_on;
+  for (const auto& shard : hub().shards())
+    shard->loop().post([&] {
+      held.add(1);
+      go_on.wait_for(true);
+    });
+  ASSERT_TRUE(held.wait_for(2));
+  for (int i = 0; i < 1000; ++i) gap("s.x", 3);
+  gap("s.y", 5);
+  gap("s.y", 0);  // it does not know how many
+  for (int i = 0; i < 1000; ++i) gap("s.other" + std::to_string(i), 1);
+  go_on.set(true);
+  EXPECT_EQ(c.next("gap")["data"]["count"], 3);
+  std::map<std::string, std::vector<Json>> counts;
+  for (int i = 0; i < 4; ++i) {  // those two, and what had no room by its subject is all channels'
+    const Json told = c.next("gap");
+    counts[told["data"]["channel"]].push_back(told["data"]["count"]);
+  }
+  for (const char* channel : {"c/x", "c/y"}) ASSERT_EQ(counts[channel].size(), 2U);
+  EXPECT_NE(std::find(counts["c/x"].begin(), counts["c/x"].end(), 2997), counts["c/x"].end());
+  EXPECT_NE(std::find(counts["c/y"].begin(), counts["c/y"].end(), nullptr), counts["c/y"].end());
+  gap("s.x", 1);  // and it goes on
+  EXPECT_EQ(c.next("gap")["data"]["count"], 1);
 }
 
 TEST_F(FlowsTest, APluginsPathAsksWhoItIs) {

@@ -159,6 +159,13 @@ void HubTest::start(const std::string& manifest) {
   port_ = static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
 }
 
+std::shared_ptr<const Instance> HubTest::instance(const std::string& name) {
+  for (const Plugins::View& view : hub_->plugins().views())
+    if (view.name == name) return view.instance;
+  ADD_FAILURE() << "no plugin " << name;
+  return nullptr;
+}
+
 std::string HubTest::problems(const std::string& manifest) {
   write("hub.toml", "listen = \"127.0.0.1:0\"\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\", \"" WEIR_BINARY_DIR
                     "/lib/weir-tests\"]\n" +

@@ -81,6 +81,8 @@ class HubTest : public ::testing::Test {
   // The same, expecting that it does not load; returns every problem, a line each.
   std::string problems(const std::string& manifest);
   Hub& hub() { return *hub_; }
+  // A plugin's instance that runs now; what keeps it can answer for it after a reload has exchanged it.
+  std::shared_ptr<const Instance> instance(const std::string& name);
   std::uint16_t port() const { return port_; }
   Client connect(const std::string& path = "/ws", std::vector<std::pair<std::string, std::string>> headers = {},
                  int receive_buffer_bytes = 0);

@@ -78,7 +78,7 @@ class Loop final : public Source, public Sink, public Responder, public HttpHand
 
   void request(const Request& r, Reply reply) override {
     if (broken_) std::abort();
-    if (r.method == "loop.never") return waiting_replies_.push_back(std::move(reply));
+    if (r.method == "loop.never" || r.method == "wait.never") return waiting_replies_.push_back(std::move(reply));
     if (r.method == "loop.later") {
       waiting_replies_.push_back(std::move(reply));
       later_.start(host_, 100, 0, [this] { waiting_replies_.front().result(std::to_string(backlog_)); });

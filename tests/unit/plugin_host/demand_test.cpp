@@ -207,6 +207,56 @@ TEST_F(DemandTest, AnswersThatNobodyWaitsForDoNothing) {
   EXPECT_EQ(heard, (Texts{"a awake", "b awake"}));
 }
 
+// Symptom: each round of a client that came and left while the source had not answered left one more who waits.
+TEST_F(DemandTest, WhoComesAndLeavesAgainAndAgainWaitsOnce) {
+  for (int i = 0; i < 100; ++i) {
+    want("s", "a");
+    run();
+    demand.unwant("s", "a");
+    run();
+  }
+  want("s", "a");
+  run();
+  EXPECT_EQ(told, Texts{"+s"});
+  answer("s");
+  EXPECT_EQ(heard, Texts{"a awake"});
+  linger();
+  EXPECT_EQ(told, Texts{"+s"}) << "it is wanted";
+}
+
+// Symptom: clients that went through ever new names filled the memory while the strand hung.
+TEST_F(DemandTest, WishesBeyondTheirNumberAreRefusedAtOnceAndTakenAgainLater) {
+  int awake = 0, refused = 0;
+  const auto wants = [&](const std::string& who) {
+    return demand.want(
+        "s", who, [&](Result<void> how) { ++(how ? awake : refused); }, [] {});
+  };
+  for (std::size_t i = 0; i < Demand::kWishesMax; ++i) ASSERT_TRUE(wants(std::to_string(i)));
+  EXPECT_FALSE(wants("one too many"));
+  EXPECT_EQ(refused, 1);
+  demand.unwant("s", "0");
+  EXPECT_TRUE(wants("0")) << "of each the last wish counts";
+  run();
+  answer("s");
+  EXPECT_EQ(awake, static_cast<int>(Demand::kWishesMax));
+  EXPECT_TRUE(wants("one too many"));
+  run();
+  EXPECT_EQ(awake, static_cast<int>(Demand::kWishesMax) + 1);
+  EXPECT_EQ(refused, 1);
+}
+
+// Symptom: a source that said the same again and again made the queue of its strand grow, and nothing showed it.
+TEST_F(DemandTest, AnAnswerThatWasGivenBeforeIsCountedAndDoesNotReachTheStrand) {
+  want("s", "a");
+  run();
+  answer("s");
+  for (int i = 0; i < 100; ++i) demand.answered(1, {});
+  demand.answered(2, {});
+  EXPECT_TRUE(tasks.empty());
+  EXPECT_EQ(demand.late(), 101U);
+  EXPECT_EQ(heard, Texts{"a awake"});
+}
+
 TEST_F(DemandTest, SubjectsAreApart) {
   want("s", "a");
   want("t", "a");
