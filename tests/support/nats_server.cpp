@@ -134,5 +134,18 @@ void NatsClient::remove_consumer(const std::string& stream, const std::string& d
   insist("removing a consumer",
          [&] { return js_DeleteConsumer(js_, stream.c_str(), durable.c_str(), nullptr, nullptr); });
 }
+void NatsClient::remove_stream(const std::string& name) {
+  insist("removing a stream", [&] { return js_DeleteStream(js_, name.c_str(), nullptr, nullptr); });
+}
+void NatsClient::remove_message(const std::string& stream, std::uint64_t sequence) {
+  insist("removing a message", [&] { return js_DeleteMsg(js_, stream.c_str(), sequence, nullptr, nullptr); });
+}
+std::int64_t NatsClient::stored_ms(const std::string& stream, std::uint64_t sequence) {
+  natsMsg* message = nullptr;
+  insist("asking for a message", [&] { return js_GetMsg(&message, js_, stream.c_str(), sequence, nullptr, nullptr); });
+  const std::int64_t ns = message == nullptr ? 0 : natsMsg_GetTime(message);
+  natsMsg_Destroy(message);
+  return ns / 1'000'000;
+}
 
 }  // namespace weir::test

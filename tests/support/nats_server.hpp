@@ -47,6 +47,9 @@ class NatsClient {
   std::int64_t asking(const std::string& stream, const std::string& durable);  // requests that wait for messages
   std::int64_t unread(const std::string& stream, const std::string& durable);
   void remove_consumer(const std::string& stream, const std::string& durable);
+  void remove_stream(const std::string& name);
+  void remove_message(const std::string& stream, std::uint64_t sequence);
+  std::int64_t stored_ms(const std::string& stream, std::uint64_t sequence);  // when, in Unix milliseconds
 
  private:
   natsConnection* connection_ = nullptr;

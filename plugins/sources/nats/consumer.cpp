@@ -49,7 +49,9 @@ void Consumer::later(std::int64_t ms, std::function<void()> call) {
 
 // --- Messages -------------------------------------------------------------------------------------------------------
 
-Consumer::Take Consumer::take(natsMsg* message, std::uint64_t& sequence) {
+Consumer::Take Consumer::take(const Inbox::Came& came, std::uint64_t& sequence) {
+  natsMsg* const message = came.message;
+  if (came.subscription != subscription_) return Take::none;  // of a request of before: it comes again
   const char* reply = natsMsg_GetReply(message);
   if (const auto status = status_of(message); !status.empty() && reply == nullptr) {
     const std::string_view subject = natsMsg_GetSubject(message);
@@ -61,14 +63,17 @@ Consumer::Take Consumer::take(natsMsg* message, std::uint64_t& sequence) {
   if (reply == nullptr || !read_place(reply, place)) return Take::none;
   if (there_ || (phase_ != Phase::reading && phase_ != Phase::again))
     return Take::none;  // it comes again, behind what is missing
-  // One of before the last look at the consumer: it is not acknowledged, so it comes again.
-  if (place.consumer_sequence < expected_) return Take::none;
-  if (expected_ != 0 && place.consumer_sequence > expected_) {
+  // The numbers of a consumer only grow, so this is another one of its name, perhaps of another stream.
+  if (place.consumer_sequence < expected_) {
+    check();
+    return Take::none;
+  }
+  if (place.consumer_sequence > expected_) {
     recover(place.consumer_sequence - expected_);
     return Take::none;
   }
   const bool overtakes = phase_ == Phase::again && place.delivered == 1;
-  if (overtakes && !given_up(place.stream_sequence)) return Take::none;
+  if (overtakes && !given_up()) return Take::none;
   expected_ = place.consumer_sequence + 1;
   heard_ms_ = host_.steady_ms();
   if (!requests_.empty() && --requests_.front().left <= 0) requests_.pop_front();
@@ -77,56 +82,73 @@ Consumer::Take Consumer::take(natsMsg* message, std::uint64_t& sequence) {
     return Take::none;
   }
   if (phase_ == Phase::again) {
-    hold(message, place.stream_sequence);
+    hold(came, place.stream_sequence);
     there_ = there_ || overtakes;
     return Take::held;
   }
-  // Without a filter every number is a message, and one that is skipped was removed before it was read.
-  const std::uint64_t before = std::max(last_, seen_);
-  if (config_.subject.empty() && before != 0 && place.stream_sequence > before + 1)
-    told_.lost(place.stream_sequence - before - 1, "the stream " + config_.stream + " has no messages " +
-                                                       std::to_string(before + 1) + " to " +
-                                                       std::to_string(place.stream_sequence - 1) + " any more");
-  last_ = sequence = place.stream_sequence;
-  in_flight_.push_back({sequence, reply, host_.steady_ms()});
-  ++counts_.messages;
+  sequence = place.stream_sequence;
+  if (const auto count = skipped(sequence); count != 0) tell_skipped(count, sequence - count, sequence - 1);
+  becomes_event(sequence, reply);
   return Take::event;
 }
 
-void Consumer::hold(natsMsg* message, std::uint64_t sequence) {
-  const auto size = [](natsMsg* m) { return static_cast<std::size_t>(natsMsg_GetDataLength(m)) + 256; };
-  const auto [at, fresh] = held_.try_emplace(sequence, message);
+// Without a filter every number is a message, and one that is skipped will not come any more.
+std::uint64_t Consumer::skipped(std::uint64_t sequence) const {
+  const std::uint64_t before = std::max(last_, known_);
+  return config_.subject.empty() && before != 0 && sequence > before ? sequence - before - 1 : 0;
+}
+
+void Consumer::tell_skipped(std::uint64_t count, std::uint64_t from, std::uint64_t to) {
+  told_.lost(count, "of the messages " + std::to_string(from) + " to " + std::to_string(to) + " of the stream " +
+                        config_.stream + " " + std::to_string(count) +
+                        " did not come here: they were removed, or the server holds them back");
+}
+
+void Consumer::becomes_event(std::uint64_t sequence, const std::string& reply) {
+  last_ = sequence;
+  in_flight_.push_back({++counts_.messages, sequence, reply, host_.steady_ms()});
+}
+
+void Consumer::hold(const Inbox::Came& came, std::uint64_t sequence) {
+  const auto [at, fresh] = held_.try_emplace(sequence, Held{came.message, came.bytes});
   if (!fresh) {  // once more, as it took so long
-    natsMsg_Destroy(std::exchange(at->second, message));
+    natsMsg_Destroy(std::exchange(at->second.message, came.message));
     return;
   }
-  held_bytes_ += size(message);
-  passed_.insert(sequence);
-  counted_.insert(sequence);
-  --left_again_;
-  while (held_bytes_ > kHeldBytesMax && held_.size() > 1) {
-    const auto highest = std::prev(held_.end());
-    held_bytes_ -= size(highest->second);
-    passed_.erase(highest->first);
-    natsMsg_Destroy(highest->second);
-    held_.erase(highest);
-    ++put_off_;
-  }
+  held_bytes_ += came.bytes;
+  if (counted_.insert(sequence).second) --left_again_;
+  put_off();
   there_ = left_again_ <= 0;
+}
+
+// The highest ones, where there is no room, and then all that are above these.
+void Consumer::put_off() {
+  while (held_.size() > 1) {
+    const auto highest = std::prev(held_.end());
+    const bool behind = !put_off_.empty() && highest->first > *put_off_.begin();
+    if (!behind && held_bytes_ <= kHeldBytesMax) return;
+    held_bytes_ -= highest->second.bytes;
+    natsMsg_Destroy(highest->second.message);
+    put_off_.insert(highest->first);
+    held_.erase(highest);
+  }
 }
 
 std::vector<natsMsg*> Consumer::sorted() {
   std::vector<natsMsg*> out;
   if (!there_) return out;
-  for (const auto& [sequence, message] : std::exchange(held_, {})) {
-    last_ = sequence;
-    in_flight_.push_back({sequence, natsMsg_GetReply(message), host_.steady_ms()});
-    ++counts_.messages;
-    out.push_back(message);
+  const std::uint64_t before = std::max(last_, known_);
+  std::uint64_t holes = 0;
+  for (const auto& [sequence, held] : std::exchange(held_, {})) {
+    holes += skipped(sequence);
+    if (sequence <= known_ && missing_ != 0) --missing_;
+    becomes_event(sequence, natsMsg_GetReply(held.message));
+    out.push_back(held.message);
   }
+  if (holes != 0) tell_skipped(holes, before + 1, last_);
   held_bytes_ = 0;
   there_ = false;
-  if (const auto more = std::exchange(put_off_, 0); more != 0) {
+  if (const auto more = std::exchange(put_off_, {}).size(); more != 0) {
     recover(more);
   } else {
     phase_ = Phase::reading;
@@ -137,13 +159,10 @@ std::vector<natsMsg*> Consumer::sorted() {
 
 // They have not been acknowledged, so they come again.
 void Consumer::drop_held() {
-  for (const auto& [sequence, message] : held_) {
-    passed_.erase(sequence);
-    natsMsg_Destroy(message);
-  }
+  for (const auto& [sequence, held] : held_) natsMsg_Destroy(held.message);
   held_.clear();
   held_bytes_ = 0;
-  put_off_ = 0;
+  put_off_.clear();
   there_ = false;
 }
 
@@ -152,42 +171,37 @@ void Consumer::came_again(std::uint64_t sequence, const std::string& reply) {
   ++counts_.again;
   const auto found = std::lower_bound(in_flight_.begin(), in_flight_.end(), sequence,
                                       [](const InFlight& f, std::uint64_t s) { return f.sequence < s; });
-  if (found != in_flight_.end() && found->sequence == sequence) {  // it was not counted as owed either
-    found->reply = reply;
-    return;
+  if (found != in_flight_.end() && found->sequence == sequence) {
+    // One that this consumer had sent before was not counted as owed.
+    if (!std::exchange(found->reply, reply).empty()) return;
+  } else {
+    acknowledge(reply);
   }
-  acknowledge(reply);
-  if (sequence > floor_ && owed_ && !passed_.contains(sequence))
-    told_.lost(1, "the message " + std::to_string(sequence) + " of the stream " + config_.stream +
-                      " came only behind newer ones; it is left out");
-  if (phase_ == Phase::again && counted_.insert(sequence).second) there_ = --left_again_ <= 0;
+  if (phase_ != Phase::again || !counted_.insert(sequence).second) return;
+  if (missing_ != 0) --missing_;
+  there_ = --left_again_ <= 0;
 }
 
 // A new message has come before all that is owed: it is left to come again, behind what is missing. When twice nothing
 // more of that came, though it was time, the server holds it back, or has it no more: then that is so.
-bool Consumer::given_up(std::uint64_t sequence) {
-  if (left_again_ < stuck_) {
-    stuck_ = left_again_;
-    recover(static_cast<std::uint64_t>(left_again_));
-    return false;
-  }
-  told_.lost(static_cast<std::uint64_t>(left_again_),
-             "messages of the stream " + config_.stream + " before " + std::to_string(sequence) +
-                 " were sent to somebody who did not acknowledge them, and the server does not send them again");
-  return true;
+bool Consumer::given_up() {
+  if (left_again_ >= stuck_) return true;
+  stuck_ = left_again_;
+  recover(static_cast<std::uint64_t>(left_again_));
+  return false;
 }
 
-void Consumer::accepted(std::uint64_t sequence) {
+void Consumer::accepted(std::uint64_t number) {
   for (InFlight& f : in_flight_) {
-    if (f.sequence > sequence) break;
+    if (f.number > number) break;
     f.done = true;
   }
   settle();
 }
 
-void Consumer::refused(std::uint64_t sequence) {
+void Consumer::refused(std::uint64_t number) {
   for (InFlight& f : in_flight_)
-    if (f.sequence == sequence) f.done = true;
+    if (f.number == number) f.done = true;
   settle();
 }
 
@@ -206,7 +220,7 @@ void Consumer::pause(bool paused) {
 }
 
 void Consumer::acknowledge(const std::string& reply, std::string_view how) {
-  acknowledgements_.push_back({reply, std::string(how)});
+  if (!reply.empty()) acknowledgements_.push_back({reply, std::string(how)});
 }
 
 void Consumer::send_acknowledgements() {
@@ -224,9 +238,10 @@ void Consumer::ask() {
   for (const Request& r : requests_) asked += r.left;
   std::int64_t room = config_.in_flight - static_cast<std::int64_t>(in_flight_.size()) - asked;
   if (phase_ == Phase::again) {  // exactly these, and no new ones among them
-    constexpr std::int64_t kAgainAtOnce =
-        32;  // without a bound on bytes: what is owed must not be passed over for its size
-    if (requests_.empty() && room > 0) request(std::min({room, left_again_, kAgainAtOnce}), false);
+    // Without a bound on bytes, as what is owed must not be passed over for its size: each may be as large as any.
+    const std::int64_t at_once =
+        std::clamp<std::int64_t>(kBytesMax / std::max<std::int64_t>(1, link_.max_payload()), 1, 32);
+    if (requests_.empty() && room > 0) request(std::min({room, left_again_, at_once}), false);
     return;
   }
   // Two requests at most, so that one is under way while the other one is used up.

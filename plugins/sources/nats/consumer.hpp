@@ -5,7 +5,8 @@
 // server sends these again; they come first then. It sends them in the order in which their time was up, which is not
 // theirs where somebody had told it of some that they are in progress: so they are held until all have come, and
 // sorted. One that comes for the first time before that has overtaken them: it is left to come again, and they are
-// waited for once more. What comes twice is known by its sequence number. Threads: [strand].
+// waited for once more. What comes twice is known by its sequence number. What never comes is told: without a filter
+// by the numbers that are skipped, else by how many were owed. Threads: [strand].
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "config.hpp"
+#include "inbox.hpp"
 #include "link.hpp"
 #include "weir/sdk/host.hpp"
 
@@ -50,12 +52,14 @@ class Consumer {
 
   void connected();  // also again
   void away();
-  Take take(natsMsg* message, std::uint64_t& sequence);
+  Take take(const Inbox::Came& came, std::uint64_t& sequence);
   // Those that were held, once all have come, as the caller's, each to become an event before anything else does; to be
   // asked for behind each take().
   std::vector<natsMsg*> sorted();
-  void accepted(std::uint64_t sequence);  // up to this one
-  void refused(std::uint64_t sequence);   // the hub will never have this one
+  // Events are numbered from 1 in the order in which take() and sorted() gave them, over all streams of that name: the
+  // sequence numbers of one that is made anew begin again.
+  void accepted(std::uint64_t number);  // up to this one
+  void refused(std::uint64_t number);   // the hub will never have this one
   // Asks for more, if there is room. To be called when something was taken and when the hub goes on.
   void ask();
   // The hub is full: nothing is taken, so nothing is missed either.
@@ -76,8 +80,12 @@ class Consumer {
   void checked(const Check& check);
   void recover(std::uint64_t count);
   void came_again(std::uint64_t sequence, const std::string& reply);
-  bool given_up(std::uint64_t sequence);
-  void hold(natsMsg* message, std::uint64_t sequence);
+  bool given_up();
+  void hold(const Inbox::Came& came, std::uint64_t sequence);
+  void put_off();
+  std::uint64_t skipped(std::uint64_t sequence) const;
+  void tell_skipped(std::uint64_t count, std::uint64_t from, std::uint64_t to);
+  void becomes_event(std::uint64_t sequence, const std::string& reply);
   void drop_held();
   void nothing_owed();
   void send_acknowledgements();
@@ -90,10 +98,14 @@ class Consumer {
   void acknowledge(const std::string& reply, std::string_view how = "+ACK");  // leaves with the next ask()
 
   struct InFlight {
-    std::uint64_t sequence;
-    std::string reply;
+    std::uint64_t number, sequence;
+    std::string reply;     // empty: the consumer that there is now has not sent it yet
     std::int64_t told_ms;  // when the server last heard of it
     bool done = false;     // refused
+  };
+  struct Held {
+    natsMsg* message;
+    std::size_t bytes;
   };
   struct Request {
     std::uint64_t number;
@@ -115,23 +127,23 @@ class Consumer {
   std::deque<InFlight> in_flight_;  // ascending
   std::deque<Request> requests_;
   std::uint64_t requests_made_ = 0;
-  std::int64_t heard_ms_ = 0;    // when the server last sent something
-  std::uint64_t last_ = 0;       // the highest sequence that became an event
-  std::int64_t created_ = 0;     // when the stream was made
-  std::uint64_t seen_ = 0;       // the highest one that the server had delivered to anybody when we looked
+  std::int64_t heard_ms_ = 0;  // when the server last sent something
+  std::uint64_t last_ = 0;     // the highest sequence that became an event
+  // Up to the higher one of last_ and known_ each message was an event, told to be lost, had by who read before us, or
+  // is counted in missing_: owed, and told when it does not come. All behind is unread.
+  std::uint64_t known_ = 0, missing_ = 0;
+  std::int64_t stream_created_ = 0, consumer_created_ = 0;
   std::uint64_t expected_ = 0;   // the next of the consumer's own numbers; 0: not known
   bool owed_ = false;            // messages were lost on their way and have not come again yet
   bool waited_ = false;          // for as long as it takes the server to see that
   std::int64_t left_again_ = 0;  // phase again: how many are still to come
   std::int64_t stuck_ = std::numeric_limits<std::int64_t>::max();  // how many had not come when new ones overtook them
-  std::uint64_t floor_ = 0;         // all of ours up to it became events; above it those of passed_ while some are owed
-  std::set<std::uint64_t> passed_;  // no more than the consumer may have unacknowledged, as the next one
-  std::set<std::uint64_t> counted_;  // phase again: those that have come
-  std::map<std::uint64_t, natsMsg*> held_;
+  std::set<std::uint64_t> counted_;                                // phase again: those that have come
+  std::map<std::uint64_t, Held> held_;                             // by sequence
   std::size_t held_bytes_ = 0;
-  std::uint64_t put_off_ = 0;  // that there was no room for
-  bool there_ = false;         // all of them have come
-  std::int64_t ack_wait_ms_;   // what the consumer has
+  std::set<std::uint64_t> put_off_;  // that there was no room for; above all of held_
+  bool there_ = false;               // all of them have come
+  std::int64_t ack_wait_ms_;         // what the consumer has
   std::vector<Link::Short> acknowledgements_;
   Counts counts_;
   sdk::Timer later_, ticks_;

@@ -9,12 +9,12 @@
 namespace weir::nats {
 
 struct Consumer::Check {
-  std::string problem;       // empty: all is well
-  bool made = false;         // the consumer was not there
-  bool ours = true;          // it is one that can be read from here
-  bool anew = false;         // the stream is not the one that we have read from
-  std::int64_t created = 0;  // of the stream
-  std::uint64_t first = 0;   // of the stream
+  std::string problem;  // empty: all is well
+  bool made = false;    // the consumer was not there
+  bool ours = true;     // it is one that can be read from here
+  bool anew = false;    // the stream is not the one that we have read from
+  std::int64_t stream_created = 0, consumer_created = 0;
+  std::uint64_t first = 0;  // of the stream
   std::uint64_t delivered_stream = 0, delivered_consumer = 0, pending = 0;
   std::int64_t ack_wait_ms = 0;
   std::size_t in_flight = 0;  // here, when it was asked
@@ -48,7 +48,8 @@ void Consumer::check() {
   listen_anew();
   later_.cancel();
   // Behind the acknowledgements, so that what was accepted is none of those that are pending.
-  (void)link_.after_writing([this, host = host_, config = config_, last_now = last_, created = created_,
+  (void)link_.after_writing([this, host = host_, config = config_, last_now = last_, created = stream_created_,
+                             unaccepted = in_flight_.empty() ? last_ + 1 : in_flight_.front().sequence,
                              in_flight = in_flight_.size(), number = ++checks_](natsConnection* connection) {
     std::uint64_t last = last_now;
     Check c;
@@ -70,8 +71,8 @@ void Consumer::check() {
       if (status == NATS_NO_RESPONDERS) return "the server has no JetStream (no -js), or not for this account";
       if (status != NATS_OK) return "stream \"" + config.stream + "\": " + text_of(status, code);
       c.first = stream->State.FirstSeq;
-      c.created = stream->Created;
-      c.anew = (created != 0 && created != c.created) || last > stream->State.LastSeq;
+      c.stream_created = stream->Created;
+      c.anew = (created != 0 && created != c.stream_created) || last > stream->State.LastSeq;
       if (c.anew) last = 0;
 
       jsConsumerInfo* info_raw = nullptr;
@@ -90,7 +91,7 @@ void Consumer::check() {
           wanted.DeliverPolicy = js_DeliverAll;
         } else if (last != 0) {  // somebody has removed it while we read it
           wanted.DeliverPolicy = js_DeliverByStartSequence;
-          wanted.OptStartSeq = last + 1;
+          wanted.OptStartSeq = unaccepted;
         } else if (config.from == From::sequence) {
           wanted.DeliverPolicy = js_DeliverByStartSequence;
           wanted.OptStartSeq = config.sequence;
@@ -120,6 +121,7 @@ void Consumer::check() {
         return "consumer \"" + config.durable +
                "\" is there already, with a backoff; only one with an ack wait alone can be read in order, so name "
                "another one as `durable`, or edit it";
+      c.consumer_created = info->Created;
       c.delivered_stream = info->Delivered.Stream;
       c.delivered_consumer = info->Delivered.Consumer;
       c.pending = static_cast<std::uint64_t>(std::max<std::int64_t>(0, info->NumAckPending));
@@ -142,41 +144,55 @@ void Consumer::checked(const Check& c) {
   // What was accepted meanwhile may be pending for the server, or not. Nothing new is taken, so there is an end to it.
   if (waited_ && !c.anew && c.in_flight != in_flight_.size()) return check();
   if (c.ack_wait_ms > 0) ack_wait_ms_ = c.ack_wait_ms;
-  created_ = c.created;
+  stream_created_ = c.stream_created;
   if (c.anew) {
-    last_ = seen_ = expected_ = 0;
+    last_ = known_ = expected_ = missing_ = 0;
     waited_ = false;
     nothing_owed();
     in_flight_.clear();
     told_.lost(0, "the stream " + config_.stream + " was removed and made anew; it is read from its beginning");
   }
-  const std::uint64_t seen = std::max(last_, c.made ? 0 : c.delivered_stream);
-  if (seen != 0 && c.first > seen + 1) {
-    told_.lost(config_.subject.empty() ? c.first - seen - 1 : 0,
-               "the stream " + config_.stream + " has thrown away the messages " + std::to_string(seen + 1) + " to " +
+  // Another one has nothing here in flight until it has sent that again.
+  const bool other = consumer_created_ != c.consumer_created;
+  consumer_created_ = c.consumer_created;
+  if (other)
+    for (InFlight& f : in_flight_) f.reply.clear();
+  // What it had delivered before we asked it for anything is somebody else's, or pending; later all above last_ is
+  // unread, delivered or not.
+  const bool first_look = expected_ == 0;
+  if (first_look) known_ = std::max({known_, c.delivered_stream, c.made && c.first != 0 ? c.first - 1 : 0});
+  if (const auto before = std::max(last_, known_); before != 0 && c.first > before + 1) {
+    told_.lost(config_.subject.empty() ? c.first - before - 1 : 0,
+               "the stream " + config_.stream + " has thrown away the messages " + std::to_string(before + 1) + " to " +
                    std::to_string(c.first - 1) + " before they were read (its limits)");
+    known_ = c.first - 1;
   }
-  seen_ = std::max({seen_, c.delivered_stream, c.first == 0 ? 0 : c.first - 1});
-  const std::uint64_t here = expected_ == 0 ? 0 : expected_ - 1;
+  const std::uint64_t here = first_look ? 0 : expected_ - 1;
   if (c.made) {
+    missing_ = 0;  // it comes from the new one
     nothing_owed();
     if (last_ != 0)
-      host_.warn("the consumer " + config_.durable + " was gone and has been made anew behind sequence " +
-                 std::to_string(last_));
-    in_flight_.clear();  // the new one knows nothing of them
+      host_.warn("the consumer " + config_.durable + " was gone and has been made anew behind what was accepted");
     phase_ = Phase::reading;
   } else if (waited_) {
     // It is time: what is not acknowledged and not in flight here comes again now.
-    left_again_ = static_cast<std::int64_t>(c.pending) - static_cast<std::int64_t>(in_flight_.size());
+    left_again_ =
+        static_cast<std::int64_t>(c.pending) -
+        std::count_if(in_flight_.begin(), in_flight_.end(), [](const InFlight& f) { return !f.reply.empty(); });
     counted_.clear();
     phase_ = Phase::again;
+    // Where no number tells what is missing, it is counted, once: the server forgets what it gives up.
+    if (missing_ == 0 && left_again_ > 0 && (first_look || !config_.subject.empty())) {
+      missing_ = static_cast<std::uint64_t>(left_again_);
+      known_ = std::max(known_, c.delivered_stream);
+    }
     if (left_again_ <= 0) {
       phase_ = Phase::reading;
       nothing_owed();
     }
   } else {
     // Of one that we have not read from yet all that is not acknowledged may have been lost with whoever read it.
-    const std::uint64_t lost = owed_ || expected_ == 0       ? c.pending
+    const std::uint64_t lost = owed_ || other                ? c.pending
                                : c.delivered_consumer > here ? c.delivered_consumer - here
                                                              : 0;
     if (lost != 0) return recover(lost);
@@ -191,17 +207,17 @@ void Consumer::checked(const Check& c) {
 
 void Consumer::nothing_owed() {
   owed_ = false;
-  floor_ = last_;
-  passed_.clear();
   counted_.clear();
   stuck_ = std::numeric_limits<std::int64_t>::max();
+  if (const auto count = std::exchange(missing_, 0); count != 0)
+    told_.lost(count, "messages of the stream " + config_.stream + " up to " + std::to_string(known_) +
+                          " were sent and not acknowledged, and the server does not send them again");
 }
 
 void Consumer::recover(std::uint64_t count) {
   drop_held();
   const std::int64_t ms = ack_wait_ms_ + 500;
   phase_ = Phase::waiting;
-  if (!owed_) floor_ = last_;  // what is lost is behind all that came
   owed_ = true;
   listen_anew();
   ++counts_.recoveries;

@@ -79,9 +79,9 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     drain();
   }
   void accepted(std::string_view cursor) override {
-    std::uint64_t sequence = 0;
-    if (std::from_chars(cursor.data(), cursor.data() + cursor.size(), sequence).ec == std::errc() && consumer_)
-      consumer_->accepted(sequence);
+    std::uint64_t number = 0;
+    if (std::from_chars(cursor.data(), cursor.data() + cursor.size(), number).ec == std::errc() && consumer_)
+      consumer_->accepted(number);
   }
   // What somebody watches.
   void activate(std::string_view subject, sdk::Activation activation) override {
@@ -228,9 +228,9 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   void not_taken(std::string_view cursor, std::string_view subject) {
     host_.gap(subject, 1, "a message makes an event that the hub does not take");
     ++gaps_;
-    std::uint64_t sequence = 0;
-    if (consumer_ && std::from_chars(cursor.data(), cursor.data() + cursor.size(), sequence).ec == std::errc())
-      consumer_->refused(sequence);
+    std::uint64_t number = 0;
+    if (consumer_ && std::from_chars(cursor.data(), cursor.data() + cursor.size(), number).ec == std::errc())
+      consumer_->refused(number);
   }
   void gap(const std::string& subject, std::uint64_t count, const std::string& why) {
     emitter_.flush();  // behind what came before it
@@ -281,7 +281,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     if (came.subscription == kSorted)
       return read_place(natsMsg_GetReply(came.message), place) ? handle(came.message, place.stream_sequence) : void();
     std::uint64_t sequence = 0;
-    const auto take = consumer_->take(came.message, sequence);
+    const auto take = consumer_->take(came, sequence);
     if (take == Consumer::Take::event) return handle(came.message, sequence);
     if (take == Consumer::Take::held) came.message = nullptr;
     std::vector<Inbox::Came> sorted;
@@ -291,15 +291,15 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
 
   void handle(natsMsg* message, std::uint64_t sequence = 0) {
     sdk::Event event = reader_.event_of(message);
+    ++messages_;
     if (consumer_) {
-      cursor_ = std::to_string(sequence);
+      cursor_ = std::to_string(messages_);  // in the order of the Consumer, which numbers them as well
       event.cursor = cursor_;
       if (event.id.empty()) {
-        id_ = config_.stream->stream + "." + cursor_;
+        id_ = config_.stream->stream + "." + std::to_string(sequence);
         event.id = id_;
       }
     }
-    ++messages_;
     if (!emitter_.add(event) && !emitter_.closed()) gap("", 1, "more was read than the hub had room for");
   }
 

@@ -65,9 +65,9 @@ std::size_t Publisher::deliver(std::span<const sdk::Outgoing> events) {
       break;  // it will be the first one then
     }
     bytes_ += made.bytes;
-    kept_.push_back(std::move(made));
+    Kept& kept = kept_.try_emplace(made.number, std::move(made)).first->second;
     ++taken;
-    if (!troubles_.contains(event.subject)) now.push_back(&kept_.back());
+    if (!troubles_.contains(event.subject)) now.push_back(&kept);
   }
   if (!now.empty()) send(now);
   return taken;
@@ -154,12 +154,11 @@ void Publisher::heard(const std::shared_ptr<Progress>& progress) {
   for (const auto& [number, why] : refused)
     if (Kept* kept = find(number)) lose(*kept, why);
   if (!jetstream_)
-    for (Kept& kept : kept_) {
-      if (kept.number > confirmed) break;
-      if (kept.stands == Stands::sent) {
-        kept.stands = Stands::done;
-        ++counts_.published;
-      }
+    for (auto it = kept_.begin(); it != kept_.end() && it->first <= confirmed;) {
+      const Kept& kept = (it++)->second;
+      if (kept.stands != Stands::sent) continue;
+      ++counts_.published;
+      let_go(kept);
     }
   settle();
 }
@@ -168,30 +167,32 @@ void Publisher::connected() {
   progress_ = std::make_shared<Progress>();
   confirming_ = false;
   std::vector<Kept*> all;
-  for (Kept& kept : kept_)
-    if (kept.stands != Stands::done) all.push_back(&kept);
+  for (auto& [number, kept] : kept_) all.push_back(&kept);
   if (!all.empty()) send(all);
   settle();
 }
 
 void Publisher::away() {
-  for (Kept& kept : kept_)
+  for (auto& [number, kept] : kept_)
     if (kept.stands == Stands::sent) kept.stands = Stands::waits;
 }
 
 // --- What becomes of them -------------------------------------------------------------------------------------------
 
 Publisher::Kept* Publisher::find(std::uint64_t number) {
-  const auto found =
-      std::lower_bound(kept_.begin(), kept_.end(), number, [](const Kept& k, std::uint64_t n) { return k.number < n; });
-  return found != kept_.end() && found->number == number ? &*found : nullptr;
+  const auto found = kept_.find(number);
+  return found == kept_.end() ? nullptr : &found->second;
 }
 
-void Publisher::lose(Kept& kept, const std::string& why) {
-  if (kept.stands == Stands::done) return;
-  kept.stands = Stands::done;
+void Publisher::let_go(const Kept& kept) {
+  bytes_ -= kept.bytes;
+  kept_.erase(kept_.find(kept.number));
+}
+
+void Publisher::lose(const Kept& kept, const std::string& why) {
   ++counts_.lost;
   host_.error("an event for " + kept.subject + " can't be published: " + why);
+  let_go(kept);
 }
 
 // In core mode they are gone, and each was answered by one complaint; in that of JetStream nobody will ever acknowledge
@@ -201,18 +202,16 @@ void Publisher::refused(std::string_view subject, bool whole) {
     ++counts_.lost;
     return;
   }
-  for (Kept& kept : kept_)
+  for (auto it = kept_.begin(); it != kept_.end();) {
+    const Kept& kept = (it++)->second;
     if (whole ? kept.subject == subject : kept.subject.starts_with(subject))
       lose(kept, "the server does not let our user publish to it");
+  }
   settle();
 }
 
-// Lets go of what is done, and tells the hub when there is room.
+// Tells the hub when there is room.
 void Publisher::settle() {
-  while (!kept_.empty() && kept_.front().stands == Stands::done) {
-    bytes_ -= kept_.front().bytes;
-    kept_.pop_front();
-  }
   if (!short_ || !link_.connected() || !room()) return;
   short_ = false;
   host_.sink_ready();
@@ -226,7 +225,7 @@ void Publisher::acknowledgements() {
     std::uint64_t number = 0;
     const auto text = subject.substr(subject.rfind('.') + 1);
     (void)std::from_chars(text.data(), text.data() + text.size(), number);
-    if (Kept* kept = find(number); kept != nullptr && kept->stands != Stands::done) answered(*kept, message);
+    if (Kept* kept = find(number)) answered(*kept, message);
     natsMsg_Destroy(message);
   }
   settle();
@@ -239,9 +238,8 @@ void Publisher::answered(Kept& kept, natsMsg* answer) {
     const auto json = sdk::json::parse(data_of(answer));
     const auto* error = json.find("error");
     if (error == nullptr && json.find("stream") != nullptr) {
-      kept.stands = Stands::done;
       ++counts_.published;
-      return;
+      return let_go(kept);
     }
     if (error != nullptr) {
       constexpr std::int64_t kTooLarge = 10'054;  // message size exceeds maximum allowed: it does for ever
@@ -271,13 +269,13 @@ void Publisher::look_again() {
     std::size_t sent = 0, failed = 0;
     std::vector<Kept*> all;
   };
-  for (Kept& kept : kept_)
+  for (auto& [number, kept] : kept_)
     if (kept.stands == Stands::sent && now - kept.sent_ms > kAcknowledgeMs)
       failed(kept, "no acknowledgement within " + std::to_string(kAcknowledgeMs / 1000) + " s");
   if (troubles_.empty()) return say_trouble();
   std::map<std::string_view, Standing> standing;
-  for (Kept& kept : kept_) {
-    if (kept.stands == Stands::done || !troubles_.contains(kept.subject)) continue;
+  for (auto& [number, kept] : kept_) {
+    if (!troubles_.contains(kept.subject)) continue;
     Standing& s = standing[kept.subject];
     s.sent += kept.stands == Stands::sent;
     s.failed += kept.stands == Stands::failed;
@@ -313,7 +311,7 @@ void Publisher::finish(std::int64_t ms) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms);
   if (link_.connected() && jetstream_) {
     const auto under_way = [this] {
-      return std::any_of(kept_.begin(), kept_.end(), [](const Kept& k) { return k.stands == Stands::sent; });
+      return std::any_of(kept_.begin(), kept_.end(), [](const auto& k) { return k.second.stands == Stands::sent; });
     };
     while (under_way() && std::chrono::steady_clock::now() < until) {
       acknowledgements_->wait(std::chrono::milliseconds(50));
@@ -322,14 +320,13 @@ void Publisher::finish(std::int64_t ms) {
   } else if (link_.connected() && !kept_.empty()) {
     confirming_ = false;  // one that is under way may be for less
     confirm();
-    const std::uint64_t last = kept_.back().number;
+    const std::uint64_t last = kept_.rbegin()->first;
     std::unique_lock lock(progress_->mutex);
     progress_->changed.wait_until(lock, until, [&] { return progress_->confirmed >= last; });
     lock.unlock();
     heard(progress_);
   }
-  const auto left = static_cast<std::uint64_t>(
-      std::count_if(kept_.begin(), kept_.end(), [](const Kept& k) { return k.stands != Stands::done; }));
+  const std::size_t left = kept_.size();
   if (left == 0) return;
   counts_.lost += left;
   host_.error(std::to_string(left) + " events were taken and could not be published before the end");

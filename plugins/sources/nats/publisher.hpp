@@ -6,7 +6,6 @@
 // kept; while there is no room, or no connection, nothing is taken. Threads: [strand].
 #pragma once
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -46,7 +45,7 @@ class Publisher {
   static constexpr std::size_t kEventsMax = 1'024, kBytesMax = 4 * 1024 * 1024;
   static constexpr std::int64_t kAcknowledgeMs = 5'000;
   using Message = std::shared_ptr<natsMsg>;
-  enum class Stands : std::uint8_t { waits, sent, failed, done };
+  enum class Stands : std::uint8_t { waits, sent, failed };
   struct Kept {
     std::uint64_t number;
     Message message;
@@ -71,7 +70,8 @@ class Publisher {
   void acknowledgements();
   void answered(Kept& kept, natsMsg* answer);
   void failed(Kept& kept, const std::string& why);
-  void lose(Kept& kept, const std::string& why);
+  void lose(const Kept& kept, const std::string& why);
+  void let_go(const Kept& kept);
   void settle();
   void look_again();
   void say_trouble();
@@ -81,8 +81,8 @@ class Publisher {
   const bool jetstream_;
   Link& link_;
   std::function<void(const std::string&)> trouble_;
-  std::deque<Kept> kept_;  // ascending
-  std::size_t bytes_ = 0;  // of kept_
+  std::map<std::uint64_t, Kept> kept_;  // by number
+  std::size_t bytes_ = 0;               // of kept_
   std::uint64_t number_ = 0;
   bool short_ = false;                  // the hub waits for room
   std::shared_ptr<Progress> progress_;  // over the connection that there is now

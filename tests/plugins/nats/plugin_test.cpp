@@ -1,5 +1,6 @@
 // The plugin beside a real nats-server, without a hub: who we are, what a full hub means, what is acknowledged when.
 #include "fixture.hpp"
+#include "weir/sdk/time.hpp"
 
 namespace weir::test {
 namespace {
@@ -232,19 +233,28 @@ TEST_F(NatsPluginTest, WhereANewConsumerBegins) {
   NatsClient client(server.url());
   client.add_stream("S", "s.>");
   for (int i = 1; i <= 10; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
+  // One that is stored in another millisecond than the one before it.
+  std::uint64_t timed = 10;
+  do {
+    ++timed;
+    client.publish_stored("s.a", std::to_string(timed), "m" + std::to_string(timed));
+  } while (client.stored_ms("S", timed) == client.stored_ms("S", timed - 1));
+  const std::string time = sdk::iso8601(client.stored_ms("S", timed));
   const auto first_of = [&](const std::string& durable, const std::string& from) {
     FakeHost own;
     SourceRig nats(own, weir_plugin_entry,
                    config(server, "\"stream\":{\"name\":\"S\",\"durable\":\"" + durable + "\",\"from\":" + from + "}"));
     EXPECT_EQ(nats.start(), WEIR_OK);
     EXPECT_TRUE(own.run_until([&] { return own.last_state() == WEIR_STATE_RUNNING; }, 20'000));
-    client.publish_stored("s.a", "last", "m-" + durable);
+    client.publish_stored("s.a", "behind " + durable, "m-" + durable);
     EXPECT_TRUE(own.run_until([&] { return !own.events.empty(); }, 20'000));
     return own.events.empty() ? "" : own.events[0].data;
   };
   EXPECT_EQ(first_of("a", "\"all\""), "1");
   EXPECT_EQ(first_of("b", "7"), "7");
-  EXPECT_EQ(first_of("c", "\"new\""), "last");
+  EXPECT_EQ(first_of("c", "\"new\""), "behind c");
+  EXPECT_EQ(first_of("d", "\"last\""), "behind c");
+  EXPECT_EQ(first_of("e", "\"" + time + "\""), std::to_string(timed));
 }
 
 TEST_F(NatsPluginTest, AStreamThatIsNotThereIsToldAndFoundLater) {

@@ -286,6 +286,25 @@ TEST_F(NatsPluginTest, WhereNoStreamTakesThemTheyAreKeptAndOthersGoOn) {
   expect_all_in_order(client.stored("T"), 40);
 }
 
+// Those that were stored stood behind the one that was not, and counted until there was no room for anything.
+TEST_F(NatsPluginTest, OneThatNoStreamTakesHoldsNoRoomOfOthers) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  SourceRig nats(hub, weir_plugin_entry, config(server, kJetStream));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  SinkSide sink(weir_plugin_entry, nats.instance());
+  ASSERT_EQ(sink.deliver({{.subject = "t.a", .data = "0", .id = "t"}}), 1u);
+  constexpr int kAll = 3'000;
+  ASSERT_TRUE(deliver_all(sink, numbered("s.a", 0, kAll)));
+  ASSERT_TRUE(hub.run_until([&] { return hub.metrics["published"] == kAll; }, 20'000)) << hub.metrics["published"];
+  EXPECT_EQ(hub.metrics["publish_in_flight"], 1);
+  expect_all_in_order(client.stored("S"), kAll);
+  client.add_stream("T", "t.>");
+  EXPECT_TRUE(hub.run_until([&] { return hub.metrics["published"] == kAll + 1; }, 20'000));
+}
+
 // They were kept and tried again for ever, and filled all room that there is for others.
 TEST_F(NatsPluginTest, WhatOurUserMayNotPublishToAStreamIsLeftOut) {
   NatsServer server(folder,
