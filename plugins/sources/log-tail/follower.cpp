@@ -228,7 +228,8 @@ void Follower::open_current(std::int64_t now) {
       generations_.back().why = why_replaced(real);
       generations_.back().ended_at = now;
     }
-    const bool all = generations_.size() + between.size() < kGenerationsMax;
+    // After a restart whatever its folder holds is in the row: who is left out now would not be known later.
+    const bool all = resuming || generations_.size() + between.size() < kGenerationsMax;
     for (Resumed& file : between) append(std::move(file.file), std::move(file.track), std::move(file.name), now);
     if (resumption.cut && !generations_.empty()) generations_.back().why = Rotation::truncated;
     set_real_path(real);

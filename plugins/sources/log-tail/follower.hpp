@@ -7,7 +7,8 @@
 // After a file is done it stays open for a while (late_), because a program may write to it until it notices the
 // rotation. A file that is read to its end may rest without a descriptor, and is found again by what it is.
 // It can be made and destroyed at any time, by itself; what it leaves in the book is where the next one goes on.
-// Limits: kGenerationsMax files in the row; further rotations wait until the row gets shorter.
+// Limits: kGenerationsMax files in the row; further rotations wait until the row gets shorter. After a restart the row
+// holds all that is not read yet, as many as stand in the folder.
 // Threads: [strand]. Times are milliseconds of a clock that only goes forward.
 #pragma once
 #include <cstdint>

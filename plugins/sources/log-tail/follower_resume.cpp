@@ -123,7 +123,7 @@ bool Follower::resume(const std::vector<Sibling>& siblings, OpenFile* current, R
       shared_.sink.lost(origin(), siblings[i].path + " can't be read: " + std::strerror(file.error()));
   }
   for (auto& file : found) {
-    if (file && out.row.size() + 1 < kGenerationsMax) out.row.push_back(std::move(*file));
+    if (file) out.row.push_back(std::move(*file));
   }
   return true;
 }
