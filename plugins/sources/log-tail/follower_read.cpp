@@ -60,8 +60,10 @@ void Follower::note_failure(Generation& generation, std::string problem, std::in
 // A file that lost its name to another one can't be read. True: try again at the next look, through a new descriptor in
 // case only the old one is at fault (ESTALE). False: that has been tried for long enough, and what is lost is said.
 bool Follower::may_recover(Generation& rotated, std::int64_t now) {
-  std::int64_t changed = 0, patience = kLateMs;
-  for (const Sibling& sibling : siblings_now(real_path_, true, changed)) {
+  std::int64_t changed = 0;
+  const auto siblings = siblings_now(real_path_, true, changed);
+  std::int64_t patience = siblings ? kLateMs : kGoneKeepMs;
+  for (const Sibling& sibling : siblings.value_or(std::vector<Sibling>())) {
     if (sibling.birth != rotated.track->birth) continue;
     rotated.file.reopen(sibling.path);
     patience = kGoneKeepMs;
@@ -127,7 +129,8 @@ bool Follower::read(std::int64_t now) {
       if (front.file.packed()) {
         shared_.sink.say(true, front.name + " can't be unpacked: " + front.file.problem());
         shared_.sink.lost(origin(), front.name + " can't be unpacked: " + front.file.problem());
-        break;
+        retire_front(now);
+        return true;
       }
       if (generations_.size() == 1)
         front.file.reopen(path_);

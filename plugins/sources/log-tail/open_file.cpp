@@ -10,15 +10,13 @@
 #include <ctime>
 #include <utility>
 
+#include "file_time.hpp"
 #include "json_line.hpp"
 
 namespace weir::log_tail {
 namespace {
 
 constexpr std::size_t kKeptCapacity = 1024;
-constexpr std::int64_t kTimestampSlackNs = 20'000'000;  // file times move in steps of up to 10 ms
-
-std::int64_t to_ns(const timespec& t) { return t.tv_sec * 1'000'000'000LL + t.tv_nsec; }
 
 }  // namespace
 
