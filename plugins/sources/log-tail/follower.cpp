@@ -46,6 +46,7 @@ Follower::~Follower() {
   for (Generation& g : generations_) let_go(g);
   set_real_path(path_);  // which needs no entry
   if (open_place_ != shared_.open.end()) shared_.open.erase(open_place_);
+  if (shared_.looking_back == this) shared_.looking_back = nullptr;
   if (named_alike_ != nullptr && --*named_alike_ == 0) shared_.files_named.erase(file_);
 }
 
@@ -97,7 +98,7 @@ void Follower::note_open() {
 }
 
 bool Follower::rest(bool even_unread) {
-  if (generations_.size() != 1 || !late_.empty() || missing_since_ || (grew_ && !even_unread)) return false;
+  if (generations_.size() != 1 || backlog_ || !late_.empty() || missing_since_ || (grew_ && !even_unread)) return false;
   Generation& only = generations_.front();
   struct stat st;
   // Only under the name where it will be looked for.
@@ -254,7 +255,11 @@ void Follower::open_current(std::int64_t now) {
     set_real_path(real);
     more_waiting_ = !all;
     if (!all) return;  // the youngest come when the row is shorter; they are still found as brothers that nobody knows
-    append(std::move(current), row.of_current, path_, now);
+    const LastLines missing = append(std::move(current), row.of_current, path_, now);
+    if (missing.lines != 0) {
+      if (auto older = rotated_before(*siblings, generations_.back().file.id()); !older.empty())
+        backlog_ = std::make_unique<Backlog>(missing, std::move(older), shared_.buffers, reach_);
+    }
     known_siblings_.clear();
     for (const Sibling& sibling : *siblings) known_siblings_.insert(sibling.birth);
     folder_changed_ns_ = folder_changed;
@@ -320,7 +325,8 @@ Rotation Follower::why_replaced(const std::string& real) const {
   return missing_since_ || name_deleted_ ? Rotation::deleted : Rotation::replaced;
 }
 
-void Follower::append(OpenFile file, TrackPtr track, std::string name, std::int64_t now) {
+LastLines Follower::append(OpenFile file, TrackPtr track, std::string name, std::int64_t now) {
+  LastLines missing;
   book_.own(file.id(), this);
   const Birth birth = birth_of(file.fd());
   const bool known = track != nullptr;
@@ -337,15 +343,44 @@ void Follower::append(OpenFile file, TrackPtr track, std::string name, std::int6
     // With a checkpoint, what is not in it and younger than it appeared while nobody looked.
     const std::int64_t born_ns = birth.born_ns != 0 ? birth.born_ns : file.changed_ns();
     const bool appeared = !on_demand() && shared_.saved_ns != 0 && born_ns >= shared_.saved_ns - kUnnoticedNs;
-    if (was_there_ && !appeared && !file.packed()) file.begin_with_backlog(shared_.options.backlog);
-    if (was_there_ && on_demand()) past_end_ = file.size();
-    if (!file.packed()) track->read = track->accepted = file.place();
+    if (was_there_ && !appeared && !file.packed()) {
+      missing.lines = shared_.options.backlog;
+      file.begin_with_backlog(missing, false);
+    }
+    if (was_there_ && on_demand()) {
+      past_of_ = track;
+      past_end_ = file.size();
+    }
+    track->read = track->accepted = file.place();
   }
   if (known) file.begin_at(track->accepted);
   track->head = file.packed() ? track->head : file.head();
   generations_.push_back({std::move(file), std::move(track), std::move(name), -1, now, now, Rotation::renamed});
   note_open();
   if (generations_.back().name != path_) lose_sight(generations_.back(), now);
+  return missing;
+}
+
+// Those that surely were this log before what has its name now, oldest first. Where one was read before, so was what is
+// older than it.
+std::vector<Sibling> Follower::rotated_before(const std::vector<Sibling>& siblings, FileId current) const {
+  const auto is_left_out = [&](const std::string& path) {
+    return on_demand() ? reach_.hides(path) : matches_any(shared_.options.exclude, path);
+  };
+  std::vector<Sibling> older;
+  for (const Sibling& sibling : siblings) {
+    const std::string plain(sibling.packed ? packed_name(sibling.path) : sibling.path);
+    // What is a log of its own gives its lines itself; on demand nobody knows what else is one, as in was_between().
+    const bool is_clear = on_demand() ? sibling.form == RotatedName::numbered
+                                      : sibling.form != RotatedName::other &&
+                                            !could_match(shared_.options.files, base_name(sibling.path));
+    if (!is_clear || sibling.birth.id == current || is_left_out(sibling.path) || is_left_out(plain)) continue;
+    if (book_.owner(sibling.birth.id) == nullptr && book_.find(sibling.birth) == nullptr)
+      older.push_back(sibling);
+    else
+      older.clear();
+  }
+  return older;
 }
 
 // What stands beside the file while the path still names it can't have come between it and its successor.

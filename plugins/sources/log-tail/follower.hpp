@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "backlog.hpp"
 #include "shared.hpp"
 
 namespace weir::log_tail {
@@ -68,7 +69,7 @@ class Follower final : private LineSink {
   bool idle() const { return idle_; }  // check() found that there is nothing to read
 
   // What was in the file when it was opened first has not been read yet.
-  bool has_past() const { return past_end_.has_value(); }
+  bool has_past() const { return past_of_ != nullptr; }
 
   // The row was full when it was checked last and has room again.
   bool wants_check() const { return more_waiting_ && generations_.size() <= kGenerationsMax / 2; }
@@ -84,6 +85,7 @@ class Follower final : private LineSink {
     std::int64_t grown_at = 0;  // when something was read last
     std::int64_t ended_at = 0;  // when its successor was seen
     Rotation why = Rotation::renamed;
+    bool past = false;               // rotated before anybody read it; its last lines are wanted and nothing else
     std::string problem{};           // of the last try to read it; empty: none
     std::int64_t failing_since = 0;  // while there is one
   };
@@ -129,7 +131,11 @@ class Follower final : private LineSink {
   void say_lost(const Row& row);
   bool find_again(Generation& generation, std::int64_t now);
   Rotation why_replaced(const std::string& real) const;
-  void append(OpenFile file, TrackPtr track, std::string name, std::int64_t now);
+  // What it has too few of, when it begins with its last lines.
+  LastLines append(OpenFile file, TrackPtr track, std::string name, std::int64_t now);
+  std::vector<Sibling> rotated_before(const std::vector<Sibling>& siblings, FileId current) const;
+  void look_back(std::int64_t now);
+  void looked_back();
   // Nothing, with problem_, when they can't be listed now.
   std::optional<std::vector<Sibling>> siblings_now(const std::string& real, bool fresh, std::int64_t& changed_ns);
   void refresh_siblings(FileId current);
@@ -164,7 +170,9 @@ class Follower final : private LineSink {
   bool done_ = false;
   bool idle_ = false;
   bool grew_ = false;
-  std::optional<std::uint64_t> past_end_;  // how long the file was when it was opened, until that is read
+  TrackPtr past_of_;  // on demand: the file that was opened first, until what was in it then is read
+  std::uint64_t past_end_ = 0;
+  std::unique_ptr<Backlog> backlog_;  // while it is looked for, which nothing is read before
   std::string real_path_;
   std::string real_folder_;
   std::string problem_;

@@ -78,10 +78,31 @@ void Follower::say_unread(const Generation& generation) {
   shared_.sink.lost(origin(), generation.problem + "; what was not read of it is gone");
 }
 
+// Puts what is found in front of the row. Before, nothing is read.
+void Follower::look_back(std::int64_t now) {
+  if (shared_.looking_back == nullptr) shared_.looking_back = this;
+  if (shared_.looking_back != this || backlog_->look()) return;
+  const std::unique_ptr<Backlog> backlog = std::move(backlog_);
+  if (!backlog->problem().empty()) shared_.sink.lost(origin(), backlog->problem());
+  std::deque<Generation> row;
+  row.swap(generations_);
+  for (auto part = backlog->parts().rbegin(); part != backlog->parts().rend(); ++part) {
+    append(std::move(part->file), nullptr, std::move(part->name), now);
+    generations_.back().past = true;
+  }
+  for (Generation& generation : row) generations_.push_back(std::move(generation));
+  looked_back();
+}
+
+void Follower::looked_back() {
+  const bool over = generations_.empty() || !generations_.front().past;
+  if (over && shared_.looking_back == this) shared_.looking_back = nullptr;
+}
+
 // An event of several lines that is older than it would wait now is part of the past as well.
 void Follower::note_past(const Generation& front, OpenFile::Outcome outcome) {
-  if (outcome == OpenFile::Outcome::more && front.file.read_up_to() < *past_end_) return;
-  past_end_.reset();
+  if (outcome == OpenFile::Outcome::more && front.file.read_up_to() < past_end_) return;
+  past_of_.reset();
   timespec real{};
   ::clock_gettime(CLOCK_REALTIME, &real);
   const std::int64_t quiet_ns = real.tv_sec * 1'000'000'000LL + real.tv_nsec - front.track->modified_ns;
@@ -89,6 +110,10 @@ void Follower::note_past(const Generation& front, OpenFile::Outcome outcome) {
 }
 
 bool Follower::read(std::int64_t now) {
+  if (backlog_) {
+    look_back(now);
+    return true;
+  }
   if (read_late(now)) return true;
   if (generations_.empty()) return false;
   Generation& front = generations_.front();
@@ -107,7 +132,7 @@ bool Follower::read(std::int64_t now) {
   note_open();
   grew_ = false;
   const OpenFile::Outcome outcome = read_chunk(front, now);
-  if (past_end_) note_past(front, outcome);
+  if (past_of_ == front.track) note_past(front, outcome);
   switch (outcome) {
     case OpenFile::Outcome::more:
       return true;
@@ -134,6 +159,8 @@ bool Follower::read(std::int64_t now) {
       }
       if (generations_.size() == 1)
         front.file.reopen(path_);
+      else if (front.past)
+        say_unread(front);  // the others wait until it is done
       else if (may_recover(front, now))
         return false;
       break;
@@ -145,7 +172,7 @@ bool Follower::read(std::int64_t now) {
     return false;
   }
   // Its writer may still be in the middle of a line. While the successor is empty, waiting costs nothing.
-  if (front.file.has_unfinished() && !front.file.packed() && generations_[1].file.size() == 0 &&
+  if (front.file.has_unfinished() && !front.file.packed() && !front.past && generations_[1].file.size() == 0 &&
       now - std::max(front.ended_at, front.grown_at) < kUnfinishedGraceMs) {
     return false;
   }
@@ -176,11 +203,12 @@ void Follower::retire_front(std::int64_t now) {
   shared_.sink.rotated(origin(), front.why);
   front.track->finished = true;
   front.ended_at = front.grown_at = now;
-  if (front.file.is_open() && !front.file.packed() && front.problem.empty())
+  if (front.file.is_open() && !front.file.packed() && !front.past && front.problem.empty())
     late_.push_back(std::move(front));
   else
     let_go(front);
   generations_.pop_front();
+  looked_back();
   if (late_.size() <= kLateMax) return;
   from_ = late_.front().track;
   late_.front().file.finish(*this);

@@ -183,7 +183,8 @@ OpenFile::Outcome OpenFile::read_packed(LineSink& sink) {
     advance(data);
     line_start_ = scanned_;
     if (scanned_ < skip_to_.offset && !packed_->done()) return Outcome::more;
-    if (scanned_ == skip_to_.offset && hash_of(tail_) == skip_to_.tail) return Outcome::more;
+    // Without places there is no hash to compare: it was this same descriptor that was read up to there before.
+    if (scanned_ == skip_to_.offset && (!buffers_->places || hash_of(tail_) == skip_to_.tail)) return Outcome::more;
     if (!packed_->problem().empty()) {
       buffers_->unpacking = nullptr;
       return Outcome::failed;

@@ -169,6 +169,7 @@ TEST_P(MatrixTest, TwoRotationsWithinTenMilliseconds) {
 }
 
 TEST_P(MatrixTest, AChainOfRenames) {
+  rig.options.backlog = 1;
   folder.append("a.log.2", "long ago\n");
   folder.append("a.log.1", "before\n");
   folder.append("a.log", "0\n");
@@ -191,6 +192,7 @@ TEST_P(MatrixTest, AChainOfRenames) {
 
 // Most programs begin every log with the same lines.
 TEST_P(MatrixTest, FilesThatAllBeginWithTheSameHeader) {
+  rig.options.backlog = 2;
   const std::string header(400, '#');
   folder.append("a.log.1", header + "\nlong ago\n");
   folder.append("a.log", header + "\none\n");
