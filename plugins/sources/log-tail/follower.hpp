@@ -142,6 +142,7 @@ class Follower final : private LineSink {
   OpenFile::Outcome read_chunk(Generation& generation, std::int64_t now);
   bool read_late(std::int64_t now);
   bool keep_late(Generation& late, OpenFile::Outcome outcome, std::int64_t patience, std::int64_t now);
+  bool take_copy(std::int64_t now);
   void note_failure(Generation& generation, std::string problem, std::int64_t now);
   bool may_recover(Generation& rotated, std::int64_t now);
   void say_unread(const Generation& generation);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "follower.hpp"
+#include "glob.hpp"
 
 namespace weir::log_tail {
 
@@ -137,6 +138,8 @@ bool Follower::read(std::int64_t now) {
     case OpenFile::Outcome::more:
       return true;
     case OpenFile::Outcome::truncated: {
+      if (take_copy(now)) return true;
+      if (!problem_.empty()) return false;  // whether there is a copy can't be seen now
       const bool lost = front.file.restart(*this);
       joiner_.flush();
       if (lost) shared_.sink.lost(origin(), file_ + " was cut before it was read to its end");
@@ -178,6 +181,42 @@ bool Follower::read(std::int64_t now) {
   }
   retire_front(now);
   return true;
+}
+
+// What the path names was cut before it was read to its end. A copy that was made of it before (copytruncate) begins
+// with what was read, and has the rest: it is read on in its place, and what was cut from its beginning behind it.
+bool Follower::take_copy(std::int64_t now) {
+  const Generation& cut = generations_.front();
+  if (generations_.size() != 1 || cut.file.head_bytes() == 0) return false;
+  std::int64_t changed = 0;
+  const auto siblings = siblings_now(real_path_, true, changed);
+  for (const Sibling& sibling : siblings.value_or(std::vector<Sibling>())) {
+    // As after a restart, but that on demand nobody knows what else is a log of its own.
+    if (on_demand() && (sibling.form != RotatedName::numbered || reach_.hides(sibling.path))) continue;
+    if (!on_demand() && could_match(shared_.options.files, base_name(sibling.path))) continue;
+    if (sibling.packed || sibling.modified_ns < cut.track->modified_ns) continue;
+    if (book_.owner(sibling.birth.id) != nullptr || book_.find(sibling.birth) != nullptr) continue;
+    std::optional<Before> copy;
+    if (open_sibling(sibling, copy) != Opened::opened || copy->file.size() <= cut.file.read_up_to() ||
+        copy->file.continues(cut.file.head(), cut.file.read_place()) != OpenFile::Content::same)
+      continue;
+    struct Nobody final : LineSink {
+      bool line(const Line&) override { return true; }
+    } nobody;  // a line that was cut in its middle is whole in the copy
+    Generation rest = std::move(generations_.front());
+    generations_.clear();
+    const Birth birth = rest.track->birth;
+    const std::uint64_t begin = rest.file.offset();
+    append(std::move(copy->file), std::move(rest.track), std::move(copy->name), now);
+    generations_.back().file.begin_at(begin);
+    generations_.back().why = Rotation::truncated;
+    rest.file.restart(nobody);
+    rest.track = book_.begin(path_, birth);
+    generations_.push_back(std::move(rest));
+    folder_changed_ns_ = 0;
+    return true;
+  }
+  return false;
 }
 
 void Follower::wait_or_give_up(Generation& last, std::int64_t now) {

@@ -83,6 +83,7 @@ class OpenFile {
   Head head() const { return {static_cast<std::uint32_t>(head_.size()), hash_of(head_)}; }
   std::size_t head_bytes() const { return head_.size(); }
   std::uint64_t read_up_to() const { return scanned_; }
+  Place read_place() const;  // of read_up_to(), as it was read
   bool has_unfinished() const { return scanned_ > line_start_; }
   std::uint64_t size() const;            // now; 0 when the system does not say
   std::int64_t changed_ns() const;       // its last change, as size()

@@ -71,6 +71,8 @@ Place OpenFile::place() const {
   return {line_start_, known ? hash_of({tail.data(), n}) : 0};
 }
 
+Place OpenFile::read_place() const { return {scanned_, hash_of(tail_)}; }
+
 template <class Fits>
 OpenFile::Content OpenFile::content_at(std::size_t size, std::uint64_t offset, Fits&& fits) {
   std::array<char, kHeadBytes> now;

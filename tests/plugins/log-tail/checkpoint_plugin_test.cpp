@@ -309,6 +309,7 @@ int on_a_small_disk(const std::string& folder) {
   const std::string log = folder + "/a.log", place = folder + "/place";
   const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
   if (fd < 0) return 1;
+  std::ofstream(folder + "/ballast") << std::string(64 * 1024, 'x');
   FakeHost hub;
   SourceRig source(hub, weir_plugin_entry, "{\"files\":[\"" + log + "\"],\"checkpoint\":\"" + place + "\"}");
   source.start();
@@ -322,6 +323,17 @@ int on_a_small_disk(const std::string& folder) {
   source.accepted(hub.events.back().cursor);
   if (!hub.run_until([&] { return hub.last_state() == WEIR_STATE_DEGRADED; })) return 4;
   if (hub.states.back().reason.find("No space left on device") == std::string::npos) return 5;
+  // The line that the full disk tore is completed when there is room again, and comes whole and once.
+  if (written % 1000 == 0 || ::unlink((folder + "/ballast").c_str()) != 0) return 12;
+  if (::write(fd, line.data() + written % 1000, 1000 - written % 1000) <= 0) return 13;
+  if (!hub.run_until([&] { return hub.events.size() == written / 1000 + 1; })) return 14;
+  if (hub.events.back().data != R"({"line":")" + std::string(999, 'x') + R"(","file":"a.log"})") return 15;
+  if (!hub.run_until([&] { return hub.last_state() == WEIR_STATE_RUNNING; })) return 16;
+  // And full again.
+  while (::write(fd, line.data(), line.size()) == 1000) written += 1000;
+  if (!hub.run_until([&] { return hub.events.size() == written / 1000 + 1; })) return 17;
+  source.accepted(hub.events.back().cursor);
+  if (!hub.run_until([&] { return hub.last_state() == WEIR_STATE_DEGRADED; })) return 18;
   // A cut makes room, as those who are called for a full disk do; what was read is not read again.
   if (::ftruncate(fd, 0) != 0 || ::write(fd, "after\n", 6) != 6) return 6;
   const std::size_t lines = hub.events.size();
