@@ -225,6 +225,31 @@ TEST_F(CheckpointPluginTest, LinesThatAreJoinedLeaveAfterTheTimeoutOfTheirOwn) {
   EXPECT_EQ(hub.events[0].data, R"({"line":"Error\n\tat x","file":"a.log","lines":2})");
 }
 
+// A timer was started every millisecond.
+TEST_F(CheckpointPluginTest, AFullHubIsNotAskedAgainAndAgainForLinesThatAreJoined) {
+  folder.append("a.log", "Error\n");
+  FakeHost hub;
+  static int started;
+  static decltype(weir_host::timer_start) start_timer;
+  weir_host& calls = const_cast<weir_host&>(*hub.raw());
+  start_timer = std::exchange(calls.timer_start, [](void* ctx, std::uint64_t delay_ms, std::uint64_t period_ms,
+                                                    weir_task_fn call, void* argument) {
+    ++started;
+    return start_timer(ctx, delay_ms, period_ms, call, argument);
+  });
+  SourceRig source(hub, weir_plugin_entry,
+                   config(R"(,"poll":"60s","multiline":{"continuation":"^[ \\t]","timeout":"20ms"})"));
+  source.start();
+  hub.run_ready();
+  source.pause();
+  started = 0;
+  hub.advance(1000);
+  EXPECT_LT(started, 10);
+  EXPECT_EQ(hub.events.size(), 0U);
+  source.resume();
+  EXPECT_TRUE(hub.run_until([&] { return hub.events.size() == 1; }));
+}
+
 TEST_F(CheckpointPluginTest, WithoutACheckpointWhatWaitsForItsRestLeavesAtTheEnd) {
   folder.append("a.log", "Error\n\tat x\n");
   FakeHost hub;
