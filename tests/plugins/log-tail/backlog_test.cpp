@@ -1,10 +1,11 @@
 // The last lines when the file of a name has too few of them: they come from those that were rotated before it.
 #include "backlog.hpp"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <random>
 
 #include "demand_rig.hpp"
 #include "system_calls.hpp"
@@ -221,6 +222,40 @@ TEST_P(BacklogTest, ARestartInTheMiddleOfItGoesOn) {
   rig.sink.room = SIZE_MAX;
   rig.restart();
   EXPECT_EQ(rig.sink.take(), Items{});
+  EXPECT_EQ(rig.sink.losses, Items{});
+}
+
+// Whatever is packed and however lines lie in files: it is the end of everything that was written.
+TEST_P(BacklogTest, RandomRotationsEndInTheSameLines) {
+  for (unsigned seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    const std::string name = std::to_string(seed) + ".log";
+    Items written;
+    for (int i = static_cast<int>(random() % 5); i >= 0; --i) {
+      const std::string file = i == 0 ? name : name + "." + std::to_string(i);
+      std::string text;
+      for (auto lines = random() % 30; lines > 0; --lines) {
+        written.push_back(std::to_string(written.size()) + std::string(random() % 5000, '.'));
+        text += written.back() + "\n";
+      }
+      if (i != 0 && !text.empty() && random() % 3 == 0) {
+        text.pop_back();
+        written.back() += " +partial";
+      }
+      folder.append(file, text);
+      if (i != 0 && random() % 2 == 0) folder.gzip(file);
+    }
+    rig.options.files = {folder.at(name)};
+    rig.options.backlog = random() % 100;
+    rig.tailer = std::make_unique<Tailer>(rig.options, rig.sink, rig.now);
+    rig.settle();
+    Items got = rig.sink.take();
+    std::erase(got, "<renamed>");
+    const auto wanted = static_cast<std::ptrdiff_t>(std::min(rig.options.backlog, written.size()));
+    EXPECT_EQ(got, Items(written.end() - wanted, written.end()));
+    rig.kill();
+  }
   EXPECT_EQ(rig.sink.losses, Items{});
 }
 
