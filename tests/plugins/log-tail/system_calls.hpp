@@ -21,7 +21,8 @@ struct SystemCalls {
   static void break_file(const std::string& path, int error);
   // The file can't be read through the descriptors that lead to it now.
   static void break_descriptors(const std::string& path, int error);
-  // What is at the path can't be opened for reading; a folder can't be listed then, but what is in it is found by its name.
+  // What is at the path can't be opened for reading; a folder can't be listed then, but what is in it is found by its
+  // name.
   static void break_opening(const std::string& path, int error);
   static void mend() { read_error = {}, open_error = {}; }
 };
