@@ -5,15 +5,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <ctime>
 #include <memory>
 
+#include "file_time.hpp"
+
 namespace weir::log_tail {
 namespace {
-
-constexpr std::int64_t kTimestampSlackNs = 20'000'000;  // file times move in steps of up to 10 ms
-
-std::int64_t to_ns(const timespec& t) { return t.tv_sec * 1'000'000'000LL + t.tv_nsec; }
 
 std::int64_t now_ns(clockid_t clock) {
   timespec now{};
@@ -40,16 +39,27 @@ const FolderNames::Listing& FolderNames::now(const std::string& folder, Reach re
   if (listings_.size() >= kFoldersMax && known == listings_.end()) listings_.clear();
   Listing& listing = listings_[folder];
   listing.names.clear();
-  listing.changed_ns = changed;
+  listing.changed_ns = 0;
+  listing.error = 0;
   listing.stamp_ns = stamp;
   listing.stamp_seen_ns = seen_at;
   listing.pass = pass_;
   Descriptor opened(reach.open(folder, O_RDONLY | O_DIRECTORY));
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(opened.get()), ::closedir);
-  if (!dir) return listing;
-  opened.release();  // it is the stream's now
-  while (const dirent* entry = ::readdir(dir.get())) listing.names.emplace_back(entry->d_name);
-  std::sort(listing.names.begin(), listing.names.end());
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opened.get() < 0 ? nullptr : ::fdopendir(opened.get()), ::closedir);
+  if (dir) {
+    opened.release();  // it is the stream's now
+    // readdir(3) says the end and a failure alike, but for errno.
+    for (const dirent* entry; errno = 0, (entry = ::readdir(dir.get())) != nullptr;)
+      listing.names.emplace_back(entry->d_name);
+  }
+  if (dir && errno == 0) {
+    listing.changed_ns = changed;
+    std::sort(listing.names.begin(), listing.names.end());
+    return listing;
+  }
+  listing.names.clear();
+  // Where nothing is, or nothing may be seen, looking again changes nothing.
+  if (!reach.is_absent(errno) && !is_forbidden(errno)) listing.error = errno;
   return listing;
 }
 

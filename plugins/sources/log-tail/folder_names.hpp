@@ -1,5 +1,6 @@
 // The names in the folders of log files, read once for all files of a folder and again only when the folder changed:
 // thousands of files in one folder would otherwise read it thousands of times, each time from the front.
+// A folder that is not there, or that nobody here may list, has no names.
 // Limits: kFoldersMax listings are kept; the rest is read each time.
 // Threads: [strand].
 #pragma once
@@ -19,6 +20,7 @@ class FolderNames {
 
   struct Listing {
     std::vector<std::string> names;  // sorted
+    int error = 0;                   // errno when they can't be read now; there may be some then. 0: these are all
     // When the folder last changed; 0 when that is too short ago to notice the next change. A time ahead of this
     // machine's clock (a server's, or one that was set back) is long enough ago once it was seen that long ago.
     std::int64_t changed_ns = 0;

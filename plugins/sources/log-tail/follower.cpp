@@ -15,7 +15,6 @@
 namespace weir::log_tail {
 namespace {
 
-constexpr int kAttempts = 5;  // to get a picture of a folder in which files are renamed meanwhile
 // A file that was born so short before a checkpoint may not stand in it yet.
 constexpr std::int64_t kUnnoticedNs = 5'000'000'000;
 
@@ -47,6 +46,7 @@ Follower::~Follower() {
   for (Generation& g : generations_) let_go(g);
   set_real_path(path_);  // which needs no entry
   if (open_place_ != shared_.open.end()) shared_.open.erase(open_place_);
+  if (shared_.looking_back == this) shared_.looking_back = nullptr;
   if (named_alike_ != nullptr && --*named_alike_ == 0) shared_.files_named.erase(file_);
 }
 
@@ -98,7 +98,7 @@ void Follower::note_open() {
 }
 
 bool Follower::rest(bool even_unread) {
-  if (generations_.size() != 1 || !late_.empty() || missing_since_ || (grew_ && !even_unread)) return false;
+  if (generations_.size() != 1 || backlog_ || !late_.empty() || missing_since_ || (grew_ && !even_unread)) return false;
   Generation& only = generations_.front();
   struct stat st;
   // Only under the name where it will be looked for.
@@ -115,30 +115,46 @@ bool Follower::rest(bool even_unread) {
 void Follower::missing(std::int64_t now) {
   was_there_ = false;
   if (!missing_since_) missing_since_ = now;
-  if (!generations_.empty()) lose_sight(generations_.back());
-  if (generations_.empty() && late_.empty()) done_ = !resume_without_current(now);
+  if (!generations_.empty()) lose_sight(generations_.back(), now);
+  if (generations_.empty() && late_.empty()) done_ = !resume_without_current(now) && problem_.empty();
 }
 
 // The path names something else, or nothing: from now on the descriptor alone leads to the file.
-void Follower::lose_sight(Generation& generation) {
-  if (!generation.file.is_open() && !find_again(generation)) {
+bool Follower::lose_sight(Generation& generation, std::int64_t now) {
+  if (!generation.file.is_open() && !find_again(generation, now)) {
+    if (!generation.problem.empty()) return false;
     if (std::exchange(grew_, false))
       shared_.sink.lost(origin(), file_ + " was deleted while it was closed, before it was read to its end");
-    return;
+    return true;
   }
-  if (generation.watch >= 0) return;
-  generation.watch = shared_.watch(generation.file.fd(), this);
+  if (generation.watch < 0) generation.watch = shared_.watch(generation.file.fd(), this);
+  return true;
 }
 
-bool Follower::find_again(Generation& generation) {
+// Without a problem false says that it is not there any more.
+bool Follower::find_again(Generation& generation, std::int64_t now) {
   std::int64_t changed = 0;
-  for (const Sibling& sibling : siblings_now(real_path_, true, changed)) {
-    if (sibling.birth == generation.track->birth && generation.file.wake(sibling.path)) {
+  const auto siblings = siblings_now(real_path_, true, changed);
+  if (!siblings) {
+    note_failure(generation, std::exchange(problem_, {}), now);
+    return false;
+  }
+  std::string problem;
+  for (const Sibling& sibling : *siblings) {
+    if (sibling.birth != generation.track->birth) continue;
+    if (generation.file.wake(sibling.path)) {
+      generation.problem.clear();
       generation.name = sibling.path;
       note_open();
       return true;
     }
+    if (!reach_.is_absent(generation.file.error()))
+      problem = "can't open " + sibling.path + ": " + generation.file.problem();
   }
+  if (problem.empty())
+    generation.problem.clear();
+  else
+    note_failure(generation, std::move(problem), now);
   return false;
 }
 
@@ -180,12 +196,16 @@ void Follower::check(std::int64_t now) {
   }
 }
 
-std::vector<Sibling> Follower::siblings_now(const std::string& real, bool fresh, std::int64_t& changed_ns) {
+std::optional<std::vector<Sibling>> Follower::siblings_now(const std::string& real, bool fresh,
+                                                           std::int64_t& changed_ns) {
   const std::string folder = folder_of(real);
   const FolderNames::Listing& listing =
       fresh ? shared_.folders.now(folder, reach_) : shared_.folders.recent(folder, reach_);
   changed_ns = listing.changed_ns;
-  return siblings_of(real, listing.names, reach_);
+  errno = listing.error;
+  auto siblings = errno == 0 ? siblings_of(real, listing.names, reach_) : std::nullopt;
+  if (!siblings) problem_ = "can't read the folder " + folder + ": " + std::strerror(errno);
+  return siblings;
 }
 
 void Follower::open_current(std::int64_t now) {
@@ -207,36 +227,41 @@ void Follower::open_current(std::int64_t now) {
     }
     std::int64_t folder_changed = 0;
     // What was there at the start has nothing in between, so thousands of files need not look at it each.
-    const std::vector<Sibling> siblings = siblings_now(real, resuming || !first || !was_there_, folder_changed);
-    std::vector<Resumed> between;
-    Resumption resumption;
-    bool steady =
-        resuming ? resume(siblings, &current, resumption) : open_between(siblings, current.id(), real, between);
+    const auto siblings = siblings_now(real, resuming || !first || !was_there_, folder_changed);
+    if (!siblings) return;
+    Row row;
+    bool steady = resuming ? resume(*siblings, &current, row) : open_between(*siblings, current.id(), real, row);
     struct stat st;
     steady = steady && reach_.look_at(path_, st) && id_of(st) == current.id();
-    if (!problem_.empty()) return;  // what a restart has to look into can't be read now
+    if (!problem_.empty()) return;  // what has to be looked into can't be read now
     // Taking what was seen so far could change the order; the rotation that disturbed us brings another check anyway.
     if (!steady) continue;
 
-    if (resuming) {
-      say_lost(resumption);
-      between = std::move(resumption.row);
-      was_there_ = false;
-    }
     if (!generations_.empty()) {
-      lose_sight(generations_.back());
-      generations_.back().why = why_replaced(real);
-      generations_.back().ended_at = now;
+      Generation& before = generations_.back();
+      if (!lose_sight(before, now)) {
+        if (now - before.failing_since < kGoneKeepMs) return;
+        say_unread(before);
+      }
+      before.why = why_replaced(real);
+      before.ended_at = now;
     }
-    const bool all = generations_.size() + between.size() < kGenerationsMax;
-    for (Resumed& file : between) append(std::move(file.file), std::move(file.track), std::move(file.name), now);
-    if (resumption.cut && !generations_.empty()) generations_.back().why = Rotation::truncated;
+    say_lost(row);
+    if (resuming) was_there_ = false;
+    // After a restart whatever its folder holds is in the row: who is left out now would not be known later.
+    const bool all = resuming || generations_.size() + row.files.size() < kGenerationsMax;
+    for (Before& file : row.files) append(std::move(file.file), std::move(file.track), std::move(file.name), now);
+    if (row.cut && !generations_.empty()) generations_.back().why = Rotation::truncated;
     set_real_path(real);
     more_waiting_ = !all;
     if (!all) return;  // the youngest come when the row is shorter; they are still found as brothers that nobody knows
-    append(std::move(current), resumption.of_current, path_, now);
+    const LastLines missing = append(std::move(current), row.of_current, path_, now);
+    if (missing.lines != 0) {
+      if (auto older = rotated_before(*siblings, generations_.back().file.id()); !older.empty())
+        backlog_ = std::make_unique<Backlog>(missing, std::move(older), shared_.buffers, reach_);
+    }
     known_siblings_.clear();
-    for (const Sibling& sibling : siblings) known_siblings_.insert(sibling.birth);
+    for (const Sibling& sibling : *siblings) known_siblings_.insert(sibling.birth);
     folder_changed_ns_ = folder_changed;
     missing_since_.reset();
     name_deleted_ = was_there_ = false;
@@ -245,22 +270,32 @@ void Follower::open_current(std::int64_t now) {
   }
 }
 
+Follower::Opened Follower::open_sibling(const Sibling& sibling, std::optional<Before>& out) {
+  OpenFile file(sibling.path, shared_.buffers, sibling.packed, reach_);
+  if (file.is_open() && file.id() == sibling.birth.id) {
+    out.emplace(Before{std::move(file), nullptr, sibling.path});
+    return Opened::opened;
+  }
+  if (file.is_open() || reach_.is_absent(file.error()) || file.error() == ENOTSUP) return Opened::moved;
+  if (is_forbidden(file.error())) return Opened::forbidden;
+  problem_ = "can't open " + sibling.path + ": " + std::strerror(file.error());
+  return Opened::unreadable;
+}
+
 // Opens those of the siblings that came between, oldest first, as many as the row has room for. False when they changed
-// their names meanwhile.
-bool Follower::open_between(const std::vector<Sibling>& siblings, FileId current, const std::string& real,
-                            std::vector<Resumed>& between) {
+// their names meanwhile, or can't be opened now.
+bool Follower::open_between(const std::vector<Sibling>& siblings, FileId current, const std::string& real, Row& row) {
   for (const Sibling& sibling : siblings) {
     if (!was_between(sibling, current, real)) continue;
-    if (generations_.size() + between.size() >= kGenerationsMax) break;
-    OpenFile file(sibling.path, shared_.buffers, false, reach_);
-    if (file.is_open() && file.id() == sibling.birth.id) {
-      between.push_back({std::move(file), nullptr, sibling.path});
-    } else if (file.is_open() || reach_.is_absent(file.error())) {
+    if (generations_.size() + row.files.size() >= kGenerationsMax) break;
+    std::optional<Before> file;
+    const Opened opened = open_sibling(sibling, file);
+    if (opened == Opened::opened)
+      row.files.push_back(std::move(*file));
+    else if (opened == Opened::forbidden)
+      row.refused.push_back(sibling.path);
+    else
       return false;
-    } else {
-      shared_.sink.lost(origin(),
-                        std::string(base_name(sibling.path)) + " can't be read: " + std::strerror(file.error()));
-    }
   }
   return true;
 }
@@ -290,7 +325,8 @@ Rotation Follower::why_replaced(const std::string& real) const {
   return missing_since_ || name_deleted_ ? Rotation::deleted : Rotation::replaced;
 }
 
-void Follower::append(OpenFile file, TrackPtr track, std::string name, std::int64_t now) {
+LastLines Follower::append(OpenFile file, TrackPtr track, std::string name, std::int64_t now) {
+  LastLines missing;
   book_.own(file.id(), this);
   const Birth birth = birth_of(file.fd());
   const bool known = track != nullptr;
@@ -307,15 +343,44 @@ void Follower::append(OpenFile file, TrackPtr track, std::string name, std::int6
     // With a checkpoint, what is not in it and younger than it appeared while nobody looked.
     const std::int64_t born_ns = birth.born_ns != 0 ? birth.born_ns : file.changed_ns();
     const bool appeared = !on_demand() && shared_.saved_ns != 0 && born_ns >= shared_.saved_ns - kUnnoticedNs;
-    if (was_there_ && !appeared && !file.packed()) file.begin_with_backlog(shared_.options.backlog);
-    if (was_there_ && on_demand()) past_end_ = file.size();
-    if (!file.packed()) track->read = track->accepted = file.place();
+    if (was_there_ && !appeared && !file.packed()) {
+      missing.lines = shared_.options.backlog;
+      file.begin_with_backlog(missing, false);
+    }
+    if (was_there_ && on_demand()) {
+      past_of_ = track;
+      past_end_ = file.size();
+    }
+    track->read = track->accepted = file.place();
   }
   if (known) file.begin_at(track->accepted);
   track->head = file.packed() ? track->head : file.head();
   generations_.push_back({std::move(file), std::move(track), std::move(name), -1, now, now, Rotation::renamed});
   note_open();
-  if (generations_.back().name != path_) lose_sight(generations_.back());
+  if (generations_.back().name != path_) lose_sight(generations_.back(), now);
+  return missing;
+}
+
+// Those that surely were this log before what has its name now, oldest first. Where one was read before, so was what is
+// older than it.
+std::vector<Sibling> Follower::rotated_before(const std::vector<Sibling>& siblings, FileId current) const {
+  const auto is_left_out = [&](const std::string& path) {
+    return on_demand() ? reach_.hides(path) : matches_any(shared_.options.exclude, path);
+  };
+  std::vector<Sibling> older;
+  for (const Sibling& sibling : siblings) {
+    const std::string plain(sibling.packed ? packed_name(sibling.path) : sibling.path);
+    // What is a log of its own gives its lines itself; on demand nobody knows what else is one, as in was_between().
+    const bool is_clear = on_demand() ? sibling.form == RotatedName::numbered
+                                      : sibling.form != RotatedName::other &&
+                                            !could_match(shared_.options.files, base_name(sibling.path));
+    if (!is_clear || sibling.birth.id == current || is_left_out(sibling.path) || is_left_out(plain)) continue;
+    if (book_.owner(sibling.birth.id) == nullptr && book_.find(sibling.birth) == nullptr)
+      older.push_back(sibling);
+    else
+      older.clear();
+  }
+  return older;
 }
 
 // What stands beside the file while the path still names it can't have come between it and its successor.
@@ -323,11 +388,11 @@ void Follower::refresh_siblings(FileId current) {
   const std::int64_t changed = shared_.folders.recent(real_folder_, reach_).changed_ns;
   if (changed != 0 && changed == folder_changed_ns_) return;
   std::int64_t listed = 0;
-  const std::vector<Sibling> siblings = siblings_now(real_path_, false, listed);
+  const auto siblings = siblings_now(real_path_, false, listed);
   struct stat st;
-  if (!reach_.look_at(path_, st) || id_of(st) != current) return;
+  if (!siblings || !reach_.look_at(path_, st) || id_of(st) != current) return;
   known_siblings_.clear();
-  for (const Sibling& sibling : siblings) known_siblings_.insert(sibling.birth);
+  for (const Sibling& sibling : *siblings) known_siblings_.insert(sibling.birth);
   folder_changed_ns_ = listed;
 }
 

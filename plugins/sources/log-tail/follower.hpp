@@ -7,7 +7,8 @@
 // After a file is done it stays open for a while (late_), because a program may write to it until it notices the
 // rotation. A file that is read to its end may rest without a descriptor, and is found again by what it is.
 // It can be made and destroyed at any time, by itself; what it leaves in the book is where the next one goes on.
-// Limits: kGenerationsMax files in the row; further rotations wait until the row gets shorter.
+// Limits: kGenerationsMax files in the row; further rotations wait until the row gets shorter. After a restart the row
+// holds all that is not read yet, as many as stand in the folder.
 // Threads: [strand]. Times are milliseconds of a clock that only goes forward.
 #pragma once
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "backlog.hpp"
 #include "shared.hpp"
 
 namespace weir::log_tail {
@@ -27,6 +29,7 @@ class Follower final : private LineSink {
  public:
   static constexpr std::size_t kGenerationsMax = 64;
   static constexpr std::size_t kLateMax = 4;
+  static constexpr int kAttempts = 5;  // to get a picture of a folder in which files are renamed meanwhile
   static constexpr std::int64_t kUnfinishedGraceMs = 1000;     // an unfinished last line waits so long for its end
   static constexpr std::int64_t kLateMs = 5000;                // a rotated file is watched so long for late lines
   static constexpr std::int64_t kGoneKeepMs = 10 * 60 * 1000;  // a file without a name and without news is kept so long
@@ -66,7 +69,7 @@ class Follower final : private LineSink {
   bool idle() const { return idle_; }  // check() found that there is nothing to read
 
   // What was in the file when it was opened first has not been read yet.
-  bool has_past() const { return past_end_.has_value(); }
+  bool has_past() const { return past_of_ != nullptr; }
 
   // The row was full when it was checked last and has room again.
   bool wants_check() const { return more_waiting_ && generations_.size() <= kGenerationsMax / 2; }
@@ -82,19 +85,22 @@ class Follower final : private LineSink {
     std::int64_t grown_at = 0;  // when something was read last
     std::int64_t ended_at = 0;  // when its successor was seen
     Rotation why = Rotation::renamed;
+    bool past = false;               // rotated before anybody read it; its last lines are wanted and nothing else
     std::string problem{};           // of the last try to read it; empty: none
     std::int64_t failing_since = 0;  // while there is one
   };
 
-  // A file that a checkpoint tells of, or that took the name after it was written.
-  struct Resumed {
+  // A file beside the path that belongs into the row.
+  struct Before {
     OpenFile file;
     TrackPtr track;  // null: read it from its beginning
     std::string name;
   };
-  struct Resumption {
-    std::vector<Resumed> row;  // oldest first
-    TrackPtr of_current;       // where to go on in what the path names now
+  // What belongs in front of what the path names now: it came between, or a checkpoint tells of it.
+  struct Row {
+    std::vector<Before> files;         // oldest first
+    std::vector<std::string> refused;  // files that may not be read
+    TrackPtr of_current;               // where to go on in what the path names now
     std::vector<TrackPtr> lost;
     bool others_came = false;  // files took the name after the checkpoint was written, and lost it again
     bool cut = false;          // what the path names has the inode of a file that was read, and another content
@@ -112,30 +118,39 @@ class Follower final : private LineSink {
   bool emit(const Line& line);
   Origin origin() const;
   void open_current(std::int64_t now);
-  bool open_between(const std::vector<Sibling>& siblings, FileId current, const std::string& real,
-                    std::vector<Resumed>& between);
+  // unreadable: the system does not open it now, which tells nothing about it; problem_ says why.
+  enum class Opened : std::uint8_t { opened, moved, forbidden, unreadable };
+  Opened open_sibling(const Sibling& sibling, std::optional<Before>& out);
+  bool open_between(const std::vector<Sibling>& siblings, FileId current, const std::string& real, Row& row);
   bool was_between(const Sibling& sibling, FileId current, const std::string& real) const;
-  bool resume(const std::vector<Sibling>& siblings, OpenFile* current, Resumption& out);
-  bool find_resumed(const std::vector<Sibling>& siblings, const Track& track,
-                    std::vector<std::optional<Resumed>>& found, bool& steady);
+  bool resume(const std::vector<Sibling>& siblings, OpenFile* current, Row& out);
+  bool find_resumed(const std::vector<Sibling>& siblings, const Track& track, std::vector<std::optional<Before>>& found,
+                    bool& steady);
   bool came_meanwhile(const Sibling& sibling, std::int64_t after_ns) const;
   bool resume_without_current(std::int64_t now);
-  void say_lost(const Resumption& resumption);
-  bool find_again(Generation& generation);
+  void say_lost(const Row& row);
+  bool find_again(Generation& generation, std::int64_t now);
   Rotation why_replaced(const std::string& real) const;
-  void append(OpenFile file, TrackPtr track, std::string name, std::int64_t now);
-  std::vector<Sibling> siblings_now(const std::string& real, bool fresh, std::int64_t& changed_ns);
+  // What it has too few of, when it begins with its last lines.
+  LastLines append(OpenFile file, TrackPtr track, std::string name, std::int64_t now);
+  std::vector<Sibling> rotated_before(const std::vector<Sibling>& siblings, FileId current) const;
+  void look_back(std::int64_t now);
+  void looked_back();
+  // Nothing, with problem_, when they can't be listed now.
+  std::optional<std::vector<Sibling>> siblings_now(const std::string& real, bool fresh, std::int64_t& changed_ns);
   void refresh_siblings(FileId current);
   OpenFile::Outcome read_chunk(Generation& generation, std::int64_t now);
   bool read_late(std::int64_t now);
   bool keep_late(Generation& late, OpenFile::Outcome outcome, std::int64_t patience, std::int64_t now);
+  bool take_copy(std::int64_t now);
   void note_failure(Generation& generation, std::string problem, std::int64_t now);
   bool may_recover(Generation& rotated, std::int64_t now);
   void say_unread(const Generation& generation);
   void retire_front(std::int64_t now);
   void reclaim_late(FileId id);
   void let_go(Generation& generation);
-  void lose_sight(Generation& generation);
+  // False: whether it is still there can't be seen now; its problem says why.
+  bool lose_sight(Generation& generation, std::int64_t now);
   void missing(std::int64_t now);
   void wait_or_give_up(Generation& last, std::int64_t now);
   void set_real_path(const std::string& real);
@@ -156,7 +171,9 @@ class Follower final : private LineSink {
   bool done_ = false;
   bool idle_ = false;
   bool grew_ = false;
-  std::optional<std::uint64_t> past_end_;  // how long the file was when it was opened, until that is read
+  TrackPtr past_of_;  // on demand: the file that was opened first, until what was in it then is read
+  std::uint64_t past_end_ = 0;
+  std::unique_ptr<Backlog> backlog_;  // while it is looked for, which nothing is read before
   std::string real_path_;
   std::string real_folder_;
   std::string problem_;

@@ -13,7 +13,6 @@
 namespace weir::log_tail {
 namespace {
 
-constexpr int kAttempts = 5;
 constexpr std::int64_t kSecondNs = 1'000'000'000;
 
 // Device numbers may be others after a restart of the machine; together with the content the rest says enough.
@@ -34,19 +33,20 @@ bool is_young_enough(const Sibling& sibling, std::int64_t modified_ns) {
 // Puts the file of the track at its place in `found`. False: it is nowhere here, or (steady: false) names changed
 // meanwhile.
 bool Follower::find_resumed(const std::vector<Sibling>& siblings, const Track& track,
-                            std::vector<std::optional<Resumed>>& found, bool& steady) {
+                            std::vector<std::optional<Before>>& found, bool& steady) {
   const auto open = [&](std::size_t i) {
-    OpenFile file(siblings[i].path, shared_.buffers, siblings[i].packed, reach_);
-    if (!file.is_open() ? reach_.is_absent(file.error()) : file.id() != siblings[i].birth.id) steady = false;
-    if (!file.is_open() || !steady) return false;
-    const OpenFile::Content content = file.continues(track.head, track.accepted);
+    std::optional<Before> file;
+    const Opened opened = open_sibling(siblings[i], file);
+    if (opened == Opened::moved || opened == Opened::unreadable) steady = false;
+    if (opened != Opened::opened) return false;
+    const OpenFile::Content content = file->file.continues(track.head, track.accepted);
     // Another one's content is no reason to wait; what is this very file is worth another look.
     if (content == OpenFile::Content::unreadable && is_same_file(siblings[i].birth, track)) {
-      problem_ = "can't read " + siblings[i].path + ": " + file.problem();
+      problem_ = "can't read " + siblings[i].path + ": " + file->file.problem();
       steady = false;
     }
     if (content != OpenFile::Content::same) return false;
-    found[i].emplace(Resumed{std::move(file), nullptr, siblings[i].path});
+    found[i].emplace(std::move(*file));
     return true;
   };
   const auto free = [&](std::size_t i) { return !found[i] && book_.owner(siblings[i].birth.id) == nullptr; };
@@ -83,8 +83,8 @@ bool Follower::came_meanwhile(const Sibling& sibling, std::int64_t after_ns) con
 
 // `current`: what the path names, null when that is nothing. False: names changed meanwhile, or a file that was read
 // can't be looked into now (problem_).
-bool Follower::resume(const std::vector<Sibling>& siblings, OpenFile* current, Resumption& out) {
-  std::vector<std::optional<Resumed>> found(siblings.size());
+bool Follower::resume(const std::vector<Sibling>& siblings, OpenFile* current, Row& out) {
+  std::vector<std::optional<Before>> found(siblings.size());
   std::size_t behind = 0;  // what stands before it in the row is older than what was read
   std::int64_t after_ns = 0;
   bool steady = true;
@@ -114,16 +114,12 @@ bool Follower::resume(const std::vector<Sibling>& siblings, OpenFile* current, R
   for (std::size_t i = behind; i < siblings.size() && !out.of_current; ++i) {
     if (found[i] || !came_meanwhile(siblings[i], after_ns)) continue;
     out.others_came = true;
-    OpenFile file(siblings[i].path, shared_.buffers, siblings[i].packed, reach_);
-    if (file.is_open() && file.id() == siblings[i].birth.id)
-      found[i].emplace(Resumed{std::move(file), nullptr, siblings[i].path});
-    else if (file.is_open() || reach_.is_absent(file.error()))
-      return false;
-    else
-      shared_.sink.lost(origin(), siblings[i].path + " can't be read: " + std::strerror(file.error()));
+    const Opened opened = open_sibling(siblings[i], found[i]);
+    if (opened == Opened::forbidden) out.refused.push_back(siblings[i].path);
+    if (opened == Opened::moved || opened == Opened::unreadable) return false;
   }
   for (auto& file : found) {
-    if (file && out.row.size() + 1 < kGenerationsMax) out.row.push_back(std::move(*file));
+    if (file) out.files.push_back(std::move(*file));
   }
   return true;
 }
@@ -133,30 +129,34 @@ bool Follower::resume_without_current(std::int64_t now) {
   if (!real_path_.empty() || book_.loaded(path_).empty()) return false;
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     std::int64_t changed = 0;
-    const std::vector<Sibling> siblings = siblings_now(path_, true, changed);
-    Resumption resumption;
-    if (!resume(siblings, nullptr, resumption)) continue;
-    if (resumption.row.empty()) return false;  // told of when the path names something again
-    say_lost(resumption);
+    const auto siblings = siblings_now(path_, true, changed);
+    Row row;
+    const bool steady = siblings && resume(*siblings, nullptr, row);
+    if (!problem_.empty()) return false;
+    if (!steady) continue;
+    if (row.files.empty()) return false;  // told of when the path names something again
+    say_lost(row);
     set_real_path(path_);
-    for (Resumed& file : resumption.row) append(std::move(file.file), std::move(file.track), std::move(file.name), now);
-    for (const Sibling& sibling : siblings) known_siblings_.insert(sibling.birth);
+    for (Before& file : row.files) append(std::move(file.file), std::move(file.track), std::move(file.name), now);
+    for (const Sibling& sibling : *siblings) known_siblings_.insert(sibling.birth);
     return true;
   }
   return false;
 }
 
-void Follower::say_lost(const Resumption& resumption) {
-  for (const TrackPtr& track : resumption.lost) {
+void Follower::say_lost(const Row& row) {
+  for (const std::string& path : row.refused)
+    shared_.sink.lost(origin(), std::string(base_name(path)) + " can't be read: " + std::strerror(EACCES));
+  for (const TrackPtr& track : row.lost) {
     // It may only have got another followed name, under which it is found by what it is.
     if (shared_.is_followed_elsewhere && shared_.is_followed_elsewhere(*track, path_)) continue;
     from_ = track;
     // One that nothing was read of is known by its inode alone; packed, it is one of those that came meanwhile.
-    const bool may_be_found = track->head.bytes == 0 && track->accepted.offset == 0 && resumption.others_came;
+    const bool may_be_found = track->head.bytes == 0 && track->accepted.offset == 0 && row.others_came;
     if (!may_be_found)
       shared_.sink.lost(origin(), "what stood in " + file_ + " behind byte " + std::to_string(track->accepted.offset) +
-                                      " when it was read last can't be found: it was " +
-                                      (resumption.cut ? "cut" : "deleted") + " while nobody followed it");
+                                      " when it was read last can't be found: it was " + (row.cut ? "cut" : "deleted") +
+                                      " while nobody followed it");
     book_.drop(track);
   }
 }

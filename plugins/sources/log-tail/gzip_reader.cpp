@@ -98,9 +98,4 @@ std::size_t GzipReader::read(char* to, std::size_t size) {
   return n;
 }
 
-bool is_gzip(int fd) {
-  unsigned char magic[2];
-  return ::pread(fd, magic, sizeof magic, 0) == sizeof magic && magic[0] == 0x1f && magic[1] == 0x8b;
-}
-
 }  // namespace weir::log_tail

@@ -43,7 +43,4 @@ class GzipReader {
   std::string problem_;
 };
 
-// Does the file begin as gzip does?
-bool is_gzip(int fd);
-
 }  // namespace weir::log_tail

@@ -143,7 +143,7 @@ class LogTail final : public sdk::Source, private TailSink {
     }
   }
   void on_change() {
-    tailer_->drain(host_.steady_ms());
+    tailer_->drain();
     if (config_.batch_ms != 0) {
       watch_.end();
       rest_.start(host_, config_.batch_ms, 0, [this] { watch(); });
@@ -153,7 +153,7 @@ class LogTail final : public sdk::Source, private TailSink {
   void on_tick() {
     if (!tailer_) return begin();
     const std::int64_t now = host_.steady_ms();
-    if (!watch_.watching()) tailer_->drain(now);
+    if (!watch_.watching()) tailer_->drain();
     tailer_->tick(now);
     run();
     host_.metric("files", static_cast<double>(tailer_->files()));
@@ -245,7 +245,8 @@ class LogTail final : public sdk::Source, private TailSink {
     if (tailer_->work(now)) run_soon();
     emitter_.flush();
     answer_begun();
-    if (const auto due = tailer_->due(); due && !due_.running()) {
+    // A full hub takes nothing now; resume() looks at what is due.
+    if (const auto due = tailer_->due(); due && !due_.running() && !emitter_.full()) {
       const auto wait = static_cast<std::uint64_t>(std::max<std::int64_t>(*due - now, 1));
       due_.start(host_, wait, 0, [this] { run(); });
     }

@@ -10,15 +10,13 @@
 #include <ctime>
 #include <utility>
 
+#include "file_time.hpp"
 #include "json_line.hpp"
 
 namespace weir::log_tail {
 namespace {
 
 constexpr std::size_t kKeptCapacity = 1024;
-constexpr std::int64_t kTimestampSlackNs = 20'000'000;  // file times move in steps of up to 10 ms
-
-std::int64_t to_ns(const timespec& t) { return t.tv_sec * 1'000'000'000LL + t.tv_nsec; }
 
 }  // namespace
 
@@ -185,7 +183,8 @@ OpenFile::Outcome OpenFile::read_packed(LineSink& sink) {
     advance(data);
     line_start_ = scanned_;
     if (scanned_ < skip_to_.offset && !packed_->done()) return Outcome::more;
-    if (scanned_ == skip_to_.offset && hash_of(tail_) == skip_to_.tail) return Outcome::more;
+    // Without places there is no hash to compare: it was this same descriptor that was read up to there before.
+    if (scanned_ == skip_to_.offset && (!buffers_->places || hash_of(tail_) == skip_to_.tail)) return Outcome::more;
     if (!packed_->problem().empty()) {
       buffers_->unpacking = nullptr;
       return Outcome::failed;

@@ -35,6 +35,12 @@ struct Line {
   bool truncated() const { return bytes > text.size(); }
 };
 
+// So many of the last lines are wanted, no farther back than that.
+struct LastLines {
+  std::size_t lines = 0;
+  std::uint64_t bytes = kBacklogBytesMax;
+};
+
 class LineSink {
  public:
   virtual ~LineSink() = default;
@@ -77,6 +83,7 @@ class OpenFile {
   Head head() const { return {static_cast<std::uint32_t>(head_.size()), hash_of(head_)}; }
   std::size_t head_bytes() const { return head_.size(); }
   std::uint64_t read_up_to() const { return scanned_; }
+  Place read_place() const;  // of read_up_to(), as it was read
   bool has_unfinished() const { return scanned_ > line_start_; }
   std::uint64_t size() const;            // now; 0 when the system does not say
   std::int64_t changed_ns() const;       // its last change, as size()
@@ -91,10 +98,12 @@ class OpenFile {
   // Nothing happened to it since it was read to its end, says what stat(2) told.
   bool unchanged(const struct stat& st) const;
 
-  void begin_at(std::uint64_t offset);         // the beginning of a line
-  void begin_at(const Place& place);           // of a packed file as well, where it is checked when it is reached
-  void begin_with_backlog(std::size_t lines);  // the last `lines` finished lines, or those in the last 4 MiB
-  Place place() const;                         // of offset()
+  void begin_at(std::uint64_t offset);  // the beginning of a line
+  void begin_at(const Place& place);    // of a packed file as well, where it is checked when it is reached
+  // At the last finished lines, and takes them off `wanted`; nothing more is wanted where that is as far back as it may
+  // be. over: nothing more is written to it, so what stands behind the last newline is a line as well.
+  void begin_with_backlog(LastLines& wanted, bool over);
+  Place place() const;  // of offset(); where it is to begin, in a packed file that is not read that far
   // Was this file read up to `place` before, when it began so? Of a packed one only the beginning is looked at.
   // unreadable: the system does not show it now (a network that is away, a disk that fails), which tells nothing about
   // what is in it; problem() says why.

@@ -37,11 +37,13 @@ void OpenFile::begin_at(std::uint64_t offset) {
   tail_.clear();
 }
 
-void OpenFile::begin_with_backlog(std::size_t lines) {
+void OpenFile::begin_with_backlog(LastLines& wanted, bool over) {
   const std::uint64_t end = size();
-  const std::uint64_t floor = end > kBacklogBytesMax ? end - kBacklogBytesMax : 0;
+  const std::uint64_t floor = end > wanted.bytes ? end - wanted.bytes : 0;
   std::uint64_t start = floor == 0 ? 0 : end;  // when not enough newlines are found
-  std::size_t newlines = lines + 1;            // the one before the first wanted line counts as well
+  std::size_t newlines = wanted.lines + 1;     // the one before the first wanted line counts as well
+  char last = '\n';
+  if (over && end != 0 && read_at(&last, 1, end - 1) && last != '\n') --newlines;
   for (std::uint64_t at = end; at > floor && newlines > 0;) {
     const std::size_t n = static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes, at - floor));
     at -= n;
@@ -55,16 +57,21 @@ void OpenFile::begin_with_backlog(std::size_t lines) {
       if (newlines == 0 || floor != 0) start = at + left + 1;
     }
   }
+  wanted.lines = newlines == 0 || floor != 0 ? 0 : newlines - 1;
+  wanted.bytes -= end - start;
   begin_at(start);
 }
 
 Place OpenFile::place() const {
+  if (skip_to_.offset > scanned_) return skip_to_;
   if (!has_unfinished()) return {scanned_, hash_of(tail_)};
   std::array<char, kTailBytes> tail;
   const std::size_t n = tail_bytes(line_start_);
   const bool known = read_at(tail.data(), n, line_start_ - n);
   return {line_start_, known ? hash_of({tail.data(), n}) : 0};
 }
+
+Place OpenFile::read_place() const { return {scanned_, hash_of(tail_)}; }
 
 template <class Fits>
 OpenFile::Content OpenFile::content_at(std::size_t size, std::uint64_t offset, Fits&& fits) {

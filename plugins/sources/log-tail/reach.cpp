@@ -87,7 +87,14 @@ std::optional<std::string> Root::path_of(std::string_view name) const {
   return (path_ + "/").append(name);
 }
 
-bool Root::hides(const std::string& path) const { return matches_any(hidden_, path); }
+// Patterns tell files by the root's own name; a path without links may have another one.
+bool Root::hides(const std::string& path) const {
+  if (matches_any(hidden_, path)) return true;
+  if (hidden_.empty() || path.starts_with(path_ + "/")) return false;
+  const Descriptor folder(open_folder());
+  const auto name = folder.get() < 0 ? std::nullopt : name_of(path, folder.get());
+  return !name || matches_any(hidden_, path_ + "/" + *name);  // what can't be told is not shown
+}
 
 int Root::open_folder() const { return ::open(path_.empty() ? "/" : path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC); }
 
@@ -111,6 +118,8 @@ int Root::open(const std::string& path, int flags) const {
   errno = EXDEV;
   return -1;
 }
+
+bool is_forbidden(int error) { return error == EACCES || error == EPERM; }
 
 int Reach::open(const std::string& path, int flags) const {
   return root_ == nullptr ? ::open(path.c_str(), flags | O_CLOEXEC) : root_->open(path, flags);

@@ -54,6 +54,9 @@ class Root {
   std::vector<std::string> hidden_;
 };
 
+// Says this errno that one may not? That is so for good, where another failure may pass.
+bool is_forbidden(int error);
+
 class Reach {
  public:
   Reach() = default;                                  // wherever a path leads

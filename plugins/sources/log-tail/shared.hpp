@@ -78,6 +78,7 @@ struct Shared {
   std::map<std::string, int> files_named;            // how many followers have this base name
   std::multimap<std::string, Follower*> real_paths;  // of followers that a link leads to
   std::list<Follower*> open;                         // have a file open; the one that was read longest ago first
+  const Follower* looking_back = nullptr;            // one at a time has older files open for its last lines
   // -1: there is none to be had.
   int watch(int file_fd, Follower* follower);
   void unwatch(int watch, Follower* follower);

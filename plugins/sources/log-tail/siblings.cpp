@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
-#include <optional>
 
 #include "glob.hpp"
 
@@ -85,10 +85,12 @@ std::vector<std::string> bases_of(std::string_view name) {
   return bases;
 }
 
-std::vector<Sibling> siblings_of(const std::string& path, const std::vector<std::string>& names, Reach reach) {
+std::optional<std::vector<Sibling>> siblings_of(const std::string& path, const std::vector<std::string>& names,
+                                                Reach reach) {
   std::vector<Sibling> found;
   const std::string folder = folder_of(path);
   const Descriptor opened(reach.open(folder, O_PATH | O_DIRECTORY));
+  if (opened.get() < 0 && !reach.is_absent(errno) && !is_forbidden(errno)) return std::nullopt;
   if (opened.get() < 0) return found;
   const std::string_view base = base_name(path);
   const std::size_t dot = base.rfind('.');
@@ -99,6 +101,7 @@ std::vector<Sibling> siblings_of(const std::string& path, const std::vector<std:
     const RotatedName form = rotated_name(base, plain.empty() ? std::string_view(*it) : plain);
     if (form == RotatedName::no || std::binary_search(names.begin(), names.end(), plain)) continue;
     const auto st = look_at(opened.get(), it->c_str(), AT_SYMLINK_NOFOLLOW);
+    if (!st && !reach.is_absent(errno) && !is_forbidden(errno)) return std::nullopt;
     if (!st || !S_ISREG(st->stx_mode)) continue;
     all_counted = all_counted && rotation_number(*it).has_value();
     found.push_back({folder + "/" + *it, birth_in(*st), nanoseconds(st->stx_mtime), form, !plain.empty()});

@@ -4,6 +4,7 @@
 // Threads: [strand].
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,7 +41,9 @@ struct Sibling {
 // The regular files beside `path` that could be its rotated ones, oldest first: app.log.2 before app.log.1, otherwise
 // by their last change and then by name, which puts dates in order. `names` is what is in the folder. A packed one is
 // left out while the file that it was made of is still there.
-std::vector<Sibling> siblings_of(const std::string& path, const std::vector<std::string>& names, Reach reach = {});
+// Errors: nothing, and errno, when the system does not show them now; there may be some.
+std::optional<std::vector<Sibling>> siblings_of(const std::string& path, const std::vector<std::string>& names,
+                                                Reach reach = {});
 
 Birth birth_of(int fd);
 

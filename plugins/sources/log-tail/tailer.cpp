@@ -198,7 +198,7 @@ bool Tailer::add(const std::string& path, bool was_there) {
   return true;
 }
 
-void Tailer::drain(std::int64_t) {
+void Tailer::drain() {
   shared_.inotify.drain({[this](const FolderNews& news) { on_folder(news); },
                          [this](int watch, bool content) {
                            const auto [from, to] = shared_.watches.equal_range(watch);

@@ -29,7 +29,7 @@ class Tailer {
   ~Tailer();
 
   int fd() const { return shared_.inotify.fd(); }
-  void drain(std::int64_t now);
+  void drain();
   void tick(std::int64_t now);
   // One slice of looking and reading. True: there is more to do, call again soon.
   bool work(std::int64_t now);

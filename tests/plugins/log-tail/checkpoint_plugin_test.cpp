@@ -225,6 +225,31 @@ TEST_F(CheckpointPluginTest, LinesThatAreJoinedLeaveAfterTheTimeoutOfTheirOwn) {
   EXPECT_EQ(hub.events[0].data, R"({"line":"Error\n\tat x","file":"a.log","lines":2})");
 }
 
+// A timer was started every millisecond.
+TEST_F(CheckpointPluginTest, AFullHubIsNotAskedAgainAndAgainForLinesThatAreJoined) {
+  folder.append("a.log", "Error\n");
+  FakeHost hub;
+  static int started;
+  static decltype(weir_host::timer_start) start_timer;
+  weir_host& calls = const_cast<weir_host&>(*hub.raw());
+  start_timer = std::exchange(calls.timer_start, [](void* ctx, std::uint64_t delay_ms, std::uint64_t period_ms,
+                                                    weir_task_fn call, void* argument) {
+    ++started;
+    return start_timer(ctx, delay_ms, period_ms, call, argument);
+  });
+  SourceRig source(hub, weir_plugin_entry,
+                   config(R"(,"poll":"60s","multiline":{"continuation":"^[ \\t]","timeout":"20ms"})"));
+  source.start();
+  hub.run_ready();
+  source.pause();
+  started = 0;
+  hub.advance(1000);
+  EXPECT_LT(started, 10);
+  EXPECT_EQ(hub.events.size(), 0U);
+  source.resume();
+  EXPECT_TRUE(hub.run_until([&] { return hub.events.size() == 1; }));
+}
+
 TEST_F(CheckpointPluginTest, WithoutACheckpointWhatWaitsForItsRestLeavesAtTheEnd) {
   folder.append("a.log", "Error\n\tat x\n");
   FakeHost hub;
@@ -309,6 +334,7 @@ int on_a_small_disk(const std::string& folder) {
   const std::string log = folder + "/a.log", place = folder + "/place";
   const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
   if (fd < 0) return 1;
+  std::ofstream(folder + "/ballast") << std::string(64 * 1024, 'x');
   FakeHost hub;
   SourceRig source(hub, weir_plugin_entry, "{\"files\":[\"" + log + "\"],\"checkpoint\":\"" + place + "\"}");
   source.start();
@@ -322,6 +348,17 @@ int on_a_small_disk(const std::string& folder) {
   source.accepted(hub.events.back().cursor);
   if (!hub.run_until([&] { return hub.last_state() == WEIR_STATE_DEGRADED; })) return 4;
   if (hub.states.back().reason.find("No space left on device") == std::string::npos) return 5;
+  // The line that the full disk tore is completed when there is room again, and comes whole and once.
+  if (written % 1000 == 0 || ::unlink((folder + "/ballast").c_str()) != 0) return 12;
+  if (::write(fd, line.data() + written % 1000, 1000 - written % 1000) <= 0) return 13;
+  if (!hub.run_until([&] { return hub.events.size() == written / 1000 + 1; })) return 14;
+  if (hub.events.back().data != R"({"line":")" + std::string(999, 'x') + R"(","file":"a.log"})") return 15;
+  if (!hub.run_until([&] { return hub.last_state() == WEIR_STATE_RUNNING; })) return 16;
+  // And full again.
+  while (::write(fd, line.data(), line.size()) == 1000) written += 1000;
+  if (!hub.run_until([&] { return hub.events.size() == written / 1000 + 1; })) return 17;
+  source.accepted(hub.events.back().cursor);
+  if (!hub.run_until([&] { return hub.last_state() == WEIR_STATE_DEGRADED; })) return 18;
   // A cut makes room, as those who are called for a full disk do; what was read is not read again.
   if (::ftruncate(fd, 0) != 0 || ::write(fd, "after\n", 6) != 6) return 6;
   const std::size_t lines = hub.events.size();

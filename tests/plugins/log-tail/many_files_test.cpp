@@ -32,7 +32,7 @@ class ManyFilesTest : public ::testing::TestWithParam<bool> {
       rig.now += rig.options.poll_ms;
       rig.tailer->tick(rig.now);
     }
-    rig.tailer->drain(rig.now);
+    rig.tailer->drain();
     while (rig.tailer->work(rig.now)) EXPECT_LE(rig.tailer->open_files(), rig.options.open_max + beyond);
     EXPECT_LE(rig.tailer->open_files(), rig.options.open_max + beyond);
   }

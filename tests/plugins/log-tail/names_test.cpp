@@ -37,7 +37,7 @@ TEST(RotatedNameTest, OtherNamesAndCompressedFilesAreNot) {
 
 std::vector<Sibling> siblings_beside(const std::string& path) {
   FolderNames folders;
-  return siblings_of(path, folders.now(folder_of(path)).names);
+  return siblings_of(path, folders.now(folder_of(path)).names).value();
 }
 
 TEST(SiblingsTest, NumbersGoFromTheHighestToTheLowest) {

@@ -49,6 +49,31 @@ TEST_F(RestartTest, RotatedFilesThatWereNotAcceptedYetComeAgainInTheirOrder) {
   EXPECT_EQ(rig.sink.take(), (Items{"one", "<renamed>", "two", "<renamed>", "three"}));
 }
 
+// The newest 37 were never read, and nobody was told.
+TEST_F(RestartTest, AHundredRotationsWhileItWasStoppedAreReadInTheirOrder) {
+  folder.append("a.log", "0\n");
+  rig.start({"a.log"});
+  rig.sink.take();
+  rig.stop();
+  folder.rename("a.log", "a.log.100");
+  Items expected;
+  for (int i = 1; i <= 100; ++i) {
+    const std::string name = i == 100 ? "a.log" : "a.log." + std::to_string(100 - i);
+    folder.append(name, std::to_string(i) + "\n");
+    expected.emplace_back("<renamed>");
+    expected.push_back(std::to_string(i));
+  }
+  rig.start_again();
+  EXPECT_EQ(rig.sink.take(), expected);
+  // Another rotation is noticed as ever, and nothing is left for the next restart.
+  folder.rename("a.log", "a.log.0");
+  folder.append("a.log", "101\n");
+  EXPECT_EQ(rig.read(), (Items{"<renamed>", "101"}));
+  rig.restart();
+  EXPECT_EQ(rig.sink.take(), Items{});
+  EXPECT_EQ(rig.sink.losses, Items{});
+}
+
 TEST_F(RestartTest, AnUnfinishedLineIsReadWholeAfterTheRestart) {
   folder.append("a.log", "one\nbeg");
   rig.start({"a.log"});

@@ -154,6 +154,32 @@ TEST_F(RootTest, WhatIsLeftOutIsNotThereByAnyName) {
   EXPECT_EQ(seen("a/turned.log"), (Lines{"one"}));
 }
 
+// The pattern was compared with where the root leads to, and what was left out was delivered.
+TEST_F(RootTest, WhatIsLeftOutByItsPathStaysSoWhereTheRootIsALink) {
+  folder.rename("root", "release");
+  folder.link("release", "root");
+  folder.make_folder("release/private");
+  folder.append("release/private/x.log", "secret\n");
+  folder.append("release/private/out.log", "secret\n");
+  folder.link("private", "release/latest");
+  folder.link("../private/x.log", "release/a/link.log");
+  start(R"(,"max_open":16,"poll":"100ms","exclude":[)" + sdk::json::quoted(folder.at("root/private/*")) + "]");
+  for (const char* name : {"private/x.log", "latest/x.log", "a/link.log"}) refused(name);
+  ASSERT_EQ(status_of("a/out.log"), WEIR_OK);
+  folder.rename("release/a", "release/b");
+  folder.link("private", "release/a");
+  settle();
+  EXPECT_EQ(seen("a/out.log"), Lines{"one"});
+  // Without a descriptor to spare it is looked at all the same.
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = std::to_string(i) + ".log";
+    folder.append("root/" + name, "");
+    ASSERT_EQ(status_of(name), WEIR_OK);
+  }
+  for (const char* name : {"latest/x.log", "b/link.log"}) refused(name);
+  nothing_leaked();
+}
+
 TEST_F(RootTest, AFileThatMayNotBeReadIsForbidden) {
   folder.append("root/a/closed.log", "secret\n");
   ASSERT_EQ(::chmod(folder.at("root/a/closed.log").c_str(), 0), 0);

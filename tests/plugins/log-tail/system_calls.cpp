@@ -1,11 +1,13 @@
 #include "system_calls.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdarg>
 #include <set>
 
 namespace weir::log_tail::test {
@@ -36,6 +38,12 @@ void SystemCalls::break_descriptors(const std::string& path, int error) {
   read_error = [broken, error](int fd) { return broken.count(fd) != 0 ? error : 0; };
 }
 
+void SystemCalls::break_opening(const std::string& path, int error) {
+  open_error = [path, error](const std::string& opened, int flags) {
+    return opened == path && (flags & (O_PATH | O_WRONLY)) == 0 ? error : 0;
+  };
+}
+
 }  // namespace weir::log_tail::test
 
 using weir::log_tail::test::SystemCalls;
@@ -47,6 +55,18 @@ extern "C" ssize_t pread(int fd, void* to, size_t size, off_t offset) {
     return -1;
   }
   return ::syscall(SYS_pread64, fd, to, size, offset);
+}
+
+extern "C" int open(const char* path, int flags, ...) {
+  if (const int error = SystemCalls::open_error ? SystemCalls::open_error(path, flags) : 0; error != 0) {
+    errno = error;
+    return -1;
+  }
+  va_list more;
+  va_start(more, flags);
+  const unsigned mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, unsigned) : 0;
+  va_end(more);
+  return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
 
 extern "C" int statx(int folder, const char* path, int flags, unsigned mask, struct statx* out) noexcept {

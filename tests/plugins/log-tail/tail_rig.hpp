@@ -108,7 +108,7 @@ class TailRig {
   // the call that made them returns, so there is nothing to wait for; without it, the time of the next poll comes.
   void settle() {
     if (options.inotify)
-      tailer->drain(now);
+      tailer->drain();
     else
       pass(options.poll_ms);
     work();
@@ -147,7 +147,7 @@ class TailRig {
     ASSERT_EQ(::write(ends[1], &word, sizeof word), static_cast<ssize_t>(sizeof word));
     const int kernel = ::dup(tailer->fd());
     ASSERT_EQ(::dup3(ends[0], tailer->fd(), O_CLOEXEC), tailer->fd());
-    tailer->drain(now);
+    tailer->drain();
     ASSERT_EQ(::dup3(kernel, tailer->fd(), O_CLOEXEC), tailer->fd());
     for (const int fd : {kernel, ends[0], ends[1]}) ::close(fd);
     work();
