@@ -41,7 +41,6 @@ std::string_view Result::state() const {
 }
 bool Result::inside() const { return PQresultErrorField(raw_.get(), PG_DIAG_CONTEXT) != nullptr; }
 int Result::rows() const { return PQntuples(raw_.get()); }
-int Result::affected() const { return std::atoi(PQcmdTuples(raw_.get())); }
 bool Result::null(int row, int column) const { return PQgetisnull(raw_.get(), row, column) != 0; }
 std::string_view Result::text(int row, int column) const {
   return {PQgetvalue(raw_.get(), row, column), static_cast<std::size_t>(PQgetlength(raw_.get(), row, column))};
@@ -130,6 +129,7 @@ void Connection::close() {
   ready_ = flushing_ = false;
   answer_ = nullptr;
   result_.reset();
+  said_.clear();
 }
 
 void Connection::end(const std::string& why) {
@@ -141,6 +141,7 @@ void Connection::end(const std::string& why) {
 
 std::string Connection::error() const {
   std::string text = PQerrorMessage(raw_);
+  if (!said_.empty() && text.starts_with(said_)) text.erase(0, said_.size());
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return text.empty() ? "the server has closed it" : text;
 }
@@ -213,6 +214,7 @@ void Connection::take_results() {
     Result result = std::move(*result_);
     result_.reset();
     const Answer answer = std::exchange(answer_, nullptr);
+    said_ = result.ok() ? "" : PQerrorMessage(raw_);
     const auto life = life_;
     answer(std::move(result));
     if (life == life_ && !answer_ && told_.free) told_.free();
@@ -229,6 +231,7 @@ void Connection::take_notifications() {
       PGnotify* one;
       ~Freed() { PQfreemem(one); }
     } const freed{raw};
+    if (raw->be_pid == PQbackendPID(raw_)) continue;  // for others
     told_.notified(raw->relname, raw->extra);
     if (life != life_) return;
   }

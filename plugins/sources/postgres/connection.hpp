@@ -30,7 +30,6 @@ class Result {
   bool failed(std::string_view code) const { return code == state(); }
   bool inside() const;  // the error came from within a function
   int rows() const;
-  int affected() const;  // rows that a command changed
   bool null(int row, int column) const;
   std::string_view text(int row, int column) const;  // empty for null
 
@@ -100,6 +99,7 @@ class Connection {
   bool ready_ = false, paused_ = false, flushing_ = false;
   Answer answer_;                 // of what is being asked
   std::optional<Result> result_;  // so far
+  std::string said_;              // what libpq said of the last answer; it goes on behind that
   std::int64_t asked_ms_ = 0, heard_ms_ = 0, may_take_ms_ = 0;
   std::uint32_t patience_ = 0;  // answers were late so many times running
   std::uint64_t openings_ = 0, attempts_ = 0;

@@ -22,8 +22,9 @@ Functions::Functions(const sdk::Host& host, const Address& address, const Functi
                      TellState tell)
     : host_(host), config_(config), tell_(std::move(tell)) {
   for (std::int64_t i = 0; i < config.pool; ++i)
-    sessions_.push_back(std::make_unique<Session>(
-        host, address, ping_ms, Session::Told{[this] { serve(); }, [this](const std::string& why) { away(why); }}));
+    sessions_.push_back(
+        std::make_unique<Session>(host, address, config.schema, ping_ms,
+                                  Session::Told{[this] { serve(); }, [this](const std::string& why) { away(why); }}));
 }
 
 void Functions::open() {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdio>
 #include <random>
+#include <utility>
 
 namespace weir::postgres {
 namespace {
@@ -14,6 +15,8 @@ constexpr std::int64_t kStoreMs = 200;
 constexpr std::int64_t kRestTimes = 9, kRestMs = 100;
 // How long it rests when it can't sleep, as transactions are under way that have found it awake.
 constexpr std::int64_t kAwakeMs = 100;
+// How long it may go unnoticed that the one whose guest it is has gone.
+constexpr std::int64_t kGuestMs = 1'000;
 constexpr std::int64_t kPageBytes = 1024 * 1024;
 constexpr std::int64_t kNamesBytes = 64 * 1024;  // topic, event, key and id of a row, far more than the hub takes
 constexpr int kPageRowsFirst = 50, kPageRowsMost = 500;
@@ -23,6 +26,10 @@ std::int64_t number(std::string_view text) {
   std::int64_t out = 0;
   std::from_chars(text.data(), text.data() + text.size(), out);
   return out;
+}
+
+std::optional<std::string> top_xid(const Position& position) {
+  return position.top_xid == 0 ? std::nullopt : std::optional(std::to_string(position.top_xid));
 }
 
 // No other process, now or later, has the same.
@@ -103,6 +110,7 @@ void Outbox::try_later(const std::string& why) {
 
 void Outbox::ready() {
   sleep_ = Sleep::awake;  // another session
+  guest_ = false;
   pid_ = connection_.server_pid();
   if (connection_.server_version() < kOldestServer)
     return connection_.end("the server is older than PostgreSQL 13, which an outbox needs");
@@ -129,7 +137,7 @@ void Outbox::wait_for_lock() {
       told_.state(sdk::State::degraded, "reader \"" + config_.reader + "\" is in use by another session (process " +
                                             std::string(result.text(0, 0)) +
                                             " of the server); this one takes over when that one is gone");
-    connection_.well();
+    if (!sent_away) connection_.well();  // else it had the lock, and was too slow for us
     later(sent_away || result.rows() == 0 ? 50 : 1'000, [this] { lock(); });
   });
 }
@@ -152,7 +160,7 @@ void Outbox::place() {
     if (!known_ || (!holder.empty() && holder != holder_)) {
       const auto batch =
           std::make_shared<const Batch>(Batch{std::string(result.text(0, 0)), std::string(result.text(0, 1))});
-      progress_.reset({batch, number(result.text(0, 2)), number(result.text(0, 3))});
+      progress_.reset({batch, number(result.text(0, 2)), number(result.text(0, 3)), number(result.text(0, 7))});
       before_ = result.text(0, 4);
     }
     survey();
@@ -164,7 +172,8 @@ void Outbox::survey() {
   const std::string& reading = from.batch->reading;
   connection_.ask(
       sql_.survey,
-      {from.batch->seen, reading.empty() ? std::nullopt : std::optional(reading), std::to_string(from.top)},
+      {from.batch->seen, reading.empty() ? std::nullopt : std::optional(reading), std::to_string(from.top),
+       top_xid(from)},
       [this](const Result& result) {
         if (!result.ok()) return failed(result);
         const std::string sequence = "the sequence of " + config_.schema + ".outbox";
@@ -176,7 +185,7 @@ void Outbox::survey() {
                            ", which shows whether commits were lost; `weir pg init --role` grants it");
         const std::int64_t given_out = number(result.text(0, 3));
         const Position& at = progress_.read();
-        if ((!before_.empty() && before_ != now_) || given_out < at.top)
+        if ((!before_.empty() && before_ != now_) || given_out < at.top || result.text(0, 6) == "t")
           return begin_anew(given_out, result.text(0, 5) == "t");
         if (result.text(0, 0) == "t") {
           host_.info(
@@ -184,7 +193,7 @@ void Outbox::survey() {
           const bool in_batch = !at.batch->reading.empty();
           const auto batch = std::make_shared<const Batch>(
               Batch{std::string(result.text(0, 1)), in_batch ? std::string(result.text(0, 2)) : std::string()});
-          progress_.renumber({batch, at.last, at.top});
+          progress_.renumber({batch, at.last, at.top, at.top_xid});
         }
         claim();
       });
@@ -216,7 +225,8 @@ Parameters Outbox::stored_as(const Position& position) const {
           std::to_string(position.last),
           std::to_string(position.top),
           cluster_,
-          holder_};
+          holder_,
+          top_xid(position)};
 }
 
 void Outbox::claim() {
@@ -243,8 +253,9 @@ void Outbox::go() {
   const std::int64_t clean_every = std::clamp<std::int64_t>(config_.keep_ms / 10, 1'000, 60'000);
   const bool clean_now = config_.keep_ms != 0 && may_clean_ && (more_to_clean_ || now - cleaned_ms_ >= clean_every);
   const bool room = !page_ && !told_.full();
+  const std::int64_t poll_ms = guest_ ? std::min(kGuestMs, config_.poll_ms) : config_.poll_ms;
   const bool wanted = room && (bounded_ || sleep_ != Sleep::asleep || !progress_.read().batch->reading.empty() ||
-                               now - looked_ms_ >= config_.poll_ms);
+                               now - looked_ms_ >= poll_ms);
   const bool read_now = wanted && (bounded_ || now >= rest_until_ms_);
   // There may be so much to remove that it takes minutes: then one is done after the other.
   if (clean_now && !(cleaned_last_ && read_now)) return clean();
@@ -258,6 +269,7 @@ void Outbox::hand_over() {
     if (row_ == page_->rows()) {
       page_.reset();
       if (last_page_) {
+        connection_.well();  // not before: a server that is slow needs its time for each of the pages
         progress_.finish();
         bounded_ = false;
       }
@@ -265,7 +277,7 @@ void Outbox::hand_over() {
     }
     const Result& page = *page_;
     const int r = row_++;
-    const std::int64_t id = number(page.text(r, 0));
+    const std::int64_t id = number(page.text(r, 0)), xid = number(page.text(r, 9));
     ++counts_.rows;
     std::string why;
     if (!page_unreadable_.empty())
@@ -273,12 +285,12 @@ void Outbox::hand_over() {
     else if (number(page.text(r, 7)) > row_bytes_)
       why = " has " + std::string(page.text(r, 7)) + " bytes, more than outbox.data_bytes allows";
     if (!why.empty()) {
-      progress_.skip(id);
+      progress_.skip(id, xid);
       told_.lost(page.text(r, 1), 1, "row " + std::to_string(id) + why);
       continue;
     }
     told_.row({page.text(r, 1), page.text(r, 2), page.text(r, 3), page.text(r, 4), page.text(r, 6),
-               number(page.text(r, 5)), progress_.add(id)});
+               number(page.text(r, 5)), progress_.add(id, xid)});
   }
 }
 
@@ -291,7 +303,6 @@ void Outbox::look() {
   connection_.ask(sql_.look, {batch.seen, batch.reading.empty() ? std::nullopt : std::optional(batch.reading)},
                   [this](const Result& result) {
                     if (!result.ok()) return failed(result);
-                    connection_.well();
                     rest();
                     progress_.begin(std::string(result.text(0, 0)));
                     smallest_.reset();
@@ -299,6 +310,7 @@ void Outbox::look() {
                     running_ = result.text(0, 2);
                     bounded_ = smallest_ || running_ != "{}";
                     if (bounded_) return sleep_ == Sleep::awake ? go() : wake();
+                    connection_.well();
                     progress_.finish();
                     if (sleep_ == Sleep::awake) return fall_asleep();
                     sleep_ = Sleep::asleep;
@@ -309,11 +321,12 @@ void Outbox::look() {
 void Outbox::fall_asleep() {
   connection_.ask(sql_.sleep, [this](const Result& result) {
     if (!result.ok()) return failed(result);
-    if (result.text(0, 0) == "t") {
+    guest_ = result.text(0, 0) == "guest";
+    if (result.text(0, 0) == "no") {
+      rest_until_ms_ = host_.steady_ms() + std::min(kAwakeMs, config_.poll_ms);
+    } else {
       sleep_ = Sleep::dozing;
       rest_until_ms_ = 0;
-    } else {
-      rest_until_ms_ = host_.steady_ms() + std::min(kAwakeMs, config_.poll_ms);
     }
     go();
   });
@@ -321,6 +334,10 @@ void Outbox::fall_asleep() {
 
 void Outbox::wake() {
   woken_ = false;
+  if (std::exchange(guest_, false)) {
+    sleep_ = Sleep::awake;
+    return go();
+  }
   connection_.ask(sql_.wake, [this](const Result& result) {
     if (!result.ok()) return failed(result);
     sleep_ = Sleep::awake;
@@ -353,7 +370,6 @@ void Outbox::fetch() {
                     }
                     if (!result.ok()) return failed(result);
                     page_unreadable_ = std::exchange(unreadable_, {});
-                    connection_.well();
                     rest();
                     ++counts_.pages;
                     const int rows = result.rows();
@@ -382,20 +398,23 @@ void Outbox::store(std::function<void()> then) {
 // What this reader has had shows in its row, so that comes first.
 void Outbox::clean() {
   store([this] {
-    connection_.ask(sql_.clean, {std::to_string(config_.keep_ms)}, [this](const Result& result) {
-      cleaned_ms_ = host_.steady_ms();
-      cleaned_last_ = true;
-      if (result.failed("42501")) {
-        may_clean_ = false;
-        host_.warn("no right to delete rows of the outbox; they stay", {});
-      } else if (!result.ok()) {
-        return failed(result);
-      } else {
-        counts_.removed += static_cast<std::uint64_t>(result.affected());
-        more_to_clean_ = result.affected() == kCleanRows;
-      }
-      go();
-    });
+    connection_.ask(sql_.clean, {std::to_string(config_.keep_ms), std::to_string(cleaned_id_)},
+                    [this](const Result& result) {
+                      cleaned_ms_ = host_.steady_ms();
+                      cleaned_last_ = true;
+                      if (result.failed("42501")) {
+                        may_clean_ = false;
+                        host_.warn("no right to delete rows of the outbox; they stay", {});
+                      } else if (!result.ok()) {
+                        return failed(result);
+                      } else {
+                        const std::int64_t removed = number(result.text(0, 0));
+                        counts_.removed += static_cast<std::uint64_t>(removed);
+                        more_to_clean_ = removed == kCleanRows;
+                        cleaned_id_ = more_to_clean_ ? number(result.text(0, 1)) : 0;
+                      }
+                      go();
+                    });
   });
 }
 

@@ -97,8 +97,10 @@ class Outbox {
   // Awake it looks again and again. Dozing: whoever writes from now on wakes it, but it has to look once more for what
   // was committed before. Asleep: that look found nothing, and the next one is after `poll`.
   enum class Sleep : std::uint8_t { awake, dozing, asleep } sleep_ = Sleep::awake;
+  bool guest_ = false;  // while a reader of another name sleeps, whose session may end without a word
   bool woken_ = false, may_clean_ = true;
   bool more_to_clean_ = true, cleaned_last_ = false;  // the latter: and nothing was read since
+  std::int64_t cleaned_id_ = 0;                       // so far
   int pid_ = 0, pid_before_ = 0;                      // the server's processes for this session and the one before
   std::int64_t looked_ms_ = 0, stored_ms_ = 0, cleaned_ms_ = 0;
   std::int64_t asked_ms_ = 0, worked_ms_ = 0;  // for the batch: since when, and how long before that

@@ -40,7 +40,8 @@ where not exists (select from {reader} where reader = $1)
 on conflict (reader) do nothing)";
 
 constexpr std::string_view kPlace = R"(
-select seen, coalesce(reading::text, ''), last_id, top_id, coalesce(cluster, ''), coalesce(holder, ''), system_identifier
+select seen, coalesce(reading::text, ''), last_id, top_id, coalesce(cluster, ''), coalesce(holder, ''), system_identifier,
+  coalesce(top_xid::text, '')
 from {reader}, pg_control_system() where reader = $1)";
 
 // See position.hpp: T and where the snapshots are cut off.
@@ -63,22 +64,29 @@ select t is not null,
               where t is null or x::text::bigint < t), ''),
   case when has_sequence_privilege(sequence, 'select, usage') then coalesce(pg_sequence_last_value(sequence), 0) end,
   (select seqcache from pg_sequence where seqrelid = sequence),
-  exists (select from {outbox} where xid >= pg_snapshot_xmax(now))
+  exists (select from {outbox} where xid >= pg_snapshot_xmax(now)),
+  exists (select from {outbox} where id = $3::bigint and xid <> $4::xid8)
 from known, again, (select pg_get_serial_sequence('{outbox}', 'id')::regclass) as s(sequence))";
 
 constexpr std::string_view kRenumber =
     "update {outbox} set xid = pg_current_xact_id() where xid >= pg_snapshot_xmax(pg_current_snapshot())";
 
-// As sql/wake_notify.sql has it. Readers of other names may be asleep, and then this one stays awake.
-constexpr std::string_view kSleep =
-    "select pg_try_advisory_lock(1466263922, '{outbox}'::regclass::oid::int4) as asleep";
-constexpr std::string_view kWake = "select pg_advisory_unlock(1466263922, '{outbox}'::regclass::oid::int4)";
+// As sql/wake_notify.sql has it. While a reader of another name sleeps this one may, too, as its guest; so that one
+// wakes its guests.
+constexpr std::string_view kSleep = R"(
+select case when pg_try_advisory_lock(1466263922, '{outbox}'::regclass::oid::int4) then 'own'
+  when exists (select from pg_locks where locktype = 'advisory' and classid = 1466263922 and objsubid = 2
+    and objid = '{outbox}'::regclass and database = (select oid from pg_database where datname = current_database())
+    and mode = 'ExclusiveLock' and granted) then 'guest' else 'no' end)";
+constexpr std::string_view kWake =
+    "select pg_advisory_unlock(1466263922, '{outbox}'::regclass::oid::int4), pg_notify({wake text}, '')";
 
 constexpr std::string_view kStore = R"(
-insert into {reader} as r (reader, seen, reading, last_id, top_id, cluster, holder)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into {reader} as r (reader, seen, reading, last_id, top_id, cluster, holder, top_xid)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (reader) do update set seen = excluded.seen, reading = excluded.reading, last_id = excluded.last_id,
-  top_id = excluded.top_id, cluster = excluded.cluster, holder = excluded.holder, updated_at = now())";
+  top_id = excluded.top_id, cluster = excluded.cluster, holder = excluded.holder, top_xid = excluded.top_xid,
+  updated_at = now())";
 
 // min(id + 0), because min(id) might be looked for along the primary key, through everything that is kept.
 constexpr std::string_view kLook = R"(
@@ -92,9 +100,9 @@ from now)";
 // smallest one on ($4): along the primary key, in which only what other batches have is passed over. Conditions on xid
 // that no index can serve keep the planner there.
 constexpr std::string_view kPage = R"(
-select id, topic, event, key, event_id, time_ms, data, size, total from (
+select id, topic, event, key, event_id, time_ms, data, size, total, xid from (
   select *, sum(least(size, {row_bytes})) over (order by id) - least(size, {row_bytes}) as before, count(*) over () as total from (
-    select id, size,
+    select id, o.xid, size,
       case when fits then o.topic when $8::bool then left(o.topic, 1024) end as topic,
       case when fits then o.event end as event,
       case when fits then o.key end as key,
@@ -119,12 +127,16 @@ select id, topic, event, key, event_id, time_ms, data, size, total from (
   ) rows
 ) page where before < $7::bigint order by id)";
 
-// The oldest ones only: what is kept is not looked through.
+// The oldest ones only: what is kept is not looked through. Nor is what was removed just before, which stays in the
+// table while somebody's old snapshot could see it.
 constexpr std::string_view kClean = R"(
-delete from {outbox} where id in (
-  select id from (select id, xid, created_at from {outbox} order by id limit {clean_rows}) oldest
-  where created_at < now() - $1::bigint * interval '1 millisecond'
-    and xid < (select pg_snapshot_xmin(seen) from {reader} order by pg_snapshot_xmin(seen) limit 1)))";
+with gone as (
+  delete from {outbox} where id in (
+    select id from (select id, xid, created_at from {outbox} where id > $2::bigint order by id limit {clean_rows}) oldest
+    where created_at < now() - $1::bigint * interval '1 millisecond'
+      and xid < (select pg_snapshot_xmin(seen) from {reader} order by pg_snapshot_xmin(seen) limit 1))
+  returning id)
+select count(*), coalesce(max(id), 0) from gone)";
 
 std::string literal_part(std::string_view text) {  // inside of '...'
   std::string out;
@@ -147,6 +159,7 @@ OutboxSql::OutboxSql(const std::string& schema, std::int64_t row_bytes) {
     all("{outbox}", outbox);
     all("{reader}", quoted_name(schema) + ".outbox_reader");
     all("{wake}", quoted_name(schema + ".outbox"));
+    all("{wake text}", "'" + literal_part(schema + ".outbox") + "'");
     all("{row_bytes}", std::to_string(row_bytes));
     all("{clean_rows}", std::to_string(kCleanRows));
     return out;

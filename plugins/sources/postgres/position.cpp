@@ -20,19 +20,21 @@ void Progress::renumber(Position position) {
   changed_ = true;
 }
 
-void Progress::move(std::int64_t id) {
+void Progress::move(std::int64_t id, std::int64_t xid) {
   read_.last = id;
-  read_.top = std::max(read_.top, id);
+  if (id < read_.top) return;
+  read_.top = id;
+  read_.top_xid = xid;
 }
 
-std::uint64_t Progress::add(std::int64_t id) {
-  move(id);
+std::uint64_t Progress::add(std::int64_t id, std::int64_t xid) {
+  move(id, xid);
   in_flight_.push_back({++number_, read_});
   return number_;
 }
 
-void Progress::skip(std::int64_t id) {
-  move(id);
+void Progress::skip(std::int64_t id, std::int64_t xid) {
+  move(id, xid);
   changed_ = true;
   settle();
 }

@@ -44,6 +44,8 @@ struct Position {
   std::shared_ptr<const Batch> batch;
   std::int64_t last = 0;  // up to this id of the batch
   std::int64_t top = 0;   // the greatest id so far
+  // Its transaction, 0: not known. Another one under the same id shows that the server has lost commits.
+  std::int64_t top_xid = 0;
 };
 
 // Rows on their way into the hub. Bounded by what the hub takes at once from a source.
@@ -55,12 +57,12 @@ class Progress {
   void renumber(Position position);
   const Position& read() const { return read_; }
   // Another row was read; returns its number, which grows by one.
-  std::uint64_t add(std::int64_t id);
-  void skip(std::int64_t id);              // one that becomes no event
-  void begin(const std::string& reading);  // a batch, or the one that was begun before
-  void finish();                           // it was read to its end
-  void accepted(std::uint64_t number);     // up to this one
-  void refused(std::uint64_t number);      // the hub will never have this one
+  std::uint64_t add(std::int64_t id, std::int64_t xid);
+  void skip(std::int64_t id, std::int64_t xid);  // one that becomes no event
+  void begin(const std::string& reading);        // a batch, or the one that was begun before
+  void finish();                                 // it was read to its end
+  void accepted(std::uint64_t number);           // up to this one
+  void refused(std::uint64_t number);            // the hub will never have this one
   std::size_t in_flight() const { return in_flight_.size(); }
 
   // Up to where the hub has everything, and whether that is news.
@@ -74,7 +76,7 @@ class Progress {
     Position position;
     bool over = false;
   };
-  void move(std::int64_t id);
+  void move(std::int64_t id, std::int64_t xid);
   void settle();
   Position read_, done_;
   std::deque<Row> in_flight_;

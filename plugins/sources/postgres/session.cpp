@@ -39,8 +39,9 @@ bool too_large(const Result& result) {
 
 }  // namespace
 
-Session::Session(const sdk::Host& host, const Address& address, std::int64_t ping_ms, Told told)
+Session::Session(const sdk::Host& host, const Address& address, std::string schema, std::int64_t ping_ms, Told told)
     : host_(host),
+      schema_(std::move(schema)),
       told_(std::move(told)),
       connection_(host, address, ping_ms,
                   {[this] { ready_to_set_up(); }, [this](const std::string& why) { away(why); },
@@ -50,8 +51,12 @@ void Session::ready_to_set_up() {
   limit_ms_ = 0;
   connection_.ask(std::string(kSetup), [this](const Result& result) {
     if (!result.ok()) return connection_.end(result.error());
-    connection_.well();
-    set_up_ = true;
+    connection_.ask("select from pg_catalog.pg_namespace where nspname = $1", {schema_}, [this](const Result& found) {
+      if (!found.ok()) return connection_.end(found.error());
+      if (found.rows() == 0) return connection_.end("the database has no schema \"" + schema_ + "\" for functions");
+      connection_.well();
+      set_up_ = true;
+    });
   });
 }
 
@@ -114,13 +119,13 @@ void Session::answered(const Result& result) {
   }
   if (!result.ok()) {
     const CallError error = call_error(result.state(), result.error(), result.inside());
-    std::string fields = "{\"function\":" + sdk::json::quoted(call.function) +
-                         ",\"sqlstate\":" + sdk::json::quoted(result.state()) +
-                         ",\"error\":" + sdk::json::quoted(result.error()) + "}";
+    // The hub's log holds back what says the same: function and SQLSTATE tell the causes apart.
+    const std::string what = call.function + " failed with SQLSTATE " + std::string(result.state());
+    const std::string fields = "{\"error\":" + sdk::json::quoted(result.error()) + "}";
     if (error.expected)
-      host_.debug("a function was left with an error", fields);
+      host_.debug(what, fields);
     else
-      host_.warn("a request failed in the database", fields);
+      host_.warn(what, fields);
     return call.reply.error(error.status, error.code, error.message);
   }
   if (result.rows() == 1 && result.null(0, 0)) return call.reply.result("null");

@@ -28,8 +28,8 @@ class Session {
     std::function<void()> free;  // it may be given a call
     std::function<void(const std::string& why)> away;
   };
-  // `address` outlives it.
-  Session(const sdk::Host& host, const Address& address, std::int64_t ping_ms, Told told);
+  // schema: of the functions; without it this is no connection. `address` outlives it.
+  Session(const sdk::Host& host, const Address& address, std::string schema, std::int64_t ping_ms, Told told);
 
   void open() { connection_.open(); }
   void tick() { connection_.expect(); }
@@ -50,6 +50,7 @@ class Session {
   void offer();
 
   sdk::Host host_;
+  const std::string schema_;
   Told told_;
   bool set_up_ = false;
   std::optional<Call> call_;

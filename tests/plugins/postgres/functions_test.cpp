@@ -168,7 +168,8 @@ TEST_F(FunctionsTest, ErrorsBecomeCodesAndOnlyWhatWasWrittenForClientsIsShown) {
     for (const char* secret : {"secret_table", "nothing_like_it", "no_such_thing", "select"})
       EXPECT_EQ(a.json.find(secret), std::string::npos) << a.json;
   EXPECT_TRUE(std::any_of(hub.logs.begin(), hub.logs.end(), [](const auto& log) {
-    return log.level == WEIR_LOG_WARN && log.fields.find("nothing_like_it") != std::string::npos;
+    return log.level == WEIR_LOG_WARN && log.message == R"("api"."broken" failed with SQLSTATE 42703)" &&
+           log.fields.find("nothing_like_it") != std::string::npos;
   }));
   EXPECT_EQ(result("echo", 1)["params"], 1);
   EXPECT_EQ(sql.number("select count(*) from secret_table"), 0);
@@ -224,11 +225,24 @@ TEST_F(FunctionsTest, OnlyFunctionsOfTheSchemaAreFoundWhateverTheirNameIs) {
   EXPECT_EQ(result("echo", 1)["params"], 1);
 }
 
-TEST_F(FunctionsTest, ASchemaThatIsNotThereIsNoMethodAndIsLogged) {
-  start(R"("schema":"apii")");
-  EXPECT_EQ(error("echo").rfind("no_such_method: ", 0), 0U);
-  EXPECT_TRUE(std::any_of(hub.logs.begin(), hub.logs.end(),
-                          [](const auto& log) { return log.fields.find("apii") != std::string::npos; }));
+TEST_F(FunctionsTest, ASchemaThatIsNotThereIsAState) {
+  start_with(config(R"("functions":{"schema":"apii"})"));
+  ASSERT_TRUE(until([&] { return reason().find("the database has no schema \"apii\"") != std::string::npos; }));
+  EXPECT_EQ(hub.last_state(), WEIR_STATE_RETRYING);
+  EXPECT_EQ(error("echo").rfind("unavailable: ", 0), 0U);
+  sql.say("create schema apii");
+  EXPECT_TRUE(soon_reaches(WEIR_STATE_RUNNING)) << reason();
+}
+
+// What the server had said of a request before was told as the reason.
+TEST_F(FunctionsTest, AConnectionThatBreaksSaysWhyAndNotWhatWasWrongBefore) {
+  function("zero", "select to_jsonb(1 / 0)");
+  start();
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(error("zero").rfind("internal: ", 0), 0U);
+  sql.say("select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '" + db.name() +
+          "' and application_name = 'weir'");
+  ASSERT_TRUE(until([&] { return hub.last_state() != WEIR_STATE_RUNNING; }));
+  EXPECT_EQ(reason().find("division"), std::string::npos) << reason();
 }
 
 TEST_F(FunctionsTest, TheIdentityIsThereForRowLevelSecurityAndForOneRequestOnly) {

@@ -85,6 +85,28 @@ TEST_F(OutboxServersTest, AnOlderBackupIsToldAndReadOnBehindWhatItHas) {
   EXPECT_EQ(data(), "4 5");
 }
 
+// A server that lost commits which it had shown, and was written to before the reader was back: ids went on.
+TEST_F(OutboxServersTest, IdsThatAreOtherRowsNowAreTold) {
+  insert_many(1, 5);
+  {
+    FakeHost first;
+    SourceRig rig(first, weir_plugin_entry, outbox());
+    ASSERT_EQ(rig.start(), WEIR_OK);
+    ASSERT_TRUE(first.run_until([&] { return first.events.size() == 5; }, kPatienceMs));
+    rig.accepted(first.events.back().cursor);
+  }
+  sql.say("delete from weir.outbox where id >= 4");
+  sql.say("insert into weir.outbox (topic, data, id) overriding system value values ('a', '14', 4), ('a', '15', 5)");
+  insert_many(6, 7);
+  SourceRig rig(hub, weir_plugin_entry, outbox());
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  ASSERT_TRUE(until([&] { return data() == "6 7"; })) << data();
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  EXPECT_NE(hub.gaps[0].reason.find("has lost transactions"), std::string::npos) << hub.gaps[0].reason;
+  accept_all(rig);
+  ASSERT_TRUE(stored(7));
+}
+
 TEST_F(OutboxServersTest, WhatIsMissingInTheDatabaseIsToldAndMendedWithoutARestart) {
   sql.say("alter table weir.outbox rename to gone");
   SourceRig rig(hub, weir_plugin_entry, outbox());
@@ -163,6 +185,21 @@ TEST_F(OutboxServersTest, TheTimeLimitsOfItsRoleAreNotForTheReader) {
 }
 
 // --- Clocks ---------------------------------------------------------------------------------------------------------
+
+// A table that takes long to look through: each attempt ended when the one before had been given time, for ever.
+TEST_F(OutboxServersTest, AServerThatIsSlowGetsMoreTimeWithEachAttempt) {
+  PostgresClient other(db.conninfo());
+  other.say("begin; lock table weir.outbox in access exclusive mode");
+  SourceRig rig(hub, weir_plugin_entry,
+                "{\"url\":\"" + db.url(server.port()) + R"(","ping":"100ms","outbox":{"poll":"20ms"}})");
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  const std::int64_t since = hub.now_ms();
+  ASSERT_TRUE(until([&] { return hub.now_ms() > since + 6'000; }));
+  EXPECT_GE(hub.metrics["reconnects"], 1);
+  EXPECT_LE(hub.metrics["reconnects"], 10) << "100 ms, 200, 400, ...";
+  other.say("commit");
+  EXPECT_TRUE(soon_reaches(WEIR_STATE_RUNNING)) << reason();
+}
 
 TEST_F(OutboxServersTest, AClockThatIsSetBackOrForwardHoldsUpNothing) {
   SourceRig rig(hub, weir_plugin_entry, outbox());

@@ -16,7 +16,7 @@ struct PostgresProgressTest : testing::Test {
 
 TEST_F(PostgresProgressTest, WhatTheHubHasIsDoneInTheOrderOfReading) {
   progress.begin("S");
-  const auto a = progress.add(7), b = progress.add(9), c = progress.add(10);
+  const auto a = progress.add(7, 100), b = progress.add(9, 100), c = progress.add(10, 100);
   EXPECT_FALSE(progress.changed());
   EXPECT_EQ(done(), "P  0 0");
   progress.refused(b);
@@ -33,10 +33,10 @@ TEST_F(PostgresProgressTest, WhatTheHubHasIsDoneInTheOrderOfReading) {
 
 TEST_F(PostgresProgressTest, BatchesUnderWayAtOnceKeepTheirPlaces) {
   progress.begin("S");
-  const auto a = progress.add(5);
+  const auto a = progress.add(5, 100);
   progress.finish();
   progress.begin("T");
-  const auto b = progress.add(3);
+  const auto b = progress.add(3, 100);
   progress.finish();
   progress.accepted(a);
   EXPECT_EQ(done(), "P S 5 5");
@@ -46,14 +46,14 @@ TEST_F(PostgresProgressTest, BatchesUnderWayAtOnceKeepTheirPlaces) {
 
 TEST_F(PostgresProgressTest, WhatBecomesNoEventIsPassed) {
   progress.begin("S");
-  progress.skip(4);
+  progress.skip(4, 100);
   EXPECT_TRUE(progress.changed());
   EXPECT_EQ(done(), "P S 4 4");
 }
 
 TEST_F(PostgresProgressTest, OtherNumbersCountOnceEverythingBeforeIsThere) {
   progress.begin("S");
-  const auto a = progress.add(5), b = progress.add(6);
+  const auto a = progress.add(5, 100), b = progress.add(6, 100);
   progress.renumber({std::make_shared<const Batch>(Batch{"p", "s"}), 6, 6});
   progress.accepted(a);
   EXPECT_EQ(done(), "P  0 0");
@@ -63,9 +63,9 @@ TEST_F(PostgresProgressTest, OtherNumbersCountOnceEverythingBeforeIsThere) {
 
 TEST_F(PostgresProgressTest, AfterAResetOldNumbersMeanNothing) {
   progress.begin("S");
-  const auto a = progress.add(5);
+  const auto a = progress.add(5, 100);
   progress.reset({std::make_shared<const Batch>(Batch{"X", {}}), 0, 2});
-  const auto b = progress.add(8);
+  const auto b = progress.add(8, 100);
   progress.accepted(a);
   EXPECT_EQ(done(), "X  0 2");
   progress.accepted(b);

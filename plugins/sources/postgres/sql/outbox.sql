@@ -41,7 +41,8 @@ create table if not exists :"schema".outbox_reader (
   top_id     bigint not null default 0,  -- the greatest id that it has had
   cluster    text,                       -- where these transaction ids mean something
   holder     text,                       -- which process wrote this
-  updated_at timestamptz not null default now()
+  updated_at timestamptz not null default now(),
+  top_xid    xid8                        -- of the row with top_id
 );
 
 -- After a restore from a dump the numbers of transactions are those of another cluster. Rows with one that is still to
