@@ -85,7 +85,7 @@ struct Strand::Body {
     call();
     busy_since = 0;
     const SteadyMs took = system_clock().steady_ms() - start;
-    if (took <= kSlowMs) return;
+    if (took <= kSlowMs || closed) return;  // behind stop(), which has a time of its own, there is nobody to hold up
     ++slow;
     log::warn(instance, std::string("plugin misbehaving: ") + what + " held up its strand",
               {{"ms", took}, {"allowed_ms", kSlowMs}});

@@ -1,6 +1,6 @@
 // One thread for one instance of a plugin, with everything that the instance may wait for: posted tasks, timers and
 // descriptors, in a small epoll loop. Asleep it uses no processor time.
-// A callback that takes longer than kSlowMs is logged with the instance's name and its own.
+// A callback that takes longer than kSlowMs is logged with the instance's name and its own, but not one that closes it.
 // Limits: kPostedMax tasks wait at most; a further post is refused.
 // Threads: as each function says; [strand] is the strand's own thread.
 #pragma once

@@ -85,7 +85,7 @@ void TcpProxy::run() {
       ::poll(nullptr, 0, 1);
       continue;
     }
-    std::vector<pollfd> fds{{listener_, POLLIN, 0}};
+    std::vector<pollfd> fds{{admits_ > 0 ? listener_ : -1, POLLIN, 0}};
     for (const Pair& p : pairs_) {
       fds.push_back({p.client, POLLIN, 0});
       fds.push_back({p.server, POLLIN, 0});
@@ -104,6 +104,7 @@ void TcpProxy::run() {
     }
     pairs_ = std::move(left);
     if (fds[0].revents == 0) continue;
+    --admits_;
     const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const sockaddr_in address = local(to_);

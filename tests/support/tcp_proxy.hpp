@@ -6,6 +6,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -22,6 +23,8 @@ class TcpProxy {
   // are reset.
   void cut();
   void heal();
+  // Takes only so many more connections; others wait until the next call.
+  void admit(int connections) { admits_ = connections; }
 
  private:
   enum class Mode : int { open, cut, reset };
@@ -33,6 +36,7 @@ class TcpProxy {
   std::uint16_t port_ = 0;
   int listener_ = -1;
   std::atomic<Mode> mode_ = Mode::open;
+  std::atomic<int> admits_ = std::numeric_limits<int>::max();
   std::atomic<bool> over_ = false;
   std::vector<Pair> pairs_;
   std::thread thread_;

@@ -36,7 +36,9 @@ void LineSplitter::feed(std::string_view bytes, const std::function<void(std::st
 void LineSplitter::end(const std::function<void(std::string_view)>& line) {
   if (!cutting_ && !rest_.empty() && rest_.back() == '\r') rest_.pop_back();
   if (rest_.size() > bytes_max_) {
-    rest_.resize(bytes_max_);
+    std::size_t most = bytes_max_;  // not within a character of UTF-8: the line would be no text any more
+    while (bytes_max_ - most < 3 && (static_cast<unsigned char>(rest_[most]) & 0xC0U) == 0x80U) --most;
+    rest_.resize(most);
     ++cut_;
   }
   cutting_ = false;

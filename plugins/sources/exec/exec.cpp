@@ -60,12 +60,15 @@ class Exec final : public sdk::Source {
         restart_(config.string_or("restart", "always")),
         kind_(config.string_or("payload", "any") == "text" ? sdk::Data::text : sdk::Data::any) {
     emitter_.on_invalid([this](std::string_view) {
-      host_.metric("lines_not_taken", static_cast<double>(++not_taken_));
+      ++not_taken_;
       host_.gap(subject_, 1, "a line makes an event that the hub does not take");
     });
   }
 
-  void start() override { run(); }
+  void start() override {
+    ticks_.start(host_, 1000, 1000, [this] { tick(); });
+    run();
+  }
   void pause() override {
     emitter_.pause();
     if (child_) child_->pause(true);
@@ -74,9 +77,11 @@ class Exec final : public sdk::Source {
     if (emitter_.resume() && child_) child_->pause(false);
   }
   void stop() override {
+    ticks_.cancel();
     again_.cancel();
     // Nobody says resume() meanwhile, so the hub is asked each time whether it has room.
     if (child_) child_->stop([this] { return emitter_.resume() || emitter_.closed(); });
+    tick();
     child_.reset();
     emitter_.resume();
     lost_ += emitter_.kept();
@@ -85,6 +90,7 @@ class Exec final : public sdk::Source {
 
  private:
   void run() {
+    if (child_) lines_cut_ += child_->lines_cut();
     child_ = std::make_unique<Child>(host_, child_config_,
                                      Child::Told{[this](std::string_view line) { add(event_, line); },
                                                  [this](std::string_view line) { complain(line); },
@@ -105,8 +111,6 @@ class Exec final : public sdk::Source {
         !emitter_.closed())
       ++lost_;  // only in stop(): all that one read brings fits
     if (emitter_.full()) child_->pause(true);
-    host_.metric("lines", static_cast<double>(lines_));
-    host_.metric("lines_cut", static_cast<double>(child_->lines_cut()));
   }
 
   void complain(std::string_view line) {
@@ -122,8 +126,16 @@ class Exec final : public sdk::Source {
     if (host_.steady_ms() - started_ms_ >= kWellMs) backoff_.reset();
     const auto ms = backoff_.next_ms();
     host_.state(sdk::State::retrying, what + "; it is started again");
-    host_.metric("restarts", static_cast<double>(++restarts_));
+    ++restarts_;
     again_.start(host_, ms, 0, [this] { run(); });
+  }
+
+  void tick() {
+    const auto tell = [&](const char* name, std::uint64_t value) { host_.metric(name, static_cast<double>(value)); };
+    tell("lines", lines_);
+    tell("lines_cut", lines_cut_ + (child_ ? child_->lines_cut() : 0));
+    tell("lines_not_taken", not_taken_);
+    tell("restarts", restarts_);
   }
 
   sdk::Host host_;
@@ -132,10 +144,11 @@ class Exec final : public sdk::Source {
   const std::string subject_, event_, stderr_, restart_;
   const sdk::Data kind_;
   std::unique_ptr<Child> child_;
-  sdk::Timer again_;
+  sdk::Timer again_, ticks_;
   sdk::Backoff backoff_{100, 30'000};
   std::int64_t started_ms_ = 0;
   std::uint64_t lines_ = 0, not_taken_ = 0, restarts_ = 0, lost_ = 0;
+  std::uint64_t lines_cut_ = 0;  // of the programs before this one
 };
 
 }  // namespace

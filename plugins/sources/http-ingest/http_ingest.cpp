@@ -6,6 +6,7 @@
 #include <charconv>
 #include <deque>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -48,7 +49,7 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
   void resume() override { emitter_.resume(); }
   void accepted(std::string_view cursor) override {
     const std::uint64_t number = number_of(cursor);
-    while (!ids_under_way_.empty() && ids_under_way_.front().first <= number) ids_under_way_.pop_front();
+    while (!ids_under_way_.empty() && ids_under_way_.front().event <= number) ids_under_way_.pop_front();
     under_way_.accepted(number);
   }
   void refused(std::string_view cursor) override {
@@ -96,6 +97,11 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
     }
   };
 
+  static std::size_t size_of(const std::vector<Ready>& events) {
+    std::size_t bytes = 0;
+    for (const Ready& e : events) bytes += e.size();
+    return bytes;
+  }
   static std::uint64_t number_of(std::string_view cursor) {
     std::uint64_t out = 0;
     std::from_chars(cursor.data(), cursor.data() + cursor.size(), out);
@@ -129,19 +135,19 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
     const std::string_view body = decoded(request, inflated);
     const std::vector<Draft> drafts = read_events(request, body, config_.body);
     std::vector<Ready> events = make_ready(request, drafts);
+    // What waits for its batch only takes no room away. Before duplicates are looked for: the hub may refuse some.
+    if (!emitter_.fits(events.size(), size_of(events))) emitter_.flush();
 
-    UnderWay::Request waiting{std::move(reply), emitted_ + 1, emitted_};
+    UnderWay::Request waiting{std::move(reply), requests_, emitted_ + 1, emitted_};
     leave_out_what_came(events, signature, waiting);
     const auto full = [&](const char* what) {
       ++full_;
       waiting.reply.error(WEIR_E_FULL, std::string(what) + "; nothing of the request was taken");
     };
-    std::size_t bytes = 0;
-    for (const Ready& e : events) bytes += e.size();
     if (under_way_.size() >= kWaitingMax) return full("the hub is full");
     if (waiting.signature && signatures_.full(host_.steady_ms()))
       return full("too many signed requests came within twice the tolerance (signature.max)");
-    if (!emitter_.fits(events.size(), bytes)) {
+    if (!emitter_.fits(events.size(), size_of(events))) {
       if (emitter_.kept() != 0) return full("the hub is full");
       ++full_;
       reply = std::move(waiting.reply);
@@ -153,16 +159,17 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
     for (const Ready& e : events) waiting.places.push_back(e.place);
     duplicates_ += waiting.duplicates;
     if (waiting.signature) signatures_.remember(*waiting.signature, waiting.number, host_.steady_ms());
+    const std::uint64_t number = waiting.number;
     // First, since the hub may refuse one of the events while they are added.
     under_way_.add(std::move(waiting));
-    for (const Ready& e : events) emit(e);
+    for (const Ready& e : events) emit(e, number);
   }
 
-  void emit(const Ready& e) {
+  void emit(const Ready& e, std::uint64_t request) {
     const std::uint64_t number = ++emitted_;
     if (e.hashed_id) {
-      seen_.remember(*e.hashed_id, number, host_.steady_ms());
-      ids_under_way_.emplace_back(number, *e.hashed_id);
+      seen_.remember(*e.hashed_id, request, host_.steady_ms());
+      ids_under_way_.push_back({number, request, *e.hashed_id});
     }
     const std::string cursor = std::to_string(number);
     (void)emitter_.add({.subject = e.subject,
@@ -221,7 +228,7 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
     return out;
   }
 
-  // Those that have their place already, and those that are under way, for which the request waits, too.
+  // Those that have their place already, and those that are under way in others, for which the request waits.
   void leave_out_what_came(std::vector<Ready>& events, const std::optional<HashedId>& signature,
                            UnderWay::Request& waiting) {
     const std::int64_t now = host_.steady_ms();
@@ -231,21 +238,22 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
       return events.clear();
     }
     waiting.signature = signature;
-    waiting.number = requests_;
+    std::vector<std::uint64_t>& others = waiting.waits_for;
     std::erase_if(events, [&](const Ready& e) {
-      const auto number = e.hashed_id ? seen_.find(*e.hashed_id, now) : std::nullopt;
-      if (!number) return false;
+      const auto other = e.hashed_id ? seen_.find(*e.hashed_id, now) : std::nullopt;
+      if (!other) return false;
       ++waiting.duplicates;
-      if (*number > under_way_.accepted_up_to()) waiting.others.push_back(*number);
+      if (under_way_.has(*other)) others.push_back(*other);
       return true;
     });
+    std::sort(others.begin(), others.end());
+    others.erase(std::unique(others.begin(), others.end()), others.end());
+    others.shrink_to_fit();  // it had one for each event
     if (config_.ids_max == 0 || events.size() < 2) return;
-    SeenIds twice(1, events.size());
+    std::unordered_set<HashedId, HashedId::Hash> once;
     std::erase_if(events, [&](const Ready& e) {
-      if (!e.hashed_id) return false;
-      if (twice.find(*e.hashed_id, 0)) return ++waiting.duplicates, true;
-      twice.remember(*e.hashed_id, 0, 0);
-      return false;
+      if (!e.hashed_id || once.insert(*e.hashed_id).second) return false;
+      return ++waiting.duplicates, true;
     });
   }
 
@@ -257,10 +265,10 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
 
   // Of events that are not taken after all.
   void forget_ids(std::uint64_t first, std::uint64_t last) {
-    const auto before = [](const auto& entry, std::uint64_t number) { return entry.first < number; };
+    const auto before = [](const IdUnderWay& id, std::uint64_t number) { return id.event < number; };
     const auto from = std::lower_bound(ids_under_way_.begin(), ids_under_way_.end(), first, before),
                to = std::lower_bound(from, ids_under_way_.end(), last + 1, before);
-    for (auto it = from; it != to; ++it) seen_.forget(it->second, it->first);
+    for (auto it = from; it != to; ++it) seen_.forget(it->id, it->request);
     ids_under_way_.erase(from, to);
   }
 
@@ -285,7 +293,11 @@ class HttpIngest final : public sdk::Source, public sdk::HttpHandler {
   SeenIds seen_;
   SeenIds signatures_;
   UnderWay under_way_;
-  std::deque<std::pair<std::uint64_t, HashedId>> ids_under_way_;  // of events that are not accepted yet
+  struct IdUnderWay {
+    std::uint64_t event, request;
+    HashedId id;
+  };
+  std::deque<IdUnderWay> ids_under_way_;  // of events that are not accepted yet
   sdk::Timer ticks_;
   bool running_ = false;
   std::uint64_t emitted_ = 0;  // the number of the newest event

@@ -1,7 +1,8 @@
 #include "json_skim.hpp"
 
 #include <charconv>
-#include <cstdint>
+
+#include "weir/sdk/json.hpp"
 
 namespace weir::http_ingest::json {
 namespace {
@@ -56,18 +57,6 @@ void walk(std::string_view text, Each&& each) {
   }
 }
 
-void append_utf8(std::string& out, std::uint32_t c) {
-  const auto put = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
-  if (c < 0x80)
-    put(c);
-  else if (c < 0x800)
-    put(0xC0 | c >> 6), put(0x80 | (c & 0x3F));
-  else if (c < 0x10000)
-    put(0xE0 | c >> 12), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
-  else
-    put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 0x3F)), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
-}
-
 bool name_is(std::string_view quoted, std::string_view name) {
   const std::string_view inner = quoted.substr(1, quoted.size() - 2);
   return inner.find('\\') == std::string_view::npos ? inner == name : unquoted(quoted) == name;
@@ -103,34 +92,7 @@ std::vector<std::string_view> elements(std::string_view array, std::size_t most)
   return out;
 }
 
-std::string unquoted(std::string_view string) {
-  std::string out;
-  const auto hex4 = [&](std::size_t at) {
-    std::uint32_t unit = 0;
-    std::from_chars(string.data() + at, string.data() + at + 4, unit, 16);
-    return unit;
-  };
-  for (std::size_t i = 1; i + 1 < string.size(); ++i) {
-    if (string[i] != '\\') {
-      out += string[i];
-      continue;
-    }
-    const char c = string[++i];
-    if (c != 'u') {
-      const std::size_t which = std::string_view("bfnrt").find(c);
-      out += which == std::string_view::npos ? c : "\b\f\n\r\t"[which];
-      continue;
-    }
-    std::uint32_t unit = hex4(i + 1);
-    i += 4;
-    if (unit >= 0xD800 && unit <= 0xDBFF) {
-      unit = 0x10000 + ((unit - 0xD800) << 10) + (hex4(i + 3) - 0xDC00);
-      i += 6;
-    }
-    append_utf8(out, unit);
-  }
-  return out;
-}
+std::string unquoted(std::string_view string) { return sdk::json::parse(string).text; }
 
 std::optional<std::string_view> at(std::string_view text, std::string_view pointer) {
   text = trimmed(text);

@@ -15,6 +15,13 @@ namespace weir::http_ingest {
 struct HashedId {
   std::array<unsigned char, 16> bytes{};
   bool operator==(const HashedId&) const = default;
+  struct Hash {
+    std::size_t operator()(const HashedId& id) const {  // it is a hash already
+      std::size_t out = 0;
+      std::memcpy(&out, id.bytes.data(), sizeof out);
+      return out;
+    }
+  };
 };
 HashedId hashed(std::string_view id);
 
@@ -23,10 +30,10 @@ class SeenIds {
   // max 0: nothing is remembered.
   SeenIds(std::int64_t window_ms, std::size_t max) : window_ms_(window_ms), max_(max) {}
 
-  // The number of the event that had this id.
+  // The number of the request that brought this id.
   std::optional<std::uint64_t> find(const HashedId& id, std::int64_t now_ms);
   void remember(const HashedId& id, std::uint64_t number, std::int64_t now_ms);
-  // That event did not find a place after all.
+  // What that request brought did not find a place after all.
   void forget(const HashedId& id, std::uint64_t number);
   // The next one that is remembered makes it forget another too early.
   bool full(std::int64_t now_ms);
@@ -38,19 +45,12 @@ class SeenIds {
     std::uint64_t number;
     std::int64_t at_ms;
   };
-  struct Hash {
-    std::size_t operator()(const HashedId& id) const {  // it is a hash already
-      std::size_t out = 0;
-      std::memcpy(&out, id.bytes.data(), sizeof out);
-      return out;
-    }
-  };
   void drop_oldest();
   void expire(std::int64_t now_ms);
 
   const std::int64_t window_ms_;
   const std::size_t max_;
-  std::unordered_map<HashedId, std::uint64_t, Hash> numbers_;
+  std::unordered_map<HashedId, std::uint64_t, HashedId::Hash> numbers_;
   std::deque<Age> ages_;  // of those in numbers_, and of some that were forgotten
 };
 

@@ -8,7 +8,7 @@ namespace weir::http_ingest {
 
 void UnderWay::add(Request request) {
   if (done(request)) return answer(request);
-  requests_.push_back(std::move(request));
+  requests_.emplace(request.number, std::move(request));
 }
 
 void UnderWay::accepted(std::uint64_t number) {
@@ -16,68 +16,72 @@ void UnderWay::accepted(std::uint64_t number) {
   answer_done();
 }
 
-void UnderWay::refused(std::uint64_t number) {
-  for (Request& r : requests_) {
-    if (r.owns(number)) r.refused.push_back(number);
-    if (std::erase(r.others, number) != 0) r.again = true;
+void UnderWay::refused(std::uint64_t event) {
+  for (auto& [number, r] : requests_) {
+    if (!r.owns(event)) continue;
+    r.refused.push_back(event);
+    send_again_with(number);
   }
   answer_done();
 }
 
-void UnderWay::no_place(std::uint64_t number) {
-  for (Request& r : requests_) {
-    if (r.first > r.last || r.first > number || r.last <= accepted_) continue;
+void UnderWay::no_place(std::uint64_t up_to) {
+  for (auto& [number, r] : requests_) {
+    if (r.first > r.last || r.first > up_to || r.last <= accepted_) continue;
     r.no_place = true;
-    send_again_with(r);
+    send_again_with(number);
   }
 }
 
 void UnderWay::wait_for_the_same(const HashedId& signature, Request& request) const {
-  for (const Request& r : requests_) {
+  for (const auto& [number, r] : requests_) {
     if (r.signature != signature) continue;
-    for (std::uint64_t number = std::max(r.first, accepted_ + 1); number <= r.last; ++number)
-      if (std::find(r.refused.begin(), r.refused.end(), number) == r.refused.end()) request.others.push_back(number);
-    request.others.insert(request.others.end(), r.others.begin(), r.others.end());
+    request.waits_for.push_back(number);
     request.again = request.again || r.again || r.no_place || !r.refused.empty();
   }
 }
 
 const UnderWay::Request* UnderWay::find(std::uint64_t token) const {
-  for (const Request& r : requests_)
+  for (const auto& [number, r] : requests_)
     if (r.reply.token() == token) return &r;
   return nullptr;
 }
 
 void UnderWay::take_back(std::uint64_t token) {
-  const auto it =
-      std::find_if(requests_.begin(), requests_.end(), [&](const Request& r) { return r.reply.token() == token; });
+  const auto it = std::find_if(requests_.begin(), requests_.end(),
+                               [&](const auto& entry) { return entry.second.reply.token() == token; });
   if (it == requests_.end()) return;
-  it->no_place = true;
-  send_again_with(*it);
-  answer(*it);
+  it->second.no_place = true;
+  send_again_with(it->first);
+  answer(it->second);
   requests_.erase(it);
   answer_done();
 }
 
-// Whoever left out an event because it is in that request has it not taken either.
-void UnderWay::send_again_with(const Request& gone) {
-  for (Request& r : requests_)
-    if (std::erase_if(r.others, [&](std::uint64_t other) { return gone.owns(other); }) != 0) r.again = true;
+// Whoever left out an event because it is in that request has it not taken either, and has nothing to wait for.
+void UnderWay::send_again_with(std::uint64_t gone) {
+  for (auto it = requests_.upper_bound(gone); it != requests_.end(); ++it) {
+    Request& r = it->second;
+    if (!std::binary_search(r.waits_for.begin(), r.waits_for.end(), gone)) continue;
+    r.waits_for.clear();
+    r.again = true;
+    send_again_with(it->first);  // the very same request again waits for this one
+  }
 }
 
 void UnderWay::answer_done() {
   for (auto it = requests_.begin(); it != requests_.end();) {
-    if (!done(*it)) {
+    if (!done(it->second)) {
       ++it;
       continue;
     }
-    answer(*it);
+    answer(it->second);
     it = requests_.erase(it);
   }
 }
 
 void UnderWay::give_up() {
-  for (Request& r : requests_)
+  for (auto& [number, r] : requests_)
     r.reply.error(
         WEIR_E_UNAVAILABLE,
         "the hub is stopping, and whether the events have their place is not known; send them again, with the "
@@ -90,7 +94,8 @@ bool UnderWay::done(const Request& r) const {
   std::uint64_t wanted = r.last;
   for (auto it = r.refused.rbegin(); it != r.refused.rend() && *it == wanted; ++it) --wanted;
   if (wanted >= r.first && wanted > accepted_) return false;
-  return std::all_of(r.others.begin(), r.others.end(), [&](std::uint64_t other) { return other <= accepted_; });
+  // They are done in their order, or send_again_with() has ended the waiting.
+  return r.waits_for.empty() || !has(r.waits_for.back());
 }
 
 void UnderWay::answer(Request& r) {
@@ -99,11 +104,12 @@ void UnderWay::answer(Request& r) {
       "\"accepted\":" + std::to_string(accepted) + ",\"duplicates\":" + std::to_string(r.duplicates);
   if (r.no_place || r.again) {
     not_taken_(r);
-    return r.reply.error(
-        WEIR_E_FULL, r.no_place ? "one of the events, or of those that were handed over together with them, found no "
-                                  "place in the hub, whose log says why; send the request again"
-                                : "another request had an event with the same id, which found no place; send this "
-                                  "one again");
+    return r.reply.error(WEIR_E_FULL,
+                         r.no_place
+                             ? "one of the events, or of those that were handed over together with them, found no "
+                               "place in the hub, whose log says why; send the request again"
+                             : "another request, which has an event with the same id, was not taken as a whole; send "
+                               "this one again");
   }
   if (!r.refused.empty()) {
     if (accepted == 0) not_taken_(r);

@@ -7,6 +7,9 @@
 // What a rule or a sink behind its channels logs for each of its events is a circle, too, which nobody can tell from
 // here; `components` leaves it out, and what one look reads at most bounds it.
 #include <algorithm>
+#include <charconv>
+#include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -60,6 +63,30 @@ bool fits(std::string_view pattern, std::string_view text) {
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
+// Where instances have stopped, by their names. A library stays as long as its process, and so does the log: whoever
+// has a name after a reload goes on behind that, and nothing comes twice. As many as manifests have had names.
+class Left {
+ public:
+  void put(const std::string& name, std::uint64_t number) {
+    const std::lock_guard lock(mutex_);
+    numbers_[name] = number;
+  }
+  // 0: nobody had that name.
+  std::uint64_t at(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = numbers_.find(name);
+    return found == numbers_.end() ? 0 : found->second;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::uint64_t> numbers_;  // guarded by mutex_
+};
+Left& left() {
+  static Left all;
+  return all;
+}
+
 class HubLog final : public sdk::Source {
  public:
   HubLog(const sdk::Host& host, const sdk::json::Value& config)
@@ -86,6 +113,7 @@ class HubLog final : public sdk::Source {
         hub_->instance_name == nullptr)
       throw sdk::Failure(WEIR_E_UNAVAILABLE, "this hub does not show its log to plugins; it needs ABI 1.2");
     name_ = sdk::to_view(hub_->instance_name(host_.raw()->ctx));
+    read_ = left().at(name_);
     of_name_ = " of \"" + name_ + "\" ";
     timer_.start(host_, 0, kLookMs, [this] { look(); });
   }
@@ -97,6 +125,12 @@ class HubLog final : public sdk::Source {
   void stop() override {
     timer_.cancel();
     emitter_.flush();
+    // What the hub has not taken is read again.
+    if (const auto next = emitter_.next_cursor(); !next.empty()) {
+      std::from_chars(next.data(), next.data() + next.size(), read_);
+      --read_;
+    }
+    left().put(name_, read_);
   }
 
  private:
@@ -141,9 +175,14 @@ class HubLog final : public sdk::Source {
     sdk::json::append_string(data, line.message);
     (data += ",\"fields\":") += line.fields.empty() ? "{}" : line.fields;
     data += ",\"time\":\"" + sdk::iso8601(line.time_ms) + "\"}";
-    const std::string id = std::to_string(line.time_ms) + "-" + std::to_string(line.number);
-    if (emitter_.add(
-            {.subject = line.component, .event = "log", .data = data, .id = id, .key = level, .time_ms = line.time_ms}))
+    const std::string number = std::to_string(line.number), id = std::to_string(line.time_ms) + "-" + number;
+    if (emitter_.add({.subject = line.component,
+                      .event = "log",
+                      .data = data,
+                      .id = id,
+                      .key = level,
+                      .cursor = number,
+                      .time_ms = line.time_ms}))
       ++lines_;
     else if (!emitter_.closed())
       lose(1, "more lines were read than the hub had room for");
@@ -163,8 +202,7 @@ class HubLog final : public sdk::Source {
   }
   void lose(std::uint64_t count, std::string_view why) {
     lost_ += count;
-    emitter_.flush();  // behind what came before it
-    host_.gap("", count, why);
+    emitter_.gap("", count, why);
   }
 
   sdk::Host host_;
@@ -174,7 +212,7 @@ class HubLog final : public sdk::Source {
   const weir_hub_v1* hub_ = nullptr;
   std::string name_, of_name_;  // of this instance, and as the hub's ingress writes it
   sdk::Timer timer_;
-  std::uint64_t read_ = 0;  // the number of the newest line that was read
+  std::uint64_t read_ = 0;  // the number of the newest line that was read, by whoever had the name before as well
   std::uint64_t lines_ = 0, lost_ = 0;
 };
 

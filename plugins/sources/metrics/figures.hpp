@@ -37,12 +37,12 @@ class Object {
 class Growth {
  public:
   // Per second; 0 for one that is new or began anew, and when no time went by.
-  double rate(const std::string& name, double value, std::int64_t now_ms) {
-    const auto [it, fresh] = seen_.try_emplace(name, Seen{value, now_ms});
+  double rate(const std::string& name, double value, std::int64_t steady_ms) {
+    const auto [it, fresh] = seen_.try_emplace(name, Seen{value, steady_ms});
     const Seen before = it->second;
-    it->second = {value, now_ms};
-    if (fresh || value < before.value || now_ms <= before.at_ms) return 0;
-    return (value - before.value) * 1000 / static_cast<double>(now_ms - before.at_ms);
+    it->second = {value, steady_ms};
+    if (fresh || value < before.value || steady_ms <= before.at_ms) return 0;
+    return (value - before.value) * 1000 / static_cast<double>(steady_ms - before.at_ms);
   }
 
  private:

@@ -62,14 +62,14 @@ std::optional<double> sum_of(const Value& stats, const char* list, const char* n
 
 }  // namespace
 
-std::string HubFigures::read(std::string_view stats_json, std::int64_t now_ms) {
+std::string HubFigures::read(std::string_view stats_json, std::int64_t steady_ms) {
   const Value stats = sdk::json::parse(stats_json);
   Object out;
   for (const Figure& figure : kFigures) {
     const auto value = sum_of(stats, figure.list, figure.name);
     if (!value) continue;
     out.add(figure.as, *value);
-    if (figure.counts) out.add(std::string(figure.as) + "PerSecond", growth_.rate(figure.as, *value, now_ms));
+    if (figure.counts) out.add(std::string(figure.as) + "PerSecond", growth_.rate(figure.as, *value, steady_ms));
   }
   return out.json();
 }

@@ -12,7 +12,7 @@ namespace weir::metrics {
 class HubFigures {
  public:
   // Errors: sdk::Failure when it is no JSON.
-  std::string read(std::string_view stats_json, std::int64_t now_ms);
+  std::string read(std::string_view stats_json, std::int64_t steady_ms);
 
  private:
   Growth growth_;

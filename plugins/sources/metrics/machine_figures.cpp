@@ -71,13 +71,13 @@ std::string MachineFigures::file(const char* name) const {
   return out;
 }
 
-std::string MachineFigures::read(std::int64_t now_ms) {
+std::string MachineFigures::read(std::int64_t steady_ms) {
   Object out;
   load(out);
   cpu(out);
   memory(out);
-  process(out, now_ms);
-  network(out, now_ms);
+  process(out, steady_ms);
+  network(out, steady_ms);
   disks(out);
   return out.json();
 }
@@ -138,7 +138,7 @@ void MachineFigures::memory(Object& out) const {
   if (swap && swap_free) out.add("swapUsedBytes", *swap - *swap_free);
 }
 
-void MachineFigures::process(Object& out, std::int64_t now_ms) {
+void MachineFigures::process(Object& out, std::int64_t steady_ms) {
   const std::string memory = file("/self/statm");
   const auto pages = words_of(memory);
   if (pages.size() > 1)
@@ -151,7 +151,7 @@ void MachineFigures::process(Object& out, std::int64_t now_ms) {
     if (words.size() > 17) {
       const double ticks = number(words[11]).value_or(0) + number(words[12]).value_or(0);
       const double seconds = ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
-      out.add("processCpuPercent", growth_.rate("cpu", seconds, now_ms) * 100);
+      out.add("processCpuPercent", growth_.rate("cpu", seconds, steady_ms) * 100);
       if (const auto threads = number(words[17])) out.add("processThreads", *threads);
     }
   }
@@ -160,7 +160,7 @@ void MachineFigures::process(Object& out, std::int64_t now_ms) {
 
 // Two lines of headings, then "name: bytes packets errs drop fifo frame compressed multicast bytes ..." for each
 // interface; what a machine sends to itself is not counted.
-void MachineFigures::network(Object& out, std::int64_t now_ms) {
+void MachineFigures::network(Object& out, std::int64_t steady_ms) {
   bool any = false;
   double received = 0, sent = 0;
   const std::string text = file("/net/dev");
@@ -176,9 +176,9 @@ void MachineFigures::network(Object& out, std::int64_t now_ms) {
   });
   if (!any) return;
   out.add("networkReceivedBytes", received);
-  out.add("networkReceivedBytesPerSecond", growth_.rate("received", received, now_ms));
+  out.add("networkReceivedBytesPerSecond", growth_.rate("received", received, steady_ms));
   out.add("networkSentBytes", sent);
-  out.add("networkSentBytesPerSecond", growth_.rate("sent", sent, now_ms));
+  out.add("networkSentBytesPerSecond", growth_.rate("sent", sent, steady_ms));
 }
 
 void MachineFigures::disks(Object& out) const {

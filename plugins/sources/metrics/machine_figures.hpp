@@ -15,15 +15,15 @@ class MachineFigures {
  public:
   explicit MachineFigures(std::vector<std::string> disks, std::string proc = "/proc")
       : disks_(std::move(disks)), proc_(std::move(proc)) {}
-  std::string read(std::int64_t now_ms);
+  std::string read(std::int64_t steady_ms);
 
  private:
   std::string file(const char* name) const;  // empty if it can't be read
   void load(Object& out) const;
   void cpu(Object& out);
   void memory(Object& out) const;
-  void process(Object& out, std::int64_t now_ms);
-  void network(Object& out, std::int64_t now_ms);
+  void process(Object& out, std::int64_t steady_ms);
+  void network(Object& out, std::int64_t steady_ms);
   void disks(Object& out) const;
 
   const std::vector<std::string> disks_;

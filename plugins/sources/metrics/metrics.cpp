@@ -65,7 +65,7 @@ class Metrics final : public sdk::Source {
   void look(bool tell) {
     if (emitter_.full()) return;
     if (machine_) {
-      const std::string figures = machine_->read(host_.now_ms());
+      const std::string figures = machine_->read(host_.steady_ms());
       if (tell) emit("machine", figures);
     }
     if (!of_hub_) return;
@@ -83,7 +83,7 @@ class Metrics final : public sdk::Source {
       host_.state(sdk::State::degraded, "the hub does not tell its figures");
   }
   void told(std::string_view json) {
-    const std::string figures = hub_figures_.read(json, host_.now_ms());
+    const std::string figures = hub_figures_.read(json, host_.steady_ms());
     if (tell_) emit("hub", figures);
   }
   void emit(std::string_view subject, std::string_view figures) {

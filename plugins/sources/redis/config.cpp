@@ -119,10 +119,6 @@ StreamConfig parse_stream(const Value& json) {
   return stream;
 }
 
-}  // namespace
-
-namespace {
-
 // One character of `channel` against the class that begins behind the '[' at `at`, which moves behind its ']'.
 bool in_class(std::string_view pattern, std::size_t& at, char c) {
   const bool negated = at < pattern.size() && pattern[at] == '^';

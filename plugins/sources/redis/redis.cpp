@@ -55,7 +55,8 @@ class Redis final : public sdk::Source, public sdk::Sink {
         std::make_unique<Connection>(host_, config_.address,
                                      Connection::Told{[this] { ready(); }, [this](redisReply& reply) { heard(reply); },
                                                       [this](const std::string& why) {
-                                                        if (!away_since_) away_since_ = host_.steady_ms();
+                                                        if (!away_since_)
+                                                          away_since_ = held_since_.value_or(host_.steady_ms());
                                                         reads_well_ = false;
                                                         reading_ = why;
                                                         say_state();
@@ -106,8 +107,11 @@ class Redis final : public sdk::Source, public sdk::Sink {
 
   // Where the hub takes no more, nothing more is read.
   void hold() {
-    if (connection_) connection_->pause(true);
     if (streams_) streams_->pause(true);
+    if (!connection_) return;
+    connection_->pause(true);
+    ++holds_;
+    if (connection_->ready() && !away_since_ && !held_since_) held_since_ = host_.steady_ms();
   }
   void add(const sdk::Event& event) {
     ++messages_;
@@ -115,8 +119,7 @@ class Redis final : public sdk::Source, public sdk::Sink {
     if (emitter_.full()) hold();
   }
   void gap(std::string_view subject, std::uint64_t count, const std::string& why) {
-    emitter_.flush();  // behind what came before it
-    host_.gap(subject, count, why);
+    emitter_.gap(subject, count, why);
     ++gaps_;
   }
 
@@ -153,6 +156,9 @@ class Redis final : public sdk::Source, public sdk::Sink {
            .event = config_.event,
            .data = text_of(reply.element[3]),
            .kind = kind_});
+    } else if (what == "pong") {
+      // It was there after it had not been read for the last time.
+      if (reply.elements == 2 && text_of(reply.element[1]) == std::to_string(holds_)) held_since_.reset();
     } else if (what == "subscribe" || what == "psubscribe") {
       if (++subscribed_ == config_.channels.size() + config_.patterns.size()) running();
     }
@@ -164,10 +170,13 @@ class Redis final : public sdk::Source, public sdk::Sink {
     reading_.clear();
     say_state();
     const auto since = std::exchange(away_since_, std::nullopt);
+    const bool held = std::exchange(held_since_, std::nullopt).has_value();
     if (!since) return;
     const bool again = connection_->reconnects() != 0;
     gap("", 0,
-        (again ? "the connection to Redis was down for " : "there was no connection to Redis for ") +
+        (held    ? "the hub was full, and the connection to Redis not read and then down, for "
+         : again ? "the connection to Redis was down for "
+                 : "there was no connection to Redis for ") +
             std::to_string((host_.steady_ms() - *since + 999) / 1000) +
             " s; what was sent meanwhile did not come here");
   }
@@ -194,9 +203,9 @@ class Redis final : public sdk::Source, public sdk::Sink {
       if (pinged_ms_ != 0 && now - pinged_ms_ > config_.ping_ms) {
         pinged_ms_ = 0;
         connection_->end("it does not answer");
-      } else if (pinged_ms_ == 0 && now - connection_->heard_ms() > config_.ping_ms) {
+      } else if (pinged_ms_ == 0 && (held_since_ || now - connection_->heard_ms() > config_.ping_ms)) {
         pinged_ms_ = now;
-        connection_->send({"PING"});
+        connection_->send({"PING", std::to_string(holds_)});
       }
     }
     publisher_->tick();
@@ -233,7 +242,11 @@ class Redis final : public sdk::Source, public sdk::Sink {
   bool reads_well_ = false;
   sdk::Timer ticks_;
   std::size_t subscribed_ = 0;
-  std::optional<std::int64_t> away_since_;  // by the steady clock, as the next one
+  std::optional<std::int64_t> away_since_;  // by the steady clock, as the next ones
+  // Since when it was not read, until it has answered after that: it may have been cut at any time meanwhile, which
+  // shows only when it is read again.
+  std::optional<std::int64_t> held_since_;
+  std::uint64_t holds_ = 0;  // how often that was
   std::int64_t pinged_ms_ = 0;
   std::uint64_t messages_ = 0, gaps_ = 0;
 };

@@ -76,7 +76,6 @@ void Streams::away(const std::string& why, Connection& other) {
   ending_ = false;
   reading_ = waiting_ = false;
   asked_.clear();
-  asked_of_.clear();
   again_.cancel();
   told_.state(false, why);
 }
@@ -95,8 +94,7 @@ void Streams::make_groups() {
   for (std::size_t i = 0; i < streams_.size(); ++i) {
     Stream& s = streams_[i];
     s.newest_known = false;
-    asked_.push_back(Asked::info);
-    asked_of_.push_back(i);
+    asked_.push_back({What::info, i});
     writer_.append({"XINFO", "STREAM", s.key});
     // One that is gone is made anew behind what was read of it.
     const bool fresh = s.last == EntryId{};
@@ -106,8 +104,7 @@ void Streams::make_groups() {
 }
 
 void Streams::group(std::size_t stream, std::vector<std::string> command) {
-  asked_.push_back(Asked::group);
-  asked_of_.push_back(stream);
+  asked_.push_back({What::group, stream});
   writer_.append(command);
 }
 
@@ -149,20 +146,18 @@ void Streams::all_groups() {
 
 void Streams::answered(redisReply& reply) {
   if (asked_.empty()) return;
-  const Asked asked = asked_.front();
-  const std::size_t stream = asked_of_.front();
+  const auto [what, stream] = asked_.front();
   asked_.pop_front();
-  asked_of_.pop_front();
   const std::string error = reply.type == REDIS_REPLY_ERROR ? std::string(text_of(&reply)) : std::string();
-  switch (asked) {
-    case Asked::info:
+  switch (what) {
+    case What::info:
       for (std::size_t i = 0; reply.type == REDIS_REPLY_ARRAY && i + 1 < reply.elements; i += 2)
         if (text_of(reply.element[i]) == "last-generated-id")
           streams_[stream].newest_known = EntryId::read(text_of(reply.element[i + 1]), streams_[stream].newest);
       // There is none; XGROUP makes one.
       if (error.starts_with("ERR no such key")) streams_[stream].newest = {}, streams_[stream].newest_known = true;
       return;
-    case Asked::group:
+    case What::group:
       if (!error.empty() && !error.starts_with("BUSYGROUP")) {
         told_.state(false, "stream \"" + streams_[stream].key + "\": " + error + "; tried again every 2 s");
         again_.start(host_, 2'000, 0, [this] { make_groups(); });
@@ -171,7 +166,7 @@ void Streams::answered(redisReply& reply) {
       if (error.empty()) made_group(stream);
       if (--groups_left_ == 0) all_groups();
       return;
-    case Asked::acknowledge: {
+    case What::acknowledge: {
       // Of a group that is gone it says 0. An error is one of a server that can't now, or does not let us: the entries
       // would come again when all is over, so it is told what is done until it has it.
       if (!error.empty()) return writer_.end("XACK of the stream \"" + streams_[stream].key + "\": " + error);
@@ -183,21 +178,26 @@ void Streams::answered(redisReply& reply) {
       writer_.well();
       return ask();
     }
-    case Asked::claim:
+    case What::claim:
       if (!error.empty()) {
-        if (passes(error) || error == claim_failed_) return;
-        claim_failed_ = error;
-        const std::string why = "entries of other consumers can't be claimed: " + error;
-        host_.error(why);
-        return told_.state(true, why);
+        // Once: an error may quote the command, which is another one each time.
+        if (passes(error) || !claim_failed_.empty()) return;
+        claim_failed_ = "entries of other consumers can't be claimed: " + error;
+        host_.error(claim_failed_);
+        if (reading_) told_.state(true, claim_failed_);
+        return;
       }
+      if (!std::exchange(claim_failed_, {}).empty() && reading_) told_.state(true, "");
       if (reply.type != REDIS_REPLY_ARRAY || reply.elements < 2) return;
       streams_[stream].claim_from = std::string(text_of(reply.element[0]));
-      for (std::size_t i = 0; reply.elements > 2 && i < reply.element[2]->elements; ++i)  // Redis 7 says what is gone
-        told_.lost(streams_[stream].key, "the entry " + std::string(text_of(reply.element[2]->element[i])) +
-                                             " was removed before it was read");
+      // Redis 7 says what is gone, also of what is on its way here.
+      for (std::size_t i = 0; reply.elements > 2 && i < reply.element[2]->elements; ++i) {
+        const auto text = text_of(reply.element[2]->element[i]);
+        if (EntryId id; EntryId::read(text, id) && streams_[stream].held.contains(id)) continue;
+        told_.lost(streams_[stream].key, "the entry " + std::string(text) + " was removed before it was read");
+      }
       return take(stream, *reply.element[1], true);
-    case Asked::ping:
+    case What::ping:
       return;
   }
 }
@@ -206,7 +206,7 @@ void Streams::acknowledge(std::size_t stream, std::vector<EntryId> ids) {
   streams_[stream].held.insert(ids.begin(), ids.end());
   done_ids_ += ids.size();
   done_.push_back({stream, std::move(ids)});
-  if (!writer_.ready()) return;
+  if (!reader_.ready() || !writer_.ready()) return;  // ready() sends it, in its turn
   send(done_.back());
   writer_.flush();
 }
@@ -214,8 +214,7 @@ void Streams::acknowledge(std::size_t stream, std::vector<EntryId> ids) {
 void Streams::send(const Done& done) {
   std::vector<std::string> command = {"XACK", streams_[done.stream].key, stream_.group};
   for (const EntryId& id : done.ids) command.push_back(id.text());
-  asked_.push_back(Asked::acknowledge);
-  asked_of_.push_back(done.stream);
+  asked_.push_back({What::acknowledge, done.stream});
   writer_.append(command);
 }
 
@@ -357,8 +356,7 @@ void Streams::tick() {
   if (asked_.empty()) {
     asked_ms_ = now;
     if (now - writer_.heard_ms() > config_.ping_ms) {
-      asked_.push_back(Asked::ping);
-      asked_of_.push_back(0);
+      asked_.push_back({What::ping});
       writer_.send({"PING"});
     }
   } else if (now - std::max(asked_ms_, writer_.heard_ms()) > config_.ping_ms + 1'000) {
@@ -369,8 +367,7 @@ void Streams::tick() {
       now - claimed_ms_ >= std::max<std::int64_t>(500, stream_.claim_ms / 2)) {
     claimed_ms_ = now;
     for (std::size_t i = 0; room() > 0 && i < streams_.size(); ++i) {
-      asked_.push_back(Asked::claim);
-      asked_of_.push_back(i);
+      asked_.push_back({What::claim, i});
       writer_.send({"XAUTOCLAIM", streams_[i].key, stream_.group, stream_.consumer, std::to_string(stream_.claim_ms),
                     streams_[i].claim_from, "COUNT", std::to_string(std::min(room(), at_once_))});
     }

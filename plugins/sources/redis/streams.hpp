@@ -59,7 +59,11 @@ class Streams {
  private:
   static constexpr std::int64_t kWaitMs = 2'000;
   static constexpr std::int64_t kAtOnce = 100, kAtFirst = 8, kReplyBytes = 1024 * 1024;
-  enum class Asked : std::uint8_t { info, group, acknowledge, claim, ping };
+  struct Asked {
+    enum class What : std::uint8_t { info, group, acknowledge, claim, ping } what;
+    std::size_t stream = 0;
+  };
+  using What = Asked::What;
   struct Stream {
     std::string key;
     EntryId last{};          // the newest entry that became an event
@@ -103,9 +107,8 @@ class Streams {
   Told told_;
   std::vector<Stream> streams_;
   std::deque<InFlight> in_flight_;
-  std::deque<Done> done_;             // sent, and the server has not said yet that it has them; also over a break
-  std::deque<Asked> asked_;           // of the connection that acknowledges, in order
-  std::deque<std::size_t> asked_of_;  // which stream, for asked_
+  std::deque<Done> done_;    // sent, and the server has not said yet that it has them; also over a break
+  std::deque<Asked> asked_;  // of the connection that acknowledges, in order
   std::size_t groups_left_ = 0;
   bool reading_ = false;             // the groups are there
   bool waiting_ = false;             // a read is under way
@@ -116,7 +119,7 @@ class Streams {
   std::uint64_t cursor_ = 0;
   std::size_t done_ids_ = 0;         // of done_
   std::int64_t at_once_ = kAtFirst;  // how many entries to ask for
-  std::string claim_failed_;         // why entries of others can't be claimed
+  std::string claim_failed_;         // why entries of others can't be claimed, until they can
   std::int64_t claimed_ms_ = 0;
   std::int64_t read_asked_ms_ = 0;  // when the read that is under way was asked for
   std::int64_t asked_ms_ = 0;       // when the oldest of asked_ was, about

@@ -46,6 +46,16 @@ TEST(LineSplitterTest, LinesComeOutTheSameHoweverTheyAreCutIntoReads) {
   }
 }
 
+// A line that was cut within a character was no text any more: its event was {"base64":...}.
+TEST(LineSplitterTest, ALineIsNotCutWithinACharacter) {
+  const std::string a(62, 'a'), e = "\xc3\xa9", face = "\xf0\x9f\x98\x80";
+  EXPECT_EQ(split(a + e + "x", 1), std::vector<std::string>{a + e});
+  EXPECT_EQ(split(a + "a" + e + "x", 1), std::vector<std::string>{a + "a"});
+  EXPECT_EQ(split(a + face, 1), std::vector<std::string>{a});
+  const std::string bytes(70, '\x80');  // no text: no character is longer than that
+  EXPECT_EQ(split(bytes, 1), std::vector<std::string>{bytes.substr(0, 61)});
+}
+
 struct ExecTest : testing::Test {
   ~ExecTest() override { EXPECT_TRUE(hub.mistakes.empty()) << hub.mistakes.front(); }
   static std::string shell(const std::string& script, const std::string& more = "") {
@@ -219,7 +229,15 @@ TEST_F(ExecTest, ALineThatTheHubDoesNotTakeIsAGap) {
   ASSERT_EQ(hub.gaps.size(), 1u);
   EXPECT_EQ(hub.gaps[0].subject, "s");
   EXPECT_EQ(hub.gaps[0].count, 1u);
+  hub.advance(1'000);
   EXPECT_EQ(hub.metrics["lines_not_taken"], 1);
+}
+
+// It began anew with each program.
+TEST_F(ExecTest, WhatIsCutIsCountedOverAllPrograms) {
+  SourceRig exec(hub, weir_plugin_entry, shell("printf '%0200d\\n' 0", R"(,"line_bytes_max":64)"));
+  ASSERT_EQ(exec.start(), WEIR_OK);
+  EXPECT_TRUE(hub.run_until([&] { return hub.metrics["lines_cut"] >= 2; }, 20'000));
 }
 
 TEST_F(ExecTest, AnOutputThatSomebodyElseKeepsOpenIsNotWaitedForForEver) {

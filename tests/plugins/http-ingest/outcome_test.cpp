@@ -1,5 +1,6 @@
 // What becomes of requests whose events find no place, that nobody waits for any more, or that somebody sends again.
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include "ingest_rig.hpp"
 #include "signature.hpp"
@@ -84,6 +85,41 @@ TEST_F(IngestTest, WhatNobodyWaitsForAnyMoreIsTakenBackIfTheHubHasNothingOfIt) {
   EXPECT_EQ(hub.metrics["ids"], 2);
 }
 
+// Each stored the number of every event that it waited for: 128 MiB for 12 KiB of body each, and an event that the hub
+// refused was looked for in all of that, which held up the strand for minutes.
+TEST_F(IngestTest, WhoWaitsForARequestStoresOneNumber) {
+  Plugin plugin(hub, "{}");
+  hub.take_only(0);
+  std::string lines;
+  for (int i = 0; i < 4000; ++i) lines += "{}\n";
+  const auto first = post(plugin, with_id(kLines, "r"), lines);
+  const auto before = ::mallinfo2().uordblks;
+  std::vector<std::uint64_t> same;
+  for (int i = 0; i < 100; ++i) same.push_back(post(plugin, with_id(kLines, "r"), lines));
+  EXPECT_LT(::mallinfo2().uordblks, before + 500'000);
+  plugin.source.resume();
+  accept_all(plugin);
+  EXPECT_EQ(response(first).number("accepted"), 4000);
+  for (const auto token : same) EXPECT_EQ(response(token).number("duplicates"), 4000);
+}
+
+TEST_F(IngestTest, WhoWaitsForARequestThatIsNotTakenAsAWholeSendsAgain) {
+  Plugin plugin(hub, R"({"id":"{data:/id}"})");
+  hub.data_bytes_max = 8;
+  const auto first = post(plugin, kLines, "{\"id\":1}\n{\"id\":22}\n{\"id\":3}");
+  const auto other = post(plugin, kJson, "{\"id\":4}");
+  const auto one = post(plugin, kLines, "{\"id\":4}\n{\"id\":1}"), two = post(plugin, kJson, "{\"id\":4}");
+  hub.advance(2);
+  EXPECT_EQ(response(one).status, 503);  // has nothing to wait for any more
+  EXPECT_EQ(response(two).status, 0);
+  accept_all(plugin);
+  EXPECT_EQ(response(first).status, 413);
+  EXPECT_EQ(response(other).status, 202);
+  EXPECT_EQ(response(two).status, 200);
+  EXPECT_EQ(response(post(plugin, kLines, "{\"id\":4}\n{\"id\":1}")).text(),
+            R"({"accepted":0,"duplicates":2,"duplicate":true})");
+}
+
 struct ReplayTest : IngestTest {
   Headers signed_at(std::int64_t seconds, const std::string& body) const {
     const std::string t = std::to_string(seconds);
@@ -154,6 +190,15 @@ TEST_F(ReplayTest, ASignedRequestThatFoundNoPlaceMayComeAgain) {
   plugin.source.accepted(hub.events.at(0).cursor);
   EXPECT_EQ(response(lost).status, 503);
   EXPECT_EQ(response(same).status, 503);
+  // What comes again waits for a request that waits for another one: an id under way, and then the same signature.
+  const auto id = post(plugin, with_id(signed_at(now_s(), "3"), "k"), "3");
+  const Headers retry = with_id(signed_at(now_s() + 1, "3"), "k");
+  const auto by_id = post(plugin, retry, "3"), by_signature = post(plugin, retry, "3");
+  hub.advance(2);
+  plugin.source.refused(hub.events.back().cursor);
+  EXPECT_EQ(response(by_signature).status, 0);
+  plugin.source.accepted(hub.events.back().cursor);
+  for (const auto token : {id, by_id, by_signature}) EXPECT_EQ(response(token).status, 503);
   const auto again = post(plugin, headers, "1"), twice = post(plugin, headers, "1");
   EXPECT_EQ(settled(plugin, again).status, 202);
   EXPECT_EQ(response(twice).status, 200);

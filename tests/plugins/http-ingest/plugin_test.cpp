@@ -251,6 +251,18 @@ TEST_F(IngestTest, AFullHubIsWaitedForAsFarAsThereIsRoom) {
   EXPECT_EQ(settled(plugin, again).number("accepted"), 3000);
 }
 
+// 503, "the hub is full", because another request's event waited for its batch.
+TEST_F(IngestTest, WhatWaitsForItsBatchTakesNoRoomAway) {
+  Plugin plugin(hub, "{}");
+  const auto small = post(plugin, kJson, "\"small\"");
+  std::string lines;
+  for (int i = 0; i < 4096; ++i) lines += "{}\n";
+  const auto large = post(plugin, kLines, lines);
+  accept_all(plugin);
+  EXPECT_EQ(response(small).status, 202);
+  EXPECT_EQ(response(large).number("accepted"), 4096);
+}
+
 TEST_F(IngestTest, WhatNeverFitsIsSaidSo) {
   Plugin plugin(hub, R"({"decompressed_max":"8MiB"})");
   std::string lines;

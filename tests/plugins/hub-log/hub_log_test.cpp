@@ -18,9 +18,11 @@ struct HubLogTest : testing::Test {
   void forget(std::size_t count) {
     for (; count != 0; --count) hub.hub_log.pop_front(), ++hub.hub_log_first;
   }
-  // Starts it as the instance "logs".
+  // Starts it under a name that no other hub of this process has: they have one log in common, FakeHosts do not.
   void start(sdk::testing::SourceRig& rig) {
-    hub.instance_name = "logs";
+    static int hubs = 0;
+    if (name.empty()) name = "logs-" + std::to_string(++hubs);
+    hub.instance_name = name;
     ASSERT_EQ(rig.start(), WEIR_OK) << rig.error().message;
     hub.advance(0);
   }
@@ -31,6 +33,7 @@ struct HubLogTest : testing::Test {
   }
   using Texts = std::vector<std::string>;
   sdk::testing::FakeHost hub;
+  std::string name;
 };
 
 TEST_F(HubLogTest, ALineIsAnEvent) {
@@ -84,15 +87,16 @@ TEST_F(HubLogTest, ItDoesNotFeedItself) {
   for (int round = 0; round < 50; ++round) {
     hub.advance(100);
     for (; answered < hub.events.size(); ++answered) {  // as the hub complains of each
-      line(WEIR_LOG_WARN, "ingress", R"(an event of "logs" found no place: too many channels)", R"({"channel":"l"})");
-      line(WEIR_LOG_WARN, "ingress", R"(a subject of "logs" makes no channel name: empty)");
-      line(WEIR_LOG_WARN, "logs", "plugin misbehaving: event 0 of 1: data has 2000000 bytes");
+      line(WEIR_LOG_WARN, "ingress", "an event of \"" + name + "\" found no place: too many channels",
+           R"({"channel":"l"})");
+      line(WEIR_LOG_WARN, "ingress", "a subject of \"" + name + "\" makes no channel name: empty");
+      line(WEIR_LOG_WARN, name, "plugin misbehaving: event 0 of 1: data has 2000000 bytes");
     }
   }
   EXPECT_EQ(messages(), Texts{"the first stone"});
   // Of others all of that is told.
-  line(WEIR_LOG_WARN, "ingress", R"(an event of "logs2" found no place: it names "logs" by chance)");
-  line(WEIR_LOG_WARN, "logs2", "plugin misbehaving");
+  line(WEIR_LOG_WARN, "ingress", "an event of \"" + name + "2\" found no place: it names \"" + name + "\" by chance");
+  line(WEIR_LOG_WARN, name + "2", "plugin misbehaving");
   hub.advance(200);
   EXPECT_EQ(hub.events.size(), 3u);
 }
@@ -127,6 +131,48 @@ TEST_F(HubLogTest, WhileTheHubIsFullItKeepsTheLines) {
   hub.advance(10);
   EXPECT_EQ(hub.events.size(), 100u);
   EXPECT_TRUE(hub.gaps.empty());
+}
+
+// After a reload with another config all that the hub keeps came again, behind newer lines.
+TEST_F(HubLogTest, WhoHasTheNameAfterAReloadGoesOnBehindWhatWasTaken) {
+  sdk::testing::FakeHost next;
+  {
+    sdk::testing::SourceRig rig(hub, weir_plugin_entry, "{}");
+    hub.take_only(2);
+    for (int i = 1; i <= 5; ++i) line(WEIR_LOG_INFO, "hub", std::to_string(i));
+    start(rig);
+    hub.advance(10);
+    EXPECT_EQ(messages(), (Texts{"1", "2"}));
+  }
+  next.hub_log = hub.hub_log;
+  next.instance_name = name;
+  sdk::testing::SourceRig rig(next, weir_plugin_entry, R"({"level":"debug"})");
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  next.advance(10);
+  Texts all = messages();
+  for (const auto& e : next.events) all.push_back(json::parse(e.data).string_or("message", ""));
+  EXPECT_EQ(all, (Texts{"1", "2", "3", "4", "5"}));
+  EXPECT_TRUE(next.gaps.empty());
+}
+
+// Told at once, and so before lines that stand before it.
+TEST_F(HubLogTest, AGapStandsBehindTheLinesBeforeIt) {
+  sdk::testing::SourceRig rig(hub, weir_plugin_entry, "{}");
+  start(rig);
+  hub.advance(99);
+  for (int i = 1; i <= 2; ++i) line(WEIR_LOG_INFO, "hub", std::to_string(i));
+  rig.resume();  // reads them; they wait for their batch
+  for (int i = 3; i <= 9; ++i) line(WEIR_LOG_INFO, "hub", std::to_string(i));
+  forget(8);
+  hub.take_only(1);
+  hub.advance(1);
+  EXPECT_EQ(messages(), Texts{"1"});
+  EXPECT_TRUE(hub.gaps.empty());
+  rig.resume();
+  hub.advance(10);
+  EXPECT_EQ(messages(), (Texts{"1", "2", "9"}));
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  EXPECT_EQ(hub.gaps[0].count, 6u);
 }
 
 TEST_F(HubLogTest, AFloodIsReadInSlices) {

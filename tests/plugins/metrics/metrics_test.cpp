@@ -141,6 +141,19 @@ TEST_F(MetricsTest, OneEventEachPerInterval) {
   EXPECT_EQ(hub.metrics["updates"], 8);
 }
 
+// A clock that was put right by an hour made all rates of that time almost 0.
+TEST_F(MetricsTest, AClockThatIsSetChangesNoRate) {
+  hub.stats_json = R"({"shards":[{"published":10}]})";
+  sdk::testing::SourceRig rig(hub, weir_plugin_entry, R"({"of":["hub"],"interval":"2s"})");
+  ASSERT_EQ(rig.start(), WEIR_OK);
+  hub.advance(0);
+  hub.set_now_ms(hub.now_ms() + 3'600'000);
+  hub.stats_json = R"({"shards":[{"published":30}]})";
+  hub.advance(2'010);
+  ASSERT_EQ(hub.events.size(), 1u);
+  EXPECT_EQ(hub.events[0].data, R"({"published":30,"publishedPerSecond":10})");
+}
+
 TEST_F(MetricsTest, OnlyWhatWasAskedForAndNothingWhileTheHubIsFull) {
   sdk::testing::SourceRig rig(hub, weir_plugin_entry, R"({"of":["hub"],"interval":1000})");
   ASSERT_EQ(rig.start(), WEIR_OK);

@@ -105,6 +105,52 @@ TEST_F(EmitterTest, WhatTheHubHasNotTakenCanBeTakenBack) {
   EXPECT_TRUE(emitter.fits(2, Emitter::kKeptBytesMax / 2));
 }
 
+// A gap was told before events that stand before it, where the hub had taken a part of them only.
+TEST_F(EmitterTest, AGapHasItsPlaceAmongTheEvents) {
+  EXPECT_TRUE(add(0));
+  emitter.gap("a", 1, "why");
+  expect_in_order(1);
+  ASSERT_EQ(hub.gaps.size(), 1u);
+  hub.take_only(1);
+  EXPECT_TRUE(add(1));
+  EXPECT_TRUE(add(2));
+  emitter.gap("b", 2, "why");
+  emitter.gap("b", 3, "why");
+  EXPECT_TRUE(add(3));
+  emitter.gap("c", 0, "why");
+  emitter.drop_if([](const weir_event&) { return false; });
+  EXPECT_EQ(hub.gaps.size(), 1u);
+  hub.take_only(1, WEIR_PAUSE);
+  EXPECT_FALSE(emitter.resume());  // takes the event before the gap, and wants no more
+  ASSERT_EQ(hub.gaps.size(), 2u);
+  EXPECT_EQ(hub.gaps[1].subject, "b");
+  EXPECT_EQ(hub.gaps[1].count, 5u);
+  EXPECT_EQ(hub.events.size(), 3u);
+  hub.take_all();
+  EXPECT_TRUE(emitter.resume());
+  expect_in_order(4);
+  ASSERT_EQ(hub.gaps.size(), 3u);
+  EXPECT_EQ(hub.gaps[2].subject, "c");
+  EXPECT_EQ(hub.gaps[2].count, 0u);
+  EXPECT_EQ(hub.gaps[2].reason, "why");
+  EXPECT_TRUE(emitter.fits(Emitter::kKeptEventsMax, 0));  // nothing of them is left behind
+}
+
+TEST_F(EmitterTest, WhatItKeepsOfGapsHasALimit) {
+  emitter.pause();
+  EXPECT_TRUE(add(0));
+  for (int i = 0; i < 10'000; ++i) emitter.gap(std::to_string(i), 1, "why");
+  EXPECT_EQ(emitter.kept(), Emitter::kKeptEventsMax);
+  EXPECT_FALSE(add(1));
+  EXPECT_TRUE(emitter.resume());
+  ASSERT_EQ(hub.gaps.size(), Emitter::kKeptEventsMax - 1);
+  EXPECT_EQ(hub.gaps[0].subject, "0");
+  EXPECT_EQ(hub.gaps.back().subject, "");
+  std::uint64_t all = 0;
+  for (const auto& gap : hub.gaps) all += gap.count;
+  EXPECT_EQ(all, 10'000u);
+}
+
 TEST_F(EmitterTest, AWrongEventIsLeftOutAndTheOthersGoOn) {
   EXPECT_TRUE(add(0));
   EXPECT_TRUE(emitter.add({.event = "e", .data = "{broken"}));

@@ -64,6 +64,31 @@ TEST(SdkResolverTest, ALookupThatHangsHoldsUpNobodyAndIsNotBegunTwice) {
   gate->changed.notify_all();
 }
 
+// While the name server was away each of two names began another thread in its turn.
+TEST(SdkResolverTest, EachNameHasOneLookupUnderWay) {
+  FakeHost hub;
+  const Host host(hub.raw());
+  const auto gate = std::make_shared<Gate>();
+  Resolver resolver([gate](const std::string& name) {
+    std::unique_lock lock(gate->mutex);
+    ++gate->asked;
+    gate->changed.wait(lock, [&] { return gate->open; });
+    return Resolver::Found{{"of " + name}, ""};
+  });
+  std::vector<std::string> found;
+  for (int turn = 0; turn < 3; ++turn)
+    for (const char* name : {"db1", "db2"})
+      resolver.start(host, name, [&](const Resolver::Found& f) { found = f.addresses; });
+  EXPECT_EQ(gate.use_count(), 2 + 2);  // here, in the resolver, and in each thread
+  {
+    const std::lock_guard lock(gate->mutex);
+    gate->open = true;
+  }
+  gate->changed.notify_all();
+  ASSERT_TRUE(hub.run_until([&] { return !found.empty(); }));
+  EXPECT_EQ(found, std::vector<std::string>{"of db2"});  // the last one that was asked for
+}
+
 // The name was never looked up again: one lookup was thought to be under way for ever.
 TEST(SdkResolverTest, WithoutAThreadItFailsAndTheNextTimeItDoesNot) {
   struct Lookup {

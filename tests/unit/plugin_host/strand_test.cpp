@@ -177,6 +177,24 @@ TEST_F(StrandTest, ACallbackThatTakesTooLongIsCounted) {
   EXPECT_EQ(strand.slow_callbacks(), 1u);
 }
 
+// A program that needs a while to go was "plugin misbehaving: stop() held up its strand".
+TEST_F(StrandTest, ACallbackThatClosesItHoldsUpNobody) {
+  Fact<bool> go, inside, late;
+  strand.post("test callback", [&] {
+    strand.close();
+    inside.set(true);
+    go.wait_for(true);
+  });
+  ASSERT_TRUE(inside.wait_for(true));
+  Strand watch{"watch"};
+  watch.post("test", [&] { watch.timer_start(Strand::kSlowMs + 1, 0, [&] { late.set(true); }); });
+  EXPECT_TRUE(late.wait_for(true));
+  EXPECT_GT(strand.busy_ms(), Strand::kSlowMs);
+  go.set(true);
+  ASSERT_TRUE(strand.wait_closed(10'000));
+  EXPECT_EQ(strand.slow_callbacks(), 0u);
+}
+
 TEST_F(StrandTest, AfterCloseNothingRuns) {
   std::atomic<int> ran{0};
   on_strand([&] {

@@ -3,13 +3,15 @@
 //   if (emitter.full()) stop reading until Source::resume(), where emitter.resume() is called
 // A batch leaves at 64 events, at 64 KiB, or 2 ms after its first event: one batch costs the hub about as much as one
 // event. Keeps at most 4096 events and 4 MiB that the hub does not take, so that what one read brought in need not be
-// thrown away; beyond it add() refuses. A source that looks at full() before it reads never gets there. Threads:
-// [strand].
+// thrown away; beyond it add() refuses. A source that looks at full() before it reads never gets there. What was lost
+// upstream is told by gap(), in its place among the events.
+// Threads: [strand].
 #pragma once
 #include <algorithm>
 #include <array>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -55,6 +57,26 @@ class Emitter {
     return true;
   }
 
+  // Host::gap() behind what was added before it, however long the hub does not take that. Not from on_invalid().
+  void gap(std::string_view subject, std::uint64_t count, std::string_view reason) {
+    flush();
+    if (closed_) return;
+    if (kept_.empty()) return host_.gap(subject, count, reason);
+    Kept gap({.subject = subject, .data = reason}, count);
+    if (const Kept& last = kept_.back(); last.gap) {
+      const bool same = last.bytes == gap.bytes && last.ends == gap.ends;
+      // One for both; where no more are kept apart, one of every subject.
+      if (same || kept_.size() >= kKeptEventsMax) {
+        const std::uint64_t sum = *last.gap == 0 || count == 0 ? 0 : *last.gap + count;
+        gap = Kept({.subject = same ? subject : "", .data = reason}, sum);
+        bytes_ -= last.size();
+        kept_.pop_back();
+      }
+    }
+    bytes_ += gap.size();
+    kept_.push_back(std::move(gap));
+  }
+
   // Whether so many more events with so many bytes of texts in all would be kept, every one of them, even if the hub
   // takes nothing: for what is to be taken as a whole or not at all.
   bool fits(std::size_t events, std::size_t bytes) const {
@@ -66,7 +88,7 @@ class Emitter {
   // The hub wants no more for now: stop reading. resume() ends it.
   bool full() const { return waiting_ || closed_; }
   bool closed() const { return closed_; }             // stopped: nothing is taken ever again
-  std::size_t kept() const { return kept_.size(); }   // events added and not yet taken by the hub
+  std::size_t kept() const { return kept_.size(); }   // events, and gaps behind them, that the hub has not taken yet
   std::uint64_t invalid() const { return invalid_; }  // events that the hub called wrong (its log says why)
 
   // Called with the cursor of an event that the hub called wrong: it is not accepted, and never will be. Not to add()
@@ -88,7 +110,7 @@ class Emitter {
   // Offers what is there now, without waiting for the batch to fill. Before the end of stop(), for instance.
   void flush() {
     timer_.cancel();
-    while (!kept_.empty() && !full()) offer();
+    while (!kept_.empty() && (kept_.front().gap || !full())) offer();
   }
   // The cursor of the event that the hub is offered next; empty when none is kept. Until add(), flush() or resume().
   std::string_view next_cursor() const { return kept_.empty() ? std::string_view() : kept_.front().cursor(); }
@@ -100,7 +122,7 @@ class Emitter {
   template <class Gone>
   void drop_if(Gone gone) {
     const auto drops = [&](const Kept& kept) {
-      if (!gone(kept.view())) return false;
+      if (kept.gap || !gone(kept.view())) return false;
       bytes_ -= kept.size();
       return true;
     };
@@ -110,7 +132,8 @@ class Emitter {
  private:
   // One event in one block: the six texts behind each other.
   struct Kept {
-    explicit Kept(const Event& e) : time_ms(e.time_ms), kind(e.kind) {
+    explicit Kept(const Event& e, std::optional<std::uint64_t> count = {})
+        : time_ms(e.time_ms), kind(e.kind), gap(count) {
       const std::array<std::string_view, 6> parts = {e.subject, e.event, e.data, e.id, e.key, e.cursor};
       std::size_t total = 0;
       for (const auto part : parts) total += part.size();
@@ -121,32 +144,37 @@ class Emitter {
       }
     }
     std::size_t size() const { return bytes.size() + sizeof(Kept); }
-    std::string_view cursor() const { return std::string_view(bytes).substr(ends[4]); }
+    std::string_view part(std::size_t i) const {
+      const std::size_t from = i == 0 ? 0 : ends[i - 1];
+      return std::string_view(bytes).substr(from, ends[i] - from);
+    }
+    std::string_view cursor() const { return part(5); }
     weir_event view() const {
-      const auto part = [this](std::size_t i) {
-        const std::size_t from = i == 0 ? 0 : ends[i - 1];
-        return weir_str{bytes.data() + from, ends[i] - from};
-      };
       return {sizeof(weir_event),
               static_cast<std::uint32_t>(kind),
-              part(0),
-              part(1),
-              part(2),
-              part(3),
-              part(4),
-              part(5),
+              to_str(part(0)),
+              to_str(part(1)),
+              to_str(part(2)),
+              to_str(part(3)),
+              to_str(part(4)),
+              to_str(part(5)),
               time_ms};
     }
     std::string bytes;
     std::array<std::size_t, 6> ends{};
     std::int64_t time_ms;
     Data kind;
+    std::optional<std::uint64_t> gap;  // it is a gap of so many events, and its data is the reason
   };
 
   void offer() {
+    if (const Kept& first = kept_.front(); first.gap) {
+      host_.gap(first.part(0), *first.gap, first.part(2));
+      return forget(1);
+    }
     std::array<weir_event, kBatchEvents> batch;
     std::uint32_t count = 0;
-    for (std::size_t size = 0; count < kBatchEvents && count < kept_.size(); ++count) {
+    for (std::size_t size = 0; count < kBatchEvents && count < kept_.size() && !kept_[count].gap; ++count) {
       size += kept_[count].size();
       if (count != 0 && size > kBatchBytes) break;
       batch[count] = kept_[count].view();

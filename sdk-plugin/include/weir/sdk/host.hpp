@@ -31,7 +31,10 @@ enum class State : std::int32_t {
 
 class Host {
  public:
-  explicit Host(const weir_host* raw) : raw_(raw), tasks_(std::make_shared<Tasks>()) { tasks_->host = raw; }
+  explicit Host(const weir_host* raw)
+      : raw_(raw), hub_(extension<weir_hub_v1>(WEIR_HUB_V1)), tasks_(std::make_shared<Tasks>()) {
+    tasks_->host = raw;
+  }
 
   // The batch as it is; most sources want an Emitter instead. [any]
   weir_status emit(const weir_event* events, std::uint32_t count, std::uint32_t& accepted) const {
@@ -95,8 +98,7 @@ class Host {
   std::int64_t now_ms() const { return raw_->now_ms(raw_->ctx); }
   // For durations: never goes back. [any]
   std::int64_t steady_ms() const {
-    const auto* table = extension<weir_hub_v1>(WEIR_HUB_V1);
-    if (table != nullptr && WEIR_HAS(table, weir_hub_v1, steady_ms)) return table->steady_ms(raw_->ctx);
+    if (hub_ != nullptr && WEIR_HAS(hub_, weir_hub_v1, steady_ms)) return hub_->steady_ms(raw_->ctx);
     const auto now = std::chrono::steady_clock::now().time_since_epoch();  // a hub of ABI 1.1
     return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
   }
@@ -143,6 +145,7 @@ class Host {
   };
 
   const weir_host* raw_;
+  const weir_hub_v1* hub_;  // asked for once; null in a hub of ABI 1.1
   std::shared_ptr<Tasks> tasks_;
 };
 

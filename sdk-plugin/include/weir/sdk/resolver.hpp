@@ -1,7 +1,7 @@
 // Looks up the addresses of a name without holding up the strand. A lookup that hangs can't be called off, so it runs
 // on a thread that owns what it works on and calls nothing of the hub; who asks anew while one runs waits for that one,
-// so there is never more than one. stop() does not wait for it: the library stays loaded as long as the process.
-// Threads: [strand].
+// so there is never more than one for each name. stop() does not wait for it: the library stays loaded as long as the
+// process. Threads: [strand].
 #pragma once
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <exception>
@@ -40,16 +41,18 @@ class Resolver {
   // `call` comes later, or, where there is no thread for it, at once.
   void start(const Host& host, const std::string& name, std::function<void(Found)> call) {
     watch_.end();
-    if (!running(name)) {
-      auto work = std::make_shared<Work>(name);
+    std::erase_if(running_, [](const auto& work) { return work->is_done(); });
+    const auto same = std::find_if(running_.begin(), running_.end(), [&](const auto& w) { return w->name == name; });
+    const auto work = same != running_.end() ? *same : std::make_shared<Work>(name);
+    if (same == running_.end()) {
       try {
         std::thread([work, lookup = lookup_] { run(*work, lookup); }).detach();
       } catch (const std::exception& e) {  // the machine has none left
         return call({{}, std::string("no thread for it: ") + e.what()});
       }
-      work_ = std::move(work);
+      running_.push_back(work);
     }
-    const auto heard = [this, work = work_, call](std::uint32_t) {
+    const auto heard = [this, work, call](std::uint32_t) {
       watch_.end();
       Found found;
       {
@@ -58,7 +61,7 @@ class Resolver {
       }
       call(std::move(found));
     };
-    if (!watch_.start(host, work_->fd, WEIR_WATCH_READ, heard)) call({{}, "the hub can't watch a descriptor"});
+    if (!watch_.start(host, work->fd, WEIR_WATCH_READ, heard)) call({{}, "the hub can't watch a descriptor"});
   }
   void forget() { watch_.end(); }  // the call does not come any more
 
@@ -89,6 +92,10 @@ class Resolver {
     }
     Work(const Work&) = delete;
     Work& operator=(const Work&) = delete;
+    bool is_done() {
+      const std::lock_guard lock(mutex);
+      return done;
+    }
     const std::string name;
     const int fd;  // readable when it is done
     std::mutex mutex;
@@ -103,14 +110,8 @@ class Resolver {
     const std::uint64_t one = 1;
     if (::write(work.fd, &one, sizeof one) < 0) return;  // can't be: the counter is 0
   }
-  bool running(const std::string& name) const {
-    if (!work_ || work_->name != name) return false;
-    const std::lock_guard lock(work_->mutex);
-    return !work_->done;
-  }
-
   Lookup lookup_;
-  std::shared_ptr<Work> work_;  // the last one that was begun
+  std::vector<std::shared_ptr<Work>> running_;  // at the last look; each of another name
   FdWatch watch_;
 };
 
