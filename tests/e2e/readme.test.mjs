@@ -65,18 +65,32 @@ test('editing the rule of the quickstart and reloading changes what arrives', as
   assert.doesNotMatch(await lines('second end'), /the status is fine/);
 });
 
-test('the manifest in the README of each plugin is one', async (t) => {
+// Whole ones begin with `listen`; a line `config = ...` alone stands for that of the whole one before it.
+test('each manifest in the README of a plugin is one', async (t) => {
   const dir = folder(t);
   fs.writeFileSync(path.join(dir, 'keys.json'), '{"keys":[]}');  // of api-key; it holds hashes that nobody should copy
-  let seen = 0;
+  let plugins = 0, configs = 0;
   for (const kind of ['sources', 'auth']) for (const name of fs.readdirSync(path.join(root, 'plugins', kind))) {
     const file = path.join(root, 'plugins', kind, name, 'README.md');
     if (!fs.existsSync(file)) continue;
-    const [, manifest] = fs.readFileSync(file, 'utf8').match(/```toml\n(listen[^`]*)```/) ?? assert.fail(`${file} shows no whole manifest`);
-    fs.writeFileSync(path.join(dir, `${name}.toml`), manifest);
-    const { code, stdout, stderr } = await weir(['check', path.join(dir, `${name}.toml`)]);
-    assert.equal(code, 0, `${file}: ${stdout}${stderr}`);
-    seen++;
+    const manifests = [];
+    let whole;
+    for (const [, text] of fs.readFileSync(file, 'utf8').matchAll(/```toml\n([^`]*)```/g)) {
+      if (text.startsWith('listen')) manifests.push(whole = text);
+      else for (const [config] of text.matchAll(/^config .*$/gm)) {
+        assert.match(whole, /^config .*$/m, `${file}: no config that could be ${config}`);
+        manifests.push(whole.replace(/^config .*$/m, () => config));
+        configs++;
+      }
+    }
+    assert.ok(whole, `${file} shows no whole manifest`);
+    for (const manifest of manifests) {
+      fs.writeFileSync(path.join(dir, `${name}.toml`), manifest);
+      const { code, stdout, stderr } = await weir(['check', path.join(dir, `${name}.toml`)]);
+      assert.equal(code, 0, `${file}: ${stdout}${stderr}\n${manifest}`);
+    }
+    plugins++;
   }
-  assert.ok(seen >= 7, `${seen} plugins`);
+  assert.ok(plugins >= 7, `${plugins} plugins`);
+  assert.ok(configs >= 3, `${configs} configs`);
 });

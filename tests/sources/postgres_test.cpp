@@ -1,43 +1,8 @@
 // PostgreSQL through a hub to a client, while the server and the link to it fail.
-#include <atomic>
-#include <thread>
-
-#include "sources/source_test.hpp"
-#include "support/postgres_server.hpp"
+#include "sources/postgres_hub.hpp"
 
 namespace weir::test {
 namespace {
-
-class PostgresHubTest : public SourceTest {
- protected:
-  PostgresHubTest() : proxy_(PostgresServer::shared().port()), sql_(db_.conninfo()) {}
-
-  // `ping`: short where a freeze has to be noticed, else long enough for a machine that is busy.
-  void start_hub(const std::string& config, const std::string& ping = "500ms") { start(manifest(config, ping)); }
-  std::string manifest(const std::string& config, const std::string& ping) const {
-    return "[[plugin]]\nname = \"db\"\nlibrary = \"postgres\"\nconfig = { url = \"" + db_.url(proxy_.port()) +
-           "\", ping = \"" + ping + "\", " + config + " }\n" + R"(
-[[endpoint]]
-path = "/ws"
-[[channel]]
-pattern = "orders/{shop}"
-from = [{ plugin = "db", subject = "orders/{shop}" }]
-history = { count = 100000 }
-)";
-  }
-  std::string id_of(int n) const override { return "m" + std::to_string(n); }
-  static std::string insert(int n) {
-    const std::string text = std::to_string(n);
-    return "insert into weir.outbox (topic, event_id, data) select 'orders/7', 'm" + text + "', '{\"n\":" + text +
-           "}' where not exists (select from weir.outbox where event_id = 'm" + text + "')";
-  }
-  PostgresServer& server_ = PostgresServer::shared();
-  PostgresDatabase db_;
-  TcpProxy proxy_;
-  PostgresClient sql_;
-};
-
-const char* const kOutbox = R"(outbox = { poll = "50ms", keep = "0s" })";
 
 TEST_F(PostgresHubTest, NotificationsArriveAndEachOfTenBreaksIsAGap) {
   start_hub(R"(listen = ["orders/7", "orders/8"], event = "{field:type}")", "200ms");
@@ -77,70 +42,62 @@ TEST_F(PostgresHubTest, AReloadOfAListenerIsAGap) {
   EXPECT_EQ(c.next("event")["data"]["n"], 1);
 }
 
-// Writes 1, 2, 3, ... each once, until all are there; and beside it one that is never done with what it writes.
-class PostgresWriter {
- public:
-  PostgresWriter(const std::string& conninfo, int count, std::string (*insert)(int))
-      : thread_([conninfo, count, insert, this] {
-          PostgresClient client(conninfo);
-          for (int i = 1; i <= count; ++i) client.say(insert(i));
-          over_ = true;
-        }),
-        undecided_([conninfo, this] {
-          PostgresClient client(conninfo);
-          std::string value, error;
-          while (!over_)
-            (void)client.try_say(
-                "begin; insert into weir.outbox (topic, data) values ('orders/7', '{\"n\":0}'); "
-                "select pg_sleep(0.003); rollback",
-                value, error);
-        }) {}
-  ~PostgresWriter() {
-    thread_.join();
-    undecided_.join();
-  }
-
- private:
-  std::atomic<bool> over_ = false;
-  std::thread thread_, undecided_;
-};
-
-TEST_F(PostgresHubTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
-  start_hub(kOutbox);
+// Beside the one above: many notifications, a server that dies, one that stands still.
+TEST_F(PostgresHubTest, WhereNotificationsAreMissingAGapTellsSo) {
+  start_hub(R"(listen = ["orders/7"])", "250ms");
   ASSERT_TRUE(reaches("running"));
   Client c = subscribed("orders/7");
-  PostgresWriter writer(db_.conninfo(), 11 * 150, insert);
-  ten_cuts(c, proxy_, 150);
+  Writer writer(1, notifying());
+  expect_losses_told(c, proxy_, server_, writer, 100);
+}
+
+class PostgresOutboxTest : public PostgresHubTest {
+ protected:
+  Client began(const std::string& ping) {
+    start_hub(kOutbox, ping);
+    EXPECT_TRUE(reaches("running"));
+    return subscribed("orders/7");
+  }
+};
+
+TEST_F(PostgresOutboxTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
+  Client c = began("500ms");
+  const Undecided undecided(db_.conninfo());
+  Writer writer(1, inserting());
+  ten_cuts(c, proxy_, writer, 150);
 }
 
 // The next instance begins behind what the one before had told the hub of: neither a row less nor one twice.
-TEST_F(PostgresHubTest, ReloadsUnderLoadLoseAndDoubleNothing) {
-  start_hub(kOutbox, "5s");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/7");
-  PostgresWriter writer(db_.conninfo(), 6 * 150, insert);
-  for (int i = 1; i <= 5; ++i) {
-    ASSERT_NO_FATAL_FAILURE(expect_more(c, 150));
-    const std::string config = "outbox = { poll = \"" + std::to_string(50 + i) + "ms\", keep = \"0s\" }";
-    ASSERT_TRUE(reload(manifest(config, "5s")).done);
-  }
-  expect_more(c, 150);
+TEST_F(PostgresOutboxTest, ReloadsUnderLoadLoseAndDoubleNothing) {
+  Client c = began("5s");
+  const Undecided undecided(db_.conninfo());
+  Writer writer(1, inserting());
+  std::vector<std::string> manifests;
+  for (int i = 1; i <= 5; ++i)
+    manifests.push_back(manifest("outbox = { poll = \"" + std::to_string(50 + i) + "ms\", keep = \"0s\" }", "5s"));
+  reloads(c, writer, manifests, 150);
 }
 
-TEST_F(PostgresHubTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
-  start_hub(kOutbox, "5s");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/7");
-  PostgresWriter writer(db_.conninfo(), 4 * 300, insert);
-  three_kills(c, server_, 300);
+TEST_F(PostgresOutboxTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
+  Client c = began("5s");
+  const Undecided undecided(db_.conninfo());
+  Writer writer(1, inserting());
+  three_kills(c, proxy_, server_, writer, 300);
 }
 
-TEST_F(PostgresHubTest, AFrozenServerLosesAndDoublesNothing) {
-  start_hub(kOutbox);
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/7");
-  PostgresWriter writer(db_.conninfo(), 2 * 300, insert);
-  one_freeze(c, server_, 300);
+TEST_F(PostgresOutboxTest, AFrozenServerLosesAndDoublesNothing) {
+  Client c = began("500ms");
+  const Undecided undecided(db_.conninfo());
+  Writer writer(1, inserting());
+  one_freeze(c, proxy_, server_, writer, 300);
+}
+
+// With pings so rare that it is not noticed.
+TEST_F(PostgresOutboxTest, AFrozenServerThatNobodyHurriesLosesAndDoublesNothing) {
+  Client c = began("30s");
+  const Undecided undecided(db_.conninfo());
+  Writer writer(1, inserting());
+  one_freeze(c, proxy_, server_, writer, 300, true);
 }
 
 TEST_F(PostgresHubTest, WhatTheHubDoesNotTakeIsToldAndPassed) {

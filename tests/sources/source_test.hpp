@@ -1,5 +1,7 @@
-// What every source with a memory is asked for: through a hub to a client, everything once and in order, while the
-// server and the link to it fail.
+// What every source is asked for: through a hub to a client, while the server and the link to it fail. One with a
+// memory: everything once and in order. One without: where something is missing a gap tells so.
+//
+// What makes these faults faults: at each of them the server has events that the source does not have yet.
 #pragma once
 #include <chrono>
 #include <cstdlib>
@@ -8,6 +10,7 @@
 #include <vector>
 
 #include "integration/hub_fixture.hpp"
+#include "sources/writer.hpp"
 #include "support/tcp_proxy.hpp"
 
 namespace weir::test {
@@ -17,6 +20,13 @@ class SourceTest : public HubTest {
   bool reaches(const std::string& wanted) {
     return wait_until([&] { return http("GET", "/health").json()["plugins"][0].value("state", "") == wanted; });
   }
+  Json figures() { return http("GET", "/stats").json()["plugins"][0]; }
+  int reconnects() { return figures()["metrics"].value("reconnects", 0); }
+  // What was written and is not in the hub.
+  int outstanding(const Writer& writer) {
+    const int accepted = figures().value("accepted", 0);
+    return writer.written() - accepted;
+  }
   Client subscribed(const std::string& channel, int replay = 0) {
     Client c = connect();
     Json frame{{"type", "subscribe"}, {"id", 1}, {"channel", channel}};
@@ -24,7 +34,8 @@ class SourceTest : public HubTest {
     c.ask(frame);
     return c;
   }
-  // Event number n has the data {"n":n} and this id.
+
+  // Of a source with a memory. Event number n has the data {"n":n} and this id.
   virtual std::string id_of(int n) const = 0;
   // Reads `count` events more, each the successor of the one before.
   void expect_more(Client& c, int count) {
@@ -35,53 +46,150 @@ class SourceTest : public HubTest {
       ASSERT_EQ(e["id"], id_of(next_));
     }
   }
-  // Somebody writes 11, 4 or 2 times `each` events meanwhile.
-  void ten_cuts(Client& c, TcpProxy& proxy, int each) {
+  void expect_the_rest(Client& c, const Writer& writer) { expect_more(c, writer.end() - next_); }
+  // Every cut comes while events do, and as many more are written behind it as before it.
+  void ten_cuts(Client& c, TcpProxy& proxy, Writer& writer, int each) {
+    writer.go_on(each);
     for (int cut = 0; cut < 10; ++cut) {
+      writer.go_on(each);
       ASSERT_NO_FATAL_FAILURE(expect_more(c, each));
       proxy.cut();
-      ASSERT_TRUE(reaches("retrying"));  // nothing came back, and it was noticed
+      writer.go_on(each);
+      ASSERT_TRUE(reaches("retrying"));
+      ASSERT_TRUE(writer.is_done());  // over a link of its own
+      ASSERT_GT(outstanding(writer), 0) << cut;
       proxy.heal();
+      ASSERT_TRUE(reaches("running"));
     }
-    expect_more(c, each);
+    ASSERT_NO_FATAL_FAILURE(expect_the_rest(c, writer));
+    EXPECT_TRUE(wait_until([&] { return reconnects() >= 10; })) << reconnects();
+  }
+  // The link holds back what the server sends, and `more` is written than the source asks for at once.
+  void fall_behind(TcpProxy& proxy, Writer& writer, int more) {
+    proxy.hold();
+    writer.go_on(more);
+    ASSERT_TRUE(writer.is_done());
   }
   template <class Server>
-  void three_kills(Client& c, Server& server, int each) {
+  void three_kills(Client& c, TcpProxy& proxy, Server& server, Writer& writer, int each) {
     for (int kill = 0; kill < 3; ++kill) {
-      ASSERT_NO_FATAL_FAILURE(expect_more(c, each));
+      writer.go_on(each);
+      ASSERT_NO_FATAL_FAILURE(expect_more(c, each / 2));
+      ASSERT_NO_FATAL_FAILURE(fall_behind(proxy, writer, each));
+      writer.go_on(each);  // in the midst of which it dies
       server.kill();
+      proxy.let_go();
+      ASSERT_TRUE(reaches("retrying"));
+      ASSERT_GT(outstanding(writer), 0) << kill;
       server.start();
+      ASSERT_TRUE(reaches("running"));
     }
-    expect_more(c, each);
+    expect_the_rest(c, writer);
   }
-  // For WEIR_TEST_FREEZE_MS (tests/sources/faults.sh).
+  // For WEIR_TEST_FREEZE_MS, which is 20 s in tests/sources/faults.sh. Without it nobody stands still longer than the
+  // test needs, which is no time at all where nothing has to be noticed.
   static void stand_still() {
     if (const char* ms = std::getenv("WEIR_TEST_FREEZE_MS"))
       std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(ms)));
   }
-  // Until it has been noticed, and as long as stand_still() says.
+  // Until it has been noticed, and as long as stand_still() says; or `unnoticed`, which takes pings that are rare.
   template <class Server>
-  void one_freeze(Client& c, Server& server, int each) {
-    ASSERT_NO_FATAL_FAILURE(expect_more(c, each));
+  void one_freeze(Client& c, TcpProxy& proxy, Server& server, Writer& writer, int each, bool unnoticed = false) {
+    writer.go_on(each);
+    ASSERT_NO_FATAL_FAILURE(expect_more(c, each / 2));
+    ASSERT_NO_FATAL_FAILURE(fall_behind(proxy, writer, each));
     server.freeze();
-    ASSERT_TRUE(reaches("retrying"));
+    proxy.let_go();
+    if (!unnoticed) {
+      ASSERT_TRUE(reaches("retrying"));
+    }
+    ASSERT_GT(outstanding(writer), 0);
+    writer.go_on(each);
     stand_still();
     server.thaw();
-    expect_more(c, each);
+    ASSERT_NO_FATAL_FAILURE(expect_the_rest(c, writer));
+    if (unnoticed)
+      EXPECT_EQ(reconnects(), 0);
+    else
+      EXPECT_TRUE(wait_until([&] { return reconnects() > 0; }));
   }
-  // Each of `manifests` makes the instance anew while events come. Somebody writes `each` for every one, and `each`
-  // more.
-  void reloads(Client& c, const std::vector<std::string>& manifests, int each) {
+  // Each of `manifests` makes the instance anew while events come.
+  void reloads(Client& c, Writer& writer, const std::vector<std::string>& manifests, int each) {
     for (const std::string& manifest : manifests) {
+      writer.go_on(each);
       ASSERT_NO_FATAL_FAILURE(expect_more(c, each / 2));
       const ReloadReport report = reload(manifest);
       ASSERT_TRUE(report.problems.empty()) << report.json();
       ASSERT_FALSE(report.changed.empty());
-      ASSERT_NO_FATAL_FAILURE(expect_more(c, each / 2));
     }
-    expect_more(c, each);
+    writer.go_on(each);
+    expect_the_rest(c, writer);
   }
-  int next_ = 1;
+
+  // Of a source without a memory. Reads until number `n` or a later one has come: in order, none twice, and where
+  // numbers are missing there was a gap.
+  void expect_told_until(Client& c, Writer& writer, int n) {
+    bool told = false;
+    for (int more = 0; next_ <= n;) {
+      const auto text = c.socket().receive(500);
+      if (!text) {
+        ASSERT_LT(++more, 40) << text.error().message;
+        writer.go_on(1);  // the last one may have been lost as well
+        continue;
+      }
+      const Json frame = Json::parse(*text);
+      if (frame["type"] == "gap") told = true;
+      if (frame["type"] != "event") continue;
+      const int number = frame["data"]["n"];
+      ASSERT_GE(number, next_) << "after " << next_ - 1 << (told ? " and a gap" : "");
+      if (number != next_) {
+        ASSERT_TRUE(told) << number << " after " << next_ - 1 << ", and no gap";
+        ++holes_;
+      }
+      told = false;
+      next_ = number + 1;
+    }
+  }
+  // `fault` happens to the server while the link is cut, `over` when it has been noticed: `each` are lost for sure, and
+  // more before and behind them are on their way.
+  template <class Fault, class Over>
+  void lose(Client& c, TcpProxy& proxy, Writer& writer, int each, Fault&& fault, Over&& over) {
+    writer.go_on(each);
+    ASSERT_NO_FATAL_FAILURE(expect_told_until(c, writer, next_ + each / 2));
+    writer.go_on(each);
+    proxy.cut();
+    ASSERT_TRUE(writer.is_done());
+    const int lost = writer.end();
+    writer.go_on(each);
+    ASSERT_TRUE(writer.is_done());
+    fault();
+    ASSERT_TRUE(reaches("retrying"));
+    proxy.heal();
+    writer.go_on(each);
+    over();
+    ASSERT_TRUE(reaches("running"));
+    const int holes = holes_;
+    writer.go_on(each);
+    ASSERT_NO_FATAL_FAILURE(expect_told_until(c, writer, lost + each));
+    EXPECT_GT(holes_, holes) << "nothing was lost, so nothing was shown";
+  }
+  template <class Server>
+  void expect_losses_told(Client& c, TcpProxy& proxy, Server& server, Writer& writer, int each) {
+    const auto nothing = [] {};
+    for (int cut = 0; cut < 3; ++cut)
+      ASSERT_NO_FATAL_FAILURE(lose(c, proxy, writer, each, nothing, nothing)) << "cut " << cut;
+    ASSERT_NO_FATAL_FAILURE(lose(
+        c, proxy, writer, each, [&] { server.kill(); }, [&] { server.start(); }));
+    const auto thaw = [&] {
+      stand_still();
+      server.thaw();
+    };
+    ASSERT_NO_FATAL_FAILURE(lose(
+        c, proxy, writer, each, [&] { server.freeze(); }, thaw));
+  }
+
+  int next_ = 1;   // the number that comes next
+  int holes_ = 0;  // in what came
 };
 
 }  // namespace weir::test

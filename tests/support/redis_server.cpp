@@ -51,12 +51,13 @@ void RedisServer::start() {
   }
 }
 
-RedisClient::RedisClient(std::uint16_t port, std::string password) : port_(port), password_(std::move(password)) {}
+RedisClient::RedisClient(std::uint16_t port, std::string password, int patience_s)
+    : port_(port), password_(std::move(password)), patience_s_(patience_s) {}
 RedisClient::~RedisClient() {
   if (context_ != nullptr) redisFree(context_);
 }
 
-std::string RedisClient::say(const std::vector<std::string>& command) {
+void RedisClient::ask(const std::vector<std::string>& command, const std::function<void(const redisReply&)>& heard) {
   std::vector<const char*> words;
   std::vector<std::size_t> sizes;
   for (const auto& word : command) {
@@ -68,7 +69,7 @@ std::string RedisClient::say(const std::vector<std::string>& command) {
     if (context_ == nullptr || context_->err != 0) {
       if (context_ != nullptr) redisFree(context_);
       context_ = redisConnectWithTimeout("127.0.0.1", port_, {1, 0});
-      redisSetTimeout(context_, {1, 0});
+      redisSetTimeout(context_, {patience_s_, 0});
       if (context_->err == 0 && !password_.empty())
         freeReplyObject(redisCommand(context_, "AUTH %s", password_.c_str()));
     }
@@ -76,15 +77,33 @@ std::string RedisClient::say(const std::vector<std::string>& command) {
       auto* reply = static_cast<redisReply*>(
           redisCommandArgv(context_, static_cast<int>(words.size()), words.data(), sizes.data()));
       if (reply != nullptr) {
-        std::string out = text(*reply);
+        const bool answered = !text(*reply).starts_with("LOADING");
+        if (answered) heard(*reply);
         freeReplyObject(reply);
-        if (!out.starts_with("LOADING")) return out;
+        if (answered) return;
       }
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   ADD_FAILURE() << command[0] << ": no answer from the server";
-  return {};
+}
+
+std::string RedisClient::say(const std::vector<std::string>& command) {
+  std::string out;
+  ask(command, [&](const redisReply& reply) { out = text(reply); });
+  return out;
+}
+
+std::vector<std::string> RedisClient::values(const std::string& stream, const std::string& field) {
+  std::vector<std::string> out;
+  ask({"XRANGE", stream, "-", "+"}, [&](const redisReply& entries) {
+    for (std::size_t i = 0; i < entries.elements; ++i) {
+      const redisReply& fields = *entries.element[i]->element[1];
+      for (std::size_t at = 0; at + 1 < fields.elements; at += 2)
+        if (text(*fields.element[at]) == field) out.push_back(text(*fields.element[at + 1]));
+    }
+  });
+  return out;
 }
 
 std::int64_t RedisClient::number(const std::vector<std::string>& command) {

@@ -74,14 +74,20 @@ void TcpProxy::heal() {
   nft("flush chain inet weir in");
 }
 
+void TcpProxy::hold() {
+  mode_ = Mode::held;
+  while (seen_ != Mode::held) std::this_thread::yield();
+}
+
 void TcpProxy::run() {
   while (!over_) {
+    seen_ = mode_.load();
     if (mode_ == Mode::reset) {
       mode_ = Mode::open;
       for (const Pair& p : pairs_) close_both(p.client, p.server);
       pairs_.clear();
     }
-    if (mode_ == Mode::cut) {
+    if (mode_ == Mode::cut || mode_ == Mode::held) {
       ::poll(nullptr, 0, 1);
       continue;
     }

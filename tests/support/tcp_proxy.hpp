@@ -25,9 +25,13 @@ class TcpProxy {
   void heal();
   // Takes only so many more connections; others wait until the next call.
   void admit(int connections) { admits_ = connections; }
+  // The same for a while and without a loss, however the link is cut: what was held back goes on after let_go().
+  // Nothing goes through any more when hold() returns.
+  void hold();
+  void let_go() { mode_ = Mode::open; }
 
  private:
-  enum class Mode : int { open, cut, reset };
+  enum class Mode : int { open, held, cut, reset };
   struct Pair {
     int client, server;
   };
@@ -35,7 +39,7 @@ class TcpProxy {
   const std::uint16_t to_;
   std::uint16_t port_ = 0;
   int listener_ = -1;
-  std::atomic<Mode> mode_ = Mode::open;
+  std::atomic<Mode> mode_ = Mode::open, seen_ = Mode::open;  // as wanted; as the thread does
   std::atomic<int> admits_ = std::numeric_limits<int>::max();
   std::atomic<bool> over_ = false;
   std::vector<Pair> pairs_;

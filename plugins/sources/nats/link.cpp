@@ -268,6 +268,7 @@ void Link::opened(const std::string& why) {
   }
   if (live_ == nullptr) return said_closed(why);
   complaint_.clear();  // what came late of the one before
+  told_.opened(was_connected_);
   for (const auto& [id, wanted] : wanted_) subscribe_now(id, wanted);
   // Connected is who has its subscriptions: what is sent from then on comes here.
   (void)after_writing([shared = shared_, live = std::weak_ptr(live_)](natsConnection* there) {
@@ -284,7 +285,8 @@ void Link::said_connected(std::int64_t max_payload) {
   backoff_.reset();
   if (was_connected_) ++reconnects_;
   const std::string said = std::exchange(complaint_, {});
-  told_.connected(std::exchange(was_connected_, true));
+  was_connected_ = true;
+  told_.connected();
   if (!said.empty()) complained(said);  // of a subscription, and it overtook the answer to the PING behind them
 }
 

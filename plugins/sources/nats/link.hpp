@@ -29,7 +29,8 @@ namespace weir::nats {
 class Link {
  public:
   struct Told {
-    std::function<void(bool again)> connected;               // the server has all subscriptions
+    std::function<void(bool again)> opened;                  // nothing is subscribed to yet
+    std::function<void()> connected;                         // the server has all subscriptions
     std::function<void(const std::string& why)> away;        // it is tried again
     std::function<void(const std::string& why)> complained;  // by the server, over a connection that stays
   };

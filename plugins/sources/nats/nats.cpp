@@ -42,8 +42,8 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
                                      [this, host = host_] { (void)host.post([this] { drain(); }); });
     link_ = std::make_unique<Link>(
         host_, config_.link,
-        Link::Told{[this](bool again) { connected(again); }, [this](const std::string& why) { away(why); },
-                   [this](const std::string& why) { complained(why); }});
+        Link::Told{[this](bool again) { opened(again); }, [this] { connected(); },
+                   [this](const std::string& why) { away(why); }, [this](const std::string& why) { complained(why); }});
     if (config_.stream) {
       consumer_ = std::make_unique<Consumer>(
           host_, *config_.stream, *link_, inbox_,
@@ -137,20 +137,23 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     if (!publishing_.empty()) return host_.state(sdk::State::degraded, publishing_);
     host_.state(sdk::State::running, stream_);
   }
-  void connected(bool again) {
-    away_.clear();
-    complaint_.clear();
-    publisher_->connected();
+  // Told before anything is subscribed to anew, so behind all that came before the break and before all that comes now.
+  void opened(bool again) {
     const auto since = std::exchange(away_since_, std::nullopt);
-    if (consumer_) return consumer_->connected();
-    say_state();
-    if (!since || demand_->empty()) return;
+    if (consumer_ || !since || demand_->empty()) return;
     drain();
     const std::string why = (again ? "the connection to NATS was down for " : "there was no connection to NATS for ") +
                             std::to_string((host_.steady_ms() - *since + 999) / 1000) +
                             " s; what was sent meanwhile did not come here";
     if (demand_->has_always()) return gap("", 0, why);  // on all channels
     for (const auto& subject : demand_->active()) gap(to_hub(subject), 0, why);
+  }
+  void connected() {
+    away_.clear();
+    complaint_.clear();
+    publisher_->connected();
+    if (consumer_) return consumer_->connected();
+    say_state();
   }
   void away(const std::string& why) {
     if (!away_since_) away_since_ = host_.steady_ms();
