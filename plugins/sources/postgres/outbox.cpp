@@ -93,7 +93,7 @@ void Outbox::leave() {
 void Outbox::failed(const Result& result) {
   if (result.failed("25006")) return connection_.end(result.error());
   std::string why = result.error();
-  if (result.failed("42P01") || result.failed("3F000"))
+  if (result.failed("42P01") || result.failed("3F000") || result.failed("42703"))
     why += "; `weir pg init` makes it";
   else if (result.failed("42501"))
     why += "; `weir pg init --role` grants what a reader needs";

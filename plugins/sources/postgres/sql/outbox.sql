@@ -44,6 +44,7 @@ create table if not exists :"schema".outbox_reader (
   updated_at timestamptz not null default now(),
   top_xid    xid8                        -- of the row with top_id
 );
+alter table :"schema".outbox_reader add column if not exists top_xid xid8;  -- to a table of before
 
 -- After a restore from a dump the numbers of transactions are those of another cluster. Rows with one that is still to
 -- come here count as written now. Without such rows this does nothing.
