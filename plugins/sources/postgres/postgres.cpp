@@ -104,8 +104,7 @@ class Postgres final : public sdk::Source, public sdk::Responder {
   }
 
   void gap(std::string_view subject, std::uint64_t count, const std::string& why) {
-    emitter_.flush();  // behind what came before it
-    host_.gap(subject, count, why);
+    emitter_.gap(subject, count, why);
     ++gaps_;
   }
 
