@@ -11,10 +11,8 @@ namespace {
 
 constexpr std::int64_t kStoreMs = 200;
 // Under load rows come in batches: the server works for us a tenth of the time, as long as a batch is not made to wait
-// for longer than this. A batch of 20 rows costs it nearly as much as one of 200.
-constexpr std::int64_t kRestTimes = 9, kRestMs = 100;
-// How long it rests when it can't sleep, as transactions are under way that have found it awake.
-constexpr std::int64_t kAwakeMs = 100;
+// for longer than `rest`. A batch of 20 rows costs it nearly as much as one of 200.
+constexpr std::int64_t kRestTimes = 9;
 // How long it may go unnoticed that the one whose guest it is has gone.
 constexpr std::int64_t kGuestMs = 1'000;
 constexpr std::int64_t kPageBytes = 1024 * 1024;
@@ -323,7 +321,7 @@ void Outbox::fall_asleep() {
     if (!result.ok()) return failed(result);
     guest_ = result.text(0, 0) == "guest";
     if (result.text(0, 0) == "no") {
-      rest_until_ms_ = host_.steady_ms() + std::min(kAwakeMs, config_.poll_ms);
+      rest_until_ms_ = host_.steady_ms() + std::min(config_.rest_ms, config_.poll_ms);
     } else {
       sleep_ = Sleep::dozing;
       rest_until_ms_ = 0;
@@ -349,7 +347,7 @@ void Outbox::wake() {
 void Outbox::rest() {
   const std::int64_t now = host_.steady_ms();
   worked_ms_ += std::max<std::int64_t>(1, now - asked_ms_);
-  rest_until_ms_ = now + std::min(kRestMs, kRestTimes * worked_ms_);
+  rest_until_ms_ = now + std::min(config_.rest_ms, kRestTimes * worked_ms_);
 }
 
 void Outbox::fetch() {
