@@ -260,8 +260,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
           handle(came.message);
       }
     }
-    emitter_.flush();
-    // Behind the events, as each message wakes a thread of cnats.
+    // As each message wakes a thread of cnats.
     if (next_ == batch_.size()) let_go();
     if (consumer_) {
       consumer_->pause(emitter_.full());
