@@ -1,12 +1,11 @@
 // Hands a source's events to the hub in batches and keeps what the hub did not take.
 //   emitter.add({.subject = "a/b", .event = "line", .data = json});      a copy; leaves with its batch
 //   if (emitter.full()) stop reading until Source::resume(), where emitter.resume() is called
-// A batch leaves at 64 events, at 64 KiB, or when the strand is free again, but no sooner than 3 ms after the one before:
-// what comes seldom leaves at once, and under load events gather, as one batch costs the hub about as much as one event.
-// Keeps at most 4096 events and 4 MiB that the hub does not take, so that what one read brought in need not be
-// thrown away; beyond it add() refuses. A source that looks at full() before it reads never gets there. What was lost
-// upstream is told by gap(), in its place among the events.
-// Threads: [strand].
+// A batch leaves at 64 events, at 64 KiB, or when the strand is free again, but no sooner than 3 ms after the one
+// before: what comes seldom leaves at once, and under load events gather, as one batch costs the hub about as much as
+// one event. Keeps at most 4096 events and 4 MiB that the hub does not take, so that what one read brought in need not
+// be thrown away; beyond it add() refuses. A source that looks at full() before it reads never gets there. What was
+// lost upstream is told by gap(), in its place among the events. Threads: [strand].
 #pragma once
 #include <algorithm>
 #include <array>
