@@ -190,9 +190,7 @@ class LogTail final : public sdk::Source, private TailSink {
     if (lock == CheckpointLock::Taking::held) {
       reading_problem_ =
           name + " is used by " + why + "; each instance needs one of its own, and no file is read before it is free";
-      if (reading_problem_ == before) return false;
-      say(true, reading_problem_);
-      host_.state(sdk::State::retrying, reading_problem_);
+      if (reading_problem_ != before) host_.state(sdk::State::retrying, reading_problem_);  // it is logged as well
       return false;
     }
     if (lock == CheckpointLock::Taking::unknown && why != std::exchange(lock_problem_, why))
