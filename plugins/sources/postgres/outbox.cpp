@@ -33,6 +33,20 @@ std::optional<std::string> top_xid(const Position& position) {
   return position.top_xid == 0 ? std::nullopt : std::optional(std::to_string(position.top_xid));
 }
 
+// What makes this outbox, for whoever types it into a shell.
+std::string init_of(const OutboxConfig& config) {
+  const auto quoted = [](const std::string& name) {
+    std::string out = "'";
+    for (const char c : name) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out + "'";
+  };
+  const OutboxConfig standard;
+  std::string out = "weir pg init";
+  if (config.schema != standard.schema) out += " --schema " + quoted(config.schema);
+  if (config.reader != standard.reader) out += " --reader " + quoted(config.reader);
+  return out;
+}
+
 // No other process, now or later, has the same.
 std::string name_of_ours() {
   std::random_device random;
@@ -51,6 +65,7 @@ Outbox::Outbox(const sdk::Host& host, const Address& address, const OutboxConfig
       row_bytes_(config.data_bytes + kNamesBytes),
       sql_(config.schema, row_bytes_),
       holder_(name_of_ours()),
+      init_(init_of(config)),
       page_rows_(kPageRowsFirst),
       connection_(host, address, ping_ms,
                   {[this] { ready(); }, [this](const std::string& why) { away(why); },
@@ -95,9 +110,9 @@ void Outbox::failed(const Result& result) {
   if (result.failed("25006")) return connection_.end(result.error());
   std::string why = result.error();
   if (result.failed("42P01") || result.failed("3F000") || result.failed("42703"))
-    why += "; `weir pg init` makes it";
+    why += "; `" + init_ + "` makes it";
   else if (result.failed("42501"))
-    why += "; `weir pg init --role` grants what a reader needs";
+    why += "; `" + init_ + " --role` grants what a reader needs";
   try_later(why);
 }
 
@@ -189,8 +204,8 @@ void Outbox::survey() {
           return try_later(sequence + " has CACHE " + std::string(result.text(0, 4)) +
                            ", which costs the order; `alter sequence ... cache 1` mends it");
         if (result.null(0, 3))
-          return try_later("no right to read " + sequence +
-                           ", which shows whether commits were lost; `weir pg init --role` grants it");
+          return try_later("no right to read " + sequence + ", which shows whether commits were lost; `" + init_ +
+                           " --role` grants it");
         const std::int64_t given_out = number(result.text(0, 3));
         const Position& at = progress_.read();
         if ((!before_.empty() && before_ != now_) || given_out < at.top || result.text(0, 6) == "t")

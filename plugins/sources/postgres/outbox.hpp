@@ -80,6 +80,7 @@ class Outbox {
   const std::int64_t row_bytes_;  // what larger rows have is not fetched
   const OutboxSql sql_;
   const std::string holder_;  // who we are in the reader's row
+  const std::string init_;    // the command that makes this outbox
   Progress progress_;
   bool known_ = false;        // progress_ is what was read by this instance
   std::string cluster_;       // the server's, whose numbers progress_ has

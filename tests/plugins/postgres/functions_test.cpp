@@ -428,10 +428,11 @@ TEST_F(FunctionsTest, AnInstanceWithoutFunctionsSaysSo) {
 
 // A source and a responder at once: one of them may be in trouble.
 TEST_F(FunctionsTest, TheWorseStateOfItsPartsIsShown) {
-  start_with(config(R"("outbox":{"schema":"nowhere"},"functions":{"schema":"api"})"));
+  start_with(config(R"("outbox":{"schema":"no where","reader":"hub's"},"functions":{"schema":"api"})"));
   ASSERT_TRUE(until([&] { return hub.metrics["connections"] == 4; }));
   ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
-  EXPECT_NE(reason().find("weir pg init"), std::string::npos) << reason();
+  EXPECT_NE(reason().find(R"(`weir pg init --schema 'no where' --reader 'hub'\''s'` makes it)"), std::string::npos)
+      << reason();
   EXPECT_EQ(result("echo", 1)["params"], 1);
 }
 
