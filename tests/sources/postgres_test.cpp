@@ -51,6 +51,51 @@ TEST_F(PostgresHubTest, WhereNotificationsAreMissingAGapTellsSo) {
   expect_losses_told(c, proxy_, server_, writer, 100);
 }
 
+// Each number at least once, the first time in order: rows follow the gap, and what was sent since follows the rows.
+TEST_F(PostgresHubTest, WithAQueryToCatchUpFiveCutsUnderLoadLoseNothing) {
+  sql_.say(
+      "create schema api;"
+      "create table api.changes (n bigint primary key, at timestamptz not null default now());"
+      "create function api.tell() returns trigger language plpgsql as $$ begin"
+      "  perform pg_notify('orders/7', row_to_json(new)::text); return new; end $$;"
+      "create trigger tell after insert on api.changes for each row execute function api.tell();"
+      "create function api.missed(since timestamptz) returns table (channel text, payload text) language sql as $$"
+      "  select 'orders/7', row_to_json(c)::text from api.changes c where at > since - interval '1 s' order by n $$");
+  start_hub(R"toml(listen = ["orders/7"], id = "m{field:n}", catch_up = "select * from api.missed($1)")toml");
+  ASSERT_TRUE(reaches("running"));
+  Client c = subscribed("orders/7");
+  Writer writer(1, [client = std::make_shared<PostgresClient>(db_.conninfo())](int n) {
+    client->say("insert into api.changes (n) values (" + std::to_string(n) + ") on conflict do nothing");
+  });
+  int gaps = 0;
+  const auto reads_until = [&](int n) {
+    while (next_ <= n) {
+      const Json frame = c.next();
+      ASSERT_FALSE(frame.is_null()) << "nothing after " << next_ - 1 << " of " << n;
+      if (frame["type"] == "gap") ++gaps;
+      if (frame["type"] != "event") continue;
+      ASSERT_LE(frame["data"]["n"], next_);
+      ASSERT_EQ(frame["id"], id_of(frame["data"]["n"]));
+      if (frame["data"]["n"] == next_) ++next_;
+    }
+  };
+  for (int cut = 0; cut < 5; ++cut) {
+    writer.go_on(300);
+    ASSERT_NO_FATAL_FAILURE(reads_until(writer.end() - 200));
+    proxy_.cut();
+    writer.go_on(100);
+    ASSERT_TRUE(reaches("retrying"));
+    ASSERT_TRUE(writer.is_done());
+    ASSERT_LT(next_, writer.end());
+    writer.go_on(1'000);  // while it comes back
+    proxy_.heal();
+    ASSERT_TRUE(reaches("running"));
+  }
+  ASSERT_NO_FATAL_FAILURE(reads_until(writer.end() - 1));
+  EXPECT_GE(gaps, 5);
+  EXPECT_GT(figures()["metrics"].value("caught_up", 0), 0);
+}
+
 class PostgresOutboxTest : public PostgresHubTest {
  protected:
   Client began(const std::string& ping) {

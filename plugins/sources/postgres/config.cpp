@@ -15,7 +15,9 @@ constinit const char kManifest[] = R"json({
       "url": {"type": "string", "default": "postgres://", "description": "postgres://user@host:5432/database, or \"host=... dbname=...\"; what it leaves out comes from the PG... environment. Several hosts: each has its turn"},
       "password": {"type": "string", "x-secret": true, "default": "", "description": "Of the user; left out, PGPASSWORD or the password file"},
       "ping": {"type": ["integer", "string"], "x-unit": "duration", "minimum": 100, "default": "10s", "description": "How often the server is asked whether it is there; no answer for as long again ends the connection"},
-      "listen": {"type": "array", "default": [], "items": {"type": "string", "minLength": 1, "maxLength": 63}, "description": "Channels of NOTIFY; what is sent while the connection is down is lost, and a gap says so"},
+      "listen": {"type": "array", "default": [], "items": {"type": "string", "minLength": 1, "maxLength": 63}, "description": "Channels of NOTIFY; what is sent while the connection is down is lost, and a gap says so; see catch_up"},
+      "catch_up": {"type": "string", "minLength": 1, "description": "Of listen. A query that is run whenever LISTEN is in place: its rows, of the columns channel and payload, are handled as notifications, before those that were sent since. $1 is when the link was last known to be whole (timestamptz), null at first"},
+      "catch_up_timeout": {"type": ["integer", "string"], "x-unit": "duration", "minimum": 100, "default": "30s", "description": "How long the server may work on 100 rows of catch_up; then it is given up, and LISTEN goes on"},
       "payload": {"type": "string", "enum": ["any", "json", "text"], "default": "any", "description": "Of listen. any: JSON as it is, all else as text; json: what is no JSON is left out, with a gap; text: a JSON string is made of it"},
       "subject": {"type": "string", "maxLength": 1024, "default": "{subject}", "description": "Of listen. The events' subject: a text with {subject}, the channel, and {field:name}, a member of the payload"},
       "event": {"type": "string", "maxLength": 1024, "default": "message", "description": "Of listen. The events' name, as subject"},
@@ -60,6 +62,19 @@ Template parse_template(const Value& json, const char* key, const char* fallback
   return Template(value);
 }
 
+// What ends a command in psql may stand there, too; here it is a part of another one.
+std::string parse_catch_up(const Value& json) {
+  const Value& value = json.required("catch_up");
+  std::string query = value.as_string();
+  query.erase(query.find_last_not_of("; \t\r\n") + 1);
+  if (query.empty() || query.find('\0') != std::string::npos)
+    throw value.wrong("a query, as \"select channel, payload from api.missed($1)\"", sdk::json::quoted(query));
+  if (json.strings_or("listen", {}).empty())
+    throw Failure(WEIR_E_CONFIG, "catch_up belongs to listen, which has no channels; an outbox misses nothing",
+                  "/catch_up");
+  return query;
+}
+
 OutboxConfig parse_outbox(const Value& json) {
   OutboxConfig outbox;
   outbox.schema = json.string_or("schema", outbox.schema);
@@ -91,6 +106,8 @@ Config parse_config(const Value& json) {
         config.listen.begin() + static_cast<std::ptrdiff_t>(i))
       throw json.required("listen").wrong("each channel once", sdk::json::quoted(name) + " twice");
   }
+  if (json.find("catch_up") != nullptr) config.catch_up = parse_catch_up(json);
+  config.catch_up_timeout_ms = json.duration_ms_or("catch_up_timeout", config.catch_up_timeout_ms);
   if (const Value* outbox = json.find("outbox")) config.outbox = parse_outbox(*outbox);
   if (config.outbox && !config.listen.empty())
     throw Failure(WEIR_E_CONFIG,

@@ -34,6 +34,8 @@ struct Config {
   Address address;
   std::int64_t ping_ms = 10'000;
   std::vector<std::string> listen;
+  std::string catch_up;  // SQL; empty: none
+  std::int64_t catch_up_timeout_ms = 30'000;
   PayloadConfig payload;  // of listen
   std::optional<OutboxConfig> outbox;
   std::optional<FunctionsConfig> functions;

@@ -75,6 +75,7 @@ class Connection {
   void expect();
   void well();  // it does what it is there for
   bool ready() const { return ready_; }
+  bool paused() const { return paused_; }
   bool busy() const { return answer_ != nullptr; }
   pg_conn* raw() const { return raw_; }
   int server_pid() const;

@@ -47,11 +47,10 @@ class Postgres final : public sdk::Source, public sdk::Responder {
     }
     listener_ = std::make_unique<Listener>(
         host_, config_,
-        Listener::Told{[this](bool running, const std::string& why) {
-                         part_state(kSource, running ? sdk::State::running : sdk::State::retrying, why);
-                       },
+        Listener::Told{[this](sdk::State state, const std::string& why) { part_state(kSource, state, why); },
                        [this](std::string_view channel, std::string_view payload) { notified(channel, payload); },
-                       [this](const std::string& why) { lost(why); }});
+                       [this](const std::string& why) { lost(why); },
+                       [this](std::string_view channel, const std::string& why) { gap(channel, 1, why); }});
     listener_->open();
   }
   void pause() override {
@@ -163,6 +162,10 @@ class Postgres final : public sdk::Source, public sdk::Responder {
     host_.metric("messages", static_cast<double>(messages_));
     host_.metric("gaps", static_cast<double>(gaps_));
     host_.metric("reconnects", static_cast<double>(outbox_ ? outbox_->reconnects() : listener_->reconnects()));
+    if (listener_ && !config_.catch_up.empty()) {
+      host_.metric("caught_up", static_cast<double>(listener_->counts().caught_up));
+      host_.metric("skipped", static_cast<double>(listener_->counts().skipped));
+    }
     if (!outbox_) return;
     const auto& counts = outbox_->counts();
     host_.metric("in_flight", static_cast<double>(outbox_->in_flight()));

@@ -78,6 +78,13 @@ TEST(PostgresConfigTest, FunctionsNeedNothingElse) {
   EXPECT_TRUE(parsed(R"({"functions":{"schema":"api"},"listen":["a"]})").functions);
 }
 
+TEST(PostgresConfigTest, AQueryToCatchUpEndsWhereItsTextDoes) {
+  EXPECT_EQ(parsed(R"({"listen":["a"]})").catch_up, "");
+  const Config config = parsed(R"({"listen":["a"],"catch_up":"select ';' ; \n"})");
+  EXPECT_EQ(config.catch_up, "select ';'");
+  EXPECT_EQ(config.catch_up_timeout_ms, 30'000);
+}
+
 TEST(PostgresConfigTest, WhatIsWrongIsNamed) {
   EXPECT_NE(refused("{}").find("listen, outbox and functions"), std::string::npos);
   EXPECT_NE(refused(R"({"listen":["a"],"outbox":{}})").find("second [[plugin]]"), std::string::npos);
@@ -86,6 +93,9 @@ TEST(PostgresConfigTest, WhatIsWrongIsNamed) {
   EXPECT_NE(refused(R"({"url":"mysql://x","listen":["a"]})").find("/url: "), std::string::npos);
   EXPECT_NE(refused(R"({"url":"service=shop","listen":["a"]})").find("service"), std::string::npos);
   EXPECT_NE(refused(R"({"listen":["a"],"event":"{fiel:x}"})").find("/event is \"{fiel:x}\""), std::string::npos);
+  EXPECT_NE(refused(R"({"catch_up":"select 1","outbox":{}})").find("/catch_up: catch_up belongs to listen"),
+            std::string::npos);
+  EXPECT_NE(refused(R"({"listen":["a"],"catch_up":" ;\n"})").find("/catch_up is \"\""), std::string::npos);
   EXPECT_NE(refused(R"({"functions":{}})").find("\"schema\" is missing"), std::string::npos);
   for (const char* url : {"postgres://u:s3cret@h/d", "host=h password=s3cret", "postgres://u:%s3cret@h/d"}) {
     const std::string why = refused(std::string("{\"url\":\"") + url + R"(","listen":["a"]})");
