@@ -21,8 +21,8 @@ namespace weir {
 class Demand {
  public:
   // What became of an activation: the source is at work for it; `late`: after an attempt that had failed. Errors:
-  // not_found, forbidden, bad_request - there is no such thing, says the source; unavailable - it can't now, and is asked
-  // again after kAgainMinMs, then after twice that and so on, as long as anybody wants it.
+  // not_found, forbidden, bad_request - there is no such thing, says the source; unavailable - it can't now, and is
+  // asked again after kAgainMinMs, then after twice that and so on, as long as anybody wants it.
   using Awake = std::function<void(const Result<void>&, bool late)>;
   static constexpr std::int64_t kAgainMinMs = 1'000, kAgainMaxMs = 30'000;
   static constexpr std::size_t kWishesMax = 65536;  // as many as a strand has tasks
@@ -37,10 +37,10 @@ class Demand {
   Demand(std::int64_t linger_ms, Ports ports) : linger_ms_(linger_ms), ports_(std::move(ports)) {}
 
   void linger(std::int64_t ms) { linger_ms_ = ms; }  // for what comes after
-  // `who`, the name of a channel or a pattern, watches the subject. `awake` is told what the source answers, until it is
-  // at work or `who` wishes something else; `asleep` when the subject has been let go of, some time after
-  // nobody wanted it any more. Both are told in the order in which they came to be. False: too many wishes wait;
-  // `awake` has been told unavailable, and there is nothing to unwant.
+  // `who`, the name of a channel or a pattern, watches the subject. `awake` is told what the source answers, until it
+  // is at work or `who` wishes something else; `asleep` when the subject has been let go of, some time after nobody
+  // wanted it any more. Both are told in the order in which they came to be. False: too many wishes wait; `awake` has
+  // been told unavailable, and there is nothing to unwant.
   bool want(std::string subject, std::string who, Awake awake, std::function<void()> asleep);
   void unwant(std::string subject, std::string who);
   // The source's answer, however late. One that nobody waits for does nothing but count. [any]

@@ -105,7 +105,7 @@ void Channels::awake(const mail::Awake& m) {
     for (const mail::Attach& a : waiting) port_.to_subscribers(a.from, letter(refusal(a, m.what, *m.error)));
     return end(*channel, mail::ChannelLetGo::Why::anew);
   }
-  w.late = m.late && (w.late || w.state == State::asked);
+  w.late = m.late && (w.late || !w.waiting.empty());
   if (w.state != State::asked) return;
   w.state = State::awake;
   const auto waiting = std::exchange(w.waiting, {});

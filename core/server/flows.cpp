@@ -242,11 +242,10 @@ void Flows::demand(const std::string& channel, std::uint64_t ask) {
   if (waits) return void(wanted_[channel] = {});
   if (sources.empty())
     return tell(channel, [&] {
-      return letter(mail::Awake{
-          .what = channel,
-          .ask = ask,
-          .error = fail(Errc::not_found,
-                        "nothing can feed " + json::quoted(channel) + ": its name makes no subject of its source")});
+      return letter(mail::Awake{.what = channel,
+                                .ask = ask,
+                                .error = fail(Errc::not_found, "nothing can feed " + json::quoted(channel) +
+                                                                   ": its name makes no subject of its source")});
     });
   wanted_[channel].subjects = subjects;
   const auto asked = std::make_shared<Asked>(sources.size());

@@ -163,6 +163,13 @@ bool Upstream::works_on_demand(const std::string& channel) const {
   return route != nullptr && !route->demands.empty();
 }
 
+bool Upstream::feeds(const mail::Subject& subject, const std::string& channel) const {
+  const Subjects all = subjects_of(channel, nullptr);
+  return std::any_of(all.begin(), all.end(), [&](const auto& s) {
+    return s.first == subject.source && Pattern::parse_subject(subject.subject, '.')->matches(s.second);
+  });
+}
+
 bool Upstream::anything_active() const {
   return std::any_of(sources_.begin(), sources_.end(), [](const auto& s) { return !s.second.active.empty(); });
 }

@@ -59,7 +59,7 @@ class DemandTest : public ::testing::Test {
   std::map<std::string, std::deque<std::uint32_t>> answers;
   std::uint64_t ids = 0;
   std::vector<std::int64_t> waits;  // of all timers
-  Texts told, heard;  // the source; the channels
+  Texts told, heard;                // the source; the channels
   Demand demand;
 };
 
