@@ -492,7 +492,8 @@ void Session::hears_of_late(const std::string& channel) {
   for (const auto& wish : wishes) {
     if (gone || !wish->covers(channel)) continue;
     if (wish->late && wish->acked) wish->gap_owed = true;
-    for (const Wish* w = wish.get(); w != nullptr; w = w->replaces.get()) hears = hears || w->late || w->pattern;
+    // What is not acknowledged yet may stand in the place of a subscription that was.
+    hears = hears || wish->late || wish->pattern || !wish->acked;
   }
   if (hears) ++late_gaps_[channel];
 }

@@ -38,8 +38,9 @@ struct Life {
   bool over = false;
   // Of a channel on demand: what came upstream after these events while its source was not at work.
   std::vector<SequenceId> missed;
-  bool at_work = false;      // its owner has heard that its source is at work for its name
-  bool let_in_late = false;  // some were let in when it had heard of none
+  bool at_work = false;        // its owner has heard that its source is at work for its name
+  bool waited_enough = false;  // nobody waits for that any more
+  bool let_in_late = false;    // some were let in when it had heard of none
   SequenceId head() const { return events.size(); }
   const Record& at(SequenceId id) const { return events.at(static_cast<std::size_t>(id) - 1); }
   std::string state(SequenceId id, std::string_view params) const;  // after that event

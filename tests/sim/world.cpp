@@ -524,7 +524,9 @@ void World::owner_hears(ShardId owner, const Mail& mail) {
       at_work_[owner][(*asleep)->what].erase((*asleep)->subject);
   }
   const auto* awake = std::get_if<std::unique_ptr<mail::Awake>>(&mail);
-  if (awake == nullptr || !(*awake)->at_work) return;
+  if (awake == nullptr) return;
+  if (Life* life = truth_.current((*awake)->what); life != nullptr && (*awake)->late) life->waited_enough = true;
+  if (!(*awake)->at_work) return;
   const mail::Awake& m = **awake;
   const auto what = Pattern::parse_wildcard(m.what);
   std::vector<std::string> idle;
@@ -537,7 +539,7 @@ void World::owner_hears(ShardId owner, const Mail& mail) {
   else if (Life* life = truth_.current(m.what))
     life->at_work = true;
   for (const std::string& name : idle)
-    if (knows_at_work(owner, name) && (truth_.current(name)->let_in_late || (m.late && has_wildcard(m.what))))
+    if (knows_at_work(owner, name) && (truth_.current(name)->waited_enough || (m.late && has_wildcard(m.what))))
       late_.insert(name);
   for (const std::string& name : late_)  // what a shard says to itself is no mail
     for (const auto& s : sessions_)
