@@ -199,11 +199,13 @@ void Channels::end(Channel& channel, mail::ChannelLetGo::Why why) {
   const ChannelLog& log = channel.log();
   for (const Channel::Interest& interest : channel.interested())
     port_.to_subscribers(interest.shard, letter(mail::ChannelLetGo{channel.name(), log.epoch(), log.head(), why}));
+  const Error told = why == mail::ChannelLetGo::Why::gone
+                         ? fail(Errc::no_such_channel,
+                                "no [[channel]] of the manifest matches " + json::quoted(channel.name()) + " any more")
+                         : fail(Errc::unavailable, "the source of " + json::quoted(channel.name()) +
+                                                       " begins anew; subscribe to it again");
   for (const mail::Attach& a : channel.waking().waiting)
-    port_.to_subscribers(a.from,
-                         letter(refusal(a, channel.name(),
-                                        fail(Errc::unavailable, "the source of " + json::quoted(channel.name()) +
-                                                                    " begins anew; subscribe to it again"))));
+    port_.to_subscribers(a.from, letter(refusal(a, channel.name(), told)));
   if (channel.waking().wanted) port_.demand(channel.name(), 0);
   channels_.erase(channels_.find(channel.name()));
 }

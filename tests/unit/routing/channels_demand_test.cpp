@@ -328,6 +328,23 @@ TEST_P(ChannelsDemandTest, ChannelsOfASourceThatIsMadeAnewBeginAnewHoweverTheyWe
             "false");
 }
 
+// They were told to subscribe again, and then that there is no such channel.
+TEST_P(ChannelsDemandTest, WhoWaitsForAChannelThatAReloadTakesAwayIsToldSo) {
+  ask(c, "logs/a");
+  ask(c, "files/a");
+  std::vector<ChannelRoute> left = routes();
+  std::erase_if(left, [](const ChannelRoute& r) { return r.on_demand == "bus l.{x}"; });
+  for (ChannelRoute& r : left)
+    if (r.on_demand == "tail {x}") r.on_demand = "tail new.{x}";
+  const auto next = std::make_shared<const Routes>(std::move(left));
+  for (ShardId id = 0; id < GetParam(); ++id) hub.shard(id).reroute_channels(next);
+  std::map<std::string, std::string> told;
+  for (const std::string& frame : hub.read_all(c))
+    told[at(frame, "data.message").find("logs/a") != std::string::npos ? "logs/a" : "files/a"] = frame;
+  EXPECT_EQ(at(told["logs/a"], "data.code"), "no_such_channel") << told["logs/a"];
+  EXPECT_EQ(at(told["files/a"], "data.message"), "the source of \"files/a\" begins anew; subscribe to it again");
+}
+
 // A frame for several channels is answered when the last of them is; one that had ended until then stayed silent.
 TEST_P(ChannelsDemandTest, AChannelThatEndsBeforeItsFrameIsAnsweredIsToldToHaveEnded) {
   c.say(R"({"type":"subscribe","id":1,"channels":["logs/a","files/a"]})");
