@@ -236,8 +236,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
       consumer_->refused(number);
   }
   void gap(const std::string& subject, std::uint64_t count, const std::string& why) {
-    emitter_.flush();  // behind what came before it
-    host_.gap(subject, count, why);
+    emitter_.gap(subject, count, why);
     ++gaps_;
   }
 
