@@ -1,5 +1,7 @@
 #include "config.hpp"
 
+#include <algorithm>
+
 #include "subject.hpp"
 #include "weir/sdk/time.hpp"
 
@@ -71,10 +73,14 @@ constinit const char kManifest[] = R"json({
         "type": "string", "enum": ["any", "text"], "default": "any",
         "description": "any: JSON as it is, all else as text; text: a JSON string is made of it. Bytes that are no UTF-8 become {\"base64\": ...}"
       },
+      "headers": {
+        "type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "string", "minLength": 1, "maxLength": 255},
+        "description": "Headers that rules and subscribers get: names, or X-* for all that begin so; the data is then {\"headers\": {...}, \"data\": the payload}"
+      },
       "event": {"type": "string", "minLength": 1, "maxLength": 1024, "default": "message", "description": "The events' name: a text with {subject}, {2} (a token of the subject), {-1} (the last), {header:Name}"},
       "key": {"type": "string", "maxLength": 1024, "default": "", "description": "The events' key, as event"},
       "id": {"type": "string", "maxLength": 1024, "default": "", "description": "The events' id, as event; default: the hub's own, for a stream its name and the sequence number"},
-      "time": {"type": "string", "maxLength": 1024, "default": "", "description": "When the events happened, as event: RFC 3339 or Unix milliseconds; default: when they came"}
+      "time": {"type": "string", "maxLength": 1024, "default": "", "description": "When the events happened, as event: RFC 3339 or Unix milliseconds; default: when they came, or when their stream stored them"}
     }
   }
 })json";
@@ -90,6 +96,15 @@ bool token_ok(std::string_view name) { return name.find_first_of(" \t\r\n.*>/\\"
 void check_subject(const Value& subject) {
   if (!subject_ok(subject.as_string()))
     throw subject.wrong("a NATS subject such as \"orders.*.created\" or \"orders.>\"", sdk::json::quoted(subject.text));
+}
+
+void check_header(const Value& header) {
+  const std::string& name = header.as_string();
+  const bool printable =
+      std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < '\x7f' && c != ':'; });
+  if (name.empty() || !printable || name.find('*') < name.size() - 1)
+    throw header.wrong("the name of a header such as \"Trace-Id\", or its beginning and a * such as \"X-*\"",
+                       sdk::json::quoted(name));
 }
 
 LinkConfig parse_link(const Value& json) {
@@ -191,6 +206,9 @@ Config parse_config(const Value& json) {
   config.jetstream = json.string_or("publish", "core") == "jetstream";
   const std::string payload = json.string_or("payload", "any");
   config.message.payload = payload == "text" ? sdk::Data::text : sdk::Data::any;
+  config.message.headers = json.strings_or("headers", {});
+  if (const Value* headers = json.find("headers"))
+    for (const Value& header : headers->as_array()) check_header(header);
   const auto text = [&](const char* key, const char* fallback) {
     if (const Value* found = json.find(key)) return Template(*found);
     Value value;

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "message.hpp"
-
 namespace weir::nats {
 
 Consumer::Consumer(const sdk::Host& host, const StreamConfig& config, Link& link, std::shared_ptr<Inbox> inbox,
@@ -49,7 +47,7 @@ void Consumer::later(std::int64_t ms, std::function<void()> call) {
 
 // --- Messages -------------------------------------------------------------------------------------------------------
 
-Consumer::Take Consumer::take(const Inbox::Came& came, std::uint64_t& sequence) {
+Consumer::Take Consumer::take(const Inbox::Came& came, Place& place) {
   natsMsg* const message = came.message;
   if (came.subscription != subscription_) return Take::none;  // of a request of before: it comes again
   const char* reply = natsMsg_GetReply(message);
@@ -59,7 +57,6 @@ Consumer::Take Consumer::take(const Inbox::Came& came, std::uint64_t& sequence) 
     if (status != "100") over(status, description_of(message), subject.substr(subject.rfind('.') + 1));
     return Take::none;
   }
-  Place place;
   if (reply == nullptr || !read_place(reply, place)) return Take::none;
   if (there_ || (phase_ != Phase::reading && phase_ != Phase::again))
     return Take::none;  // it comes again, behind what is missing
@@ -86,7 +83,7 @@ Consumer::Take Consumer::take(const Inbox::Came& came, std::uint64_t& sequence) 
     there_ = there_ || overtakes;
     return Take::held;
   }
-  sequence = place.stream_sequence;
+  const std::uint64_t sequence = place.stream_sequence;
   if (const auto count = skipped(sequence); count != 0) tell_skipped(count, sequence - count, sequence - 1);
   becomes_event(sequence, reply);
   return Take::event;

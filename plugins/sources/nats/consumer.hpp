@@ -21,6 +21,7 @@
 #include "config.hpp"
 #include "inbox.hpp"
 #include "link.hpp"
+#include "message.hpp"
 #include "weir/sdk/host.hpp"
 
 typedef struct __natsMsg natsMsg;
@@ -39,7 +40,7 @@ class Consumer {
   };
 
   enum class Take : std::uint8_t {
-    event,  // it is to become one, as number `sequence`
+    event,  // it is to become one, and stands at `place`
     none,   // it is no message, or one that came before, or that comes again later
     held    // it is the Consumer's now, until sorted()
   };
@@ -52,7 +53,7 @@ class Consumer {
 
   void connected();  // also again
   void away();
-  Take take(const Inbox::Came& came, std::uint64_t& sequence);
+  Take take(const Inbox::Came& came, Place& place);
   // Those that were held, once all have come, as the caller's, each to become an event before anything else does; to be
   // asked for behind each take().
   std::vector<natsMsg*> sorted();

@@ -281,26 +281,26 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   void consume(Inbox::Came& came) {
     Place place;
     if (came.subscription == kSorted)
-      return read_place(natsMsg_GetReply(came.message), place) ? handle(came.message, place.stream_sequence) : void();
-    std::uint64_t sequence = 0;
-    const auto take = consumer_->take(came, sequence);
-    if (take == Consumer::Take::event) return handle(came.message, sequence);
+      return read_place(natsMsg_GetReply(came.message), place) ? handle(came.message, place) : void();
+    const auto take = consumer_->take(came, place);
+    if (take == Consumer::Take::event) return handle(came.message, place);
     if (take == Consumer::Take::held) came.message = nullptr;
     std::vector<Inbox::Came> sorted;
     for (natsMsg* message : consumer_->sorted()) sorted.push_back({message, kSorted, 0});
     batch_.insert(batch_.begin() + static_cast<std::ptrdiff_t>(next_), sorted.begin(), sorted.end());  // `came` is gone
   }
 
-  void handle(natsMsg* message, std::uint64_t sequence = 0) {
+  void handle(natsMsg* message, const Place& place = {}) {
     sdk::Event event = reader_.event_of(message);
     ++messages_;
     if (consumer_) {
       cursor_ = std::to_string(messages_);  // in the order of the Consumer, which numbers them as well
       event.cursor = cursor_;
       if (event.id.empty()) {
-        id_ = config_.stream->stream + "." + std::to_string(sequence);
+        id_ = config_.stream->stream + "." + std::to_string(place.stream_sequence);
         event.id = id_;
       }
+      if (event.time_ms == 0) event.time_ms = place.time_ms;
     }
     if (!emitter_.add(event) && !emitter_.closed()) gap("", 1, "more was read than the hub had room for");
   }

@@ -29,6 +29,20 @@ TEST_F(NatsPluginTest, MessagesOfCoreNatsBecomeEvents) {
   EXPECT_TRUE(hub.gaps.empty());
 }
 
+TEST_F(NatsPluginTest, HeadersComeWithTheData) {
+  NatsServer server(folder);
+  SourceRig nats(hub, weir_plugin_entry, config(server, R"("subjects":["a"],"headers":["Trace-Id","X-*"])"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  NatsClient client(server.url());
+  client.publish("a", "{\"n\":1}", {{"X-B", "1"}, {"Trace-Id", "t\x01"}, {"X-B", "\xff"}, {"x-b", "3"}});
+  client.publish("a", "[1]");
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 2; }));
+  EXPECT_EQ(hub.events[0].data, R"({"headers":{"Trace-Id":"t\u0001","X-B":["1",{"base64":"/w=="}]},"data":{"n":1}})");
+  EXPECT_EQ(hub.events[0].kind, WEIR_DATA_JSON);
+  EXPECT_EQ(hub.events[1].data, R"({"headers":{},"data":[1]})");
+}
+
 TEST_F(NatsPluginTest, AServerThatComesLaterIsFound) {
   NatsServer server(folder);
   server.kill();
@@ -230,6 +244,39 @@ TEST_F(NatsPluginTest, AMessageIsAcknowledgedWhenTheHubHasIt) {
   EXPECT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 5; }));
   nats.accepted("20");
   EXPECT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 0; }));
+}
+
+// What the publisher called Status is none of the server's.
+TEST_F(NatsPluginTest, HeadersOfAStreamComeWithTheData) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  client.publish("s.a", "", {{"Status", "404"}, {"Tag", "1"}, {"Tag", "2"}});
+  client.publish("s.a", "2");
+  SourceRig nats(hub, weir_plugin_entry, config(server, std::string(kStream) + R"(,"headers":["*"])"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 2; }, 20'000));
+  EXPECT_EQ(hub.events[0].data, R"({"headers":{"Status":"404","Tag":["1","2"]},"data":""})");
+  EXPECT_EQ(hub.events[1].data, R"({"headers":{},"data":2})");
+}
+
+// It was the time at which the hub had it.
+TEST_F(NatsPluginTest, AnEventOfAStreamHappenedWhenItWasStored) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  client.publish("s.a", "1", {{"At", "1770724800123"}});
+  client.publish("s.a", "2", {{"At", "yesterday"}});
+  client.flush();
+  for (const std::string time : {"", R"(,"time":"{header:At}")"}) {
+    FakeHost own;
+    const std::string stream = R"("stream":{"name":"S","durable":"d)" + std::to_string(time.size()) + "\"}";
+    SourceRig nats(own, weir_plugin_entry, config(server, stream + time));
+    ASSERT_EQ(nats.start(), WEIR_OK);
+    ASSERT_TRUE(own.run_until([&] { return own.events.size() == 2; }, 20'000));
+    EXPECT_EQ(own.events[0].time_ms, time.empty() ? client.stored_ms("S", 1) : 1'770'724'800'123);
+    EXPECT_EQ(own.events[1].time_ms, client.stored_ms("S", 2));
+  }
 }
 
 TEST_F(NatsPluginTest, AFullHubPausesTheStream) {
