@@ -1,6 +1,10 @@
 #include "config.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "subject.hpp"
 #include "weir/sdk/time.hpp"
@@ -107,25 +111,44 @@ void check_header(const Value& header) {
                        sdk::json::quoted(name));
 }
 
+void check_url(const std::string& url) {
+  if (url.find('@') != std::string::npos)
+    throw Failure(WEIR_E_CONFIG,
+                  "the url holds a password or a token; put it into `user` and `password`, or `token`, where it is "
+                  "kept out of logs",
+                  "/url");
+  const auto scheme = url.substr(0, url.find("://"));
+  if (scheme != url && scheme != "nats" && scheme != "tls")
+    throw Failure(WEIR_E_CONFIG,
+                  "the url begins with " + sdk::json::quoted(scheme + "://") +
+                      "; nats:// and tls:// are possible (WebSocket is not), to where the server listens for clients",
+                  "/url");
+}
+
+// What is in it is read at every attempt to connect; that it is there, once, so that a wrong name is told at once.
+std::string file_or_none(const Value& json, const char* key) {
+  const std::string path = json.string_or(key, "");
+  if (!path.empty() && ::access(path.c_str(), R_OK) != 0) {
+    const std::string why = std::strerror(errno);
+    throw Failure(WEIR_E_CONFIG, "the file " + path + " can't be read: " + why, json.required(key).pointer);
+  }
+  return path;
+}
+
 LinkConfig parse_link(const Value& json) {
   LinkConfig link;
   if (const Value* url = json.find("url"); url != nullptr && url->is(Kind::array))
     link.servers = json.strings_or("url", {});
   else
     link.servers = {json.string_or("url", "nats://127.0.0.1:4222")};
-  for (const auto& server : link.servers)
-    if (server.find('@') != std::string::npos)
-      throw Failure(WEIR_E_CONFIG,
-                    "the url holds a password or a token; put it into `user` and `password`, or `token`, where it is "
-                    "kept out of logs",
-                    "/url");
+  for (const auto& server : link.servers) check_url(server);
   link.name = json.string_or("name", "weir");
   link.user = json.string_or("user", "");
   link.password = json.string_or("password", "");
   link.token = json.string_or("token", "");
-  link.credentials_file = json.string_or("credentials", "");
+  link.credentials_file = file_or_none(json, "credentials");
   link.nkey = json.string_or("nkey", "");
-  link.nkey_seed_file = json.string_or("nkey_seed", "");
+  link.nkey_seed_file = file_or_none(json, "nkey_seed");
   if (link.nkey.empty() != link.nkey_seed_file.empty())
     throw Failure(WEIR_E_CONFIG, "nkey and nkey_seed go together; one of them is missing", "/nkey");
   const int ways = !link.user.empty() + !link.token.empty() + !link.credentials_file.empty() + !link.nkey.empty();
@@ -134,12 +157,15 @@ LinkConfig parse_link(const Value& json) {
                   "user, token, credentials and nkey are four ways to say who we are; one at most is allowed");
   if (!link.password.empty() && link.user.empty())
     throw Failure(WEIR_E_CONFIG, "password is there, but user is not", "/password");
+  if (!link.user.empty() && json.find("password") == nullptr)
+    throw Failure(WEIR_E_CONFIG, "user is there, but password is not; password = \"\" says that there is none",
+                  "/user");
   for (const std::string& server : link.servers) link.tls = link.tls || server.starts_with("tls://");
   if (const Value* tls = json.find("tls")) {
     link.tls = true;
-    link.ca_file = tls->string_or("ca", "");
-    link.certificate_file = tls->string_or("certificate", "");
-    link.key_file = tls->string_or("key", "");
+    link.ca_file = file_or_none(*tls, "ca");
+    link.certificate_file = file_or_none(*tls, "certificate");
+    link.key_file = file_or_none(*tls, "key");
     link.server_name = tls->string_or("server_name", "");
     if (link.certificate_file.empty() != link.key_file.empty())
       throw Failure(WEIR_E_CONFIG, "certificate and key go together; one of them is missing", tls->pointer);
