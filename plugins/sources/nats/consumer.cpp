@@ -28,7 +28,11 @@ void Consumer::listen_anew() {
   subscription_ = link_.subscribe(inbox_ + ".*", "", box_);
 }
 
-void Consumer::connected() { check(); }
+void Consumer::connected() {
+  connected_ms_ = host_.steady_ms();
+  others_ms_.reset();
+  check();
+}
 
 void Consumer::away() {
   drop_held();
@@ -279,8 +283,8 @@ void Consumer::over(std::string_view status, std::string_view text, std::string_
     if (was.left == was.count) return request(1, false);
     return ask();
   }
-  told_.state(false, "the server ends requests for messages of " + config_.stream + ": " + std::string(status) + " " +
-                         std::string(text) + "; tried again every 2 s");
+  told_.state(sdk::State::retrying, "the server ends requests for messages of " + config_.stream + ": " +
+                                        std::string(status) + " " + std::string(text) + "; tried again every 2 s");
   waited_ = phase_ == Phase::again;
   phase_ = Phase::checking;
   later(2'000, [this] { check(); });
@@ -289,6 +293,10 @@ void Consumer::over(std::string_view status, std::string_view text, std::string_
 void Consumer::tick() {
   if (phase_ == Phase::away) return;
   const std::int64_t now = host_.steady_ms();
+  if (others_ms_ && now - *others_ms_ > std::max<std::int64_t>(60'000, 3 * ack_wait_ms_)) {
+    others_ms_.reset();
+    if (phase_ != Phase::checking) runs({});
+  }
   if (paused_) heard_ms_ = now;
   while (!paused_ && !requests_.empty() && requests_.front().until_ms < now) requests_.pop_front();
   // Where a request waits the server says that it does. One that says nothing has lost it, or the consumer.

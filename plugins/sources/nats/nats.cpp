@@ -45,10 +45,11 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
         Link::Told{[this](bool again) { opened(again); }, [this] { connected(); },
                    [this](const std::string& why) { away(why); }, [this](const std::string& why) { complained(why); }});
     if (config_.stream) {
+      stream_state_ = sdk::State::retrying;
       consumer_ = std::make_unique<Consumer>(
           host_, *config_.stream, *link_, inbox_,
-          Consumer::Told{[this](bool running, const std::string& why) {
-                           stream_runs_ = running;
+          Consumer::Told{[this](sdk::State state, const std::string& why) {
+                           stream_state_ = state;
                            stream_ = why;
                            say_state();
                          },
@@ -132,10 +133,10 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   void say_state() {
     if (!away_.empty()) return host_.state(sdk::State::retrying, away_);
     if (!link_->connected()) return;
-    if (consumer_ && !stream_runs_) return host_.state(sdk::State::retrying, stream_);
+    if (stream_state_ == sdk::State::retrying) return host_.state(stream_state_, stream_);
     if (!complaint_.empty()) return host_.state(sdk::State::degraded, complaint_);
     if (!publishing_.empty()) return host_.state(sdk::State::degraded, publishing_);
-    host_.state(sdk::State::running, stream_);
+    host_.state(stream_state_, stream_);
   }
   // Told before anything is subscribed to anew, so behind all that came before the break and before all that comes now.
   void opened(bool again) {
@@ -351,7 +352,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   std::uint64_t flushes_ = 0;
   // What say_state() makes a state of.
   std::string away_, complaint_, publishing_, stream_;
-  bool stream_runs_ = false;
+  sdk::State stream_state_ = sdk::State::running;  // without a stream for ever
   std::vector<Inbox::Came>
       batch_;  // taken from the inbox; those from next_ on are still to be handled, the others to be destroyed
   std::size_t next_ = 0;
