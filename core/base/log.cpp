@@ -80,8 +80,19 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
-std::string line_of(Level level, std::string_view component, std::string_view message,
-                    std::initializer_list<Field> fields, std::uint64_t held_back) {
+// "key":value. What a secret was cut out of need not be JSON any more, so it becomes a string.
+void append_member(std::string& out, const Field& f) {
+  json::append_string(out, secrets::masked(std::string(f.key)));
+  out += ':';
+  const std::string value = secrets::masked(f.value);
+  if (f.bare && value == f.value)
+    out += value;
+  else
+    json::append_string(out, value);
+}
+
+std::string line_of(Level level, std::string_view component, std::string_view message, std::span<const Field> fields,
+                    std::uint64_t held_back) {
   std::string line;
   const auto name = kNames[static_cast<std::size_t>(level)];
   const std::string repeats_text = std::to_string(held_back);
@@ -93,12 +104,7 @@ std::string line_of(Level level, std::string_view component, std::string_view me
     json::append_string(line, secrets::masked(std::string(message)));
     for (const Field& f : fields) {
       line += ',';
-      json::append_string(line, f.key);
-      line += ':';
-      if (f.bare)
-        line += f.value;
-      else
-        json::append_string(line, secrets::masked(f.value));
+      append_member(line, f);
     }
     if (held_back != 0) line += ",\"repeated\":" + repeats_text;
     return line += '}';
@@ -106,9 +112,14 @@ std::string line_of(Level level, std::string_view component, std::string_view me
   line = iso8601(system_clock().unix_ms()) + " " + std::string(name) + " " + std::string(component) + " " +
          one_line(secrets::masked(std::string(message)));
   for (const Field& f : fields) {
-    ((line += ' ') += f.key) += '=';
-    const std::string value = f.bare ? f.value : secrets::masked(f.value);
-    if (plain(value))
+    const std::string key = secrets::masked(std::string(f.key)), value = secrets::masked(f.value);
+    line += ' ';
+    if (plain(key))
+      line += key;
+    else
+      json::append_string(line, key);
+    line += '=';
+    if (plain(value) || (f.bare && value == f.value))
       line += value;
     else
       json::append_string(line, value);
@@ -125,7 +136,7 @@ std::uint64_t numbered = 0;
 
 std::size_t size_of(const Line& l) { return l.component.size() + l.message.size() + l.fields_json.size() + 64; }
 
-void keep(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields,
+void keep(Level level, std::string_view component, std::string_view message, std::span<const Field> fields,
           std::uint64_t held_back) {
   Line line;
   line.level = level;
@@ -135,12 +146,7 @@ void keep(Level level, std::string_view component, std::string_view message, std
   line.fields_json = "{";
   for (const Field& f : fields) {
     if (line.fields_json.size() > 1) line.fields_json += ',';
-    json::append_string(line.fields_json, f.key);
-    line.fields_json += ':';
-    if (f.bare)
-      line.fields_json += f.value;
-    else
-      json::append_string(line.fields_json, json::to_utf8(secrets::masked(f.value)));
+    append_member(line.fields_json, f);
   }
   if (held_back != 0)
     line.fields_json += (line.fields_json.size() > 1 ? ",\"repeated\":" : "\"repeated\":") + std::to_string(held_back);
@@ -175,11 +181,11 @@ void to_file(std::string_view line) {
       if (line.empty() || file->append(line)) return;
       missing = 1;
       level = Level::error;
-      news = line_of(level, "log", "the log file can't be written; the hub goes on without it",
-                     {{"file", file->path()}, {"reason", file->why()}}, 0);
+      const Field fields[] = {{"file", file->path()}, {"reason", file->why()}};
+      news = line_of(level, "log", "the log file can't be written; the hub goes on without it", fields, 0);
     } else {
-      news = line_of(level, "log", "the log file can be written again; lines are missing in it",
-                     {{"file", file->path()}, {"missing", missing}}, 0);
+      const Field fields[] = {{"file", file->path()}, {"missing", missing}};
+      news = line_of(level, "log", "the log file can be written again; lines are missing in it", fields, 0);
       if (!file->append(line.empty() ? news : news + '\n' + std::string(line))) {
         missing += line.empty() ? 0 : 1;
         return;
@@ -218,7 +224,7 @@ void set_level(Level level) { level_now = level; }
 bool enabled(Level level) { return level >= level_now.load(std::memory_order_relaxed) && level != Level::off; }
 void flush() { logger()->flush(); }
 
-void write(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields) {
+void write(Level level, std::string_view component, std::string_view message, std::span<const Field> fields) {
   if (!enabled(level)) return;
   const auto held_back = repeated(level, component, message);
   if (!held_back) return;

@@ -7,6 +7,7 @@
 #pragma once
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,7 @@ enum class Level : std::uint8_t { trace, debug, info, warn, error, off };
 struct Field {
   std::string_view key;
   std::string value;
-  bool bare = false;  // a number, true or false: not quoted in JSON
+  bool bare = false;  // JSON as it is: a number, true or false; of a plugin also an array or an object
   Field(std::string_view k, std::string_view v) : key(k), value(v) {}
   Field(std::string_view k, const std::string& v) : key(k), value(v) {}
   Field(std::string_view k, const char* v) : key(k), value(v) {}
@@ -28,6 +29,12 @@ struct Field {
   template <class T>
   requires std::is_arithmetic_v<T> Field(std::string_view k, T v)
       : key(k), value(std::to_string(v)), bare(std::is_integral_v<T> || v - v == 0) {}  // JSON has no inf and no nan
+  // `value` is JSON without an end of line.
+  static Field json(std::string_view key, std::string_view value) {
+    Field field(key, value);
+    field.bare = true;
+    return field;
+  }
 };
 
 struct Settings {
@@ -42,7 +49,11 @@ Result<Level> parse_level(std::string_view name);
 void set_level(Level level);
 bool enabled(Level level);
 
-void write(Level level, std::string_view component, std::string_view message, std::initializer_list<Field> fields = {});
+void write(Level level, std::string_view component, std::string_view message, std::span<const Field> fields);
+inline void write(Level level, std::string_view component, std::string_view message,
+                  std::initializer_list<Field> f = {}) {
+  write(level, component, message, std::span(f.begin(), f.size()));
+}
 inline void debug(std::string_view component, std::string_view message, std::initializer_list<Field> f = {}) {
   write(Level::debug, component, message, f);
 }

@@ -132,11 +132,24 @@ class Checker {
     report(node.place, std::move(message), rule);
   }
 
+  // The list for what somebody wrote as in a shell.
+  static std::string as_command(const std::string& text) {
+    constexpr std::string_view kForAShell = "\"'`\\|&;<>()[]{}$*?~#=\n";
+    if (text.find_first_of(kForAShell) != std::string::npos) return "[\"sh\", \"-c\", " + in_quotes(text) + "]";
+    std::string out;
+    for (std::size_t begin = 0; (begin = text.find_first_not_of(" \t", begin)) != std::string::npos;) {
+      const std::size_t end = std::min(text.find_first_of(" \t", begin), text.size());
+      out += (out.empty() ? "" : ", ") + in_quotes(text.substr(begin, end - begin));
+      begin = end;
+    }
+    return out.empty() ? "[\"program\", \"argument\"]" : "[" + out + "]";
+  }
   // What the file's author most likely meant to write; nothing when that is not plain.
   std::string way_out(Index index, const Node& node) const {
     const Rule& rule = resolved(rules_, index);
     if (node.is(Kind::null) || node.is(Kind::object) || !node.as_written.empty()) return "";
     const std::string text = shown(node);
+    if (rule.command && node.is(Kind::string)) return "; no shell reads it, so write " + as_command(node.string);
     if (rule.types & kArray && !node.is(Kind::array) && rule.items && valid(*rule.items, node))
       return "; write [" + text + "]";
     if (rule.types & kString && rule.unit != Unit::none && node.is(Kind::integer) && node.integer >= 0)

@@ -122,6 +122,8 @@ class Compiler {
       rule.expected = text(key, value);
     else if (key == "x-path")
       path(rule, value);
+    else if (key == "x-command")
+      rule.command = boolean(key, value);
     else if (key == "$defs" && !root)
       wrong(value, "$defs belongs at the top of the schema");
     else if (key.rfind("x-", 0) != 0 && std::find(kKeywords.begin(), kKeywords.end(), key) == kKeywords.end())

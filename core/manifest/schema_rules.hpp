@@ -47,6 +47,7 @@ struct Rule {
   Unit unit = Unit::none;
   std::string name_key, expected;
   bool path = false, path_only_with_slash = false;
+  bool command = false;  // a program and its arguments
 };
 
 struct Rules {

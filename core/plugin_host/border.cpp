@@ -1,8 +1,12 @@
 #include "plugin_host/border.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
+#include <iterator>
 #include <thread>
+#include <vector>
 
 #include "base/json.hpp"
 #include "base/log.hpp"
@@ -25,6 +29,29 @@ std::string safe_text(weir_str text, std::size_t most) {
   if (text.ptr == nullptr) return {};
   return json::to_utf8(std::string_view(text.ptr, static_cast<std::size_t>(text.size < most ? text.size : most)));
 }
+
+namespace {
+
+// The members of a plugin's fields become fields of the line. None takes the name of what the hub itself says there.
+void write_with_members(log::Level level, const std::string& instance, const std::string& text, json::Value object) {
+  constexpr std::string_view kOwn[] = {"time", "level", "component", "message", "repeated"};
+  std::deque<std::string> keys;  // what a Field's key points to
+  std::vector<log::Field> fields;
+  object.each_member([&](json::Value k, json::Value value) {
+    std::string key = k.string();
+    if (object.find(key).index() != value.index()) return;  // the last one counts
+    if (std::find(std::begin(kOwn), std::end(kOwn), key) != std::end(kOwn)) key.insert(0, "plugin_");
+    keys.push_back(std::move(key));
+    if (value.is(json::Kind::string)) return fields.push_back({keys.back(), value.string()});
+    std::string raw(value.raw());
+    for (char& c : raw)
+      if (static_cast<unsigned char>(c) < 0x20) c = ' ';  // between values, as strings have no control characters
+    fields.push_back(log::Field::json(keys.back(), raw));
+  });
+  log::write(level, instance, text, fields);
+}
+
+}  // namespace
 
 // While one exists, close() waits; when the instance is closed already, it says so.
 class Border::Inside {
@@ -183,7 +210,10 @@ void Border::log(void* ctx, std::int32_t level, weir_str message, weir_str field
                                                  : log::Level::error;
   if (!log::enabled(to)) return;
   const std::string text = safe_text(message, kTextMax), fields = safe_text(fields_json, kTextMax);
-  if (fields.empty())
+  json::Doc doc;
+  if (doc.parse(fields) && doc.root().is(json::Kind::object))
+    write_with_members(to, self.instance_, text, doc.root());
+  else if (fields.empty())
     log::write(to, self.instance_, text);
   else
     log::write(to, self.instance_, text, {{"fields", fields}});

@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <map>
 
+#include "base/clock.hpp"
 #include "base/log.hpp"
 
 namespace weir {
 namespace {
+constexpr SteadyMs kTellUnroutedMs = 60'000;
+constexpr std::size_t kTellSubjectBytes = 200;
+
 std::string_view text(weir_str s) { return s.ptr == nullptr ? std::string_view() : std::string_view(s.ptr, s.size); }
 }  // namespace
 
@@ -26,6 +30,8 @@ struct Ingress::Source {
     Source& s;
   };
   std::atomic<std::uint64_t> taken{0}, unrouted{0}, refused{0}, pauses{0};
+  std::atomic<std::uint64_t> unrouted_told{0};  // as many of them when the log was told last
+  std::atomic<SteadyMs> tell_unrouted_at{0};
   const Limits* limits;
   std::mutex mutex;
   std::deque<std::shared_ptr<Batch>> batches;  // in the order of emission, guarded by mutex down to here
@@ -41,6 +47,27 @@ struct Ingress::Source {
   RoutesOfSource routes_now() {
     const std::lock_guard lock(mutex);
     return routes;
+  }
+  // Whoever forgot a channel sees nothing arrive and no error: the log says it with the first event, then once a
+  // minute.
+  void left_out(std::string_view subject, std::uint64_t count, const std::vector<SourceRoute>& now) {
+    unrouted += count;
+    SteadyMs due = tell_unrouted_at;
+    const SteadyMs time = system_clock().steady_ms();
+    if (time < due) return;
+    // One whose channel's name can't be made has been told as that.
+    if (std::any_of(now.begin(), now.end(), [&](const SourceRoute& r) { return r.subject.matches(subject); })) return;
+    if (!tell_unrouted_at.compare_exchange_strong(due, time + kTellUnroutedMs)) return;
+    const std::uint64_t all = unrouted;
+    const std::string quoted = json::quoted(json::to_utf8(subject.substr(0, kTellSubjectBytes)));
+    const std::string& separator = instance->library().info().subject_separator;
+    const bool names_itself =
+        subject.size() <= kTellSubjectBytes && Pattern::parse_subject(subject, separator.empty() ? '/' : separator[0]);
+    log::warn("ingress",
+              "no channel is for what plugin \"" + name + "\" sends of " + quoted +
+                  ", so it is left out; a [[channel]] with from = [{ plugin = \"" + name +
+                  "\", subject = " + (names_itself ? quoted : "\"**\"") + " }] would take it",
+              {{"count", all - unrouted_told.exchange(all)}});
   }
   bool takes() const { return !ending && !held; }
   bool has_room() const {
@@ -168,6 +195,8 @@ weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std:
   std::vector<std::vector<Mail>> mails(shards_.size());
   std::string subject_before;
   std::vector<Target> channels;
+  std::uint64_t nowhere = 0;  // events that no channel is for
+  std::string_view nowhere_subject;
   bool shard_full = false;
   for (; *accepted < count && !shard_full && (s.has_room() || (*accepted == 0 && s.events == 0 && s.takes()));
        ++*accepted) {
@@ -182,7 +211,7 @@ weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std:
     ++batch->events;
     batch->bytes += size;
     if (e.cursor.size != 0) batch->cursor = text(e.cursor);
-    if (channels.empty()) ++s.unrouted;
+    if (channels.empty() && ++nowhere == 1) nowhere_subject = text(e.subject);
     for (const auto& [channel, rules] : channels) {
       Draft d;
       d.event = text(e.event);
@@ -202,6 +231,7 @@ weir_status Ingress::emit(FlowInstance& instance, const weir_event* events, std:
     }
   }
   s.taken += *accepted;
+  if (nowhere != 0) s.left_out(nowhere_subject, nowhere, *routes);
   if (*accepted != 0) {
     s.cursors = !batch->cursor.empty();
     const std::lock_guard lock(s.mutex);  // held while handing over, so that batches stand in the order of their events

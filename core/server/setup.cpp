@@ -47,9 +47,11 @@ class Builder {
     load_rules();
     build_routes();
     build_endpoints();
+    if (whole_ && problems_.empty()) sources_without_channel();
     if (for_check_) try_plugins();
     SetupResult result;
     result.problems = std::move(problems_);
+    result.warnings = std::move(warnings_);
     for (const RuleEntry& rule : setup_->manifest.rules) result.scripts.push_back(rule.path);
     for (const auto& program : setup_->programs)
       result.scripts.insert(result.scripts.end(), program->files().begin(), program->files().end());
@@ -154,6 +156,26 @@ class Builder {
       problem(p.entry->place, "plugin \"" + name +
                                   "\" is used as an auth provider and for more; an auth provider is an "
                                   "instance of its own, so write two [[plugin]] with that library");
+  }
+
+  // One that is a sink or a responder as well may be meant as that alone.
+  void sources_without_channel() {
+    const Manifest& m = setup_->manifest;
+    for (std::size_t i = 0; i < setup_->plugins.size(); ++i) {
+      const LoadedPlugin& p = setup_->plugins[i];
+      const std::string& name = p.entry->name;
+      const auto named = [&](const auto& entries) {
+        return std::any_of(entries.begin(), entries.end(), [&](const auto& e) { return e.plugin == name; });
+      };
+      if (p.library->source() == nullptr || !setup_->source_routes[i].empty() || named(m.methods)) continue;
+      if (std::any_of(m.channels.begin(), m.channels.end(), [&](const ChannelEntry& c) { return named(c.to); }))
+        continue;
+      warnings_.push_back(
+          {p.entry->place, "plugin \"" + name +
+                               "\" feeds no channel, so its events are left out; write from = [{ plugin "
+                               "= \"" +
+                               name + "\", subject = \"**\" }] in a [[channel]]"});
+    }
   }
 
   void load_rules() {
@@ -351,7 +373,7 @@ class Builder {
   std::unique_ptr<Setup> setup_;
   const std::vector<tree::Problem>& told_;
   const bool whole_, for_check_;
-  std::vector<tree::Problem> problems_;
+  std::vector<tree::Problem> problems_, warnings_;
 };
 
 }  // namespace
@@ -367,10 +389,11 @@ SetupResult set_up(const std::string& manifest_file, const LoadOptions& options)
   else if (loaded.draft)
     result = Builder(std::move(*loaded.draft), loaded.problems, options.for_check).run();
   result.problems.insert(result.problems.begin(), loaded.problems.begin(), loaded.problems.end());
-  std::stable_sort(result.problems.begin(), result.problems.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
-  });
-  result.warnings = std::move(loaded.warnings);
+  result.warnings.insert(result.warnings.begin(), loaded.warnings.begin(), loaded.warnings.end());
+  for (auto* told : {&result.problems, &result.warnings})
+    std::stable_sort(told->begin(), told->end(), [](const auto& a, const auto& b) {
+      return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
+    });
   return result;
 }
 

@@ -4,6 +4,7 @@
 # with their ratio. Beside the rates: seconds of CPU that the server spent on the writers and on the reader in the first half
 # of the time.
 #   tests/bench/postgres_outbox.sh [build/release [SECONDS [ROUNDS]]]
+# WAKE=poll or WAKE=notify measures only that one; REST=100ms is the reader's `rest` instead of 10ms.
 set -eu
 build=$(cd "${1:-build/release}" && pwd)
 seconds=${2:-10}
@@ -34,7 +35,7 @@ plugins = ["$build/lib/weir"]
 [[plugin]]
 name = "db"
 library = "postgres"
-config = { url = "host=$dir/pg user=weir dbname=postgres", outbox = { poll = "50ms", keep = "0s" } }
+config = { url = "host=$dir/pg user=weir dbname=postgres", outbox = { poll = "50ms", rest = "${REST:-10ms}", keep = "0s" } }
 [[endpoint]]
 path = "/ws"
 [[channel]]

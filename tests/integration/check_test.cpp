@@ -108,5 +108,30 @@ TEST_F(CheckTest, NoProblemShowsWhatCameFromTheEnvironment) {
   }
 }
 
+// Symptom: a bus without `from` passed, and nothing ever arrived.
+TEST_F(CheckTest, ASourceThatFeedsNoChannelIsWarnedOf) {
+  const auto warnings = [&](const std::string& rest) {
+    const SetupResult result = load(
+        "[[plugin]]\nname = \"clock\"\nlibrary = \"ticker\"\nconfig = { interval = \"1s\" }\n"
+        "[[plugin]]\nname = \"loop\"\nlibrary = \"loop\"\n[[endpoint]]\npath = \"/ws\"\n" +
+        rest);
+    EXPECT_TRUE(result.problems.empty());
+    std::string all;
+    for (const auto& w : result.warnings) all += w.text() + "\n";
+    return all;
+  };
+  const auto feeds_none = [&](int line, const std::string& name) {
+    return at(line, 1) + "plugin \"" + name +
+           "\" feeds no channel, so its events are left out; write from = [{ plugin = \"" + name +
+           "\", subject = \"**\" }] in a [[channel]]\n";
+  };
+  EXPECT_EQ(warnings("[[channel]]\npattern = \"c\"\n"), feeds_none(4, "clock") + feeds_none(8, "loop"));
+  const std::string clock = "[[channel]]\npattern = \"c\"\nfrom = [{ plugin = \"clock\", subject = \"**\" }]\n";
+  EXPECT_EQ(warnings(clock), feeds_none(8, "loop"));
+  // It may be meant as what else it is.
+  EXPECT_EQ(warnings(clock + "to = [{ plugin = \"loop\", subject = \"x\" }]\n"), "");
+  EXPECT_EQ(warnings(clock + "[[method]]\npattern = \"m\"\nplugin = \"loop\"\n"), "");
+}
+
 }  // namespace
 }  // namespace weir::test

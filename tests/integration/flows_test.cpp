@@ -9,6 +9,7 @@
 #include <future>
 #include <thread>
 
+#include "base/log.hpp"
 #include "integration/hub_fixture.hpp"
 #include "support/fact.hpp"
 
@@ -50,6 +51,19 @@ class FlowsTest : public HubTest {
     event.event = {"e", 1};
     std::uint32_t accepted = 0;
     return plugin.host()->emit(plugin.host()->ctx, &event, sizeof event, 1, &accepted);
+  }
+  // The hub's log from within: the number of its last line, and the lines after one that begin so.
+  static std::uint64_t last_line() {
+    const auto lines = log::lines(0, log::kLinesKept);
+    return lines.empty() ? 0 : lines.back().number;
+  }
+  static std::vector<std::string> lines_after(std::uint64_t number, const std::string& begin) {
+    std::vector<std::string> out;
+    for (const log::Line& line : log::lines(number, log::kLinesKept)) {
+      std::string text = line.component + ": " + line.message + " " + line.fields_json;
+      if (text.starts_with(begin)) out.push_back(std::move(text));
+    }
+    return out;
   }
   // Until the plugin's subjects are these.
   bool active_are(Client& c, const Json& subjects) {
@@ -501,6 +515,56 @@ TEST_F(FlowsTest, TheHubTellsAPluginItsFiguresAndItsLog) {
   start(loop() + "[[endpoint]]\npath = \"/hooks\"\nplugin = \"loop\"\n[[channel]]\npattern = \"none\"\n");
   EXPECT_EQ(http("GET", "/hooks/figures").json()["shards"].size(), 2U);
   EXPECT_NE(http("GET", "/hooks/log").body.find("hub: ready {\"address\":"), std::string::npos);
+}
+
+// Symptom: what a plugin's fields say was a JSON text in a JSON string.
+TEST_F(FlowsTest, APluginsFieldsAreFieldsOfItsLogLines) {
+  start(loop() + "[[channel]]\npattern = \"none\"\n");
+  const auto plugin = instance("loop");
+  const std::uint64_t before = last_line();
+  const auto say = [&](const std::string& message, const std::string& fields) {
+    plugin->host()->log(plugin->host()->ctx, WEIR_LOG_WARN, {message.data(), message.size()},
+                        {fields.data(), fields.size()});
+  };
+  say("plain", R"({"n":12,"peer":"1.2.3.4","twice":1,"twice":2,"level":"none","list":[1,
+{"a":null}]})");
+  say("no object", "[1]");
+  say("cut", "{\"a\":\"" + std::string(5000, 'x') + "\"}");
+  EXPECT_EQ(lines_after(before, "loop: plain "),
+            std::vector<std::string>{
+                R"(loop: plain {"n":12,"peer":"1.2.3.4","twice":2,"plugin_level":"none","list":[1, {"a":null}]})"});
+  EXPECT_EQ(lines_after(before, "loop: no object "), std::vector<std::string>{R"(loop: no object {"fields":"[1]"})"});
+  const auto cut = lines_after(before, "loop: cut ");
+  ASSERT_EQ(cut.size(), 1U);
+  EXPECT_LT(cut[0].size(), 4200U);
+}
+
+// Symptom: events of a source that no channel has in `from` were a number in /stats and nothing else.
+TEST_F(FlowsTest, WhatNoChannelIsForIsToldOnceWithAWayOut) {
+  start(loop() + "[[channel]]\npattern = \"c/{x}\"\nfrom = [{ plugin = \"loop\", subject = \"s.{x}\" }]\n");
+  const auto plugin = instance("loop");
+  const std::uint64_t before = last_line();
+  EXPECT_EQ(emit(*plugin, "s.x"), WEIR_OK);
+  EXPECT_EQ(lines_after(before, "ingress: "), std::vector<std::string>{});
+  EXPECT_EQ(emit(*plugin, "orders.\"new\""), WEIR_OK);
+  EXPECT_EQ(emit(*plugin, "s.x"), WEIR_OK);
+  EXPECT_EQ(emit(*plugin, "orders.old"), WEIR_OK);
+  EXPECT_EQ(
+      lines_after(before, "ingress: "),
+      std::vector<std::string>{
+          R"(ingress: no channel is for what plugin "loop" sends of "orders.\"new\"", so it is left out; )"
+          R"(a [[channel]] with from = [{ plugin = "loop", subject = "orders.\"new\"" }] would take it {"count":1})"});
+  EXPECT_EQ(http("GET", "/stats").json()["plugins"][0]["unrouted"], 2);
+}
+
+TEST_F(FlowsTest, ALongSubjectThatNoChannelIsForIsCut) {
+  start(loop() + "[[channel]]\npattern = \"none\"\n");
+  const std::uint64_t before = last_line();
+  EXPECT_EQ(emit(*instance("loop"), std::string(1000, 'x')), WEIR_OK);
+  const auto told = lines_after(before, "ingress: ");
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_LT(told[0].size(), 500U);
+  EXPECT_NE(told[0].find(R"(subject = "**")"), std::string::npos) << told[0];
 }
 
 // ---------------------------------------------------------------- sources on demand

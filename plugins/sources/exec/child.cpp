@@ -1,5 +1,6 @@
 #include "child.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <system_error>
 
@@ -66,6 +68,31 @@ struct Spawn {
     ::posix_spawnattr_destroy(&attributes);
   }
 };
+
+// Whether one of the group is more than a zombie. An orphan is not ours to wait for, and where nobody waits for it (in
+// a container whose first process does not) it stays in the group for ever. Where /proc does not tell: yes.
+bool lives(pid_t group) {
+  DIR* const folder = ::opendir("/proc");
+  if (folder == nullptr) return true;
+  bool alive = false;
+  while (const dirent* entry = alive ? nullptr : ::readdir(folder)) {
+    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+    FILE* const file = std::fopen(("/proc/" + std::string(entry->d_name) + "/stat").c_str(), "re");
+    if (file == nullptr) continue;
+    std::array<char, 512> bytes;  // its name has at most 64 of them
+    const std::string_view text(bytes.data(), std::fread(bytes.data(), 1, bytes.size(), file));
+    std::fclose(file);
+    // PID (NAME) STATE PARENT GROUP ...; a name may hold anything, parentheses too.
+    const auto name_end = text.rfind(')');
+    char state = 'Z';
+    pid_t of = 0;
+    if (name_end != std::string_view::npos &&
+        std::sscanf(std::string(text.substr(name_end + 1)).c_str(), " %c %*d %d", &state, &of) == 2)
+      alive = of == group && state != 'Z' && state != 'X';
+  }
+  ::closedir(folder);
+  return alive;
+}
 
 }  // namespace
 
@@ -222,9 +249,10 @@ void Child::stop(const std::function<bool()>& room) {
   for (const auto until = Clock::now() + kPatience; Clock::now() < until; ::poll(nullptr, 0, kStepMs)) {
     waited_for = waited_for || ::waitpid(pid_, nullptr, WNOHANG) != 0;  // until then it counts as one of the group
     alive = alive && ::kill(-pid_, 0) == 0;                             // once it is not, the number may be another's
+    const bool waiting = alive && (!waited_for || lives(pid_));
     paused_ = !room();
     const bool out = read_all(out_), error = read_all(error_);
-    if (!alive && out && error && room()) break;
+    if (!waiting && out && error && room()) break;
   }
   if (alive) ::kill(-pid_, SIGKILL);
   if (!waited_for) ::waitpid(pid_, nullptr, 0);

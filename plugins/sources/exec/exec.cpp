@@ -20,7 +20,7 @@ constexpr const char* kManifest = R"json({
     "additionalProperties": false,
     "required": ["command"],
     "properties": {
-      "command": {"type": "array", "minItems": 1, "items": {"type": "string"}, "description": "The program and its arguments; no shell reads them. [\"sh\", \"-c\", \"...\"] if one should"},
+      "command": {"type": "array", "minItems": 1, "items": {"type": "string"}, "x-command": true, "description": "The program and its arguments; no shell reads them. [\"sh\", \"-c\", \"...\"] if one should"},
       "directory": {"type": "string", "x-path": true, "default": "", "description": "Where it runs; default: where the hub does"},
       "env": {"type": "object", "default": {}, "additionalProperties": {"type": "string"}, "description": "Environment variables beside the hub's own"},
       "subject": {"type": "string", "minLength": 1, "maxLength": 1024, "default": "exec", "description": "Where the events come from; a channel's `from` names it"},

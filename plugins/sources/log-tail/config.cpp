@@ -175,6 +175,7 @@ Config parse_config(const sdk::json::Value& json) {
     tailer.exclude.push_back(as_pattern(config.checkpoint));
     tailer.exclude.push_back(as_pattern(config.checkpoint + ".new"));
     tailer.exclude.push_back(as_pattern(config.checkpoint + ".damaged"));
+    tailer.exclude.push_back(as_pattern(config.checkpoint + ".lock"));
   }
   tailer.open_max =
       static_cast<std::size_t>(integer(json, "max_open", static_cast<std::int64_t>(open_max_of_process()), 16, 65'536));

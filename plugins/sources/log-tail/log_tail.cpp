@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "checkpoint.hpp"
+#include "checkpoint_lock.hpp"
 #include "checkpoint_writer.hpp"
 #include "config.hpp"
 #include "glob.hpp"
@@ -116,6 +117,7 @@ class LogTail final : public sdk::Source, private TailSink {
     }
     tailer_.reset();
     writer_.reset();
+    lock_.release();
   }
 
  private:
@@ -184,6 +186,15 @@ class LogTail final : public sdk::Source, private TailSink {
   bool begin_checkpoints(Checkpoint& checkpoint) {
     const std::string before = std::exchange(reading_problem_, {}), name = "the checkpoint " + config_.checkpoint;
     std::string why;
+    const auto lock = lock_.take(config_.checkpoint, why);
+    if (lock == CheckpointLock::Taking::held) {
+      reading_problem_ =
+          name + " is used by " + why + "; each instance needs one of its own, and no file is read before it is free";
+      if (reading_problem_ != before) host_.state(sdk::State::retrying, reading_problem_);  // it is logged as well
+      return false;
+    }
+    if (lock == CheckpointLock::Taking::unknown && why != std::exchange(lock_problem_, why))
+      say(true, name + " can't be locked: " + why + "; nothing keeps another hub from using it as well");
     const Reading reading = read_checkpoint(config_.checkpoint, checkpoint, why);
     if (reading == Reading::unreadable) {
       reading_problem_ = "can't read " + name + ": " + why + "; no file is read before";
@@ -337,8 +348,9 @@ class LogTail final : public sdk::Source, private TailSink {
   std::int64_t read_at_ms_ = 0;
   std::uint64_t lines_ = 0, rotations_ = 0, lost_ = 0, checkpoints_ = 0;
   Progress progress_;
+  CheckpointLock lock_;
   std::unique_ptr<CheckpointWriter> writer_;  // from start() to stop(), when a checkpoint is wanted
-  std::string reading_problem_, writing_problem_;
+  std::string lock_problem_, reading_problem_, writing_problem_;
   Beginnings beginnings_;                         // by subject: activations that are not answered yet
   bool moved_ = false;                            // places did since the last checkpoint
   std::uint64_t written_rotations_ = UINT64_MAX;  // of the last checkpoint; files come and go

@@ -60,16 +60,17 @@ void Inbox::put(natsMsg* message, std::uint32_t subscription, bool more) {
   wake_();
 }
 
-bool Inbox::take(std::vector<Came>& out, std::size_t count, std::size_t bytes) {
+bool Inbox::take(std::vector<Came>& out, std::size_t count, std::size_t bytes, bool again) {
   const std::lock_guard lock(mutex_);
+  woken_ = again && !messages_.empty();
   for (std::size_t taken = 0; count != 0 && taken <= bytes && !messages_.empty(); --count) {
     out.push_back(messages_.front());
     bytes_ -= messages_.front().bytes;
     taken += messages_.front().bytes;
     messages_.pop_front();
   }
-  woken_ = !messages_.empty();
-  return woken_;
+  if (!messages_.empty()) woken_ = true;
+  return !messages_.empty();
 }
 
 bool Inbox::unheard() {

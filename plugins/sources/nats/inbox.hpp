@@ -23,7 +23,7 @@ class Inbox {
   };
   static constexpr std::size_t kWakeAt = 64;
   // Holds at most so many messages, and so many bytes. `wake` is called once when messages have come, until take() has
-  // seen the last of them.
+  // seen the last of them and says so.
   Inbox(std::size_t messages_max, std::size_t bytes_max, std::function<void()> wake)
       : messages_max_(messages_max), bytes_max_(bytes_max), wake_(std::move(wake)) {}
   ~Inbox() { close(); }
@@ -34,8 +34,8 @@ class Inbox {
   // come after all (their connection has ended), so whoever takes asks unheard() now and then.
   void put(natsMsg* message, std::uint32_t subscription, bool more = false);
   // Moves the oldest ones to `out`: at most `count`, and no more than the first that goes beyond `bytes`. False: there
-  // are none left.
-  bool take(std::vector<Came>& out, std::size_t count, std::size_t bytes = std::size_t(-1));
+  // are none left. `again`: take() will be called soon in any case if it took some, so nobody is to be woken meanwhile.
+  bool take(std::vector<Came>& out, std::size_t count, std::size_t bytes = std::size_t(-1), bool again = false);
   bool unheard();  // there are some, and nobody was woken for them
   // Waits until there is something, for so long at most.
   void wait(std::chrono::milliseconds at_most);

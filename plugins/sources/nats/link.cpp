@@ -2,6 +2,7 @@
 
 #include <nats/nats.h>
 
+#include <array>
 #include <cstdlib>
 #include <future>
 #include <system_error>
@@ -15,10 +16,19 @@ namespace {
 
 constexpr std::int64_t kFlushMs = 2'000;
 
+// Of a buffer of cnats, in which another thread of it may write the next error meanwhile: there is no other way to it,
+// and at worst some of both is read. It has 256 bytes, and a zero at its end.
+[[gnu::no_sanitize("thread")]] std::string copy_of(const char* text) {
+  std::array<char, 256> copy{};
+  for (std::size_t i = 0; i + 1 < copy.size() && text[i] != '\0'; ++i) copy[i] = text[i];
+  return copy.data();
+}
+
 std::string error_of(natsConnection* connection, natsStatus fallback) {
   const char* text = nullptr;
   const natsStatus status = natsConnection_GetLastError(connection, &text);
-  if (text != nullptr && *text != '\0') return text;
+  std::string last = text == nullptr ? std::string() : copy_of(text);
+  if (!last.empty()) return last;
   return natsStatus_GetText(status != NATS_OK ? status : fallback);
 }
 

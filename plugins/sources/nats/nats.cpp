@@ -108,6 +108,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
     constexpr std::int64_t kFinishMs =
         500;  // the hub waits 5 s, and closing a connection that hangs may take 4 of them
     ticks_.cancel();
+    looks_.cancel();
     emitter_.flush();
     if (inbox_) inbox_->close();
     let_go();
@@ -242,15 +243,17 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   }
 
   // One slice; more of it is posted, so that the strand is free in between. What was taken and does not fit waits.
+  // While messages come it looks again by itself, as often as batches leave: to be woken for each burst costs more.
   void drain() {
     if (!inbox_) return;
     constexpr int kTurns = 16;
     constexpr std::size_t kAtOnce = 64;
-    bool more = true;
+    bool more = true, some = false;
     for (int turn = 0; more && turn < kTurns && !emitter_.full(); ++turn) {
       if (next_ == batch_.size()) {
         let_go();
-        more = inbox_->take(batch_, kAtOnce);
+        more = inbox_->take(batch_, kAtOnce, std::size_t(-1), true);
+        some = some || !batch_.empty();
       }
       while (next_ < batch_.size() && !emitter_.full()) {
         Inbox::Came& came = batch_[next_++];
@@ -260,14 +263,14 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
           handle(came.message);
       }
     }
-    emitter_.flush();
-    // Behind the events, as each message wakes a thread of cnats.
+    // As each message wakes a thread of cnats.
     if (next_ == batch_.size()) let_go();
     if (consumer_) {
       consumer_->pause(emitter_.full());
       consumer_->ask();
     }
-    if ((more || next_ != batch_.size()) && !emitter_.full()) (void)host_.post([this] { drain(); });
+    if ((more || next_ != batch_.size()) && !emitter_.full()) return void(host_.post([this] { drain(); }));
+    if (some) looks_.start(host_, sdk::Emitter::kBatchMs, 0, [this] { drain(); });
   }
 
   void let_go() {
@@ -346,7 +349,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   std::unique_ptr<Demand> demand_;
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<Requests> requests_;
-  sdk::Timer ticks_;
+  sdk::Timer ticks_, looks_;
   std::vector<sdk::Activation> activations_;  // until the server has their subscriptions
   bool flushing_ = false;
   std::uint64_t flushes_ = 0;

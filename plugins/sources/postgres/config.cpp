@@ -29,6 +29,7 @@ constinit const char kManifest[] = R"json({
           "reader": {"type": "string", "minLength": 1, "maxLength": 255, "default": "hub", "description": "Who reads. Each hub needs a name of its own; a second one with the same name waits until the first one is gone"},
           "from": {"type": "string", "enum": ["all", "new"], "default": "all", "description": "Where a reader begins that is not known yet"},
           "poll": {"type": ["integer", "string"], "x-unit": "duration", "minimum": 10, "default": "1s", "description": "How often to look for rows; with the trigger of `weir pg init` a new row is seen at once"},
+          "rest": {"type": ["integer", "string"], "x-unit": "duration", "minimum": 1, "maximum": 1000, "default": "10ms", "description": "How long rows gather at most under load; less is sooner, and costs the server and the hub more for each row"},
           "keep": {"type": ["integer", "string"], "x-unit": "duration", "minimum": 0, "default": "1h", "description": "Rows that all readers have had are removed after so long; 0: never"},
           "data_bytes": {"type": ["integer", "string"], "x-unit": "bytes", "minimum": 128, "maximum": 67108864, "default": "1MiB", "description": "Rows with more data are left out, with a gap, and not even fetched; as limits.data_bytes, which can't be seen from here"}
         }
@@ -65,6 +66,7 @@ OutboxConfig parse_outbox(const Value& json) {
   outbox.reader = json.string_or("reader", outbox.reader);
   outbox.from_now = json.string_or("from", "all") == "new";
   outbox.poll_ms = json.duration_ms_or("poll", outbox.poll_ms);
+  outbox.rest_ms = json.duration_ms_or("rest", outbox.rest_ms);
   outbox.keep_ms = json.duration_ms_or("keep", outbox.keep_ms);
   outbox.data_bytes = json.bytes_or("data_bytes", outbox.data_bytes);
   return outbox;

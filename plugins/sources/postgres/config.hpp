@@ -19,6 +19,7 @@ struct OutboxConfig {
   std::string schema = "weir", reader = "hub";
   bool from_now = false;  // a reader that is not known yet: what is there already is not for it
   std::int64_t poll_ms = 1'000;
+  std::int64_t rest_ms = 10;            // at most, between two batches and where it can't sleep
   std::int64_t keep_ms = 3'600'000;     // 0: nothing is removed
   std::int64_t data_bytes = 1'048'576;  // what is larger is not fetched
 };

@@ -15,6 +15,12 @@ namespace {
 constexpr std::uint64_t kConnectMs = 5'000;
 constexpr std::uint32_t kPatienceMost = 6;  // an answer gets 64 times `ping` at most
 
+std::vector<const char*> pointers(const Parameters& parameters) {
+  std::vector<const char*> values;
+  for (const auto& p : parameters) values.push_back(p ? p->c_str() : nullptr);
+  return values;
+}
+
 std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
 
 // What came with TLS and libpq had no room for: the socket does not become readable for it.
@@ -168,12 +174,21 @@ void Connection::watch() {
 }
 
 void Connection::ask(const std::string& sql, const Parameters& parameters, Answer answer, std::int64_t may_take_ms) {
-  std::vector<const char*> values;
-  for (const auto& p : parameters) values.push_back(p ? p->c_str() : nullptr);
-  const int sent = parameters.empty() ? PQsendQuery(raw_, sql.c_str())
-                                      : PQsendQueryParams(raw_, sql.c_str(), static_cast<int>(values.size()), nullptr,
-                                                          values.data(), nullptr, nullptr, 0);
-  if (sent != 1) return end(error());
+  const auto values = pointers(parameters);
+  sent(parameters.empty() ? PQsendQuery(raw_, sql.c_str())
+                          : PQsendQueryParams(raw_, sql.c_str(), static_cast<int>(values.size()), nullptr,
+                                              values.data(), nullptr, nullptr, 0),
+       std::move(answer), may_take_ms);
+}
+
+void Connection::ask_prepared(const char* name, const Parameters& parameters, Answer answer) {
+  const auto values = pointers(parameters);
+  sent(PQsendQueryPrepared(raw_, name, static_cast<int>(values.size()), values.data(), nullptr, nullptr, 0),
+       std::move(answer), 0);
+}
+
+void Connection::sent(int status, Answer answer, std::int64_t may_take_ms) {
+  if (status != 1) return end(error());
   answer_ = std::move(answer);
   asked_ms_ = host_.steady_ms();
   may_take_ms_ = may_take_ms;

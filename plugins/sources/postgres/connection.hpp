@@ -63,6 +63,7 @@ class Connection {
   void ask(const std::string& sql, Answer answer) { ask(sql, {}, std::move(answer)); }
   // may_take_ms: how long the server may work on it, beside what expect() gives every answer.
   void ask(const std::string& sql, const Parameters& parameters, Answer answer, std::int64_t may_take_ms = 0);
+  void ask_prepared(const char* name, const Parameters& parameters, Answer answer);  // of this session
   void end(const std::string& why);  // as if the server had; it is opened again
   // Waits until the server has done what it was asked for, and this after it; for the last word. False: not in time.
   bool ask_and_wait(const std::string& sql, const Parameters& parameters, int timeout_ms);
@@ -82,6 +83,7 @@ class Connection {
 
  private:
   void close();
+  void sent(int status, Answer answer, std::int64_t may_take_ms);
   void connect(const Address::Server& server, const std::string& address);
   void poll();
   void watch();

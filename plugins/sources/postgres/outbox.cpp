@@ -11,9 +11,10 @@ namespace {
 
 constexpr std::int64_t kStoreMs = 200;
 // Under load rows come in batches: the server works for us a tenth of the time, as long as a batch is not made to wait
-// for longer than this. A batch of 20 rows costs it nearly as much as one of 200.
-constexpr std::int64_t kRestTimes = 9, kRestMs = 100;
-// How long it rests when it can't sleep, as transactions are under way that have found it awake.
+// for longer than `rest`. A batch of 20 rows costs it nearly as much as one of 200.
+constexpr std::int64_t kRestTimes = 9;
+// It rests longer and longer, up to this, when it finds nothing and can't sleep, as transactions are under way that
+// have found it awake.
 constexpr std::int64_t kAwakeMs = 100;
 // How long it may go unnoticed that the one whose guest it is has gone.
 constexpr std::int64_t kGuestMs = 1'000;
@@ -124,6 +125,13 @@ void Outbox::lock() {
   connection_.ask(sql_.lock, {config_.reader}, [this](const Result& result) {
     if (!result.ok()) return failed(result);
     if (result.text(0, 0) != "t") return wait_for_lock();
+    prepare();
+  });
+}
+
+void Outbox::prepare() {
+  connection_.ask(sql_.prepare, [this](const Result& result) {
+    if (!result.ok()) return failed(result);
     enter();
   });
 }
@@ -300,22 +308,23 @@ void Outbox::look() {
   looked_ms_ = asked_ms_ = host_.steady_ms();
   worked_ms_ = 0;
   const Batch& batch = *progress_.read().batch;
-  connection_.ask(sql_.look, {batch.seen, batch.reading.empty() ? std::nullopt : std::optional(batch.reading)},
-                  [this](const Result& result) {
-                    if (!result.ok()) return failed(result);
-                    rest();
-                    progress_.begin(std::string(result.text(0, 0)));
-                    smallest_.reset();
-                    if (!result.null(0, 1)) smallest_ = result.text(0, 1);
-                    running_ = result.text(0, 2);
-                    bounded_ = smallest_ || running_ != "{}";
-                    if (bounded_) return sleep_ == Sleep::awake ? go() : wake();
-                    connection_.well();
-                    progress_.finish();
-                    if (sleep_ == Sleep::awake) return fall_asleep();
-                    sleep_ = Sleep::asleep;
-                    go();
-                  });
+  connection_.ask_prepared(sql_.look, {batch.seen, batch.reading.empty() ? std::nullopt : std::optional(batch.reading)},
+                           [this](const Result& result) {
+                             if (!result.ok()) return failed(result);
+                             rest();
+                             progress_.begin(std::string(result.text(0, 0)));
+                             smallest_.reset();
+                             if (!result.null(0, 1)) smallest_ = result.text(0, 1);
+                             running_ = result.text(0, 2);
+                             bounded_ = smallest_ || running_ != "{}";
+                             if (bounded_) awake_rest_ms_ = config_.rest_ms;
+                             if (bounded_) return sleep_ == Sleep::awake ? go() : wake();
+                             connection_.well();
+                             progress_.finish();
+                             if (sleep_ == Sleep::awake) return fall_asleep();
+                             sleep_ = Sleep::asleep;
+                             go();
+                           });
 }
 
 void Outbox::fall_asleep() {
@@ -323,7 +332,8 @@ void Outbox::fall_asleep() {
     if (!result.ok()) return failed(result);
     guest_ = result.text(0, 0) == "guest";
     if (result.text(0, 0) == "no") {
-      rest_until_ms_ = host_.steady_ms() + std::min(kAwakeMs, config_.poll_ms);
+      rest_until_ms_ = host_.steady_ms() + std::min(awake_rest_ms_, config_.poll_ms);
+      awake_rest_ms_ = std::max(awake_rest_ms_, std::min(2 * awake_rest_ms_, kAwakeMs));
     } else {
       sleep_ = Sleep::dozing;
       rest_until_ms_ = 0;
@@ -349,7 +359,7 @@ void Outbox::wake() {
 void Outbox::rest() {
   const std::int64_t now = host_.steady_ms();
   worked_ms_ += std::max<std::int64_t>(1, now - asked_ms_);
-  rest_until_ms_ = now + std::min(kRestMs, kRestTimes * worked_ms_);
+  rest_until_ms_ = now + std::min(config_.rest_ms, kRestTimes * worked_ms_);
 }
 
 void Outbox::fetch() {
@@ -357,30 +367,30 @@ void Outbox::fetch() {
   asked_ms_ = host_.steady_ms();
   const Position& at = progress_.read();
   const int asked = page_rows_;
-  connection_.ask(sql_.page,
-                  {at.batch->seen, at.batch->reading, std::to_string(at.last), smallest_, running_,
-                   std::to_string(asked), std::to_string(kPageBytes), unreadable_.empty() ? "t" : "f"},
-                  [this, asked](Result result) {
-                    // A row that the server can't turn into text for us, as one with bytes that are no UTF-8: pages of
-                    // one row lead to it, and then it comes without its texts.
-                    if (result.state().substr(0, 2) == "22" && unreadable_.empty()) {
-                      if (asked == 1) unreadable_ = result.error();
-                      page_rows_ = 1;
-                      return go();
-                    }
-                    if (!result.ok()) return failed(result);
-                    page_unreadable_ = std::exchange(unreadable_, {});
-                    rest();
-                    ++counts_.pages;
-                    const int rows = result.rows();
-                    const auto total = rows == 0 ? 0 : static_cast<int>(number(result.text(0, 8)));
-                    // Fewer than were found: they are large, and the server should not look at more in vain.
-                    page_rows_ = rows < total ? std::max(1, rows) : std::min(kPageRowsMost, 2 * asked);
-                    last_page_ = total < asked && rows == total;
-                    page_.emplace(std::move(result));
-                    row_ = 0;
-                    go();
-                  });
+  connection_.ask_prepared(sql_.page,
+                           {at.batch->seen, at.batch->reading, std::to_string(at.last), smallest_, running_,
+                            std::to_string(asked), std::to_string(kPageBytes), unreadable_.empty() ? "t" : "f"},
+                           [this, asked](Result result) {
+                             // A row that the server can't turn into text for us, as one with bytes that are no UTF-8:
+                             // pages of one row lead to it, and then it comes without its texts.
+                             if (result.state().substr(0, 2) == "22" && unreadable_.empty()) {
+                               if (asked == 1) unreadable_ = result.error();
+                               page_rows_ = 1;
+                               return go();
+                             }
+                             if (!result.ok()) return failed(result);
+                             page_unreadable_ = std::exchange(unreadable_, {});
+                             rest();
+                             ++counts_.pages;
+                             const int rows = result.rows();
+                             const auto total = rows == 0 ? 0 : static_cast<int>(number(result.text(0, 8)));
+                             // Fewer than were found: they are large, and the server should not look at more in vain.
+                             page_rows_ = rows < total ? std::max(1, rows) : std::min(kPageRowsMost, 2 * asked);
+                             last_page_ = total < asked && rows == total;
+                             page_.emplace(std::move(result));
+                             row_ = 0;
+                             go();
+                           });
 }
 
 // --- Writing --------------------------------------------------------------------------------------------------------

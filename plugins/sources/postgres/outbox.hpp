@@ -57,6 +57,7 @@ class Outbox {
   // In this order after every connect.
   void lock();
   void wait_for_lock();
+  void prepare();
   void enter();
   void place();
   void survey();
@@ -103,8 +104,9 @@ class Outbox {
   std::int64_t cleaned_id_ = 0;                       // so far
   int pid_ = 0, pid_before_ = 0;                      // the server's processes for this session and the one before
   std::int64_t looked_ms_ = 0, stored_ms_ = 0, cleaned_ms_ = 0;
-  std::int64_t asked_ms_ = 0, worked_ms_ = 0;  // for the batch: since when, and how long before that
-  std::int64_t rest_until_ms_ = 0;             // before then no new batch is begun
+  std::int64_t asked_ms_ = 0, worked_ms_ = 0;     // for the batch: since when, and how long before that
+  std::int64_t rest_until_ms_ = 0;                // before then no new batch is begun
+  std::int64_t awake_rest_ms_ = config_.rest_ms;  // after a batch without rows
   Counts counts_;
   sdk::Timer ticks_, again_, rest_;
   Connection connection_;

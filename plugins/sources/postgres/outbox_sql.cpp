@@ -18,7 +18,7 @@ constexpr std::string_view kSetup = R"(
 set search_path = pg_catalog, pg_temp;
 set statement_timeout = 0; set lock_timeout = 0;
 set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
-set max_parallel_workers_per_gather = 0; set jit = off;
+set max_parallel_workers_per_gather = 0; set jit = off; set plan_cache_mode = force_generic_plan;
 set default_transaction_isolation = 'read committed';
 set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 30000;
 listen {wake})";
@@ -111,7 +111,7 @@ select id, topic, event, key, event_id, time_ms, data, size, total, xid from (
       case when fits then t.data end as data
     from (
       (select late.id from unnest($5::xid8[]) as x(xid) cross join lateral (
-         select id from {outbox} where xid = x.xid and id > $3::bigint and ($4::bigint is null or id < $4::bigint)
+         select id from {outbox} where xid = x.xid and id > $3::bigint and id < coalesce($4::bigint, 9223372036854775807)
          order by id limit $6::int) late
        order by id limit $6::int)
       union all
@@ -174,8 +174,8 @@ OutboxSql::OutboxSql(const std::string& schema, std::int64_t row_bytes) {
   sleep = made(kSleep);
   wake = made(kWake);
   store = made(kStore);
-  look = made(kLook);
-  page = made(kPage);
+  prepare =
+      "deallocate all; prepare " + std::string(look) + " as" + made(kLook) + "; prepare " + page + " as" + made(kPage);
   clean = made(kClean);
 }
 

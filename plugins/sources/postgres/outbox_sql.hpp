@@ -19,9 +19,12 @@ struct OutboxSql {
   std::string sleep;     // -> whether those who write from now on will notify: "own", "guest" or "no"
   std::string wake;      // they need not any more; after "own"
   std::string store;     // 1 reader, 2 seen, 3 reading, 4 last_id, 5 top_id, 6 cluster, 7 holder, 8 top_xid or null
-  std::string look;      // 1 seen, 2 reading or null -> reading, smallest id, transactions that were running in `seen`
-  std::string page;   // 1 seen, 2 reading, 3 last_id, 4 smallest id, 5 transactions, 6 rows at most, 7 bytes at most,
-                      // 8 "f": without their texts
+  // Makes the two that follow: to plan them for each batch would cost the server more than a small batch itself.
+  std::string prepare;
+  static constexpr const char* look = "weir_look";  // 1 seen, 2 reading or null -> reading, smallest id, transactions
+                                                    // that were running in `seen`
+  static constexpr const char* page = "weir_page";  // 1 seen, 2 reading, 3 last_id, 4 smallest id, 5 transactions, 6
+                                                    // rows at most, 7 bytes at most, 8 "f": without their texts
   std::string clean;  // 1 milliseconds, 2 behind this id -> how many, the greatest id of these
 };
 

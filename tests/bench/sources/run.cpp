@@ -25,7 +25,9 @@ std::string Folder::make(const std::string& name) const {
 std::string manifest(const Options& options, const Upstream& upstream, const std::string& history) {
   std::string out = "listen = \"127.0.0.1:0\"\n";
   if (options.threads != 0) out += "threads = " + std::to_string(options.threads) + "\n";
-  return out + "[[plugin]]\nname = \"in\"\nlibrary = \"" + upstream.library() + "\"\nconfig = " + upstream.config() +
+  std::string config = upstream.config();
+  if (!options.config.empty()) config.insert(config.rfind('}'), ", " + options.config + " ");
+  return out + "[[plugin]]\nname = \"in\"\nlibrary = \"" + upstream.library() + "\"\nconfig = " + config +
          "\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"bench\"\nfrom = [{ plugin = \"in\", subject = "
          "\"hub\" }]\nrules = [{ script = \"rule.lua\", ops = 100000000, time = \"1s\" }]\nhistory = " +
          history + "\nsubscribe = {}\n[limits]\nhistory_bytes = \"64GiB\"\n";

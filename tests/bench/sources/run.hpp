@@ -11,7 +11,7 @@
 namespace weir::bench {
 
 struct Options {
-  std::string hub, source;
+  std::string hub, source, config;
   int rate = 10'000, subscribers = 100, seconds = 60, rounds = 5, turn = 4, threads = 0;
   std::uint64_t bytes = 0, backlog = 0;
 };
@@ -45,6 +45,7 @@ struct Published {
 Published publish_at(Upstream& upstream, Lane lane, const EventText& text, std::uint64_t first, int rate,
                      double seconds, const std::function<void(int second)>& on_second = {});
 
+// Throw at the end when not all was well.
 void run_steady(const SourceKind& source, const Options& options);
 void run_backlog(const SourceKind& source, const Options& options);
 // The other process of run_steady: takes `count` events of its lane, says "ready", then "done" with latencies, and

@@ -11,6 +11,9 @@ namespace weir::bench {
 namespace {
 
 constexpr int kSampleSeconds = 10;
+// What a process with tcmalloc may take more in the second half of the long turn: a tenth, and 8 MiB.
+constexpr double kGrowth = 1.1;
+constexpr std::int64_t kGrowthMib = 8;
 
 double median(std::vector<double> all) {
   if (all.empty()) return 0;
@@ -35,7 +38,12 @@ class Steady {
     std::printf("%s: %d events/s of %zu bytes for %d s, %d subscribers\n", source_.name, options_.rate, text_.bytes(),
                 options_.seconds, options_.subscribers);
     long_turn();
-    if (options_.rounds == 0) return;
+    if (options_.rounds != 0) short_turns();
+    if (!wrong_.empty()) throw std::runtime_error(wrong_);
+  }
+
+ private:
+  void short_turns() {
     std::printf("\nCPU us of the hub, in turns of %d s: for each event, and what each delivery adds\n", options_.turn);
     const std::vector<int> counts = {0, 1, options_.subscribers};
     std::vector<std::vector<double>> costs(counts.size()), ratios(counts.size());
@@ -58,15 +66,14 @@ class Steady {
     }
   }
 
- private:
   void long_turn() {
     Subscribers subscribers(hub_->port(), options_.subscribers, "bench", text_, next_);
     const std::int64_t hub_before = cpu_ns(hub_->pid()), own_before = own_cpu_ns();
     const Machine before = Machine::now();
-    std::string memory = std::to_string(resident_kib(hub_->pid()) / 1024);
+    std::vector<std::int64_t> mib = {resident_kib(hub_->pid()) / 1024};
     const Published published =
         publish_at(*upstream_, Lane::hub, text_, next_, options_.rate, options_.seconds, [&](int second) {
-          if (second % kSampleSeconds == 0) memory += " " + std::to_string(resident_kib(hub_->pid()) / 1024);
+          if (second % kSampleSeconds == 0) mib.push_back(resident_kib(hub_->pid()) / 1024);
         });
     const bool whole = subscribers.wait(published.count * static_cast<std::uint64_t>(options_.subscribers));
     const Machine after = Machine::now();
@@ -74,8 +81,14 @@ class Steady {
     const double own_s = static_cast<double>(own_cpu_ns() - own_before) / 1e9;
     const Tally& tally = subscribers.stop();
     next_ += published.count;
-    std::string words;
+    std::string words, memory;
     tally.add_to(words);
+    for (const auto m : mib) memory += " " + std::to_string(m);
+    if (!whole || !tally.well()) wrong("the long turn: " + words);
+    const std::int64_t half = mib[mib.size() / 2];
+    if (mib.size() > 3 && static_cast<double>(mib.back()) > kGrowth * static_cast<double>(half + kGrowthMib))
+      wrong("the hub's memory grew in the second half, from " + std::to_string(half) + " to " +
+            std::to_string(mib.back()) + " MiB");
     const auto& l = tally.latencies;
     std::printf("  published %llu in %.1f s; a burst was late by p50 %.2f p99 %.2f most %.2f ms\n",
                 static_cast<unsigned long long>(published.count), published.seconds, published.late.at_ms(0.5),
@@ -83,7 +96,7 @@ class Steady {
     std::printf("  %s: %s\n", whole ? "all came" : "NOT ALL CAME", words.c_str());
     std::printf("  latency ms: p50 %.2f p99 %.2f p99.9 %.2f most %.2f\n", l.at_ms(0.5), l.at_ms(0.99), l.at_ms(0.999),
                 l.most_ms());
-    std::printf("  hub: %.2f us CPU an event, %.3f a delivery; MiB at the start and every %d s: %s\n",
+    std::printf("  hub: %.2f us CPU an event, %.3f a delivery; MiB at the start and every %d s:%s\n",
                 hub_s * 1e6 / static_cast<double>(published.count),
                 hub_s * 1e6 / static_cast<double>(std::max<std::uint64_t>(1, tally.delivered)), kSampleSeconds,
                 memory.c_str());
@@ -111,7 +124,10 @@ class Steady {
       std::printf(", latency ms p50 %.2f p99 %.2f", tally.latencies.at_ms(0.5), tally.latencies.at_ms(0.99));
     std::string words;
     tally.add_to(words);
-    if (!whole || tally.skipped + tally.repeated + tally.gaps != 0) std::printf("; NOT WELL: %s", words.c_str());
+    if (!whole || !tally.well()) {
+      std::printf("; NOT WELL: %s", words.c_str());
+      wrong("a turn with " + std::to_string(count) + " subscribers: " + words);
+    }
     std::printf("\n");
     std::fflush(stdout);
     return us;
@@ -135,8 +151,11 @@ class Steady {
     return us;
   }
 
+  void wrong(const std::string& what) { wrong_ += (wrong_.empty() ? "" : "; ") + what; }
+
   const SourceKind& source_;
   const Options& options_;
+  std::string wrong_;  // what was not well so far
   const Folder folder_;
   const std::unique_ptr<Upstream> upstream_;
   const EventText text_;

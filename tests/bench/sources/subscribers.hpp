@@ -21,6 +21,8 @@ struct Tally {
   Latencies latencies;         // from when an event was made to when its bytes were read
   std::int64_t cpu_ns = 0;     // of the thread
   void add_to(std::string& out) const;
+  // Each event once, in order; how many there were is for others to know.
+  bool well() const { return skipped + repeated + gaps == 0 && complaint.empty(); }
 };
 
 class Subscribers {

@@ -35,6 +35,7 @@ using Ready = std::function<void()>;  // from now on nothing is missed
 
 struct SourceKind {
   const char* name;
+  bool keeps;                                                    // what the hub does not take now
   std::unique_ptr<Upstream> (*make)(const std::string& folder);  // a folder of its own, that is there and empty
   void (*consume)(const std::string& address, const Ready& ready, const Take& take);
 };
@@ -44,20 +45,23 @@ std::unique_ptr<Upstream> nats_stream(const std::string& folder);
 std::unique_ptr<Upstream> redis_channel(const std::string& folder);
 std::unique_ptr<Upstream> redis_stream(const std::string& folder);
 std::unique_ptr<Upstream> postgres_outbox(const std::string& folder);
+std::unique_ptr<Upstream> postgres_listen(const std::string& folder);
 std::unique_ptr<Upstream> log_file(const std::string& folder);
 void consume_nats_core(const std::string& address, const Ready& ready, const Take& take);
 void consume_nats_stream(const std::string& address, const Ready& ready, const Take& take);
 void consume_redis_channel(const std::string& address, const Ready& ready, const Take& take);
 void consume_redis_stream(const std::string& address, const Ready& ready, const Take& take);
 void consume_postgres_outbox(const std::string& address, const Ready& ready, const Take& take);
+void consume_postgres_listen(const std::string& address, const Ready& ready, const Take& take);
 
 inline constexpr SourceKind kSources[] = {
-    {"nats", nats_core, consume_nats_core},
-    {"jetstream", nats_stream, consume_nats_stream},
-    {"redis", redis_channel, consume_redis_channel},
-    {"redis-stream", redis_stream, consume_redis_stream},
-    {"postgres-outbox", postgres_outbox, consume_postgres_outbox},
-    {"log-tail", log_file, nullptr},
+    {"nats", false, nats_core, consume_nats_core},
+    {"jetstream", true, nats_stream, consume_nats_stream},
+    {"redis", false, redis_channel, consume_redis_channel},
+    {"redis-stream", true, redis_stream, consume_redis_stream},
+    {"postgres-listen", false, postgres_listen, consume_postgres_listen},
+    {"postgres-outbox", true, postgres_outbox, consume_postgres_outbox},
+    {"log-tail", true, log_file, nullptr},
 };
 
 }  // namespace weir::bench

@@ -1,4 +1,4 @@
-// The outbox of PostgreSQL: a database for each lane.
+// PostgreSQL: notifications, or an outbox, with a database for each lane.
 #include <libpq-fe.h>
 #include <poll.h>
 
@@ -31,7 +31,7 @@ class Outbox final : public Upstream {
   }
   std::string library() const override { return "postgres"; }
   std::string config() const override {
-    return "{ url = \"" + hub_database_.url(test::PostgresServer::shared().port()) + "\", outbox = {} }";
+    return "{ url = \"" + hub_database_.url(test::PostgresServer::shared().port()) + "\", outbox.reader = \"hub\" }";
   }
   std::string address() const override { return bare_database_.conninfo(); }
   void publish(Lane lane, const std::vector<std::string>& events) override {
@@ -46,7 +46,45 @@ class Outbox final : public Upstream {
   test::PostgresClient hub_, bare_;
 };
 
+class Notifications final : public Upstream {
+ public:
+  std::string library() const override { return "postgres"; }
+  std::string config() const override {
+    return "{ url = \"" + database_.url(test::PostgresServer::shared().port()) + "\", listen = [\"hub\"] }";
+  }
+  std::string address() const override { return database_.conninfo(); }
+  void publish(Lane lane, const std::vector<std::string>& events) override {
+    std::string sql = "select ";
+    for (const auto& event : events)
+      sql += std::string(&event == events.data() ? "" : ",") + "pg_notify('" + name_of(lane) + "','" + event + "')";
+    client_.say(sql);
+  }
+
+ private:
+  test::PostgresDatabase database_;
+  test::PostgresClient client_{database_.conninfo()};
+};
+
 }  // namespace
+
+std::unique_ptr<Upstream> postgres_listen(const std::string&) { return std::make_unique<Notifications>(); }
+
+void consume_postgres_listen(const std::string& address, const Ready& ready, const Take& take) {
+  const std::unique_ptr<PGconn, Closer> held(PQconnectdb(address.c_str()));
+  PGconn* const connection = held.get();
+  if (PQstatus(connection) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(connection));
+  (void)ask(connection, "listen bare");
+  ready();
+  for (bool more = true; more;) {
+    pollfd p{PQsocket(connection), POLLIN, 0};
+    ::poll(&p, 1, -1);
+    if (PQconsumeInput(connection) != 1) throw std::runtime_error(PQerrorMessage(connection));
+    while (PGnotify* notify = PQnotifies(connection)) {
+      more = take(notify->extra) && more;
+      PQfreemem(notify);
+    }
+  }
+}
 
 std::unique_ptr<Upstream> postgres_outbox(const std::string&) { return std::make_unique<Outbox>(); }
 

@@ -1,6 +1,7 @@
 // Real programs: what they write, how they end, what becomes of those that do not.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -166,6 +167,33 @@ TEST_F(ExecTest, StopTakesTheProgramAndItsChildrenAlong) {
     }
     return state == 'Z' || state == 0;
   }));
+}
+
+// In a container whose first process waits for nobody, each stop took the two seconds that are there for the living.
+TEST_F(ExecTest, ZombiesThatAreNotOursAreNotWaitedFor) {
+  ASSERT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 1), 0);  // orphans come to us, who leave them as they are
+  pid_t orphan = 0;
+  std::vector<std::string> lines;
+  Child::Told told{[&](std::string_view line) { lines.emplace_back(line); }, [](std::string_view) {},
+                   [](bool, const std::string&) {}};
+  ChildConfig config;
+  config.command = {"sh", "-c", "sleep 1000 & echo $!; wait"};
+  Child child(sdk::Host(hub.raw()), config, told);
+  child.start();
+  ASSERT_TRUE(hub.run_until([&] { return !lines.empty(); }));
+  orphan = std::stoi(lines[0]);
+  const pid_t program = child.pid();
+  int asked_for_nothing = 0;
+  child.stop([&] {
+    siginfo_t info{};
+    const bool zombie =
+        ::waitid(P_PID, static_cast<id_t>(orphan), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == orphan;
+    asked_for_nothing += zombie && ::kill(program, 0) != 0 ? 1 : 0;
+    return true;
+  });
+  EXPECT_LE(asked_for_nothing, 4);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+  EXPECT_EQ(::waitpid(orphan, nullptr, 0), orphan);
 }
 
 // 15,000 lines do not fit into a pipe: who is not read waits in the middle of its last words until it is killed.

@@ -7,12 +7,15 @@
 #include <utility>
 #include <vector>
 
+#include "weir/sdk/emitter.hpp"
 #include "weir/sdk/http.hpp"
 #include "weir/sdk/testing.hpp"
 
 extern "C" const weir_plugin weir_plugin_entry;
 
 namespace weir::test {
+
+inline constexpr std::uint64_t kBatchMs = sdk::Emitter::kBatchMs;  // until all events have left
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -106,7 +109,7 @@ struct IngestTest : testing::Test {
     return response(token);
   }
   void accept_all(Plugin& plugin) {
-    hub.advance(2);
+    hub.advance(kBatchMs);
     if (!hub.events.empty()) plugin.source.accepted(hub.events.back().cursor);
   }
   sdk::testing::FakeHost hub;

@@ -24,7 +24,7 @@ TEST_F(IngestTest, ARequestWhoseEventFoundNoPlaceIsSentAgain) {
   accept_all(plugin);
   const auto lost = post(plugin, with_id(kJson, "b"), "2"), beside = post(plugin, kJson, "3");
   const auto same = post(plugin, with_id(kJson, "b"), "2");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   const auto after = post(plugin, with_id(kJson, "c"), "4");
   ASSERT_EQ(hub.events.size(), 3u);
   plugin.source.refused(hub.events.back().cursor);
@@ -47,7 +47,7 @@ TEST_F(IngestTest, OfARequestInSeveralBatchesOnlyTheLostOneComesAgain) {
   std::string lines;
   for (int i = 0; i < 200; ++i) lines += std::to_string(i) + "\n";
   const auto token = post(plugin, with_id(kLines, "r"), lines);
-  hub.advance(2);
+  hub.advance(kBatchMs);
   ASSERT_EQ(hub.events.size(), 200u);
   plugin.source.accepted(hub.events.at(63).cursor);
   plugin.source.refused(hub.events.at(127).cursor);
@@ -66,7 +66,7 @@ TEST_F(IngestTest, WhatNobodyWaitsForAnyMoreIsTakenBackIfTheHubHasNothingOfIt) {
   hub.take_only(1);
   const auto one = post(plugin, kLines, "1\n2"), two = post(plugin, with_id(kLines, "r"), "3\n4"),
              same = post(plugin, with_id(kLines, "r"), "3\n4"), three = post(plugin, kJson, "5");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   plugin.http.cancel(one);  // begun: all of it comes
   plugin.http.cancel(two);
   EXPECT_EQ(response(same).status, 503);
@@ -109,7 +109,7 @@ TEST_F(IngestTest, WhoWaitsForARequestThatIsNotTakenAsAWholeSendsAgain) {
   const auto first = post(plugin, kLines, "{\"id\":1}\n{\"id\":22}\n{\"id\":3}");
   const auto other = post(plugin, kJson, "{\"id\":4}");
   const auto one = post(plugin, kLines, "{\"id\":4}\n{\"id\":1}"), two = post(plugin, kJson, "{\"id\":4}");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   EXPECT_EQ(response(one).status, 503);  // has nothing to wait for any more
   EXPECT_EQ(response(two).status, 0);
   accept_all(plugin);
@@ -150,7 +150,7 @@ TEST_F(ReplayTest, ASignedRequestIsTakenOnceHoweverFewIdsAreRemembered) {
     }
     other.set_now_ms(other.now_ms() - 60'000);
     plugin.http.ask(ask);
-    other.advance(2);
+    other.advance(kBatchMs);
     EXPECT_EQ(other.events.size(), 1u) << few;
   }
 }
@@ -184,7 +184,7 @@ TEST_F(ReplayTest, ASignedRequestThatFoundNoPlaceMayComeAgain) {
   Plugin plugin(hub, config(""));
   const Headers headers = signed_at(now_s(), "1");
   const auto lost = post(plugin, headers, "1"), same = post(plugin, headers, "1");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   EXPECT_EQ(response(same).status, 0);
   plugin.source.refused(hub.events.at(0).cursor);
   plugin.source.accepted(hub.events.at(0).cursor);
@@ -194,7 +194,7 @@ TEST_F(ReplayTest, ASignedRequestThatFoundNoPlaceMayComeAgain) {
   const auto id = post(plugin, with_id(signed_at(now_s(), "3"), "k"), "3");
   const Headers retry = with_id(signed_at(now_s() + 1, "3"), "k");
   const auto by_id = post(plugin, retry, "3"), by_signature = post(plugin, retry, "3");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   plugin.source.refused(hub.events.back().cursor);
   EXPECT_EQ(response(by_signature).status, 0);
   plugin.source.accepted(hub.events.back().cursor);

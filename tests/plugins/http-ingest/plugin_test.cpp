@@ -38,7 +38,7 @@ TEST_F(IngestTest, ARequestIsAnsweredWhenItsEventHasItsPlace) {
 TEST_F(IngestTest, SeveralRequestsByOneAcceptance) {
   Plugin plugin(hub, "{}");
   const auto one = post(plugin, kLines, "1\n2\n3"), two = post(plugin, kJson, "4"), three = post(plugin, kJson, "5");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   plugin.source.accepted(hub.events.at(2).cursor);
   EXPECT_EQ(response(one).text(), R"({"accepted":3,"duplicates":0})");
   EXPECT_EQ(response(two).status, 0);
@@ -57,7 +57,7 @@ TEST_F(IngestTest, WhereAnEventGoesIsSaidByTheRequest) {
   plugin.http.ask(ask);
   ask.headers_json = headers_json(kJson);
   plugin.http.ask(ask);
-  hub.advance(2);
+  hub.advance(kBatchMs);
   ASSERT_EQ(hub.events.size(), 2u);
   EXPECT_EQ(hub.events[0].subject, "http");
   EXPECT_EQ(hub.events[0].event, "created");
@@ -73,7 +73,7 @@ TEST_F(IngestTest, WhereAnEventGoesIsSaidByTheManifest) {
   post(plugin, with(kJson, "x-kind", "other"), R"({"kind":{},"of":[]})", "/a");
   const auto none = post(plugin, kJson, "{}", "/a");
   const auto long_name = post(plugin, with(kJson, "x-kind", std::string(256, 'x')), "{}", "/a");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   ASSERT_EQ(hub.events.size(), 2u);
   EXPECT_EQ(hub.events[0].subject, "shop/b");
   EXPECT_EQ(hub.events[0].event, "paid");
@@ -104,12 +104,12 @@ TEST_F(IngestTest, CloudEventsHaveTheirTypeIdAndTime) {
   std::string other = event;
   other.replace(other.find("/s"), 2, "/t");
   post(plugin, headers, other);
-  hub.advance(2);
+  hub.advance(kBatchMs);
   EXPECT_EQ(hub.events.size(), 2u);
   std::string far(event);
   far.replace(far.find("/s"), 2, "/" + std::string(300, 's'));
   post(plugin, headers, far);
-  hub.advance(2);
+  hub.advance(kBatchMs);
   ASSERT_EQ(hub.events.size(), 3u);
   EXPECT_EQ(hub.events[2].id.size(), 39u);  // a hash in its place
 }
@@ -146,7 +146,7 @@ TEST_F(IngestTest, AWebhookOfGithub) {
   as_form[1].second = "ping";
   as_form[2].second = "another";
   post(plugin, as_form, form);
-  hub.advance(2);
+  hub.advance(kBatchMs);
   ASSERT_EQ(hub.events.size(), 2u);
   EXPECT_EQ(hub.events[1].data, R"({"zen":"Design for failure."})");
 }
@@ -180,7 +180,7 @@ TEST_F(IngestTest, AWebhookOfStripeAndItsReplay) {
   EXPECT_EQ(response(post(plugin, headers(1'492'774'600, body), body)).number("duplicates"), 1);  // tried again
   EXPECT_EQ(response(post(plugin, headers(1'492'774'000, body), body)).status, 401);              // too old
   EXPECT_EQ(response(post(plugin, headers(1'492'775'000, body), body)).status, 401);              // of the future
-  hub.advance(2);
+  hub.advance(kBatchMs);
   EXPECT_EQ(hub.events.size(), 1u);
 }
 
@@ -188,7 +188,7 @@ TEST_F(IngestTest, AnIdIsTakenOnceAndItsSecondWaitsForTheFirst) {
   Plugin plugin(hub, "{}");
   const Headers headers = with(kJson, "idempotency-key", "\"8e03978e\"");
   const auto first = post(plugin, headers, "1"), second = post(plugin, headers, "1");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   ASSERT_EQ(hub.events.size(), 1u);
   EXPECT_EQ(hub.events[0].id, "8e03978e");
   EXPECT_EQ(response(second).status, 0);  // its promise would be another's
@@ -203,11 +203,11 @@ TEST_F(IngestTest, AnIdIsTakenOnceAndItsSecondWaitsForTheFirst) {
   ask.identity_json = R"({"subject":"anna"})";
   plugin.http.ask(ask);
   post(plugin, headers, "3", "/x");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   EXPECT_EQ(hub.events.size(), 3u);
   hub.advance(86'400'000);
   post(plugin, headers, "4");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   EXPECT_EQ(hub.events.size(), 4u);
 }
 
@@ -277,7 +277,7 @@ TEST_F(IngestTest, AnEventThatTheHubDoesNotTakeIsNamed) {
   hub.data_bytes_max = 100;
   const std::string large = "{\"id\":2,\"x\":\"" + std::string(100, 'x') + "\"}";
   const auto token = post(plugin, kLines, "{\"id\":1}\n" + large + "\n{\"id\":3}");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   EXPECT_EQ(response(token).status, 0);
   plugin.source.accepted(hub.events.at(0).cursor);
   EXPECT_EQ(response(token).status, 0);
@@ -302,7 +302,7 @@ TEST_F(IngestTest, AllEventsRefusedIsAnsweredAtOnce) {
   hub.data_bytes_max = 3;
   const auto token = post(plugin, with(kJson, "idempotency-key", "k"), "12345");
   const auto second = post(plugin, with(kJson, "idempotency-key", "k"), "12345");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   EXPECT_EQ(response(token).status, 413);
   EXPECT_EQ(response(token).number("accepted"), 0);
   EXPECT_EQ(response(second).status, 503);  // what it waited for did not come true; alone it gets its own answer
@@ -314,7 +314,7 @@ TEST_F(IngestTest, TheLastEventOfARequestRefused) {
   hub.data_bytes_max = 3;
   const auto token = post(plugin, kLines, "1\n2\n12345\n12345");
   const auto next = post(plugin, kJson, "4");
-  hub.advance(2);
+  hub.advance(kBatchMs);
   plugin.source.accepted(hub.events.at(1).cursor);
   EXPECT_EQ(response(token).status, 413);
   EXPECT_EQ(response(token).number("accepted"), 2);
@@ -344,7 +344,7 @@ TEST_F(IngestTest, MethodTypeAndEncoding) {
   const auto bad = post(plugin, kLines, "1\n{\n");
   EXPECT_EQ(response(bad).status, 400);
   EXPECT_NE(response(bad).text().find("line 2"), std::string::npos);
-  hub.advance(2);
+  hub.advance(kBatchMs);
   EXPECT_TRUE(hub.events.empty());
 }
 

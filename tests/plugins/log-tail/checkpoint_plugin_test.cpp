@@ -1,9 +1,12 @@
 // Checkpoints, joined lines and full hubs, through the plugin as the hub holds it.
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -11,6 +14,7 @@
 #include <fstream>
 
 #include "checkpoint.hpp"
+#include "checkpoint_lock.hpp"
 #include "checkpoint_writer.hpp"
 #include "log_files.hpp"
 #include "weir/sdk/testing.hpp"
@@ -147,6 +151,54 @@ TEST_F(CheckpointPluginTest, ACheckpointThatCanNotBeReadIsWaitedForAndLeftAlone)
   EXPECT_EQ(folder.read("place"), places);
   ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 1 && hub.last_state() == WEIR_STATE_RUNNING; }));
   EXPECT_EQ(sdk::json::parse(hub.events[0].data).required("line").as_string(), "two");
+}
+
+// Two hubs with one checkpoint wrote over each other's places, and nobody noticed.
+TEST_F(CheckpointPluginTest, ACheckpointThatSomebodyElseUsesIsWaitedFor) {
+  folder.append("a.log", "one\n");
+  FakeHost first_hub, second_hub;
+  SourceRig first(first_hub, weir_plugin_entry, config()), second(second_hub, weir_plugin_entry, config());
+  EXPECT_EQ(first.start(), WEIR_OK);
+  ASSERT_TRUE(first_hub.run_until([&] { return first_hub.events.size() == 1; }));
+  EXPECT_EQ(second.start(), WEIR_OK);
+  second_hub.run_ready();
+  second_hub.advance(5000);
+  ASSERT_EQ(second_hub.states.size(), 1U);
+  EXPECT_EQ(second_hub.states[0].state, WEIR_STATE_RETRYING);
+  EXPECT_EQ(second_hub.states[0].reason, "the checkpoint " + folder.at("place") +
+                                             " is used by another instance of this hub; each instance needs one of " +
+                                             "its own, and no file is read before it is free");
+  EXPECT_EQ(second_hub.events.size(), 0U);
+  first.accepted(first_hub.events[0].cursor);
+  first.stop();
+  folder.append("a.log", "two\n");
+  ASSERT_TRUE(second_hub.run_until(
+      [&] { return second_hub.events.size() == 1 && second_hub.last_state() == WEIR_STATE_RUNNING; }));
+  EXPECT_EQ(sdk::json::parse(second_hub.events[0].data).required("line").as_string(), "two");
+}
+
+TEST_F(CheckpointPluginTest, WhoUsesACheckpointIsNamedAndALockThatCanNotBeHadIsSaid) {
+  folder.append("place.lock", "4242\n");
+  const int other = ::open(folder.at("place.lock").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0);
+  CheckpointLock lock;
+  std::string why;
+  EXPECT_EQ(lock.take(folder.at("place"), why), CheckpointLock::Taking::held);
+  EXPECT_EQ(why, "process 4242");
+  ::close(other);  // as when it was killed
+  EXPECT_EQ(lock.take(folder.at("place"), why), CheckpointLock::Taking::taken);
+  EXPECT_EQ(folder.read("place.lock"), std::to_string(::getpid()) + "\n");
+  lock.release();
+
+  folder.remove("place.lock");
+  folder.make_folder("place.lock");
+  folder.append("a.log", "one\n");
+  EXPECT_EQ(life(1), Lines{"one"});
+  EXPECT_EQ(life(0), Lines{});
+  FakeHost hub;
+  SourceRig source(hub, weir_plugin_entry, config());
+  EXPECT_EQ(source.start(), WEIR_OK);
+  EXPECT_TRUE(hub.logged("can't be locked: Is a directory"));
 }
 
 // It vanished without a gap.

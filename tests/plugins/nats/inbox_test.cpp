@@ -38,6 +38,22 @@ TEST_F(NatsInboxTest, ABurstWakesOnce) {
   EXPECT_EQ(wakes, 2);  // a long burst is not waited for
 }
 
+TEST_F(NatsInboxTest, WhoComesAgainIsNotWokenUntilThereWasNothing) {
+  int wakes = 0;
+  Inbox inbox(1'000, 1'000'000, [&] { ++wakes; });
+  inbox.put(message("1"), 1);
+  std::vector<Inbox::Came> out;
+  EXPECT_FALSE(inbox.take(out, 100, 1'000, true));
+  inbox.put(message("1"), 1);
+  EXPECT_EQ(wakes, 1);
+  EXPECT_FALSE(inbox.take(out, 100, 1'000, true));
+  EXPECT_EQ(out.size(), 2u);
+  EXPECT_FALSE(inbox.take(out, 100, 1'000, true));
+  inbox.put(message("1"), 1);
+  EXPECT_EQ(wakes, 2);
+  for (const Inbox::Came& came : out) natsMsg_Destroy(came.message);
+}
+
 TEST_F(NatsInboxTest, ASliceIsBoundedInBytesToo) {
   Inbox inbox(1'000, 1'000'000, [] {});
   for (int i = 0; i < 10; ++i) inbox.put(message("0123456789"), 1);

@@ -38,6 +38,21 @@ TEST(LogTest, NumbersAndBooleansAreNotQuotedInJson) {
   EXPECT_NE(logged(false, "m", {{"n", 12}, {"no", false}}).find(" m n=12 no=false\n"), std::string::npos);
 }
 
+TEST(LogTest, JsonIsWrittenAsItIsAndKeysCanNotBlurTheLine) {
+  EXPECT_NE(logged(false, "m", {log::Field::json("list", R"([1, "a b"])"), {"two words\n", "x"}})
+                .find(R"( m list=[1, "a b"] "two words\n"=x)"
+                      "\n"),
+            std::string::npos);
+  secrets::know("1234567890", "${WEIR_TEST_NUMBER}");
+  for (const bool json : {false, true}) {
+    const std::string line = logged(json, "m", {log::Field::json("n", "1234567890"), {"1234567890", 1}});
+    EXPECT_NE(line.find(json ? R"("n":"${WEIR_TEST_NUMBER}","${WEIR_TEST_NUMBER}":1})"
+                             : "n=${WEIR_TEST_NUMBER} ${WEIR_TEST_NUMBER}=1\n"),
+              std::string::npos)
+        << line;
+  }
+}
+
 TEST(LogTest, WhatCameFromTheEnvironmentIsMasked) {
   secrets::know("top secret \"value\"", "${WEIR_TEST_LOG}");
   for (const bool json : {false, true}) {

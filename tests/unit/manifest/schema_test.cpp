@@ -59,6 +59,18 @@ TEST(SchemaTest, TypesAreNamedWithTheWayOut) {
   EXPECT_EQ(said(R"({"type":"string"})", "null"), "config: expected a string, got null");
 }
 
+// Symptom: "write [\"vmstat -n 1\"]", a program of that name.
+TEST(SchemaTest, WhoWritesACommandAsInAShellIsToldTheList) {
+  const std::string command = R"({"type":"array","items":{"type":"string"},"x-command":true})";
+  const std::string begin = "config: expected an array of strings, got a string ";
+  EXPECT_EQ(said(command, R"("vmstat -n  1")"),
+            begin + R"("vmstat -n  1"; no shell reads it, so write ["vmstat", "-n", "1"])");
+  EXPECT_EQ(said(command, R"("a | b 'c d'")"),
+            begin + R"("a | b 'c d'"; no shell reads it, so write ["sh", "-c", "a | b 'c d'"])");
+  EXPECT_EQ(said(command, R"(" ")"), begin + R"(" "; no shell reads it, so write ["program", "argument"])");
+  EXPECT_EQ(said(command, "7"), "config: expected an array of strings, got an integer 7");
+}
+
 TEST(SchemaTest, AnUnknownKeyGetsTheNearestName) {
   EXPECT_EQ(said(kFiles, R"({"files":["x"],"bcaklog":1})"),
             R"(config: unknown key "bcaklog"; did you mean "backlog"?)");

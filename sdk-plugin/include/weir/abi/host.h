@@ -70,8 +70,8 @@ typedef struct weir_host {
    * not known how many. Subscribers get a `gap` with the reason. [any] */
   void (*gap)(void* ctx, weir_str subject, uint64_t count, weir_str reason);
 
-  /* A line in the hub's log, under the instance's name. fields_json: an object or empty. No payloads, no secrets. [any]
-   */
+  /* A line in the hub's log, under the instance's name. fields_json: an object, whose members become fields of the
+   * line, or empty; 4,096 bytes at most, as the message. No payloads, no secrets. [any] */
   void (*log)(void* ctx, int32_t level, weir_str message, weir_str fields_json);
   /* The instance's state for /health. [any] */
   void (*state)(void* ctx, int32_t state, weir_str reason);

@@ -1,11 +1,11 @@
 // Hands a source's events to the hub in batches and keeps what the hub did not take.
 //   emitter.add({.subject = "a/b", .event = "line", .data = json});      a copy; leaves with its batch
 //   if (emitter.full()) stop reading until Source::resume(), where emitter.resume() is called
-// A batch leaves at 64 events, at 64 KiB, or 2 ms after its first event: one batch costs the hub about as much as one
-// event. Keeps at most 4096 events and 4 MiB that the hub does not take, so that what one read brought in need not be
-// thrown away; beyond it add() refuses. A source that looks at full() before it reads never gets there. What was lost
-// upstream is told by gap(), in its place among the events.
-// Threads: [strand].
+// A batch leaves at 64 events, at 64 KiB, or when the strand is free again, but no sooner than 3 ms after the one
+// before: what comes seldom leaves at once, and under load events gather, as one batch costs the hub about as much as
+// one event. Keeps at most 4096 events and 4 MiB that the hub does not take, so that what one read brought in need not
+// be thrown away; beyond it add() refuses. A source that looks at full() before it reads never gets there. What was
+// lost upstream is told by gap(), in its place among the events. Threads: [strand].
 #pragma once
 #include <algorithm>
 #include <array>
@@ -36,7 +36,7 @@ class Emitter {
  public:
   static constexpr std::size_t kBatchEvents = 64;
   static constexpr std::size_t kBatchBytes = 64 * 1024;
-  static constexpr std::uint64_t kBatchMs = 2;
+  static constexpr std::int64_t kBatchMs = 3;
   static constexpr std::size_t kKeptEventsMax = 4096;
   static constexpr std::size_t kKeptBytesMax = 4 * 1024 * 1024;
 
@@ -53,7 +53,7 @@ class Emitter {
     if (kept_.size() >= kBatchEvents || bytes_ >= kBatchBytes)
       flush();
     else if (!timer_.running())
-      timer_.start(host_, kBatchMs, 0, [this] { flush(); });
+      timer_.start(host_, rest_ms(), 0, [this] { flush(); });
     return true;
   }
 
@@ -167,6 +167,11 @@ class Emitter {
     std::optional<std::uint64_t> gap;  // it is a gap of so many events, and its data is the reason
   };
 
+  std::uint64_t rest_ms() const {
+    const std::int64_t since = host_.steady_ms() - offered_ms_;
+    return since < 0 || since >= kBatchMs ? 0 : static_cast<std::uint64_t>(kBatchMs - since);
+  }
+
   void offer() {
     if (const Kept& first = kept_.front(); first.gap) {
       host_.gap(first.part(0), *first.gap, first.part(2));
@@ -179,6 +184,7 @@ class Emitter {
       if (count != 0 && size > kBatchBytes) break;
       batch[count] = kept_[count].view();
     }
+    offered_ms_ = host_.steady_ms();
     std::uint32_t taken = 0;
     const weir_status status = host_.emit(batch.data(), count, taken);
     forget(taken < count ? taken : count);
@@ -205,6 +211,7 @@ class Emitter {
   Timer timer_;
   std::deque<Kept> kept_;
   std::size_t bytes_ = 0;
+  std::int64_t offered_ms_ = -kBatchMs;  // host.steady_ms()
   std::uint64_t invalid_ = 0;
   bool waiting_ = false;
   bool closed_ = false;
