@@ -98,7 +98,10 @@ void Consumer::check() {
           wanted.OptStartSeq = config.sequence;
         } else if (config.from == From::time) {
           wanted.DeliverPolicy = js_DeliverByStartTime;
-          wanted.OptStartTime = config.time_ms * 1'000'000;
+          // cnats writes a fraction of a second without the zeros at its front (3.4 and before), so .050 would become
+          // .5, and what lies between be left out: rather a few more.
+          const std::int64_t fraction = config.time_ms % 1'000;
+          wanted.OptStartTime = (config.time_ms - (fraction < 100 ? fraction : 0)) * 1'000'000;
         } else {
           wanted.DeliverPolicy = config.from == From::fresh  ? js_DeliverNew
                                  : config.from == From::last ? js_DeliverLast

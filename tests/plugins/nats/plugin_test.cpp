@@ -304,13 +304,16 @@ TEST_F(NatsPluginTest, WhereANewConsumerBegins) {
   NatsClient client(server.url());
   client.add_stream("S", "s.>");
   for (int i = 1; i <= 10; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
-  // One that is stored in another millisecond than the one before it.
+  // In the first tenth of a second, which cnats writes as a later part of it; so it begins with that second.
   std::uint64_t timed = 10;
+  const auto fraction = [&] { return client.stored_ms("S", timed) % 1'000; };
   do {
     ++timed;
     client.publish_stored("s.a", std::to_string(timed), "m" + std::to_string(timed));
-  } while (client.stored_ms("S", timed) == client.stored_ms("S", timed - 1));
+  } while (fraction() == 0 || fraction() >= 100);
   const std::string time = sdk::iso8601(client.stored_ms("S", timed));
+  const std::int64_t second = client.stored_ms("S", timed) - fraction();
+  while (timed > 1 && client.stored_ms("S", timed - 1) >= second) --timed;
   const auto first_of = [&](const std::string& durable, const std::string& from) {
     FakeHost own;
     SourceRig nats(own, weir_plugin_entry,
