@@ -23,6 +23,28 @@ rules = ["mark.lua"]
   EXPECT_EQ(c.next("event")["data"], (Json{{"first", true}, {"n", 2}}));
 }
 
+TEST_F(NatsHubTest, ARuleReadsHeaders) {
+  write("quiet.lua", "return { filter = function(ev) return ev.data.headers[\"X-Env\"] ~= \"test\" end }\n");
+  start("[[plugin]]\nname = \"bus\"\nlibrary = \"nats\"\nconfig = { url = \"" + server_.url() +
+        R"(", subjects = ["a"], headers = ["X-*"] }
+[[endpoint]]
+path = "/ws"
+[[channel]]
+pattern = "a"
+from = [{ plugin = "bus", subject = "a" }]
+rules = ["quiet.lua"]
+)");
+  ASSERT_TRUE(reaches("running"));
+  Client c = connect();
+  c.ask({{"type", "subscribe"}, {"id", 1}, {"channel", "a"}});
+  NatsClient client(server_.url());
+  client.publish("a", "1", {{"X-Env", "test"}});
+  client.publish("a", "2", {{"X-Env", "live"}});
+  client.publish("a", "3");
+  EXPECT_EQ(c.next("event")["data"], (Json{{"headers", {{"X-Env", "live"}}}, {"data", 2}}));
+  EXPECT_EQ(c.next("event")["data"], (Json{{"headers", Json::object()}, {"data", 3}}));
+}
+
 TEST_F(NatsHubTest, SubjectsBecomeChannelsAndAGapTellsOfABreak) {
   start_hub(R"(subjects = ["orders.>"], event = "{3}", key = "{4}")");
   ASSERT_TRUE(reaches("running"));

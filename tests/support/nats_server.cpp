@@ -63,7 +63,7 @@ void NatsClient::publish(const std::string& subject, const std::string& data,
                          const std::vector<std::pair<std::string, std::string>>& headers) {
   natsMsg* message = nullptr;
   ASSERT_EQ(natsMsg_Create(&message, subject.c_str(), nullptr, data.data(), static_cast<int>(data.size())), NATS_OK);
-  for (const auto& [name, value] : headers) natsMsgHeader_Set(message, name.c_str(), value.c_str());
+  for (const auto& [name, value] : headers) natsMsgHeader_Add(message, name.c_str(), value.c_str());
   EXPECT_EQ(natsConnection_PublishMsg(connection_, message), NATS_OK);
   natsMsg_Destroy(message);
 }

@@ -285,8 +285,8 @@ class LogTail final : public sdk::Source, private TailSink {
     emit(origin, "rotated", origin.track != nullptr && *origin.track ? (*origin.track)->read : Place{});
   }
   void lost(const Origin& origin, std::string_view why) override {
-    emitter_.flush();
-    say_lost(subject_of(origin), 0, why);
+    ++lost_;
+    emitter_.gap(subject_of(origin), 0, why);
   }
   bool full() const override { return emitter_.full(); }
   void say(bool warning, const std::string& message) override {

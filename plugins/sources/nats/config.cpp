@@ -1,5 +1,11 @@
 #include "config.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
 #include "subject.hpp"
 #include "weir/sdk/time.hpp"
 
@@ -71,10 +77,14 @@ constinit const char kManifest[] = R"json({
         "type": "string", "enum": ["any", "text"], "default": "any",
         "description": "any: JSON as it is, all else as text; text: a JSON string is made of it. Bytes that are no UTF-8 become {\"base64\": ...}"
       },
+      "headers": {
+        "type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "string", "minLength": 1, "maxLength": 255},
+        "description": "Headers that rules and subscribers get: names, or X-* for all that begin so; the data is then {\"headers\": {...}, \"data\": the payload}"
+      },
       "event": {"type": "string", "minLength": 1, "maxLength": 1024, "default": "message", "description": "The events' name: a text with {subject}, {2} (a token of the subject), {-1} (the last), {header:Name}"},
       "key": {"type": "string", "maxLength": 1024, "default": "", "description": "The events' key, as event"},
       "id": {"type": "string", "maxLength": 1024, "default": "", "description": "The events' id, as event; default: the hub's own, for a stream its name and the sequence number"},
-      "time": {"type": "string", "maxLength": 1024, "default": "", "description": "When the events happened, as event: RFC 3339 or Unix milliseconds; default: when they came"}
+      "time": {"type": "string", "maxLength": 1024, "default": "", "description": "When the events happened, as event: RFC 3339 or Unix milliseconds; default: when they came, or when their stream stored them"}
     }
   }
 })json";
@@ -92,25 +102,53 @@ void check_subject(const Value& subject) {
     throw subject.wrong("a NATS subject such as \"orders.*.created\" or \"orders.>\"", sdk::json::quoted(subject.text));
 }
 
+void check_header(const Value& header) {
+  const std::string& name = header.as_string();
+  const bool printable =
+      std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < '\x7f' && c != ':'; });
+  if (name.empty() || !printable || name.find('*') < name.size() - 1)
+    throw header.wrong("the name of a header such as \"Trace-Id\", or its beginning and a * such as \"X-*\"",
+                       sdk::json::quoted(name));
+}
+
+void check_url(const std::string& url) {
+  if (url.find('@') != std::string::npos)
+    throw Failure(WEIR_E_CONFIG,
+                  "the url holds a password or a token; put it into `user` and `password`, or `token`, where it is "
+                  "kept out of logs",
+                  "/url");
+  const auto scheme = url.substr(0, url.find("://"));
+  if (scheme != url && scheme != "nats" && scheme != "tls")
+    throw Failure(WEIR_E_CONFIG,
+                  "the url begins with " + sdk::json::quoted(scheme + "://") +
+                      "; nats:// and tls:// are possible (WebSocket is not), to where the server listens for clients",
+                  "/url");
+}
+
+// What is in it is read at every attempt to connect; that it is there, once, so that a wrong name is told at once.
+std::string file_or_none(const Value& json, const char* key) {
+  const std::string path = json.string_or(key, "");
+  if (!path.empty() && ::access(path.c_str(), R_OK) != 0) {
+    const std::string why = std::strerror(errno);
+    throw Failure(WEIR_E_CONFIG, "the file " + path + " can't be read: " + why, json.required(key).pointer);
+  }
+  return path;
+}
+
 LinkConfig parse_link(const Value& json) {
   LinkConfig link;
   if (const Value* url = json.find("url"); url != nullptr && url->is(Kind::array))
     link.servers = json.strings_or("url", {});
   else
     link.servers = {json.string_or("url", "nats://127.0.0.1:4222")};
-  for (const auto& server : link.servers)
-    if (server.find('@') != std::string::npos)
-      throw Failure(WEIR_E_CONFIG,
-                    "the url holds a password or a token; put it into `user` and `password`, or `token`, where it is "
-                    "kept out of logs",
-                    "/url");
+  for (const auto& server : link.servers) check_url(server);
   link.name = json.string_or("name", "weir");
   link.user = json.string_or("user", "");
   link.password = json.string_or("password", "");
   link.token = json.string_or("token", "");
-  link.credentials_file = json.string_or("credentials", "");
+  link.credentials_file = file_or_none(json, "credentials");
   link.nkey = json.string_or("nkey", "");
-  link.nkey_seed_file = json.string_or("nkey_seed", "");
+  link.nkey_seed_file = file_or_none(json, "nkey_seed");
   if (link.nkey.empty() != link.nkey_seed_file.empty())
     throw Failure(WEIR_E_CONFIG, "nkey and nkey_seed go together; one of them is missing", "/nkey");
   const int ways = !link.user.empty() + !link.token.empty() + !link.credentials_file.empty() + !link.nkey.empty();
@@ -119,12 +157,15 @@ LinkConfig parse_link(const Value& json) {
                   "user, token, credentials and nkey are four ways to say who we are; one at most is allowed");
   if (!link.password.empty() && link.user.empty())
     throw Failure(WEIR_E_CONFIG, "password is there, but user is not", "/password");
+  if (!link.user.empty() && json.find("password") == nullptr)
+    throw Failure(WEIR_E_CONFIG, "user is there, but password is not; password = \"\" says that there is none",
+                  "/user");
   for (const std::string& server : link.servers) link.tls = link.tls || server.starts_with("tls://");
   if (const Value* tls = json.find("tls")) {
     link.tls = true;
-    link.ca_file = tls->string_or("ca", "");
-    link.certificate_file = tls->string_or("certificate", "");
-    link.key_file = tls->string_or("key", "");
+    link.ca_file = file_or_none(*tls, "ca");
+    link.certificate_file = file_or_none(*tls, "certificate");
+    link.key_file = file_or_none(*tls, "key");
     link.server_name = tls->string_or("server_name", "");
     if (link.certificate_file.empty() != link.key_file.empty())
       throw Failure(WEIR_E_CONFIG, "certificate and key go together; one of them is missing", tls->pointer);
@@ -191,6 +232,9 @@ Config parse_config(const Value& json) {
   config.jetstream = json.string_or("publish", "core") == "jetstream";
   const std::string payload = json.string_or("payload", "any");
   config.message.payload = payload == "text" ? sdk::Data::text : sdk::Data::any;
+  config.message.headers = json.strings_or("headers", {});
+  if (const Value* headers = json.find("headers"))
+    for (const Value& header : headers->as_array()) check_header(header);
   const auto text = [&](const char* key, const char* fallback) {
     if (const Value* found = json.find(key)) return Template(*found);
     Value value;

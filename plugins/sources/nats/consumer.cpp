@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "message.hpp"
-
 namespace weir::nats {
 
 Consumer::Consumer(const sdk::Host& host, const StreamConfig& config, Link& link, std::shared_ptr<Inbox> inbox,
@@ -30,7 +28,11 @@ void Consumer::listen_anew() {
   subscription_ = link_.subscribe(inbox_ + ".*", "", box_);
 }
 
-void Consumer::connected() { check(); }
+void Consumer::connected() {
+  connected_ms_ = host_.steady_ms();
+  others_ms_.reset();
+  check();
+}
 
 void Consumer::away() {
   drop_held();
@@ -49,7 +51,7 @@ void Consumer::later(std::int64_t ms, std::function<void()> call) {
 
 // --- Messages -------------------------------------------------------------------------------------------------------
 
-Consumer::Take Consumer::take(const Inbox::Came& came, std::uint64_t& sequence) {
+Consumer::Take Consumer::take(const Inbox::Came& came, Place& place) {
   natsMsg* const message = came.message;
   if (came.subscription != subscription_) return Take::none;  // of a request of before: it comes again
   const char* reply = natsMsg_GetReply(message);
@@ -59,7 +61,6 @@ Consumer::Take Consumer::take(const Inbox::Came& came, std::uint64_t& sequence) 
     if (status != "100") over(status, description_of(message), subject.substr(subject.rfind('.') + 1));
     return Take::none;
   }
-  Place place;
   if (reply == nullptr || !read_place(reply, place)) return Take::none;
   if (there_ || (phase_ != Phase::reading && phase_ != Phase::again))
     return Take::none;  // it comes again, behind what is missing
@@ -86,7 +87,7 @@ Consumer::Take Consumer::take(const Inbox::Came& came, std::uint64_t& sequence) 
     there_ = there_ || overtakes;
     return Take::held;
   }
-  sequence = place.stream_sequence;
+  const std::uint64_t sequence = place.stream_sequence;
   if (const auto count = skipped(sequence); count != 0) tell_skipped(count, sequence - count, sequence - 1);
   becomes_event(sequence, reply);
   return Take::event;
@@ -282,8 +283,8 @@ void Consumer::over(std::string_view status, std::string_view text, std::string_
     if (was.left == was.count) return request(1, false);
     return ask();
   }
-  told_.state(false, "the server ends requests for messages of " + config_.stream + ": " + std::string(status) + " " +
-                         std::string(text) + "; tried again every 2 s");
+  told_.state(sdk::State::retrying, "the server ends requests for messages of " + config_.stream + ": " +
+                                        std::string(status) + " " + std::string(text) + "; tried again every 2 s");
   waited_ = phase_ == Phase::again;
   phase_ = Phase::checking;
   later(2'000, [this] { check(); });
@@ -292,6 +293,10 @@ void Consumer::over(std::string_view status, std::string_view text, std::string_
 void Consumer::tick() {
   if (phase_ == Phase::away) return;
   const std::int64_t now = host_.steady_ms();
+  if (others_ms_ && now - *others_ms_ > std::max<std::int64_t>(60'000, 3 * ack_wait_ms_)) {
+    others_ms_.reset();
+    if (phase_ != Phase::checking) runs({});
+  }
   if (paused_) heard_ms_ = now;
   while (!paused_ && !requests_.empty() && requests_.front().until_ms < now) requests_.pop_front();
   // Where a request waits the server says that it does. One that says nothing has lost it, or the consumer.

@@ -5,14 +5,16 @@
 // server sends these again; they come first then. It sends them in the order in which their time was up, which is not
 // theirs where somebody had told it of some that they are in progress: so they are held until all have come, and
 // sorted. One that comes for the first time before that has overtaken them: it is left to come again, and they are
-// waited for once more. What comes twice is known by its sequence number. What never comes is told: without a filter
-// by the numbers that are skipped, else by how many were owed. Threads: [strand].
+// waited for once more. What comes twice is known by its sequence number. Who else reads from the consumer is noticed
+// when messages were lost: nobody asks for any here then. What never comes is told: without a filter by the numbers
+// that are skipped, else by how many were owed. Threads: [strand].
 #pragma once
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -21,6 +23,7 @@
 #include "config.hpp"
 #include "inbox.hpp"
 #include "link.hpp"
+#include "message.hpp"
 #include "weir/sdk/host.hpp"
 
 typedef struct __natsMsg natsMsg;
@@ -30,7 +33,7 @@ namespace weir::nats {
 class Consumer {
  public:
   struct Told {
-    std::function<void(bool running, const std::string& why)> state;
+    std::function<void(sdk::State state, const std::string& why)> state;  // running, degraded or retrying
     // Messages of the stream that are gone before they came here; count 0: not known how many.
     std::function<void(std::uint64_t count, const std::string& why)> lost;
   };
@@ -39,7 +42,7 @@ class Consumer {
   };
 
   enum class Take : std::uint8_t {
-    event,  // it is to become one, as number `sequence`
+    event,  // it is to become one, and stands at `place`
     none,   // it is no message, or one that came before, or that comes again later
     held    // it is the Consumer's now, until sorted()
   };
@@ -52,7 +55,7 @@ class Consumer {
 
   void connected();  // also again
   void away();
-  Take take(const Inbox::Came& came, std::uint64_t& sequence);
+  Take take(const Inbox::Came& came, Place& place);
   // Those that were held, once all have come, as the caller's, each to become an event before anything else does; to be
   // asked for behind each take().
   std::vector<natsMsg*> sorted();
@@ -78,6 +81,7 @@ class Consumer {
   struct Check;
   void check();
   void checked(const Check& check);
+  void runs(const std::string& why);
   void recover(std::uint64_t count);
   void came_again(std::uint64_t sequence, const std::string& reply);
   bool given_up();
@@ -145,6 +149,8 @@ class Consumer {
   bool there_ = false;               // all of them have come
   std::int64_t ack_wait_ms_;         // what the consumer has
   std::vector<Link::Short> acknowledgements_;
+  std::int64_t connected_ms_ = 0;
+  std::optional<std::int64_t> others_ms_;  // when somebody else was last seen to read from the same consumer
   Counts counts_;
   sdk::Timer later_, ticks_;
 };

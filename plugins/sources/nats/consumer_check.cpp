@@ -16,6 +16,7 @@ struct Consumer::Check {
   std::int64_t stream_created = 0, consumer_created = 0;
   std::uint64_t first = 0;  // of the stream
   std::uint64_t delivered_stream = 0, delivered_consumer = 0, pending = 0;
+  std::int64_t waiting = 0;  // requests of anybody
   std::int64_t ack_wait_ms = 0;
   std::size_t in_flight = 0;  // here, when it was asked
 };
@@ -97,7 +98,10 @@ void Consumer::check() {
           wanted.OptStartSeq = config.sequence;
         } else if (config.from == From::time) {
           wanted.DeliverPolicy = js_DeliverByStartTime;
-          wanted.OptStartTime = config.time_ms * 1'000'000;
+          // cnats writes a fraction of a second without the zeros at its front (3.4 and before), so .050 would become
+          // .5, and what lies between be left out: rather a few more.
+          const std::int64_t fraction = config.time_ms % 1'000;
+          wanted.OptStartTime = (config.time_ms - (fraction < 100 ? fraction : 0)) * 1'000'000;
         } else {
           wanted.DeliverPolicy = config.from == From::fresh  ? js_DeliverNew
                                  : config.from == From::last ? js_DeliverLast
@@ -125,6 +129,7 @@ void Consumer::check() {
       c.delivered_stream = info->Delivered.Stream;
       c.delivered_consumer = info->Delivered.Consumer;
       c.pending = static_cast<std::uint64_t>(std::max<std::int64_t>(0, info->NumAckPending));
+      c.waiting = info->NumWaiting;
       c.ack_wait_ms = has.AckWait / 1'000'000;
       return {};
     };
@@ -138,7 +143,7 @@ void Consumer::check() {
 
 void Consumer::checked(const Check& c) {
   if (!c.problem.empty()) {
-    told_.state(false, c.problem + "; looked at again every 2 s");
+    told_.state(sdk::State::retrying, c.problem + "; looked at again every 2 s");
     return later(2'000, [this] { check(); });
   }
   // What was accepted meanwhile may be pending for the server, or not. Nothing new is taken, so there is an end to it.
@@ -175,6 +180,10 @@ void Consumer::checked(const Check& c) {
       host_.warn("the consumer " + config_.durable + " was gone and has been made anew behind what was accepted");
     phase_ = Phase::reading;
   } else if (waited_) {
+    // Nobody has asked for anything here since the messages were lost, and what was asked for over a connection of
+    // before, by this instance or the hub that was here earlier, is over by now: whoever waits is somebody else.
+    const std::int64_t now = host_.steady_ms();
+    if (c.waiting > 0 && now - connected_ms_ > kExpiresMs + 5'000) others_ms_ = now;
     // It is time: what is not acknowledged and not in flight here comes again now.
     left_again_ =
         static_cast<std::int64_t>(c.pending) -
@@ -201,8 +210,16 @@ void Consumer::checked(const Check& c) {
   }
   waited_ = false;
   expected_ = c.delivered_consumer + 1;
-  told_.state(true, {});
+  runs({});
   ask();
+}
+
+void Consumer::runs(const std::string& why) {
+  if (!others_ms_) return told_.state(sdk::State::running, why);
+  told_.state(sdk::State::degraded,
+              "somebody else reads from the consumer " + config_.durable + " of " + config_.stream +
+                  ", perhaps another hub, and each takes the other's messages for lost ones; give each hub a `durable` "
+                  "of its own");
 }
 
 void Consumer::nothing_owed() {
@@ -221,8 +238,8 @@ void Consumer::recover(std::uint64_t count) {
   owed_ = true;
   listen_anew();
   ++counts_.recoveries;
-  told_.state(true, std::to_string(count) + " messages did not come here; the server sends them again within " +
-                        std::to_string((ms + 999) / 1000) + " s");
+  runs(std::to_string(count) + " messages did not come here; the server sends them again within " +
+       std::to_string((ms + 999) / 1000) + " s");
   later(ms, [this] {
     waited_ = true;
     check();

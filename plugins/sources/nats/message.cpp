@@ -2,9 +2,12 @@
 
 #include <nats/nats.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "weir/sdk/json_check.hpp"
 #include "weir/sdk/text.hpp"
@@ -39,6 +42,29 @@ std::int64_t time_of(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() && ms > 0 ? ms : 0;
 }
 
+// What is no JSON, as JSON.
+void append_text(std::string& out, std::string_view text) {
+  if (sdk::is_utf8(text)) return sdk::json::append_string(out, text);
+  ((out += "{\"base64\":\"") += sdk::base64(text)) += "\"}";
+}
+
+// Names or values as cnats gives them: each ends with a NUL and lives as long as the message, the list is ours.
+template <class Get>
+std::vector<std::string_view> listed(Get&& get) {
+  const char** texts = nullptr;
+  int count = 0;
+  if (get(&texts, &count) != NATS_OK) return {};
+  std::vector<std::string_view> out(texts, texts + count);
+  std::free(texts);
+  return out;
+}
+
+bool is_wanted(const std::vector<std::string>& wanted, std::string_view name) {
+  return std::any_of(wanted.begin(), wanted.end(), [&](std::string_view w) {
+    return w.ends_with('*') ? name.starts_with(w.substr(0, w.size() - 1)) : name == w;
+  });
+}
+
 }  // namespace
 
 std::string_view cut(std::string_view text, std::size_t most) {
@@ -60,8 +86,9 @@ std::string_view data_of(natsMsg* message) {
 std::string as_json(std::string_view data) {
   if (data.empty()) return "null";
   if (sdk::json::is_json(data)) return std::string(data);
-  if (!sdk::is_utf8(data)) return "{\"base64\":\"" + sdk::base64(data) + "\"}";
-  return sdk::json::quoted(data);
+  std::string out;
+  append_text(out, data);
+  return out;
 }
 
 MessageWriter::MessageWriter(const std::string& subject, const std::string& reply, std::string_view data)
@@ -147,7 +174,39 @@ sdk::Event MessageReader::event_of(natsMsg* message) {
     config_.time.fill(time_, message, event.subject);
     event.time_ms = time_of(time_);
   }
+  if (!config_.headers.empty()) {
+    with_headers(message, event.data);
+    event.data = data_;
+    event.kind = sdk::Data::json;
+  }
   return event;
+}
+
+// {"headers":{"Trace-Id":"a","X-Tag":["1","2"]},"data":...}
+void MessageReader::with_headers(natsMsg* message, std::string_view payload) {
+  data_ = "{\"headers\":{";
+  auto all = listed([&](const char*** texts, int* count) { return natsMsgHeader_Keys(message, texts, count); });
+  std::sort(all.begin(), all.end());  // they come in no order
+  bool first = true;
+  for (const std::string_view name : all) {
+    if (!is_wanted(config_.headers, name) || !sdk::is_utf8(name)) continue;
+    if (!std::exchange(first, false)) data_ += ',';
+    sdk::json::append_string(data_, name);
+    const auto values = listed(
+        [&](const char*** texts, int* count) { return natsMsgHeader_Values(message, name.data(), texts, count); });
+    data_ += values.size() > 1 ? ":[" : ":";
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (i != 0) data_ += ',';
+      append_text(data_, values[i]);
+    }
+    if (values.size() > 1) data_ += ']';
+  }
+  data_ += "},\"data\":";
+  if (config_.payload == sdk::Data::any && sdk::json::is_json(payload, 1))
+    data_ += payload;
+  else
+    append_text(data_, payload);
+  data_ += '}';
 }
 
 // $JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>, with

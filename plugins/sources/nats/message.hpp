@@ -37,6 +37,8 @@ struct MessageConfig {
   sdk::Data payload = sdk::Data::any;
   Template event, key, id;
   Template time;  // RFC 3339 or Unix milliseconds
+  // Which of them go into an event's data, beside the payload: names, and what names begin with, followed by *.
+  std::vector<std::string> headers;
 };
 
 // The texts of one event after the other, in the same memory.
@@ -47,8 +49,10 @@ class MessageReader {
   sdk::Event event_of(natsMsg* message);
 
  private:
+  void with_headers(natsMsg* message, std::string_view payload);  // as data_
+
   const MessageConfig& config_;
-  std::string event_, key_, id_, time_;
+  std::string event_, key_, id_, time_, data_;
 };
 
 // One message to publish. Control characters in headers become spaces. Throws std::bad_alloc.

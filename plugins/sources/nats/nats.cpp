@@ -45,10 +45,11 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
         Link::Told{[this](bool again) { opened(again); }, [this] { connected(); },
                    [this](const std::string& why) { away(why); }, [this](const std::string& why) { complained(why); }});
     if (config_.stream) {
+      stream_state_ = sdk::State::retrying;
       consumer_ = std::make_unique<Consumer>(
           host_, *config_.stream, *link_, inbox_,
-          Consumer::Told{[this](bool running, const std::string& why) {
-                           stream_runs_ = running;
+          Consumer::Told{[this](sdk::State state, const std::string& why) {
+                           stream_state_ = state;
                            stream_ = why;
                            say_state();
                          },
@@ -133,10 +134,10 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   void say_state() {
     if (!away_.empty()) return host_.state(sdk::State::retrying, away_);
     if (!link_->connected()) return;
-    if (consumer_ && !stream_runs_) return host_.state(sdk::State::retrying, stream_);
+    if (stream_state_ == sdk::State::retrying) return host_.state(stream_state_, stream_);
     if (!complaint_.empty()) return host_.state(sdk::State::degraded, complaint_);
     if (!publishing_.empty()) return host_.state(sdk::State::degraded, publishing_);
-    host_.state(sdk::State::running, stream_);
+    host_.state(stream_state_, stream_);
   }
   // Told before anything is subscribed to anew, so behind all that came before the break and before all that comes now.
   void opened(bool again) {
@@ -237,8 +238,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
       consumer_->refused(number);
   }
   void gap(const std::string& subject, std::uint64_t count, const std::string& why) {
-    emitter_.flush();  // behind what came before it
-    host_.gap(subject, count, why);
+    emitter_.gap(subject, count, why);
     ++gaps_;
   }
 
@@ -285,26 +285,26 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   void consume(Inbox::Came& came) {
     Place place;
     if (came.subscription == kSorted)
-      return read_place(natsMsg_GetReply(came.message), place) ? handle(came.message, place.stream_sequence) : void();
-    std::uint64_t sequence = 0;
-    const auto take = consumer_->take(came, sequence);
-    if (take == Consumer::Take::event) return handle(came.message, sequence);
+      return read_place(natsMsg_GetReply(came.message), place) ? handle(came.message, place) : void();
+    const auto take = consumer_->take(came, place);
+    if (take == Consumer::Take::event) return handle(came.message, place);
     if (take == Consumer::Take::held) came.message = nullptr;
     std::vector<Inbox::Came> sorted;
     for (natsMsg* message : consumer_->sorted()) sorted.push_back({message, kSorted, 0});
     batch_.insert(batch_.begin() + static_cast<std::ptrdiff_t>(next_), sorted.begin(), sorted.end());  // `came` is gone
   }
 
-  void handle(natsMsg* message, std::uint64_t sequence = 0) {
+  void handle(natsMsg* message, const Place& place = {}) {
     sdk::Event event = reader_.event_of(message);
     ++messages_;
     if (consumer_) {
       cursor_ = std::to_string(messages_);  // in the order of the Consumer, which numbers them as well
       event.cursor = cursor_;
       if (event.id.empty()) {
-        id_ = config_.stream->stream + "." + std::to_string(sequence);
+        id_ = config_.stream->stream + "." + std::to_string(place.stream_sequence);
         event.id = id_;
       }
+      if (event.time_ms == 0) event.time_ms = place.time_ms;
     }
     if (!emitter_.add(event) && !emitter_.closed()) gap("", 1, "more was read than the hub had room for");
   }
@@ -355,7 +355,7 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
   std::uint64_t flushes_ = 0;
   // What say_state() makes a state of.
   std::string away_, complaint_, publishing_, stream_;
-  bool stream_runs_ = false;
+  sdk::State stream_state_ = sdk::State::running;  // without a stream for ever
   std::vector<Inbox::Came>
       batch_;  // taken from the inbox; those from next_ on are still to be handled, the others to be destroyed
   std::size_t next_ = 0;

@@ -175,6 +175,24 @@ TEST_F(LogTailTest, WhatIsKnownToBeLostIsToldAsAGap) {
   EXPECT_EQ(hub.events[1].data, R"({"reason":"truncated","file":"a.log"})");
 }
 
+// It stood before lines that were read before it, where the hub had no room for these.
+TEST_F(LogTailTest, AGapStandsBehindTheLinesThatTheHubHadNoRoomFor) {
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += std::to_string(i) + "\n";
+  folder.append("a.log.1", text);
+  folder.gzip("a.log.1");
+  std::filesystem::resize_file(folder.at("a.log.1.gz"), std::filesystem::file_size(folder.at("a.log.1.gz")) / 2);
+  folder.append("a.log", "new\n");
+  hub.take_only(1);
+  SourceRig source(hub, weir_plugin_entry, config(folder.at("a.log"), R"(,"backlog":4)"));
+  source.start();
+  ASSERT_TRUE(events(1));
+  EXPECT_TRUE(hub.gaps.empty());
+  source.resume();
+  ASSERT_TRUE(events(5));
+  EXPECT_EQ(hub.gaps.size(), 1U);
+}
+
 // UBSan asks the kernel about memory through a pipe of its own; without a free descriptor it takes every object for a
 // wrong one.
 #if defined(__has_feature)

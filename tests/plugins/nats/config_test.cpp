@@ -54,8 +54,38 @@ TEST(NatsConfigTest, WhatIsWrongIsNamed) {
   EXPECT_EQ(refused(R"({"url":"nats://u:secret@h"})").find("secret"), std::string::npos);
   EXPECT_NE(refused(R"({"token":"t","user":"u"})").find("four ways"), std::string::npos);
   EXPECT_NE(refused(R"({"password":"p"})").find("user is not"), std::string::npos);
+  EXPECT_EQ(refused(R"({"user":"u"})"),
+            "/user: user is there, but password is not; password = \"\" says that there is none");
+  EXPECT_EQ(refused(R"({"user":"u","password":""})"), "taken");
   EXPECT_NE(refused(R"({"nkey":"U"})").find("nkey_seed"), std::string::npos);
-  EXPECT_NE(refused(R"({"tls":{"certificate":"c.pem"}})").find("/tls"), std::string::npos);
+  EXPECT_NE(refused(R"({"tls":{"certificate":"/dev/null"}})").find("/tls: certificate and key"), std::string::npos);
+}
+
+// All of them were only found when the instance could not connect, if at all.
+TEST(NatsConfigTest, AUrlIsOfNats) {
+  for (const char* url : {"nats://h:1", "tls://h:1", "h:1", "h"})
+    EXPECT_EQ(refused("{\"url\":\"" + std::string(url) + "\"}"), "taken") << url;
+  for (const std::string scheme : {"http", "https", "ws", "wss", "NATS", ""}) {
+    const std::string why = refused("{\"url\":[\"nats://a\",\"" + scheme + "://h:1\"]}");
+    EXPECT_TRUE(why.starts_with("/url: the url begins with \"" + scheme + "://\"; nats:// and tls:// are possible"))
+        << why;
+  }
+}
+
+TEST(NatsConfigTest, AFileThatIsNotThereIsNamed) {
+  EXPECT_EQ(refused(R"({"credentials":"/none/x.creds"})"),
+            "/credentials: the file /none/x.creds can't be read: No such file or directory");
+  EXPECT_TRUE(refused(R"({"nkey":"U","nkey_seed":"/none/x.nk"})").starts_with("/nkey_seed: the file /none/x.nk"));
+  EXPECT_TRUE(refused(R"({"tls":{"ca":"/none/a.pem"}})").starts_with("/tls/ca: the file /none/a.pem"));
+  EXPECT_TRUE(refused(R"({"tls":{"certificate":"/none/c.pem","key":"/dev/null"}})").starts_with("/tls/certificate: "));
+  EXPECT_TRUE(refused(R"({"tls":{"certificate":"/dev/null","key":"/none/k.pem"}})").starts_with("/tls/key: "));
+}
+
+TEST(NatsConfigTest, HeadersAreNames) {
+  EXPECT_EQ(parsed(R"({"headers":["Trace-Id","X-*","*"]})").message.headers.size(), 3u);
+  EXPECT_TRUE(parsed("{}").message.headers.empty());
+  for (const char* wrong : {"", "a b", "a:", "X-*-b", "**", "*a", "gr\xc3\xbc\xc3\x9f", "a\\u0001"})
+    EXPECT_TRUE(refused("{\"headers\":[\"a\",\"" + std::string(wrong) + "\"]}").starts_with("/headers/1: ")) << wrong;
 }
 
 }  // namespace

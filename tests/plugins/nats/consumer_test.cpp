@@ -15,6 +15,7 @@ struct NatsConsumerTest : NatsPluginTest {
       EXPECT_EQ(natsConnection_JetStream(&js, connection, nullptr), NATS_OK);
     }
     ~Reader() {
+      natsSubscription_Destroy(waiting);
       jsCtx_Destroy(js);
       natsConnection_Destroy(connection);
     }
@@ -52,8 +53,21 @@ struct NatsConsumerTest : NatsPluginTest {
       natsMsgList_Destroy(&list);
       natsSubscription_Destroy(subscription);
     }
+    // Waits for more messages than there are, as a hub does.
+    void ask() {
+      ASSERT_EQ(natsConnection_SubscribeSync(&waiting, connection, "_INBOX.other"), NATS_OK);
+      ASSERT_EQ(natsConnection_PublishRequestString(connection, "$JS.API.CONSUMER.MSG.NEXT.S.d", "_INBOX.other",
+                                                    R"({"batch":100,"expires":60000000000})"),
+                NATS_OK);
+      ASSERT_EQ(natsConnection_FlushTimeout(connection, 5'000), NATS_OK);
+    }
+    void leave() {
+      ASSERT_EQ(natsSubscription_Unsubscribe(waiting), NATS_OK);
+      ASSERT_EQ(natsConnection_FlushTimeout(connection, 5'000), NATS_OK);
+    }
     natsConnection* connection = nullptr;
     jsCtx* js = nullptr;
+    natsSubscription* waiting = nullptr;
   };
   static constexpr const char* kConfig = R"("stream":{"name":"S","durable":"d","ack_wait":"500ms"})";
 
@@ -115,6 +129,61 @@ TEST_F(NatsConsumerTest, WhatADeadReaderHadComesFirst) {
   nats.accepted(hub.events.back().cursor);
   EXPECT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 0; }));
   EXPECT_TRUE(hub.gaps.empty());
+}
+
+// Two hubs with one consumer took each other's messages for lost ones, and nobody was told why they were.
+TEST_F(NatsConsumerTest, SomebodyElseWhoReadsFromItIsTold) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  publish(client, 1, 3);
+  Reader other(server.url());
+  other.make();
+  other.take(3, [](natsMsg*) {});
+  other.ask();
+  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(says("did not come here"));
+  hub.advance(40'000);  // nothing is left of what an earlier life of this hub may have asked for
+  ASSERT_TRUE(says("give each hub a `durable` of its own"));
+  EXPECT_EQ(hub.last_state(), WEIR_STATE_DEGRADED);
+  other.leave();
+  ASSERT_TRUE(has_events(3));
+  hub.advance(70'000);
+  EXPECT_TRUE(reaches(WEIR_STATE_RUNNING));
+}
+
+// What waits for messages may be of a connection, or a hub, of before that the server does not know to be gone.
+TEST_F(NatsConsumerTest, WhatAnEarlierConnectionAskedForIsNobodyElse) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  publish(client, 1, 3);
+  Reader earlier(server.url());
+  earlier.make();
+  earlier.take(3, [](natsMsg*) {});
+  earlier.ask();
+  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(says("did not come here"));
+  ASSERT_TRUE(hub.run_until([&] { return reason().empty(); }, 20'000));
+  for (const auto& state : hub.states) EXPECT_NE(state.state, WEIR_STATE_DEGRADED) << state.reason;
+}
+
+TEST_F(NatsConsumerTest, WhoHasReadBeforeIsNobodyElse) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  publish(client, 1, 10);
+  Reader earlier(server.url());
+  earlier.make();
+  earlier.take(3, [](natsMsg*) {});
+  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(says("did not come here"));
+  hub.advance(40'000);
+  ASSERT_TRUE(has_events(10));
+  for (const auto& state : hub.states) EXPECT_NE(state.state, WEIR_STATE_DEGRADED) << state.reason;
 }
 
 // New ones came in place of those that were owed, and these were acknowledged later without ever being an event.

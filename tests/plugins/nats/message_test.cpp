@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "weir/sdk/json_check.hpp"
+
 namespace weir::nats {
 namespace {
 
@@ -87,6 +89,60 @@ TEST(NatsMessageTest, TheTimeIsThatOfAHeader) {
   EXPECT_EQ(time("2026-02-10T12:00:00.123Z"), 1'770'724'800'123);
   EXPECT_EQ(time("1770724800123"), 1'770'724'800'123);
   for (const char* none : {"", "yesterday", "-5", "12x"}) EXPECT_EQ(time(none), 0) << none;
+}
+
+std::string with_headers(const std::vector<std::string>& headers, natsMsg* m, sdk::Data payload = sdk::Data::any) {
+  MessageConfig config;
+  config.headers = headers;
+  config.payload = payload;
+  MessageReader reader(config);
+  (void)reader.event_of(m);
+  const sdk::Event event = reader.event_of(m);  // nothing is left of the one before
+  EXPECT_EQ(event.kind, sdk::Data::json);
+  EXPECT_TRUE(sdk::json::is_json(event.data)) << event.data;
+  return std::string(event.data);
+}
+
+TEST(NatsMessageTest, HeadersStandBesideThePayload) {
+  const auto m = message("a", "{\"n\": 1}");
+  natsMsgHeader_Add(m.get(), "X-B", "1");
+  natsMsgHeader_Add(m.get(), "X-B", "2");
+  natsMsgHeader_Add(m.get(), "X-A", "");
+  natsMsgHeader_Add(m.get(), "x-c", "3");
+  EXPECT_EQ(with_headers({"Type"}, m.get()), R"({"headers":{"Type":"order.created"},"data":{"n": 1}})");
+  EXPECT_EQ(with_headers({"X-*"}, m.get()), R"({"headers":{"X-A":"","X-B":["1","2"]},"data":{"n": 1}})");
+  EXPECT_EQ(with_headers({"*", "Type"}, m.get()),
+            R"({"headers":{"Type":"order.created","X-A":"","X-B":["1","2"],"x-c":"3"},"data":{"n": 1}})");
+  EXPECT_EQ(with_headers({"type", "X", "Missing-*"}, m.get()), R"({"headers":{},"data":{"n": 1}})");
+}
+
+TEST(NatsMessageTest, APayloadBesideHeadersIsWhatItIsWithoutThem) {
+  const auto data = [](const char* payload, sdk::Data kind = sdk::Data::any) {
+    const std::string all = with_headers({"None"}, message("a", payload).get(), kind);
+    const std::string_view before = R"({"headers":{},"data":)";
+    EXPECT_TRUE(all.starts_with(before) && all.ends_with("}")) << all;
+    return all.substr(before.size(), all.size() - before.size() - 1);
+  };
+  EXPECT_EQ(data("text"), "\"text\"");
+  EXPECT_EQ(data(""), "\"\"");
+  EXPECT_EQ(data("\xff"), "{\"base64\":\"/w==\"}");
+  EXPECT_EQ(data("1,\"data\":2"), "\"1,\\\"data\\\":2\"");
+  EXPECT_EQ(data("[1]", sdk::Data::text), "\"[1]\"");
+  // As deep as a hub takes, with one level around it.
+  const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  EXPECT_EQ(data(nested(63).c_str()), nested(63));
+  EXPECT_EQ(data(nested(64).c_str()), "\"" + nested(64) + "\"");
+}
+
+TEST(NatsMessageTest, AHeaderMayHoldAnything) {
+  const auto m = message("a", "1");
+  natsMsgHeader_Set(m.get(), "Type", "\x01\t\x7f\"\\");
+  natsMsgHeader_Add(m.get(), "Bytes", "\xff");
+  natsMsgHeader_Add(m.get(), "Bytes", "gr\xc3\xbc\xc3\x9f");
+  natsMsgHeader_Add(m.get(), "N\xff", "no name that JSON could have");
+  EXPECT_EQ(with_headers({"*"}, m.get()),
+            "{\"headers\":{\"Bytes\":[{\"base64\":\"/w==\"},\"gr\xc3\xbc\xc3\x9f\"],"
+            "\"Type\":\"\\u0001\\u0009\x7f\\\"\\\\\"},\"data\":1}");
 }
 
 TEST(NatsMessageTest, AnAnswerIsAlwaysJson) {

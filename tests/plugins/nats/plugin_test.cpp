@@ -29,6 +29,20 @@ TEST_F(NatsPluginTest, MessagesOfCoreNatsBecomeEvents) {
   EXPECT_TRUE(hub.gaps.empty());
 }
 
+TEST_F(NatsPluginTest, HeadersComeWithTheData) {
+  NatsServer server(folder);
+  SourceRig nats(hub, weir_plugin_entry, config(server, R"("subjects":["a"],"headers":["Trace-Id","X-*"])"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  NatsClient client(server.url());
+  client.publish("a", "{\"n\":1}", {{"X-B", "1"}, {"Trace-Id", "t\x01"}, {"X-B", "\xff"}, {"x-b", "3"}});
+  client.publish("a", "[1]");
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 2; }));
+  EXPECT_EQ(hub.events[0].data, R"({"headers":{"Trace-Id":"t\u0001","X-B":["1",{"base64":"/w=="}]},"data":{"n":1}})");
+  EXPECT_EQ(hub.events[0].kind, WEIR_DATA_JSON);
+  EXPECT_EQ(hub.events[1].data, R"({"headers":{},"data":[1]})");
+}
+
 TEST_F(NatsPluginTest, AServerThatComesLaterIsFound) {
   NatsServer server(folder);
   server.kill();
@@ -94,6 +108,27 @@ TEST_F(NatsPluginTest, AfterABreakThereIsAGap) {
   EXPECT_NE(hub.gaps[0].reason.find("was down for"), std::string::npos);
 }
 
+// It stood before events from before the break, where the hub had no room for these.
+TEST_F(NatsPluginTest, AGapStandsBehindWhatTheHubHadNoRoomFor) {
+  NatsServer server(folder);
+  SourceRig nats(hub, weir_plugin_entry, config(server, R"("subjects":["a"])"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  hub.take_only(1);
+  NatsClient client(server.url());
+  for (int i = 0; i < 3; ++i) client.publish("a", std::to_string(i));
+  ASSERT_TRUE(hub.run_until([&] { return hub.metrics["messages"] == 3; }));
+  server.kill();
+  ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
+  server.start();
+  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  EXPECT_EQ(hub.events.size(), 1u);
+  EXPECT_TRUE(hub.gaps.empty());
+  nats.resume();
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 3; }));
+  EXPECT_EQ(hub.gaps.size(), 1u);
+}
+
 TEST_F(NatsPluginTest, WhatDoesNotFitIsCountedInAGap) {
   NatsServer server(folder);
   SourceRig nats(hub, weir_plugin_entry, config(server, R"("subjects":["a"],"pending":{"messages":100})"));
@@ -109,7 +144,7 @@ TEST_F(NatsPluginTest, WhatDoesNotFitIsCountedInAGap) {
     for (const auto& gap : hub.gaps) all += gap.count;
     return all;
   };
-  ASSERT_TRUE(hub.run_until([&] { return lost() > 10'000; }, 20'000));
+  ASSERT_TRUE(hub.run_until([&] { return hub.metrics["dropped"] > 10'000; }, 20'000));
   nats.resume();
   EXPECT_TRUE(hub.run_until([&] { return hub.events.size() + lost() == kAll; }, 20'000))
       << hub.events.size() << " events of " << hub.metrics["messages"] << " messages, lost " << lost();
@@ -128,6 +163,9 @@ TEST_F(NatsPluginTest, HeadersCountAsWell) {
   const std::string large(100'000, 'x');
   for (int i = 0; i < 200; ++i) client.publish("a", "", {{"Large", large}});
   client.flush();
+  ASSERT_TRUE(hub.run_until([&] { return hub.metrics["dropped"] > 0; }, 20'000));
+  EXPECT_TRUE(hub.gaps.empty());  // behind what waits
+  nats.resume();
   ASSERT_TRUE(hub.run_until([&] { return !hub.gaps.empty(); }, 20'000));
   EXPECT_EQ(hub.gaps[0].subject, "");
   EXPECT_NE(hub.gaps[0].reason.find("`pending`"), std::string::npos) << hub.gaps[0].reason;
@@ -208,6 +246,39 @@ TEST_F(NatsPluginTest, AMessageIsAcknowledgedWhenTheHubHasIt) {
   EXPECT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 0; }));
 }
 
+// What the publisher called Status is none of the server's.
+TEST_F(NatsPluginTest, HeadersOfAStreamComeWithTheData) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  client.publish("s.a", "", {{"Status", "404"}, {"Tag", "1"}, {"Tag", "2"}});
+  client.publish("s.a", "2");
+  SourceRig nats(hub, weir_plugin_entry, config(server, std::string(kStream) + R"(,"headers":["*"])"));
+  ASSERT_EQ(nats.start(), WEIR_OK);
+  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 2; }, 20'000));
+  EXPECT_EQ(hub.events[0].data, R"({"headers":{"Status":"404","Tag":["1","2"]},"data":""})");
+  EXPECT_EQ(hub.events[1].data, R"({"headers":{},"data":2})");
+}
+
+// It was the time at which the hub had it.
+TEST_F(NatsPluginTest, AnEventOfAStreamHappenedWhenItWasStored) {
+  NatsServer server(folder);
+  NatsClient client(server.url());
+  client.add_stream("S", "s.>");
+  client.publish("s.a", "1", {{"At", "1770724800123"}});
+  client.publish("s.a", "2", {{"At", "yesterday"}});
+  client.flush();
+  for (const std::string time : {"", R"(,"time":"{header:At}")"}) {
+    FakeHost own;
+    const std::string stream = R"("stream":{"name":"S","durable":"d)" + std::to_string(time.size()) + "\"}";
+    SourceRig nats(own, weir_plugin_entry, config(server, stream + time));
+    ASSERT_EQ(nats.start(), WEIR_OK);
+    ASSERT_TRUE(own.run_until([&] { return own.events.size() == 2; }, 20'000));
+    EXPECT_EQ(own.events[0].time_ms, time.empty() ? client.stored_ms("S", 1) : 1'770'724'800'123);
+    EXPECT_EQ(own.events[1].time_ms, client.stored_ms("S", 2));
+  }
+}
+
 TEST_F(NatsPluginTest, AFullHubPausesTheStream) {
   NatsServer server(folder);
   NatsClient client(server.url());
@@ -233,13 +304,16 @@ TEST_F(NatsPluginTest, WhereANewConsumerBegins) {
   NatsClient client(server.url());
   client.add_stream("S", "s.>");
   for (int i = 1; i <= 10; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
-  // One that is stored in another millisecond than the one before it.
+  // In the first tenth of a second, which cnats writes as a later part of it; so it begins with that second.
   std::uint64_t timed = 10;
+  const auto fraction = [&] { return client.stored_ms("S", timed) % 1'000; };
   do {
     ++timed;
     client.publish_stored("s.a", std::to_string(timed), "m" + std::to_string(timed));
-  } while (client.stored_ms("S", timed) == client.stored_ms("S", timed - 1));
+  } while (fraction() == 0 || fraction() >= 100);
   const std::string time = sdk::iso8601(client.stored_ms("S", timed));
+  const std::int64_t second = client.stored_ms("S", timed) - fraction();
+  while (timed > 1 && client.stored_ms("S", timed - 1) >= second) --timed;
   const auto first_of = [&](const std::string& durable, const std::string& from) {
     FakeHost own;
     SourceRig nats(own, weir_plugin_entry,

@@ -89,6 +89,8 @@ TEST(SdkJsonCheckTest, Depth) {
   const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
   EXPECT_TRUE(json::is_json(nested(64)));
   EXPECT_FALSE(json::is_json(nested(65)));
+  EXPECT_TRUE(json::is_json(nested(63), 1));
+  EXPECT_FALSE(json::is_json(nested(64), 1));
   EXPECT_FALSE(json::is_json(std::string(1'000'000, '[')));
 }
 

@@ -16,8 +16,10 @@ class Checker {
  public:
   static constexpr int kDepthMax = 64;
   explicit Checker(std::string_view text) : text_(text) {}
-  // One value and nothing else.
-  bool run() { return value(0) && (space(), at_ == text_.size() || expected("the end of the text")); }
+  // One value and nothing else; `levels` will stand around it.
+  bool run(int levels = 0) {
+    return value(levels) && (space(), at_ == text_.size() || expected("the end of the text"));
+  }
   // After run() has said false: "not JSON at byte 7: expected a value".
   std::string wrong() const {
     return deep_ ? "JSON that is nested deeper than 64 levels at byte " + std::to_string(at_)
@@ -139,6 +141,7 @@ inline std::string wrong_with(std::string_view text) {
   Checker checker(text);
   return checker.run() ? std::string() : checker.wrong();
 }
-inline bool is_json(std::string_view text) { return Checker(text).run(); }
+// `levels`: of what will stand around it.
+inline bool is_json(std::string_view text, int levels = 0) { return Checker(text).run(levels); }
 
 }  // namespace weir::sdk::json
