@@ -140,6 +140,11 @@ void print_limits(const Limits& limits) {
 }  // namespace
 
 namespace {
+bool asked_to_end() {
+  sigset_t waiting;
+  return sigpending(&waiting) == 0 && (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGINT) == 1);
+}
+
 // Until a signal asks the hub to end.
 void wait_and_reload(const RunOptions& options, Hub& hub, const sigset_t& signals) {
   Watch watch(options.manifest);
@@ -158,7 +163,7 @@ void wait_and_reload(const RunOptions& options, Hub& hub, const sigset_t& signal
     SetupResult loaded = load(options, false);
     if (loaded.setup) fit_to_descriptors(loaded.setup->manifest.limits, false);
     const std::vector<std::string> tried = std::move(loaded.scripts);
-    (void)hub.reload(std::move(loaded));
+    (void)hub.reload(std::move(loaded), asked_to_end);
     watch.look_at(*hub.setup(), tried);
   }
 }

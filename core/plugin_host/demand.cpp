@@ -1,11 +1,13 @@
 #include "plugin_host/demand.hpp"
 
+#include <algorithm>
+
 namespace weir {
 
 bool Demand::want(std::string subject, std::string who, Awake awake_fn, std::function<void()> asleep) {
   Wish wanted{true, std::move(awake_fn), std::move(asleep)};
   if (wish(std::move(subject), std::move(who), wanted)) return true;
-  wanted.awake(fail(Errc::unavailable, "too many wait for the source"));
+  wanted.awake(fail(Errc::unavailable, "too many wait for the source"), false);
   return false;
 }
 
@@ -45,15 +47,21 @@ void Demand::look() {
 }
 
 void Demand::want_now(const std::string& subject, const std::string& who, Wish wish) {
-  const auto [it, fresh] = entries_.try_emplace(subject);
-  Entry& e = it->second;
+  Entry& e = entries_[subject];
   if (e.timer != 0) ports_.timer_cancel(std::exchange(e.timer, 0));
   Interest& interest = e.of[who];
   if (!std::exchange(interest.wanted, true)) ++e.wanted;
   interest.asleep = std::move(wish.asleep);
-  if (!fresh && e.answered) return wish.awake({});
+  if (e.at_work) return wish.awake({}, false);
   interest.awake = std::move(wish.awake);
-  if (!fresh) return;
+  activate(subject);  // at once, also where the next attempt would come later
+}
+
+void Demand::activate(const std::string& subject) {
+  const auto it = entries_.find(subject);
+  if (it == entries_.end() || it->second.activation != 0) return;  // a timer that was cancelled too late
+  Entry& e = it->second;
+  e.timer = 0;
   e.activation = ++activations_;
   {
     const std::lock_guard lock(mutex_);
@@ -79,15 +87,25 @@ void Demand::awake(const std::string& subject, std::uint32_t activation, const R
   const auto it = entries_.find(subject);
   if (it == entries_.end() || it->second.activation != activation) return;  // it has been let go of meanwhile
   Entry& e = it->second;
-  e.answered = true;
-  std::vector<Awake> waiting;
-  for (auto& [who, interest] : e.of)
-    if (interest.awake) waiting.push_back(std::exchange(interest.awake, nullptr));
-  if (!how) {  // whoever asks again is looked for again
-    if (e.timer != 0) ports_.timer_cancel(e.timer);
-    entries_.erase(it);
+  e.at_work = how.has_value();
+  for (auto& [who, interest] : e.of) {
+    if (interest.awake) interest.awake(how, e.failed != 0);
+    if (how) interest.awake = nullptr;
   }
-  for (const Awake& each : waiting) each(how);
+  if (how) return;
+  e.activation = 0;
+  if (e.wanted == 0 || how.error().code != Errc::unavailable) return forget(it);
+  const std::int64_t wait_ms = std::min(kAgainMinMs << std::min(e.failed++, 16U), kAgainMaxMs);
+  e.timer = ports_.timer_start(wait_ms, [this, subject] { activate(subject); });
+}
+
+// It is not active. Whoever asks again is looked for again; those who have left hear that it is over.
+void Demand::forget(std::map<std::string, Entry>::iterator it) {
+  if (it->second.timer != 0) ports_.timer_cancel(it->second.timer);
+  const Entry gone = std::move(it->second);
+  entries_.erase(it);
+  for (const auto& [who, interest] : gone.of)
+    if (!interest.wanted && interest.asleep) interest.asleep();
 }
 
 void Demand::unwant_now(const std::string& subject, const std::string& who, Wish wish) {
@@ -102,7 +120,9 @@ void Demand::unwant_now(const std::string& subject, const std::string& who, Wish
     found->second.awake = nullptr;
     if (std::exchange(found->second.wanted, false)) --e.wanted;
   }
-  if (e.wanted == 0 && e.timer == 0) e.timer = ports_.timer_start(linger_ms_, [this, subject] { let_go(subject); });
+  if (e.wanted != 0) return;
+  if (e.activation == 0) return forget(it);
+  if (e.timer == 0) e.timer = ports_.timer_start(linger_ms_, [this, subject] { let_go(subject); });
 }
 
 void Demand::let_go(const std::string& subject) {

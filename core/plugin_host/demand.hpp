@@ -20,9 +20,11 @@ namespace weir {
 
 class Demand {
  public:
-  // What became of an activation: the source is at work for it. Errors: not_found, forbidden, bad_request - there is no
-  // such thing, says the source; unavailable - it can't now; whoever wants it then asks again.
-  using Awake = std::function<void(Result<void>)>;
+  // What became of an activation: the source is at work for it; `late`: after an attempt that had failed. Errors:
+  // not_found, forbidden, bad_request - there is no such thing, says the source; unavailable - it can't now, and is
+  // asked again after kAgainMinMs, then after twice that and so on, as long as anybody wants it.
+  using Awake = std::function<void(const Result<void>&, bool late)>;
+  static constexpr std::int64_t kAgainMinMs = 1'000, kAgainMaxMs = 30'000;
   static constexpr std::size_t kWishesMax = 65536;  // as many as a strand has tasks
   struct Ports {
     // Call the plugin's. The answer to the former comes by answered().
@@ -35,10 +37,10 @@ class Demand {
   Demand(std::int64_t linger_ms, Ports ports) : linger_ms_(linger_ms), ports_(std::move(ports)) {}
 
   void linger(std::int64_t ms) { linger_ms_ = ms; }  // for what comes after
-  // `who`, the name of a channel or a pattern, watches the subject. `awake` is told once, as soon as the source has
-  // answered, unless `who` wishes something else before; `asleep` when the subject has been let go of, some time after
-  // nobody wanted it any more. Both are told in the order in which they came to be. False: too many wishes wait;
-  // `awake` has been told unavailable, and there is nothing to unwant.
+  // `who`, the name of a channel or a pattern, watches the subject. `awake` is told what the source answers, until it
+  // is at work or `who` wishes something else; `asleep` when the subject has been let go of, some time after nobody
+  // wanted it any more. Both are told in the order in which they came to be. False: too many wishes wait; `awake` has
+  // been told unavailable, and there is nothing to unwant.
   bool want(std::string subject, std::string who, Awake awake, std::function<void()> asleep);
   void unwant(std::string subject, std::string who);
   // The source's answer, however late. One that nobody waits for does nothing but count. [any]
@@ -53,22 +55,25 @@ class Demand {
   };
   struct Interest {
     bool wanted = false;
-    Awake awake{};                   // until it has been told, or is of no interest any more
+    Awake awake{};                   // until it is at work, or is of no interest any more
     std::function<void()> asleep{};  // who left waits for this, too
   };
   struct Entry {
     std::map<std::string, Interest> of;
     std::size_t wanted = 0;  // of them
-    bool answered = false;
-    std::uint32_t activation = 0;
-    std::uint64_t timer = 0;  // of the lingering
+    bool at_work = false;
+    std::uint32_t activation = 0;  // 0: the last one failed, and `timer` is until the next
+    std::uint32_t failed = 0;      // in a row
+    std::uint64_t timer = 0;       // of the lingering, where nobody wants it
   };
   bool wish(std::string subject, std::string who, Wish& wish);
   void look();
   void want_now(const std::string& subject, const std::string& who, Wish wish);
   void unwant_now(const std::string& subject, const std::string& who, Wish wish);
+  void activate(const std::string& subject);
   void awake(const std::string& subject, std::uint32_t activation, const Result<void>& how);
   void let_go(const std::string& subject);
+  void forget(std::map<std::string, Entry>::iterator it);
 
   std::atomic<std::int64_t> linger_ms_;
   const Ports ports_;

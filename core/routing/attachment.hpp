@@ -66,6 +66,7 @@ struct Attachment {
   const Subscription* picked_for = nullptr;  // the chunk is what "last" picked for it; `at` does not count by these
   std::optional<Gap> chunk_gap;              // to be said before the chunk
   const Subscription* gap_for = nullptr;     // whose replay has that hole; null: reading on from history found it
+  std::unique_ptr<Gap> source_gap;           // what its sources have lost; to be said before any event behind it
   std::unique_ptr<Lag> lag;                  // live: what it is owed since its outbox was full
   std::shared_ptr<SubscribeGroup> group;     // asked: the subscribe frame that waits for this channel's answer
   void* audience_group = nullptr;            // live: where it stands in the audience

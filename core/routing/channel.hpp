@@ -68,6 +68,7 @@ class Channel final : public ChannelLog::Sink {
     std::uint64_t ask = 0;  // and will answer with that
     std::vector<mail::Attach> waiting{};
     std::set<mail::Subject> at_work{};  // by the channel's name
+    bool late = false;                  // some were let in before a source was, and it is still expected
   };
   Waking& waking() { return waking_; }
 

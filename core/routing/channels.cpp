@@ -147,6 +147,9 @@ mail::Attached Channels::describe(Channel& channel, const ReplayRequest& replay,
       else if (const auto& missed = channel.missed(); missed && missed->at >= since.sequence_id) {
         a.recovered = false;
         a.gap = missed->gap;
+      } else if (starts_late(channel)) {
+        a.recovered = false;
+        a.gap = Gap{0, 0, 0, kNotAtWorkYet};
       }
       if (!filter)
         a.replayed = a.head - a.start;
@@ -317,12 +320,15 @@ bool fed_by(const Channel& channel, const mail::SourceGap& gap) {
 }
 }  // namespace
 
+// Upstream of it: those who are subscribed are told, and those who come back from before it.
+void Channels::lost(Channel& channel, std::uint64_t count, const std::string& reason) {
+  channel.missed(count, reason);
+  for (const Channel::Interest& i : channel.interested())
+    port_.to_subscribers(i.shard, letter(mail::GapNotice{channel.name(), Gap{0, 0, count, reason}}));
+}
+
 void Channels::source_gap(const mail::SourceGap& gap) {
-  const auto tell = [&](Channel& channel) {
-    channel.missed(gap.count, gap.reason);
-    for (const Channel::Interest& i : channel.interested())
-      port_.to_subscribers(i.shard, letter(mail::GapNotice{channel.name(), Gap{0, 0, gap.count, gap.reason}}));
-  };
+  const auto tell = [&](Channel& channel) { lost(channel, gap.count, gap.reason); };
   for (const std::string& name : gap.channels)
     if (const auto found = channels_.find(name); found != channels_.end()) tell(*found->second);
   if (!gap.channels.empty()) return;

@@ -107,6 +107,12 @@ class Channels {
   bool awake(Channel& channel, const mail::Attach& request);
   void less_wanted(Channel& channel, ShardId shard);
   bool at_work(Channel& channel, const DemandRoute& by);
+  std::size_t idle_sources(Channel& channel);
+  void at_work_now(Channel& channel, std::size_t idle_before, bool late);
+  static constexpr const char* kNotAtWorkYet = "the source was not at work yet";
+  bool starts_late(Channel& channel);
+  void pattern_awake(const mail::Awake& m);
+  void lost(Channel& channel, std::uint64_t count, const std::string& reason);
   bool slept_through(Channel& channel);
   void end(Channel& channel, mail::ChannelLetGo::Why why);
   std::size_t channels_max() const { return static_cast<std::size_t>(limits_.channels) / shard_count_ + 1; }

@@ -72,30 +72,55 @@ bool Channels::at_work(Channel& channel, const DemandRoute& by) {
 bool Channels::slept_through(Channel& channel) {
   const ChannelRoute& route = channel.route();
   if (route.on_demand.empty() || channel.waking().state != State::asleep || channel.log().head() == 0) return false;
-  return !std::all_of(route.demands.begin(), route.demands.end(),
-                      [&](const DemandRoute& by) { return at_work(channel, by); });
+  return idle_sources(channel) != 0;
+}
+
+std::size_t Channels::idle_sources(Channel& channel) {
+  const auto& by = channel.route().demands;
+  return static_cast<std::size_t>(
+      std::count_if(by.begin(), by.end(), [&](const DemandRoute& d) { return !at_work(channel, d); }));
+}
+
+// Whether those who are there by now may lack what came upstream before.
+bool Channels::starts_late(Channel& channel) { return channel.waking().late && idle_sources(channel) != 0; }
+
+// A subject has begun to be active: who was let in before it was is told.
+void Channels::at_work_now(Channel& channel, std::size_t idle_before, bool late) {
+  if ((late || channel.waking().late) && idle_sources(channel) < idle_before) lost(channel, 0, kNotAtWorkYet);
 }
 
 void Channels::awake(const mail::Awake& m) {
-  if (has_wildcard(m.what)) {
-    if (m.at_work)
-      at_work_.try_emplace(m.what, AtWork{*Pattern::parse_wildcard(m.what)}).first->second.subjects.insert(*m.at_work);
-    return;
-  }
+  if (has_wildcard(m.what)) return pattern_awake(m);
   Channel* channel = find(m.what);
   if (channel == nullptr) return;
   Channel::Waking& w = channel->waking();
-  if (m.at_work) w.at_work.insert(*m.at_work);
+  if (m.at_work) {
+    const std::size_t idle = idle_sources(*channel);
+    w.at_work.insert(*m.at_work);
+    at_work_now(*channel, idle, false);
+  }
   if (w.state == State::asleep || w.ask != m.ask || m.more) return;
   if (m.error) {  // maybe of those who have been let in meanwhile; they subscribe again, and are told
     const auto waiting = std::exchange(w.waiting, {});
     for (const mail::Attach& a : waiting) port_.to_subscribers(a.from, letter(refusal(a, m.what, *m.error)));
     return end(*channel, mail::ChannelLetGo::Why::anew);
   }
+  w.late = m.late && (w.late || !w.waiting.empty());
   if (w.state != State::asked) return;
   w.state = State::awake;
   const auto waiting = std::exchange(w.waiting, {});
   for (const mail::Attach& a : waiting) attach(*channel, a);
+}
+
+void Channels::pattern_awake(const mail::Awake& m) {
+  if (!m.at_work) return;
+  const Pattern pattern = *Pattern::parse_wildcard(m.what);
+  std::vector<std::pair<Channel*, std::size_t>> fed;
+  for (const auto& [name, channel] : channels_)
+    if (channel->route().demand_by_pattern && (m.late || channel->waking().late) && pattern.matches(name))
+      fed.emplace_back(channel.get(), idle_sources(*channel));
+  at_work_.try_emplace(m.what, AtWork{pattern}).first->second.subjects.insert(*m.at_work);
+  for (const auto& [channel, idle] : fed) at_work_now(*channel, idle, m.late);
 }
 
 void Channels::asleep(const mail::Asleep& m) {
@@ -137,7 +162,7 @@ void Channels::asleep(const mail::Asleep& m) {
     if (!wanted) continue;
     auto again = waiting.empty() ? Result<Channel*>(nullptr) : open(name);
     if (again && *again != nullptr) {
-      (*again)->waking() = {State::asked, true, ask, std::move(waiting), std::move(at_work)};
+      (*again)->waking() = {State::asked, true, ask, std::move(waiting), std::move(at_work), false};
       continue;
     }
     port_.demand(name, 0);
@@ -174,11 +199,13 @@ void Channels::end(Channel& channel, mail::ChannelLetGo::Why why) {
   const ChannelLog& log = channel.log();
   for (const Channel::Interest& interest : channel.interested())
     port_.to_subscribers(interest.shard, letter(mail::ChannelLetGo{channel.name(), log.epoch(), log.head(), why}));
+  const Error told = why == mail::ChannelLetGo::Why::gone
+                         ? fail(Errc::no_such_channel,
+                                "no [[channel]] of the manifest matches " + json::quoted(channel.name()) + " any more")
+                         : fail(Errc::unavailable, "the source of " + json::quoted(channel.name()) +
+                                                       " begins anew; subscribe to it again");
   for (const mail::Attach& a : channel.waking().waiting)
-    port_.to_subscribers(a.from,
-                         letter(refusal(a, channel.name(),
-                                        fail(Errc::unavailable, "the source of " + json::quoted(channel.name()) +
-                                                                    " begins anew; subscribe to it again"))));
+    port_.to_subscribers(a.from, letter(refusal(a, channel.name(), told)));
   if (channel.waking().wanted) port_.demand(channel.name(), 0);
   channels_.erase(channels_.find(channel.name()));
 }

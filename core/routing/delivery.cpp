@@ -61,6 +61,31 @@ void Delivery::say_gap(Connection& connection, const Feed& feed, const Gap& gap)
   port_.send(connection, text_frame(server_frame::gap(feed.channel, feed.epoch, gap)));
 }
 
+bool Delivery::full(const Connection& c) const { return !c.outbox.empty() && c.outbox.bytes() >= outbox_max(); }
+
+void Delivery::say_source_gap(Attachment& a) {
+  if (const auto gap = std::exchange(a.source_gap, nullptr)) say_gap(*a.connection, *a.feed, *gap);
+}
+
+void Delivery::source_gap(Attachment& a, const Gap& gap) {
+  if (!a.source_gap) {
+    a.source_gap = std::make_unique<Gap>(gap);
+  } else {
+    Gap& both = *a.source_gap;
+    both.count = both.count == 0 || gap.count == 0 ? 0 : both.count + gap.count;
+    both.reason = gap.reason;
+  }
+  owe_state(a, Owed::again);
+  const bool live = a.state == Attachment::State::live && !a.lag;
+  if (!live && a.state != Attachment::State::reading) return;  // said when it goes on
+  Connection& c = *a.connection;
+  if (live && full(c)) c.port.flush_early();
+  if (!full(c)) say_source_gap(a);
+  if (!live || (!a.source_gap && !owes_state(a))) return;
+  pause(a);  // what comes now must not overtake it
+  go_on(a);
+}
+
 // ---------------------------------------------------------------- live
 
 void Delivery::deliver(Feed& f, const EventPtr& event) {
@@ -114,6 +139,8 @@ void Delivery::overflow(Attachment& a, const EventPtr& event) {
 
 // Says and delivers what a lagging attachment is owed, while there is room.
 void Delivery::catch_up_lag(Attachment& a) {
+  if (a.source_gap && full(*a.connection)) return wait(a);
+  say_source_gap(a);
   if (a.feed->route->overflow == OverflowPolicy::snapshot && a.feed->route->gives_snapshots() &&
       std::none_of(a.grants.begin(), a.grants.end(), [](const Grant& g) { return g.part; }))
     return ask_for_state(a);
@@ -295,13 +322,6 @@ void Delivery::owe_state(Attachment& a, Owed why, const Subscription* subscripti
       g.snapshot = why;
 }
 
-void Delivery::refresh_state(Attachment& a) {
-  owe_state(a, Owed::again);
-  if (a.state != Attachment::State::live || a.lag || !owes_state(a)) return;
-  pause(a);
-  go_on(a);
-}
-
 FramePtr Delivery::frame_of(Feed& f, const SnapshotPtr& snapshot) {
   auto shared = f.snapshot.lock();
   if (!shared || f.snapshot_of != snapshot.get()) {
@@ -316,6 +336,7 @@ FramePtr Delivery::frame_of(Feed& f, const SnapshotPtr& snapshot) {
 void Delivery::settle_state(Attachment& a, mail::Chunk& m) {
   Connection& c = *a.connection;
   const bool lags = a.lag != nullptr;
+  say_source_gap(a);
   if (lags) {
     say_lost(a);
     end_lag(a);
@@ -357,6 +378,8 @@ void Delivery::go_on(Attachment& a) {
   Feed& f = *a.feed;
   a.state = Attachment::State::reading;
   if (a.read != 0 || c.closing) return;
+  if (a.source_gap && full(c)) return wait(a);
+  say_source_gap(a);
   if (a.chunk_gap) {
     const Gap gap = *std::exchange(a.chunk_gap, std::nullopt);
     if (gap.from != 0 && gap.from <= a.at + 1)
@@ -447,6 +470,7 @@ void Delivery::drained(Connection& connection) {
 
 void Delivery::end(Attachment& a) {
   const Feed& f = *a.feed;
+  say_source_gap(a);
   if (a.state == Attachment::State::live) {
     if (a.lag) say_lost(a);
   } else if (a.at < f.last || a.chunk_gap || a.chunk_next < a.chunk.size()) {

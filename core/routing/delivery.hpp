@@ -58,11 +58,11 @@ class Delivery {
   void end(Attachment& a);
   // It will be told the channel's state, as soon as it may. For a subscription: of that one only.
   void owe_state(Attachment& a, Owed why, const Subscription* subscription = nullptr);
-  // Something that nobody can name was lost: it is told the state anew, where the channel has one.
-  void refresh_state(Attachment& a);
+  // Its sources have lost something that nobody can name: it is told so before any event that comes from now on, and
+  // the state anew, where the channel has one. What finds no room in the outbox is one with the gaps that follow.
+  void source_gap(Attachment& a, const Gap& gap);
   // It is going to be removed: takes it off all lists.
   void forget(Attachment& a);
-  void say_gap(Connection& connection, const Feed& feed, const Gap& gap);
 
   // How much a connection's outbox may hold right now.
   std::size_t outbox_max() const;
@@ -84,11 +84,14 @@ class Delivery {
   void ask_for_state(Attachment& a);
   void settle_state(Attachment& a, mail::Chunk& m);
   static FramePtr frame_of(Feed& feed, const SnapshotPtr& snapshot);
+  void say_gap(Connection& connection, const Feed& feed, const Gap& gap);
+  void say_source_gap(Attachment& a);
   void say_lost(Attachment& a);
   void wait(Attachment& a);
   void fetched(Attachment& a);  // it holds no chunk any more; another one may ask
   std::size_t outbox_max(OverflowPolicy policy) const;
   std::size_t read_ahead() const;
+  bool full(const Connection& connection) const;
   std::size_t lag_room(const Attachment& a, std::size_t event) const;
 
   const ShardId shard_;

@@ -83,10 +83,13 @@ struct Subject {
 };
 struct Awake {
   std::string what;                  // the channel, or a pattern
-  std::uint64_t ask;                 // which question this answers: the channel may have asked anew; 0: a pattern
-  std::optional<Error> error;        // all of its sources say that there is no such thing, or that they can't now
-  std::optional<Subject> at_work{};  // nothing: it is not known yet, but those who wait have waited long enough
+  std::uint64_t ask = 0;             // which question this answers: the channel may have asked anew; 0: a pattern
+  std::optional<Error> error{};      // all of its sources say that there is no such thing, or that they can't now
+  std::optional<Subject> at_work{};  // nothing: those who wait have waited long enough, or the last one said no
   bool more = false;                 // others of its sources have not answered yet
+  // Of a channel: a source of it is not at work yet, or can't be now, and is waited for no longer. Of a pattern: so it
+  // was with this one until now.
+  bool late = false;
 };
 struct Asleep {  // it has been let go of: nobody had watched for a while
   std::string what;

@@ -538,8 +538,7 @@ void Subscribers::gap(const mail::GapNotice& g) {
   if (found == feeds_.end()) return;
   for (Attachment* a : found->second->attachments) {
     if (a->state == Attachment::State::asked && !a->placed) continue;
-    delivery_.say_gap(*a->connection, *found->second, g.gap);
-    delivery_.refresh_state(*a);
+    delivery_.source_gap(*a, g.gap);
   }
 }
 

@@ -184,23 +184,33 @@ void Flows::want(FlowInstance& instance, const std::string& subject, const std::
                  const std::shared_ptr<Asked>& asked) {
   // A source that takes its time, or whose strand is stuck, keeps nobody from subscribing.
   const std::uint64_t deadline = ask == 0 ? 0 : instance.after(FlowInstance::kActivateMs, [this, who, ask] {
-    tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt}); });
+    tell(who, [&] { return letter(mail::Awake{.what = who, .ask = ask, .late = true}); });
   });
   const mail::Subject of{instance.name(), subject};
   const bool taken = instance.demand().want(
       subject, who,
-      [this, who, ask, asked, of, deadline, &instance](Result<void> how) {
+      [this, who, ask, asked, of, deadline, &instance, first = true, failing = false](const Result<void>& how,
+                                                                                      bool late) mutable {
         instance.forget(deadline);
-        if (!how && ask == 0)  // nobody waits whom it could be told
+        const bool again = !std::exchange(first, false);
+        const bool was_failing = std::exchange(failing, !how && how.error().code == Errc::unavailable);
+        if (again && failing) return;  // nothing new
+        if (!how && ask == 0)          // nobody waits whom it could be told
           return log::warn(
               "hub", "a source does not work for a pattern that somebody watches",
               {{"plugin", of.source}, {"subject", of.subject}, {"pattern", who}, {"reason", how.error().message}});
-        if (how && asked) asked->any = true;
-        const bool more = asked && --asked->left != 0;
-        if (how) return tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt, of, more}); });
-        if (more) return;
-        const auto error = asked->any ? std::nullopt : std::optional(how.error());
-        tell(who, [&] { return letter(mail::Awake{who, ask, error}); });
+        mail::Awake m{.what = who, .ask = ask, .late = late};
+        if (how) m.at_work = of;
+        if (asked) {
+          if (how) asked->any = true;
+          if (failing) ++asked->failing;
+          if (was_failing) --asked->failing;
+          m.more = (again ? asked->left.load() : --asked->left) != 0;
+          m.late = asked->failing != 0;
+          if (!how && m.more) return;
+          if (!how && !asked->any) m.error = how.error();
+        }
+        tell(who, [&] { return letter(mail::Awake(m)); });
       },
       [this, who, of, deadline, &instance] {
         instance.forget(deadline);
@@ -232,9 +242,10 @@ void Flows::demand(const std::string& channel, std::uint64_t ask) {
   if (waits) return void(wanted_[channel] = {});
   if (sources.empty())
     return tell(channel, [&] {
-      return letter(mail::Awake{channel, ask,
-                                fail(Errc::not_found, "nothing can feed " + json::quoted(channel) +
-                                                          ": its name makes no subject of its source")});
+      return letter(mail::Awake{.what = channel,
+                                .ask = ask,
+                                .error = fail(Errc::not_found, "nothing can feed " + json::quoted(channel) +
+                                                                   ": its name makes no subject of its source")});
     });
   wanted_[channel].subjects = subjects;
   const auto asked = std::make_shared<Asked>(sources.size());

@@ -61,11 +61,13 @@ class Flows final : public ShardServices {
   Entry find(const std::string& plugin) const;
   RoutesPtr routes() const;
   using Subjects = std::vector<std::pair<std::string, std::string>>;  // plugin, subject
-  // Of a channel: how many of its sources have not answered yet, and whether one of the others is at work.
+  // Of a channel: how many of its sources have not answered yet, whether one of the others is at work, and how many
+  // can't be now and are asked again.
   struct Asked {
     explicit Asked(std::size_t sources) : left(sources) {}
     std::atomic<std::size_t> left;
     std::atomic<bool> any{false};
+    std::atomic<std::size_t> failing{0};
   };
   // ask: of a channel, what it is answered by; 0: a pattern, that nobody waits for, and `asked` is null.
   // Under demand_mutex_.

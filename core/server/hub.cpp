@@ -97,7 +97,7 @@ Result<void> Hub::start() {
       {[this](const std::string& sink) { flows_.room(sink); },
        [this](std::function<void(std::string)> done) { insight_.figures(shards_[0]->loop(), std::move(done)); }});
   if (auto ok = plugins_.prepare(*setup); !ok) return ok;
-  (void)plugins_.take();  // there is nothing yet whose place it would be
+  (void)plugins_.take([] { return false; }, 0);  // there is nothing yet whose place it would be
   api_ = std::make_unique<HttpApi>(*this);
   auto listener = net::Listener::open(
       {m.listen_host, m.listen_port, &limits_}, loops,
@@ -185,13 +185,13 @@ std::string Hub::reload_trouble() const {
   return reload_trouble_;
 }
 
-ReloadReport Hub::reload(SetupResult loaded) {
+ReloadReport Hub::reload(SetupResult loaded, const std::function<bool()>& leaving) {
   std::vector<Reloaded> waiting;
   {
     const std::lock_guard lock(mutex_);
     waiting.swap(waiting_);
   }
-  const ReloadReport report = apply(std::move(loaded));
+  const ReloadReport report = apply(std::move(loaded), leaving);
   for (const std::string& problem : report.problems) log::error("reload", problem);
   for (const std::string& warning : report.warnings) log::warn("reload", warning);
   for (const std::string& what : report.restart) log::warn("reload", what);
@@ -213,7 +213,7 @@ ReloadReport Hub::reload(SetupResult loaded) {
   return report;
 }
 
-ReloadReport Hub::apply(SetupResult loaded) {
+ReloadReport Hub::apply(SetupResult loaded, const std::function<bool()>& leaving) {
   ReloadReport report;
   for (const tree::Problem& p : loaded.problems) report.problems.push_back(p.text());
   for (const tree::Problem& w : loaded.warnings) report.warnings.push_back(w.text());
@@ -234,7 +234,7 @@ ReloadReport Hub::apply(SetupResult loaded) {
   plugins_.hold();
   // Every channel and rule is what it will be before the first event comes for it, and before the first client asks.
   on_all_shards([&next](ShardHost& host) { host.take_rules(next); });
-  if (!plugins_.take()) {
+  if (!plugins_.take(leaving, next.manifest.drain_timeout_ms)) {
     left_behind_ = true;
     report.problems.emplace_back("a plugin did not stop within 5 s and was left behind");
   }

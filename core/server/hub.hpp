@@ -42,8 +42,10 @@ class Hub {
 
   // A manifest that was read again takes the place of the one that runs, under live connections: events are run by the
   // rules before or by those after it, each channel's in order. When `loaded` has problems, or a plugin refuses its
-  // config, nothing changes. Says in the log what came of it.
-  ReloadReport reload(SetupResult loaded);
+  // config, nothing changes. Says in the log what came of it. `leaving`: whether the hub has been asked to end; plugins
+  // that are exchanged then have no longer than drain.timeout for their answers.
+  ReloadReport reload(
+      SetupResult loaded, const std::function<bool()>& leaving = [] { return false; });
   // Who wants one from another thread is told its report; `wake` then lets [main] call reload(). Before start().
   void on_reload_wanted(std::function<void()> wake) { wake_for_reload_ = std::move(wake); }
 
@@ -74,7 +76,7 @@ class Hub {
   // Runs it on every shard and waits until all have.
   void on_all_shards(const std::function<void(ShardHost&)>& what);
   void keep_endpoints(Setup& setup);
-  ReloadReport apply(SetupResult loaded);
+  ReloadReport apply(SetupResult loaded, const std::function<bool()>& leaving);
 
   Limits limits_;                       // a reload changes them under those who read
   std::shared_ptr<const Setup> setup_;  // guarded by mutex_

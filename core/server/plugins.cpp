@@ -161,13 +161,17 @@ void Plugins::stop_source(const Entry& e, std::int64_t within_ms, Stopping& stop
       settle_ms);
 }
 
-bool Plugins::take() {
+bool Plugins::take(const std::function<bool()>& leaving, std::int64_t drain_ms) {
   // Owners know the new channels, and the old ones no more: what goes on feeds those before anything is waited for.
   for (const Entry& e : next_)
     if (e.flow && !e.fresh) ingress_.reroute(*e.flow, e.routes);
-  const SteadyMs end = system_clock().steady_ms() + kAnswerMs;
+  SteadyMs end = system_clock().steady_ms() + kAnswerMs;
+  bool leaves = false;
   for (const Entry& e : entries_)
-    while (e.alone && !kept(e) && !e.instance().idle() && system_clock().steady_ms() < end) nap();
+    while (e.alone && !kept(e) && !e.instance().idle() && system_clock().steady_ms() < end) {
+      if (!leaves && (leaves = leaving())) end = std::min(end, system_clock().steady_ms() + drain_ms);
+      nap();
+    }
   const std::size_t before = replaced_.size();
   Stopping sources;
   for (Entry& e : entries_) {

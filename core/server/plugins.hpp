@@ -31,8 +31,9 @@ class Plugins {
   // that go on under other names until take(), which comes when the shards have been heard of all that.
   void hold();
   // Those that prepare() has made take their places; those before them answer what they have been asked, for which they
-  // have 30 s, and stop first, unless two at once do no harm. False: one of them would not stop.
-  bool take();
+  // have 30 s, or `drain_ms` once the hub is `leaving`, and stop first, unless two at once do no harm. False: one of
+  // them would not stop.
+  bool take(const std::function<bool()>& leaving, std::int64_t drain_ms);
   // Lets those begin; what is sent to them, and asked of them, comes behind that.
   void begin();
   // Waits a moment, so that what can't work is known at once. Errors, a line each: could not start.

@@ -396,6 +396,24 @@ TEST_F(FlowsTest, AHubThatEndsDoesNotWaitForAnswersOfThoseThatItHasReplaced) {
   EXPECT_EQ(before->status().state, InstanceState::stopped);
 }
 
+// Symptom: a hub that was asked to end during a reload went on waiting for half a minute.
+TEST_F(FlowsTest, AHubThatIsToEndGivesWhatAReloadExchangesNoLongerThanItsDrainTakes) {
+  const std::string channel = "[[channel]]\npattern = \"c\"\nfrom = [{ plugin = \"loop\", subject = \"s\" }]\n";
+  const std::string drain = "[drain]\ntimeout = \"100ms\"\n";
+  start(drain + loop("{ backlog = 1 }") + kPatient + channel);
+  Client c = connect();
+  const auto before = instance("loop");
+  c.say({{"type", "request"}, {"id", 1}, {"method", "wait.never"}, {"params", nullptr}});
+  ASSERT_TRUE(wait_until([&] { return !before->idle(); }));
+  int looked = 0;
+  const ReloadReport report =
+      hub().reload(load(drain + loop("{ backlog = 2 }") + kPatient + channel), [&] { return ++looked == 3; });
+  EXPECT_TRUE(report.done);
+  EXPECT_EQ(looked, 3) << "it would look on for as long as it waits";
+  EXPECT_EQ(before->status().state, InstanceState::stopped);
+  EXPECT_EQ(c.next("error")["data"]["code"], "unavailable");
+}
+
 // Symptom: what a source that ran on emitted while a reload waited for another plugin went to the channels before it,
 // which were gone already: it was lost, and acknowledged.
 TEST_F(FlowsTest, ASourceThatRunsOnFeedsItsNewChannelsWhileAnotherPluginIsExchanged) {
@@ -639,6 +657,7 @@ TEST_F(FlowsTest, AnActivationThatCouldNotBeMadeInTimeIsStillMade) {
   EXPECT_EQ(ack["data"]["replayed"], 0);
   ::close(writer);
   for (int i = 1; i <= 3; ++i) EXPECT_EQ(second.next("event")["data"], i);
+  EXPECT_EQ(second.next("gap")["data"]["reason"], "the source was not at work yet");
   EXPECT_TRUE(active_are(asker, {"files.a", "files.stuck"}));
 }
 
@@ -649,6 +668,13 @@ TEST_F(FlowsTest, WhatASourceCanNotDoNowIsRefusedAndCanBeAskedForAgain) {
   EXPECT_EQ(answer["data"]["code"], "unavailable") << answer;
   EXPECT_EQ(answer["data"]["message"], "not just now");
   EXPECT_EQ(subscribe(c, "logs/away", 10)["data"]["replayed"], 3);
+  EXPECT_TRUE(active_are(asker, {"files.away"}));
+}
+
+TEST_F(FlowsTest, WhatASourceCanNotDoNowForAPatternIsAskedForAgain) {
+  start(loop() + kDemand);
+  Client c = connect(), asker = connect();
+  EXPECT_EQ(subscribe(c, "*/away")["type"], "ack");
   EXPECT_TRUE(active_are(asker, {"files.away"}));
 }
 

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "routing/attachment.hpp"
+#include "routing/feed.hpp"
 #include "support/ws_decode.hpp"
 
 namespace weir::sim {
@@ -456,6 +458,46 @@ void Session::model_event(const std::string& channel, const std::string& epoch, 
   m.at = id;
 }
 
+bool Session::waits_for(std::uint64_t attachment, std::uint64_t request) const {
+  return !gone && std::any_of(connection->attachments.begin(), connection->attachments.end(), [&](const auto& entry) {
+    return entry.second->id == attachment && entry.second->request == request;
+  });
+}
+
+std::vector<std::string> Session::answered() {
+  std::vector<std::string> channels;
+  for (const auto& wish : wishes) {
+    if (gone || wish->pattern || wish->answered) continue;
+    for (const auto& [feed, a] : connection->attachments)
+      wish->answered = wish->answered || (a->feed->channel == wish->text && a->request != 0 && !a->group);
+    if (wish->answered) channels.push_back(wish->text);
+  }
+  return channels;
+}
+
+void Session::let_in_late(const std::string& channel) {
+  for (const auto& wish : wishes)
+    if (wish->text == channel) wish->late = true;
+}
+
+bool Session::was_let_in_late(const std::string& channel, const std::string& epoch) const {
+  return !gone && std::any_of(wishes.begin(), wishes.end(), [&](const auto& w) {
+    const auto cursor = w->cursors.find(channel);
+    return w->text == channel && w->acked && w->late && cursor != w->cursors.end() && cursor->second.epoch == epoch;
+  });
+}
+
+void Session::hears_of_late(const std::string& channel) {
+  bool hears = false;
+  for (const auto& wish : wishes) {
+    if (gone || !wish->covers(channel)) continue;
+    if (wish->late && wish->acked) wish->gap_owed = true;
+    // What is not acknowledged yet may stand in the place of a subscription that was.
+    hears = hears || wish->late || wish->pattern || !wish->acked;
+  }
+  if (hears) ++late_gaps_[channel];
+}
+
 void Session::on_gap(json::Value data) {
   ++gaps_seen;
   const std::string channel = text(data, "channel"), reason = text(data, "reason");
@@ -463,10 +505,17 @@ void Session::on_gap(json::Value data) {
   if (std::none_of(wishes.begin(), wishes.end(),
                    [&](const auto& w) { return w->covers(channel) && client.user.may_see(channel); }))
     fail("a gap of " + channel + ", which was not subscribed to");
-  if (reason == "upstream") {
-    // Who comes back from before several of them hears of the last, without a count.
-    if (from != 0 || to != 0 || (count != 3 && count != 0))
-      fail("a source's gap was changed: " + std::string(data.raw()));
+  if (reason == "upstream" || reason == kNotAtWorkYet) {
+    // Several become one for who comes back from before them, without a count, and in an outbox that has no room.
+    if (from != 0 || to != 0 || count % 3 != 0) fail("a source's gap was changed: " + std::string(data.raw()));
+    bool resumed = false;
+    for (const auto& wish : wishes) {
+      if (!wish->covers(channel)) continue;
+      wish->gap_owed = false;
+      resumed = resumed || wish->may_lack;
+    }
+    if (reason == kNotAtWorkYet && !resumed && late_gaps_[channel]-- <= 0)
+      fail("a gap says that the source of " + channel + " was not at work, but nobody was let in before it was");
     return;
   }
   models_[channel].good = false;  // until the next snapshot
@@ -649,6 +698,8 @@ void Session::subscribed(Wish& wish, json::Value data) {
       cursor.at = same ? p.sequence_id : start_of(replayed);
     }
   }
+  if (wish.late && recovered) wrong("says recovered although the source was not at work");
+  wish.may_lack = wish.replay.kind == ReplayRequest::Kind::since && !recovered;
   wish.cursors[channel] = cursor;
   wish.heads[channel] = head;
   const bool snapshot = data.find("snapshot").is(json::Kind::boolean) && data.find("snapshot").boolean();
@@ -759,6 +810,7 @@ void Session::settled() {
   if (!reading) fail("the hub does not read from a client that is owed nothing");
   for (const auto& wish : wishes) {
     if (!wish->acked) fail("the subscription to " + wish->text + " was never acknowledged");
+    if (wish->gap_owed) fail(wish->text + " was subscribed to before its source was at work, and no gap says so");
     if (wish->replay_checked && wish->replay_left != 0)
       fail("the subscription to " + wish->text + " misses " + std::to_string(wish->replay_left) +
            " replays that were announced");

@@ -48,6 +48,16 @@ class Session final : public ConnectionPort {
   void look();
   // The socket takes up to `bytes`.
   std::size_t take(std::size_t bytes);
+  // Whether that Attach is one of its, and the newest.
+  bool waits_for(std::uint64_t attachment, std::uint64_t request) const;
+  // The channels whose answer has come since the last call.
+  std::vector<std::string> answered();
+  // It was let in before the source of the channel was at work.
+  void let_in_late(const std::string& channel);
+  // Whether it was, and has been told so.
+  bool was_let_in_late(const std::string& channel, const std::string& epoch) const;
+  // Its shard is told that the source was not at work until now.
+  void hears_of_late(const std::string& channel);
   // When nothing is under way any more: everything that was promised must have come.
   void settled();
   // Around a call into the hub with a frame of this client: an error that is answered inside refuses the frame as a
@@ -138,6 +148,7 @@ class Session final : public ConnectionPort {
   std::map<std::uint64_t, Asked> asked_;
   std::map<std::string, Order> orders_;
   std::map<std::string, Model> models_;
+  std::map<std::string, int> late_gaps_;  // of a channel: how many may come
   std::map<std::string, std::pair<std::string, SequenceId>> last_published_;
   bool greeted_ = false;
 };

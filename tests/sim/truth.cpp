@@ -120,7 +120,7 @@ void Truth::missed(const std::string& channel, bool asked, const Position& then)
   SequenceId after = life->head();
   while (after != 0 && !life->at(after).from_source) --after;
   // Who publishes to a channel whose source is just being woken does not know more than those who wait for it.
-  if (after == 0 && asked) return;
+  if (after == 0 && asked && !life->let_in_late) return;
   life->missed.push_back(then.epoch == life->epoch ? std::max(after, then.sequence_id) : after);
 }
 

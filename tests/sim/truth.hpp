@@ -27,6 +27,9 @@ struct Record {
   bool from_source = false;
 };
 
+// What a gap says to who was let in before a source on demand was at work.
+inline constexpr const char* kNotAtWorkYet = "the source was not at work yet";
+
 // One life of one channel.
 struct Life {
   std::string epoch;  // empty until it was looked up
@@ -35,6 +38,9 @@ struct Life {
   bool over = false;
   // Of a channel on demand: what came upstream after these events while its source was not at work.
   std::vector<SequenceId> missed;
+  bool at_work = false;        // its owner has heard that its source is at work for its name
+  bool waited_enough = false;  // nobody waits for that any more
+  bool let_in_late = false;    // some were let in when it had heard of none
   SequenceId head() const { return events.size(); }
   const Record& at(SequenceId id) const { return events.at(static_cast<std::size_t>(id) - 1); }
   std::string state(SequenceId id, std::string_view params) const;  // after that event

@@ -97,15 +97,19 @@ void Upstream::want(const std::string& plugin, const std::string& subject, const
   if (ask != 0)
     deadlines_[deadline] = [this, who, ask] {
       ports_.note(who + " is waited for no longer");
-      ports_.tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt}); });
+      ports_.tell(who, [&] { return letter(mail::Awake{.what = who, .ask = ask, .late = true}); });
     };
   const mail::Subject of{plugin, subject};
   sources_.at(plugin).demand->want(
       subject, who,
-      [this, who, ask, of, deadline](const Result<void>& how) {
+      [this, who, ask, of, deadline](const Result<void>& how, bool late) {
         deadlines_.erase(deadline);
-        if (how) return ports_.tell(who, [&] { return letter(mail::Awake{who, ask, std::nullopt, of}); });
-        if (ask != 0) ports_.tell(who, [&] { return letter(mail::Awake{who, ask, how.error()}); });
+        mail::Awake m{.what = who, .ask = ask, .late = late && ask == 0};
+        if (how)
+          m.at_work = of;
+        else
+          m.error = how.error();
+        if (how || ask != 0) ports_.tell(who, [&] { return letter(mail::Awake(m)); });
       },
       [this, who, of, deadline] {
         deadlines_.erase(deadline);
@@ -157,6 +161,13 @@ Upstream::Fate Upstream::happens(const std::string& channel) const {
 bool Upstream::works_on_demand(const std::string& channel) const {
   const ChannelRoute* route = routes_->find(channel);
   return route != nullptr && !route->demands.empty();
+}
+
+bool Upstream::feeds(const mail::Subject& subject, const std::string& channel) const {
+  const Subjects all = subjects_of(channel, nullptr);
+  return std::any_of(all.begin(), all.end(), [&](const auto& s) {
+    return s.first == subject.source && Pattern::parse_subject(subject.subject, '.')->matches(s.second);
+  });
 }
 
 bool Upstream::anything_active() const {

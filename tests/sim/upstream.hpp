@@ -40,6 +40,7 @@ class Upstream {
   enum class Fate { emitted, asked, missed };
   Fate happens(const std::string& channel) const;
   bool works_on_demand(const std::string& channel) const;
+  bool feeds(const mail::Subject& subject, const std::string& channel) const;
   bool anything_active() const;
 
  private:

@@ -56,6 +56,10 @@ struct Wish {
   std::map<std::string, SequenceId> heads;  // where the channels stood: what is announced ends there
   bool replay_checked = true;               // false once another subscription or a gap makes the count meaningless
   std::unique_ptr<Wish> replaces;           // what it replaces, until the answer is there
+  bool answered = false;                    // by the channel's owner; the frame may wait for others
+  bool late = false;                        // it was let in before the source was at work
+  bool gap_owed = false;                    // and is to hear of that
+  bool may_lack = false;                    // the answer said that it has not recovered
   // Channels whose state it was promised and has not got: where nothing was to be replayed it begins there.
   std::set<std::string> state_due;
   bool covers(const std::string& channel) const { return pattern ? pattern->matches(channel) : text == channel; }

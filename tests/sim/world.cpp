@@ -37,6 +37,7 @@ class World::Host final : public ShardPort {
       throw Violation("shard " + std::to_string(to) + " is told of events although it has no subscriber left");
     if (const auto* a = std::get_if<std::unique_ptr<mail::Attached>>(&mail); a != nullptr && (*a)->recovered)
       world_.truth_.check_recovered((*a)->channel, {(*a)->epoch, (*a)->start});
+    world_.owner_says(to, mail);
     world_.mail_[id_][to].push_back(std::move(mail));
   }
   bool full(ShardId of) const override { return of != id_ && world_.mail_[id_][of].size() > 60; }
@@ -225,6 +226,7 @@ void World::look() {
     std::vector<Connection*> dirty;
     h->shard().take_flushes(dirty);
   }
+  look_who_is_let_in();
   for (const auto& s : sessions_) s->look();
 }
 
@@ -290,8 +292,11 @@ void World::deliver_some(std::size_t from, std::size_t to, std::size_t count) {
     Mail mail = std::move(queue.front());
     queue.pop_front();
     if (is_missed(mail)) continue;
+    owner_hears(static_cast<ShardId>(to), mail);
+    clients_hear(static_cast<ShardId>(to), mail);
     hosts_[to]->shard().deliver(std::move(mail));
     look();
+    owner_has_heard();
   }
 }
 
@@ -494,6 +499,107 @@ bool World::is_missed(const Mail& mail) {
   truth_.missed((*m)->channel.substr(kMissed.size()), d.event == "asked",
                 {d.key, d.data.empty() ? 0 : std::stoull(d.data)});
   return true;
+}
+
+// Whether the source is at work for the channel, by its name or a pattern.
+bool World::knows_at_work(ShardId owner, const std::string& channel) {
+  const Life* life = truth_.current(channel);
+  if (life != nullptr && life->at_work) return true;
+  return std::any_of(at_work_[owner].begin(), at_work_[owner].end(), [&](const auto& entry) {
+    return Pattern::parse_wildcard(entry.first)->matches(channel) &&
+           std::any_of(entry.second.begin(), entry.second.end(),
+                       [&](const mail::Subject& s) { return upstream_.feeds(s, channel); });
+  });
+}
+
+// Before it acts on that: it knows what the mail says, and tells who was let in before of a gap.
+void World::owner_hears(ShardId owner, const Mail& mail) {
+  if (const auto* anew = std::get_if<std::unique_ptr<mail::Anew>>(&mail))
+    for (auto& [pattern, subjects] : at_work_[owner])
+      std::erase_if(subjects, [&](const mail::Subject& s) { return s.source == (*anew)->source; });
+  if (const auto* asleep = std::get_if<std::unique_ptr<mail::Asleep>>(&mail)) {
+    if (Life* life = truth_.current((*asleep)->what))
+      life->at_work = false;
+    else
+      at_work_[owner][(*asleep)->what].erase((*asleep)->subject);
+  }
+  const auto* awake = std::get_if<std::unique_ptr<mail::Awake>>(&mail);
+  if (awake == nullptr) return;
+  if (Life* life = truth_.current((*awake)->what); life != nullptr && (*awake)->late) life->waited_enough = true;
+  if (!(*awake)->at_work) return;
+  const mail::Awake& m = **awake;
+  const auto what = Pattern::parse_wildcard(m.what);
+  std::vector<std::string> idle;
+  for (const std::string& name : names_)
+    if (upstream_.works_on_demand(name) && what->matches(name) && truth_.current(name) != nullptr &&
+        hosts_[0]->shard().owner(name) == owner && !knows_at_work(owner, name))
+      idle.push_back(name);
+  if (has_wildcard(m.what))
+    at_work_[owner][m.what].insert(*m.at_work);
+  else if (Life* life = truth_.current(m.what))
+    life->at_work = true;
+  for (const std::string& name : idle)
+    if (knows_at_work(owner, name) && (truth_.current(name)->waited_enough || (m.late && has_wildcard(m.what))))
+      late_.insert(name);
+  for (const std::string& name : late_)  // what a shard says to itself is no mail
+    for (const auto& s : sessions_)
+      if (s->shard == owner) s->hears_of_late(name);
+}
+
+// Of the answers that a shard has given to itself since the last look.
+void World::look_who_is_let_in() {
+  for (const auto& s : sessions_)
+    for (const std::string& channel : s->answered()) {
+      Life* life = truth_.current(channel);
+      if (life == nullptr || !upstream_.works_on_demand(channel) || hosts_[0]->shard().owner(channel) != s->shard ||
+          knows_at_work(s->shard, channel))
+        continue;
+      life->let_in_late = true;
+      s->let_in_late(channel);
+    }
+}
+
+void World::owner_says(ShardId to, const Mail& mail) {
+  if (const auto* attached = std::get_if<std::unique_ptr<mail::Attached>>(&mail)) {
+    const mail::Attached& a = **attached;
+    Life* life = truth_.current(a.channel);
+    if (a.error || life == nullptr || !upstream_.works_on_demand(a.channel) ||
+        knows_at_work(hosts_[0]->shard().owner(a.channel), a.channel))
+      return;
+    life->let_in_late = true;
+    let_in_late_.insert({to, a.attachment, a.request});
+  }
+  const auto* gap = std::get_if<std::unique_ptr<mail::GapNotice>>(&mail);
+  if (gap == nullptr || (*gap)->gap.reason != kNotAtWorkYet) return;
+  if (!late_.contains((*gap)->channel))
+    throw Violation("a gap says that the source of " + (*gap)->channel +
+                    " was not at work, but it was, or nobody was let in before");
+  told_late_.insert({(*gap)->channel, to});
+}
+
+void World::owner_has_heard() {
+  for (const std::string& channel : late_)
+    for (const auto& s : sessions_) {
+      const Life* life = truth_.current(channel);
+      if (life != nullptr && s->shard != hosts_[0]->shard().owner(channel) &&
+          s->was_let_in_late(channel, life->epoch) && !told_late_.contains({channel, s->shard}))
+        throw Violation("s" + std::to_string(s->number) + " was let in to " + channel +
+                        " before its source was at work, and is not told of a gap");
+    }
+  late_.clear();
+  told_late_.clear();
+}
+
+void World::clients_hear(ShardId shard, const Mail& mail) {
+  const auto* attached = std::get_if<std::unique_ptr<mail::Attached>>(&mail);
+  const auto* gap = std::get_if<std::unique_ptr<mail::GapNotice>>(&mail);
+  for (const auto& s : sessions_) {
+    if (s->shard != shard || s->gone) continue;
+    if (attached != nullptr && let_in_late_.contains({shard, (*attached)->attachment, (*attached)->request}) &&
+        s->waits_for((*attached)->attachment, (*attached)->request))
+      s->let_in_late((*attached)->channel);
+    if (gap != nullptr && (*gap)->gap.reason == kNotAtWorkYet) s->hears_of_late((*gap)->channel);
+  }
 }
 
 // A reload that makes them anew: what came in between nobody has seen.

@@ -4,8 +4,12 @@
 // calls. Threads: one.
 #pragma once
 #include <deque>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "routing/shard.hpp"
@@ -77,6 +81,12 @@ class World {
   void come_upstream(const std::string& channel);
   void note_missed(const std::string& channel, bool asked);
   bool is_missed(const Mail& mail);
+  bool knows_at_work(ShardId owner, const std::string& channel);
+  void owner_hears(ShardId owner, const Mail& mail);
+  void owner_says(ShardId to, const Mail& mail);
+  void owner_has_heard();
+  void look_who_is_let_in();
+  void clients_hear(ShardId shard, const Mail& mail);
   void settle();
   void finish();
   void note(std::string text);
@@ -102,6 +112,13 @@ class World {
   std::vector<User> users_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<Session>> sessions_;
+  // Channels on demand, as their owners hear of sources: what is at work for patterns, by owner; whom they have let in
+  // before that, by shard, attachment and request; for the mail that is just delivered, the channels of which a gap is
+  // to be told, and which shards were.
+  std::map<ShardId, std::map<std::string, std::set<mail::Subject>>> at_work_;
+  std::set<std::tuple<ShardId, std::uint64_t, std::uint64_t>> let_in_late_;
+  std::set<std::string> late_;
+  std::set<std::pair<std::string, ShardId>> told_late_;
   std::deque<PendingAuth> auths_;
   std::deque<std::string> trace_;
   std::vector<std::string> names_;

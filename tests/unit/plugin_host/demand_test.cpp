@@ -18,7 +18,7 @@ class DemandTest : public ::testing::Test {
                         [this](const std::string& subject) { told.push_back("-" + subject); },
                         [this](std::function<void()> task) { tasks.push_back(std::move(task)); },
                         [this](std::int64_t ms, std::function<void()> call) {
-                          EXPECT_EQ(ms, 10'000);
+                          waits.push_back(ms);
                           timers[++ids] = std::move(call);
                           return ids;
                         },
@@ -26,7 +26,9 @@ class DemandTest : public ::testing::Test {
   void want(const std::string& subject, const std::string& who) {
     demand.want(
         subject, who,
-        [this, who](Result<void> how) { heard.push_back(who + (how ? " awake" : " " + how.error().message)); },
+        [this, who](const Result<void>& how, bool late) {
+          heard.push_back(who + (how ? late ? " awake late" : " awake" : " " + how.error().message));
+        },
         [this, who] { heard.push_back(who + " asleep"); });
   }
   void run() {
@@ -56,7 +58,8 @@ class DemandTest : public ::testing::Test {
   std::map<std::uint64_t, std::function<void()>> timers;
   std::map<std::string, std::deque<std::uint32_t>> answers;
   std::uint64_t ids = 0;
-  Texts told, heard;  // the source; the channels
+  std::vector<std::int64_t> waits;  // of all timers
+  Texts told, heard;                // the source; the channels
   Demand demand;
 };
 
@@ -79,6 +82,7 @@ TEST_F(DemandTest, TheFirstActivatesAndTheLastLetsGoAfterAWhile) {
   demand.unwant("s", "c");
   run();
   EXPECT_EQ(timers.size(), 1U);
+  EXPECT_EQ(waits, std::vector<std::int64_t>{10'000});
   heard.clear();
   linger();
   EXPECT_EQ(told, (Texts{"+s", "-s"}));
@@ -111,6 +115,60 @@ TEST_F(DemandTest, ANoIsToldToThoseWhoWaitAndTheNextIsAskedAnew) {
   EXPECT_EQ(heard.back(), "c awake");
 }
 
+// A pattern has nobody who would subscribe to it again: it stayed without its source until somebody else watched.
+TEST_F(DemandTest, WhatCantBeNowIsAskedForAgainWhileSomebodyWantsIt) {
+  want("s", "a");
+  run();
+  for (int i = 0; i < 7; ++i) {
+    answer("s", fail(Errc::unavailable, "not now"));
+    EXPECT_EQ(timers.size(), 1U);
+    linger();
+  }
+  EXPECT_EQ(waits, (std::vector<std::int64_t>{1'000, 2'000, 4'000, 8'000, 16'000, 30'000, 30'000}));
+  EXPECT_EQ(told.size(), 8U);
+  heard.clear();
+  answer("s");
+  EXPECT_EQ(heard, Texts{"a awake late"});
+  want("s", "b");
+  run();
+  EXPECT_EQ(heard.back(), "b awake");
+  EXPECT_TRUE(timers.empty());
+}
+
+TEST_F(DemandTest, WhoComesBetweenTwoAttemptsMakesOneAtOnce) {
+  want("s", "a");
+  run();
+  answer("s", fail(Errc::unavailable, "not now"));
+  auto cancelled_too_late = timers;
+  want("s", "b");
+  run();
+  EXPECT_TRUE(timers.empty());
+  for (auto& [id, call] : cancelled_too_late) call();
+  run();
+  EXPECT_EQ(told, (Texts{"+s", "+s"}));
+  heard.clear();
+  answer("s");
+  EXPECT_EQ(heard, (Texts{"a awake late", "b awake late"}));
+}
+
+TEST_F(DemandTest, WhatFailedIsNotAskedForAgainOnceNobodyWantsItOrTheAnswerIsNo) {
+  want("s", "a");
+  run();
+  answer("s", fail(Errc::unavailable, "not now"));
+  demand.unwant("s", "a");
+  run();
+  EXPECT_TRUE(timers.empty());
+  EXPECT_EQ(told, Texts{"+s"}) << "what never was active is not let go of";
+  EXPECT_EQ(heard, (Texts{"a not now", "a asleep"}));
+  want("s", "a");
+  run();
+  answer("s", fail(Errc::unavailable, "not now"));
+  linger();
+  answer("s", fail(Errc::not_found, "no"));
+  EXPECT_TRUE(timers.empty());
+  EXPECT_EQ(heard.back(), "a no");
+}
+
 TEST_F(DemandTest, ANoToOneWhoHasLeftEndsTheWhile) {
   want("s", "a");
   run();
@@ -119,6 +177,7 @@ TEST_F(DemandTest, ANoToOneWhoHasLeftEndsTheWhile) {
   EXPECT_EQ(timers.size(), 1U);
   answer("s", fail(Errc::not_found, "no"));
   EXPECT_TRUE(timers.empty());
+  EXPECT_EQ(heard, Texts{"a asleep"});
   want("s", "a");
   run();
   linger();  // nothing of the life before
@@ -229,7 +288,7 @@ TEST_F(DemandTest, WishesBeyondTheirNumberAreRefusedAtOnceAndTakenAgainLater) {
   int awake = 0, refused = 0;
   const auto wants = [&](const std::string& who) {
     return demand.want(
-        "s", who, [&](Result<void> how) { ++(how ? awake : refused); }, [] {});
+        "s", who, [&](const Result<void>& how, bool) { ++(how ? awake : refused); }, [] {});
   };
   for (std::size_t i = 0; i < Demand::kWishesMax; ++i) ASSERT_TRUE(wants(std::to_string(i)));
   EXPECT_FALSE(wants("one too many"));

@@ -89,7 +89,7 @@ TEST_P(ChannelsDemandTest, TheFirstWaitsAndFindsWhatWasThereBeforeTheAnswer) {
 
 TEST_P(ChannelsDemandTest, WhoseSourceTakesItsTimeIsLetInAndTheAnswerCountsAllTheSame) {
   ask(c, "logs/a");
-  hub.tell("logs/a", mail::Awake{"logs/a", hub.asks["logs/a"], std::nullopt});
+  hub.late("logs/a");
   EXPECT_EQ(at(hub.read_all(c).at(0), "type"), "ack");
   hub.tell("logs/a", mail::Awake{"logs/a", hub.asks["logs/a"], fail(Errc::unavailable, "no descriptors")});
   const Texts told = hub.read_all(c);
@@ -98,6 +98,88 @@ TEST_P(ChannelsDemandTest, WhoseSourceTakesItsTimeIsLetInAndTheAnswerCountsAllTh
   ask(c, "logs/a");
   hub.tell("logs/a", mail::Awake{"logs/a", hub.asks["logs/a"], fail(Errc::unavailable, "no descriptors")});
   EXPECT_EQ(at(hub.read_all(c).at(0), "data.message"), "no descriptors");
+}
+
+// What came upstream until then was missing without a word.
+TEST_P(ChannelsDemandTest, WhoWasLetInBeforeTheSourceWasAtWorkHearsOfAGap) {
+  ask(c, "logs/a");
+  hub.late("logs/a");
+  EXPECT_EQ(at(hub.read_all(c).at(0), "type"), "ack");
+  hub.publish("logs/a");  // a client
+  hub.read_all(c);
+  // A position promises nothing as long as the source may have been missing something.
+  Client& back = hub.connect();
+  ask(back, "logs/a", since(epoch("logs/a"), 1));
+  Texts frames = hub.read_all(back);
+  EXPECT_EQ(at(frames.at(0), "data.recovered"), "false");
+  EXPECT_EQ(at(frames.at(1), "data.reason"), "the source was not at work yet");
+  hub.awake("logs/a", kA);
+  for (Client* who : {&c, &back}) {
+    frames = hub.read_all(*who);
+    ASSERT_EQ(frames.size(), 1U);
+    EXPECT_EQ(at(frames[0], "data.reason"), "the source was not at work yet");
+    EXPECT_EQ(at(frames[0], "data.count"), "null");
+  }
+  Client& after = hub.connect();
+  ask(after, "logs/a", since(epoch("logs/a"), 1));
+  frames = hub.read_all(after);
+  EXPECT_EQ(at(frames.at(0), "data.recovered"), "false") << "that position is from before it";
+  hub.publish("logs/a");
+  hub.read_all(after);
+  leave(after, "logs/a");
+  ask(after, "logs/a", since(epoch("logs/a"), 2));
+  frames = hub.read_all(after);
+  EXPECT_EQ(frames.size(), 1U);
+  EXPECT_EQ(at(frames.at(0), "data.recovered"), "true");
+  hub.awake("logs/a", kA);  // again
+  EXPECT_TRUE(hub.read_all(after).empty());
+}
+
+TEST_P(ChannelsDemandTest, WhoseChannelAPatternKeepsFedHearsOfNoGap) {
+  watch(c, "logs/*");
+  hub.awake("logs/*", kAll);
+  Client& other = hub.connect();
+  ask(other, "logs/a");
+  hub.late("logs/a");
+  hub.awake("logs/a", kA);
+  const Texts frames = hub.read_all(other);
+  ASSERT_EQ(frames.size(), 1U);
+  EXPECT_EQ(at(frames[0], "type"), "ack");
+}
+
+// It never waits, so what is late is what comes after an attempt that failed.
+TEST_P(ChannelsDemandTest, APatternThatFailedAtFirstHearsOfAGapOnceItIsAtWork) {
+  watch(c, "logs/*");
+  hub.publish("logs/a");
+  subscribe(c, "logs/b", {"bus", "l.b"});
+  hub.read_all(c);
+  hub.tell("logs/*", mail::Awake{.what = "logs/*", .at_work = kAll, .late = true});
+  const Texts frames = hub.read_all(c);
+  ASSERT_EQ(frames.size(), 1U) << "logs/b is fed by its name";
+  EXPECT_EQ(at(frames[0], "data.channel"), "logs/a");
+  EXPECT_EQ(at(frames[0], "data.reason"), "the source was not at work yet");
+}
+
+TEST_P(ChannelsDemandTest, OneOfSeveralSourcesThatIsLateIsAGapAndOneThatSaysNoIsNone) {
+  for (const bool comes : {true, false}) {
+    const std::string channel = comes ? "both/a" : "both/b", file = comes ? "b/a" : "b/b";
+    Client& who = hub.connect();
+    ask(who, channel);
+    const std::uint64_t asked = hub.asks[channel];
+    const mail::Subject bus{"bus", comes ? "b.a" : "b.b"}, tail{"tail", file};
+    hub.tell(channel, mail::Awake{.what = channel, .ask = asked, .at_work = bus, .more = true});
+    hub.tell(channel, mail::Awake{.what = channel, .ask = asked, .late = comes});
+    EXPECT_EQ(hub.read_all(who).size(), 1U);
+    if (comes) {
+      hub.tell(channel, mail::Awake{.what = channel, .ask = asked, .at_work = tail});
+      EXPECT_EQ(at(hub.read_all(who).at(0), "data.reason"), "the source was not at work yet");
+    }
+    hub.publish(channel);
+    hub.read_all(who);
+    Client& back = hub.connect();
+    ask(back, channel, since(epoch(channel), 1));
+    EXPECT_EQ(at(hub.read_all(back).at(0), "data.recovered"), "true");
+  }
 }
 
 TEST_P(ChannelsDemandTest, WhoComesBackWhileItLingersIsInTheSameLife) {
@@ -244,6 +326,23 @@ TEST_P(ChannelsDemandTest, ChannelsOfASourceThatIsMadeAnewBeginAnewHoweverTheyWe
   Client& other = hub.connect();
   EXPECT_EQ(at(subscribe(other, "logs/pattern", {"bus", "l.pattern"}, since(life, 1)).at(0), "data.recovered"),
             "false");
+}
+
+// They were told to subscribe again, and then that there is no such channel.
+TEST_P(ChannelsDemandTest, WhoWaitsForAChannelThatAReloadTakesAwayIsToldSo) {
+  ask(c, "logs/a");
+  ask(c, "files/a");
+  std::vector<ChannelRoute> left = routes();
+  std::erase_if(left, [](const ChannelRoute& r) { return r.on_demand == "bus l.{x}"; });
+  for (ChannelRoute& r : left)
+    if (r.on_demand == "tail {x}") r.on_demand = "tail new.{x}";
+  const auto next = std::make_shared<const Routes>(std::move(left));
+  for (ShardId id = 0; id < GetParam(); ++id) hub.shard(id).reroute_channels(next);
+  std::map<std::string, std::string> told;
+  for (const std::string& frame : hub.read_all(c))
+    told[at(frame, "data.message").find("logs/a") != std::string::npos ? "logs/a" : "files/a"] = frame;
+  EXPECT_EQ(at(told["logs/a"], "data.code"), "no_such_channel") << told["logs/a"];
+  EXPECT_EQ(at(told["files/a"], "data.message"), "the source of \"files/a\" begins anew; subscribe to it again");
 }
 
 // A frame for several channels is answered when the last of them is; one that had ended until then stayed silent.

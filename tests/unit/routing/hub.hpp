@@ -188,6 +188,8 @@ class Hub {
   void awake(const std::string& what, const mail::Subject& subject) {
     tell(what, mail::Awake{what, asks[what], std::nullopt, subject});
   }
+  // Those who wait have waited long enough.
+  void late(const std::string& what) { tell(what, mail::Awake{.what = what, .ask = asks[what], .late = true}); }
   void asleep(const std::string& what, const mail::Subject& subject) { tell(what, mail::Asleep{what, subject}); }
 
   struct Auth {

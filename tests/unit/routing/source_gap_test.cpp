@@ -73,5 +73,43 @@ TEST(SourceGapTest, ASubjectWithWildcardsMeansTheChannelsThatItFeeds) {
   EXPECT_TRUE(hub.read_all(own).empty());
 }
 
+// Each of a thousand subscriptions got a frame for each gap, whatever waited in the outbox.
+TEST(SourceGapTest, OfAReaderThatStallsGapsTakeNoMoreRoomThanItHas) {
+  for (const OverflowPolicy policy : {OverflowPolicy::catch_up, OverflowPolicy::latest, OverflowPolicy::disconnect}) {
+    Limits limits;
+    limits.outbox_bytes = 4096;
+    ChannelRoute shops = fed("orders/{shop}", "orders.{shop}");
+    shops.overflow = policy;
+    Hub hub({shops}, 1, limits);
+    Client& c = hub.connect();
+    constexpr int kShops = 100;
+    for (int i = 0; i < kShops; ++i) c.say(subscribe("orders/" + std::to_string(i)));
+    hub.read_all(c);
+    for (int round = 1; round <= 3; ++round) {
+      lose(hub, std::nullopt, 2, "round " + std::to_string(round));
+      hub.run();
+    }
+    for (int i = 0; i < kShops; ++i) hub.publish("orders/" + std::to_string(i));
+    hub.run();
+    EXPECT_LT(c.connection->outbox.bytes(), 4096U + 256U);
+    std::map<std::string, std::vector<std::string>> said;  // of each channel: what, in order
+    for (const std::string& frame : hub.read_all(c)) {
+      const bool gap = at(frame, "type") == "gap";
+      const std::string channel = gap ? at(frame, "data.channel") : at(frame, "channel");
+      said[channel].push_back(gap ? at(frame, "data.count") + " " + at(frame, "data.reason") : "event");
+    }
+    EXPECT_EQ(said.size(), static_cast<std::size_t>(kShops));
+    for (auto& [channel, texts] : said) {
+      ASSERT_FALSE(texts.empty());
+      EXPECT_EQ(texts.back(), "event") << channel;  // behind all gaps: it says that its reader has heard of them
+      texts.pop_back();
+      ASSERT_FALSE(texts.empty()) << channel;
+      EXPECT_TRUE(texts == std::vector<std::string>{"6 round 3"} ||
+                  texts == (std::vector<std::string>{"2 round 1", "4 round 3"}))
+          << channel << ": " << ::testing::PrintToString(texts);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir
