@@ -333,7 +333,8 @@ class LogTail final : public sdk::Source, private TailSink {
                                      .cursor = {cursor, static_cast<std::size_t>(end - cursor)},
                                      .time_ms = read_at_ms_});
     if (!taken && !emitter_.closed()) {
-      say_lost(subject_of(origin), 1, "more was read than the hub had room for");
+      ++lost_;
+      emitter_.gap(subject_of(origin), 1, "more was read than the hub had room for");
     }
     return taken && !emitter_.full();
   }

@@ -27,7 +27,7 @@ constinit const char kManifest[] = R"json({
       },
       "name": {"type": "string", "minLength": 1, "maxLength": 255, "default": "weir", "description": "What the server's list of connections shows"},
       "user": {"type": "string", "default": "", "description": "With password"},
-      "password": {"type": "string", "x-secret": true, "default": "", "description": "Of user"},
+      "password": {"type": "string", "x-secret": true, "description": "Of user; \"\": it has none"},
       "token": {"type": "string", "x-secret": true, "default": "", "description": "In place of user and password"},
       "credentials": {"type": "string", "x-path": true, "default": "", "description": "A .creds file: a user's JWT and the seed of its nkey"},
       "nkey": {"type": "string", "default": "", "description": "The public key of an nkey (U...); with nkey_seed"},

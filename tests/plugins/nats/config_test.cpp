@@ -57,6 +57,9 @@ TEST(NatsConfigTest, WhatIsWrongIsNamed) {
   EXPECT_EQ(refused(R"({"user":"u"})"),
             "/user: user is there, but password is not; password = \"\" says that there is none");
   EXPECT_EQ(refused(R"({"user":"u","password":""})"), "taken");
+  // The hub fills in defaults, and then nobody knew which of the two it was.
+  const auto schema = sdk::json::parse(kManifest).required("config_schema").required("properties");
+  EXPECT_EQ(schema.required("password").find("default"), nullptr);
   EXPECT_NE(refused(R"({"nkey":"U"})").find("nkey_seed"), std::string::npos);
   EXPECT_NE(refused(R"({"tls":{"certificate":"/dev/null"}})").find("/tls: certificate and key"), std::string::npos);
 }
