@@ -7,17 +7,7 @@
 
 #include "base/json.hpp"
 #include "integration/hub_fixture.hpp"
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define WEIR_SLOW_BUILD true
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define WEIR_SLOW_BUILD true
-#endif
-#endif
-#ifndef WEIR_SLOW_BUILD
-#define WEIR_SLOW_BUILD false
-#endif
+#include "support/slow_build.hpp"
 
 namespace weir::test {
 namespace {

@@ -151,7 +151,7 @@ to = [{ plugin = "bus", subject = "sessions.{id}" }]
 history = { count = 100000 }
 )");
   ASSERT_TRUE(all_run());
-  Writer writer(1, [client = std::make_shared<RedisClient>(redis_.port())](int n) {
+  Writer writer([client = std::make_shared<RedisClient>(redis_.port())](int n) {
     client->add("session:7", n, "data", "{\"n\":" + std::to_string(n) + "}");
   });
   writer.go_on(500);

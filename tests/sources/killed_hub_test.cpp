@@ -1,9 +1,9 @@
 // The hub itself is killed, with -9 and under load, and started again: what a source with a memory promises to who
 // comes back then. Events that had their place in the hub and were not told to the server yet come again, with the same
 // id; nothing is passed over.
-#include <fstream>
 #include <optional>
 
+#include "sources/hub_process.hpp"
 #include "sources/nats_hub.hpp"
 #include "sources/postgres_hub.hpp"
 #include "sources/redis_hub.hpp"
@@ -11,44 +11,9 @@
 namespace weir::test {
 namespace {
 
-// The program, with a manifest in a folder of the test.
-class HubProcess {
- public:
-  HubProcess(std::string folder, const std::string& manifest) : folder_(std::move(folder)), port_(free_port()) {
-    std::ofstream(folder_ + "/killed.toml")
-        << "listen = \"127.0.0.1:" << port_ << "\"\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\"]\n"
-        << manifest;
-  }
-  Client start(const std::string& channel) {
-    process_.run({WEIR_BINARY_DIR "/bin/weir", "run", folder_ + "/killed.toml"}, folder_ + "/killed.log");
-    EXPECT_TRUE(wait_until([this] { return answers(port_); }));
-    net::WsClient::Settings settings;
-    settings.port = port_;
-    auto socket = net::WsClient::connect(settings, kPatienceMs);
-    if (!socket) throw std::runtime_error("connect: " + socket.error().message);
-    Client c(std::move(*socket));
-    // What has come before the client has: the history of this life.
-    c.say({{"type", "subscribe"}, {"id", 1}, {"channel", channel}, {"replay", 100'000}});
-    return c;
-  }
-  int accepted() const {  // by this life, of its source
-    RawSocket socket(port_);
-    socket.say_all("GET /stats HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
-    const std::string answer = socket.read_all();
-    return Json::parse(answer.substr(answer.find("\r\n\r\n")))["plugins"][0]["accepted"];
-  }
-  void kill() { process_.end(SIGKILL); }
-
- private:
-  const std::string folder_;
-  const std::uint16_t port_;
-  ServerProcess process_;
-};
-
 // What a client has seen over all lives of the hub.
 class Seen {
  public:
-  explicit Seen(int first) : next_(first) {}
   void begin_life() {
     before_.reset();
     in_this_life_ = 0;
@@ -73,7 +38,7 @@ class Seen {
   int again() const { return again_; }
 
  private:
-  int next_;  // below it each has come
+  int next_ = 1;  // below it each has come
   std::optional<int> before_;
   int in_this_life_ = 0, again_ = 0;
 };
@@ -100,7 +65,7 @@ void expect_nothing_lost(HubProcess& hub, TcpProxy& proxy, const std::string& ch
     proxy.hold();
     writer.go_on(each);
     ASSERT_TRUE(writer.is_done());
-    const int accepted = hub.accepted();
+    const int accepted = hub.figure("accepted");
     ASSERT_NO_FATAL_FAILURE(read_until([&] { return seen.in_this_life() >= accepted; }));
     ASSERT_LT(seen.next(), writer.end());
     hub.kill();
@@ -112,25 +77,25 @@ void expect_nothing_lost(HubProcess& hub, TcpProxy& proxy, const std::string& ch
 }
 
 TEST_F(NatsDurableTest, AHubThatIsKilledLosesNothing) {
-  HubProcess hub(folder(), manifest(kNatsDurable));
-  Writer writer(0, storing());
-  Seen seen(0);
-  expect_nothing_lost(hub, proxy_, "orders/eu", writer, seen, 300, [this](int n) { return id_of(n); });
+  HubProcess hub(folder(), manifest(kind_.durable));
+  Writer writer(storing());
+  Seen seen;
+  expect_nothing_lost(hub, proxy_, kind_.channel, writer, seen, 300, [this](int n) { return id_of(n); });
 }
 
-TEST_F(RedisDurableTest, AHubThatIsKilledLosesNothing) {
-  HubProcess hub(folder(), manifest(kRedisDurable));
-  Writer writer(1, adding());
-  Seen seen(1);
-  expect_nothing_lost(hub, proxy_, "session/7", writer, seen, 300, [this](int n) { return id_of(n); });
+TEST_F(RedisHubTest, AHubThatIsKilledLosesNothing) {
+  HubProcess hub(folder(), manifest(kind_.durable));
+  Writer writer(storing());
+  Seen seen;
+  expect_nothing_lost(hub, proxy_, kind_.channel, writer, seen, 300, [this](int n) { return id_of(n); });
 }
 
 TEST_F(PostgresHubTest, AHubThatIsKilledLosesNothing) {
-  HubProcess hub(folder(), manifest(kOutbox, "5s"));
+  HubProcess hub(folder(), manifest(kind_.durable, kRarelyMs));
   const Undecided undecided(db_.conninfo());
-  Writer writer(1, inserting());
-  Seen seen(1);
-  expect_nothing_lost(hub, proxy_, "orders/7", writer, seen, 100, [this](int n) { return id_of(n); });
+  Writer writer(storing());
+  Seen seen;
+  expect_nothing_lost(hub, proxy_, kind_.channel, writer, seen, 100, [this](int n) { return id_of(n); });
   EXPECT_GT(seen.again(), 0);  // the place is written down five times a second
 }
 

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "integration/hub_fixture.hpp"
-#include "support/server_process.hpp"
+#include "sources/hub_process.hpp"
 
 namespace weir::test {
 namespace {
@@ -279,20 +279,10 @@ from    = [{ plugin = "tail", subject = "{file}" }]
 // A line has gone to the client's socket long before a checkpoint that tells of it is on the disk: what was in the
 // history of the hub that died is in the client's hands or comes again.
 TEST_F(LogTailPlacesTest, AHubThatIsKilledLosesNoLine) {
-  const std::uint16_t port = free_port();
-  write("hub.toml", "listen = \"127.0.0.1:" + std::to_string(port) +
-                        "\"\nplugins = [\"" WEIR_BINARY_DIR "/lib/weir\"]\n" + manifest());
+  HubProcess hub(folder(), manifest());
   constexpr int kKills = 5;
   for (int kill = 0; kill <= kKills; ++kill) {
-    ServerProcess process;
-    process.run({WEIR_BINARY_DIR "/bin/weir", "run", folder() + "/hub.toml"}, folder() + "/hub.log");
-    ASSERT_TRUE(wait_until([&] { return answers(port); }));
-    net::WsClient::Settings settings;
-    settings.port = port;
-    auto socket = net::WsClient::connect(settings, kPatienceMs);
-    ASSERT_TRUE(socket) << socket.error().message;
-    Client c(std::move(*socket));
-    subscribe(c);
+    Client c = hub.start("logs/app.log");
     if (!program_) begin_program();
     if (kill == kKills) {
       read_the_rest(c);
@@ -301,7 +291,7 @@ TEST_F(LogTailPlacesTest, AHubThatIsKilledLosesNoLine) {
     ASSERT_NO_FATAL_FAILURE(read_lines(c, 1000));
     ASSERT_NO_FATAL_FAILURE(read_until(c, [&] { return std::filesystem::exists(folder() + "/places"); }));
     ++beginnings_;
-    process.end(SIGKILL);
+    hub.kill();
     for (auto text = c.socket().receive(kPatienceMs); text; text = c.socket().receive(kPatienceMs))
       ASSERT_NO_FATAL_FAILURE(take(Json::parse(*text)));
   }

@@ -46,9 +46,7 @@ rules = ["quiet.lua"]
 }
 
 TEST_F(NatsHubTest, SubjectsBecomeChannelsAndAGapTellsOfABreak) {
-  start_hub(R"(subjects = ["orders.>"], event = "{3}", key = "{4}")");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/eu");
+  Client c = began(R"(subjects = ["orders.>"], event = "{3}", key = "{4}")");
   NatsClient client(server_.url());
   client.publish("orders.us.created.1", "{}");
   client.publish("orders.eu.created.7", R"( {"n": 1} )");
@@ -73,54 +71,46 @@ TEST_F(NatsHubTest, SubjectsBecomeChannelsAndAGapTellsOfABreak) {
 }
 
 TEST_F(NatsHubTest, WhereMessagesAreMissingAGapTellsSo) {
-  next_ = 0;
-  start_hub(R"(subjects = ["orders.>"])");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/eu");
-  Writer writer(0, telling());
+  Client c = began(R"(subjects = ["orders.>"])");
+  Writer writer(telling());
   expect_losses_told(c, proxy_, server_, writer, 300);
 }
 
 TEST_F(NatsDurableTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
-  Client c = began();
-  Writer writer(0, storing());
+  Client c = began(kind_.durable);
+  Writer writer(storing());
   ten_cuts(c, proxy_, writer, 300);
 }
 
 TEST_F(NatsDurableTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
-  Client c = began();
-  Writer writer(0, storing());
+  Client c = began(kind_.durable);
+  Writer writer(storing());
   three_kills(c, proxy_, server_, writer, 400);
 }
 
 TEST_F(NatsDurableTest, AFrozenServerLosesAndDoublesNothing) {
-  Client c = began();
-  Writer writer(0, storing());
+  Client c = began(kind_.durable);
+  Writer writer(storing());
   one_freeze(c, proxy_, server_, writer, 500);
 }
 
 // With pings so rare that it is not noticed: the connection stays, and with it what was asked for and what was told
 // over it.
 TEST_F(NatsDurableTest, AFrozenServerThatNobodyLeavesLosesAndDoublesNothing) {
-  Client c = began(", ping = \"30s\"");
-  Writer writer(0, storing());
+  Client c = began(kind_.durable, 30'000);
+  Writer writer(storing());
   one_freeze(c, proxy_, server_, writer, 500, true);
 }
 
 TEST_F(NatsDurableTest, AReloadThatMakesTheSourceAnewLosesAndDoublesNothing) {
-  Client c = began();
-  Writer writer(0, storing());
-  std::vector<std::string> manifests;
-  for (int i = 1; i <= 5; ++i)
-    manifests.push_back(manifest(std::string(kNatsDurable) + ", ping = \"" + std::to_string(200 + i) + "ms\""));
-  reloads(c, writer, manifests, 400);
+  Client c = began(kind_.durable);
+  Writer writer(storing());
+  reloads(c, writer, 400);
 }
 
 // It would be sent again for ever, and hold the place of another one.
 TEST_F(NatsDurableTest, WhatTheHubDoesNotTakeIsToldAndAcknowledged) {
-  start_hub(R"(stream = { name = "ORDERS", in_flight = 1, ack_wait = "500ms" }, key = "{header:Key}")");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/eu");
+  Client c = began(R"(stream = { name = "ORDERS", in_flight = 1, ack_wait = "500ms" }, key = "{header:Key}")");
   NatsClient client(server_.url());
   client.publish("orders.eu.a", "{\"n\":0}");
   EXPECT_EQ(c.next("event")["data"]["n"], 0);
@@ -132,19 +122,18 @@ TEST_F(NatsDurableTest, WhatTheHubDoesNotTakeIsToldAndAcknowledged) {
 }
 
 TEST_F(NatsDurableTest, AHubThatComesBackGoesOnBehindWhatItHad) {
-  start_hub(kNatsDurable);
+  start_hub(kind_.durable);
   NatsClient client(server_.url());
-  for (int i = 0; i < 50; ++i)
-    client.publish_stored("orders.eu.a", "{\"n\":" + std::to_string(i) + "}", "m" + std::to_string(i));
+  const auto store = storing();
+  for (int n = 1; n <= 50; ++n) store(n);
   ASSERT_TRUE(
       wait_until([&] { return client.unread("ORDERS", "weir") == 0 && client.ack_pending("ORDERS", "weir") == 0; }));
   stop();
-  for (int i = 50; i < 60; ++i)
-    client.publish_stored("orders.eu.a", "{\"n\":" + std::to_string(i) + "}", "m" + std::to_string(i));
-  start_hub(kNatsDurable);
+  for (int n = 51; n <= 60; ++n) store(n);
+  start_hub(kind_.durable);
   ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 1; }));
   Client c = subscribed("orders/eu", 1000);
-  next_ = 50;
+  next_ = 51;
   expect_more(c, 10);
 }
 

@@ -11,39 +11,32 @@
 
 namespace weir::test {
 
-inline const char* const kOutbox = R"(outbox = { poll = "50ms", keep = "0s" })";
-
 class PostgresHubTest : public SourceTest {
  protected:
-  PostgresHubTest() : proxy_(PostgresServer::shared().port()), sql_(db_.conninfo()) {}
+  PostgresHubTest()
+      : SourceTest({.library = "postgres",
+                    .pattern = "orders/{shop}",
+                    .subject = "orders/{shop}",
+                    .channel = "orders/7",
+                    .durable = R"(outbox = { poll = "50ms", keep = "0s" })",
+                    .ping_ms = 500}),
+        proxy_(PostgresServer::shared().port()),
+        sql_(db_.conninfo()) {}
 
-  // `ping`: short where a freeze has to be noticed, else long enough for a machine that is busy.
-  void start_hub(const std::string& config, const std::string& ping = "500ms") { start(manifest(config, ping)); }
-  std::string manifest(const std::string& config, const std::string& ping) const {
-    return "[[plugin]]\nname = \"db\"\nlibrary = \"postgres\"\nconfig = { url = \"" + db_.url(proxy_.port()) +
-           "\", ping = \"" + ping + "\", " + config + " }\n" + R"(
-[[endpoint]]
-path = "/ws"
-[[channel]]
-pattern = "orders/{shop}"
-from = [{ plugin = "db", subject = "orders/{shop}" }]
-history = { count = 100000 }
-)";
+  std::string url() const override { return db_.url(proxy_.port()); }
+  std::string insert(int n) const {
+    return "insert into weir.outbox (topic, event_id, data) select 'orders/7', '" + id_of(n) + "', '" + data(n) +
+           "' where not exists (select from weir.outbox where event_id = '" + id_of(n) + "')";
   }
-  std::string id_of(int n) const override { return "m" + std::to_string(n); }
-  static std::string insert(int n) {
-    const std::string text = std::to_string(n);
-    return "insert into weir.outbox (topic, event_id, data) select 'orders/7', 'm" + text + "', '{\"n\":" + text +
-           "}' where not exists (select from weir.outbox where event_id = 'm" + text + "')";
+  std::function<void(int)> storing() const override {
+    return [this, client = std::make_shared<PostgresClient>(db_.conninfo())](int n) { client->say(insert(n)); };
   }
-  std::function<void(int)> inserting() const {
-    return [client = std::make_shared<PostgresClient>(db_.conninfo())](int n) { client->say(insert(n)); };
-  }
-  std::function<void(int)> notifying() const {
-    return [client = std::make_shared<PostgresClient>(db_.conninfo())](int n) {
-      client->say("notify \"orders/7\", '{\"n\":" + std::to_string(n) + "}'");
+  std::function<void(int)> telling() const override {
+    return [this, client = std::make_shared<PostgresClient>(db_.conninfo())](int n) {
+      client->say("notify \"orders/7\", '" + data(n) + "'");
     };
   }
+  std::string id_of(int n) const override { return "m" + std::to_string(n); }
   PostgresServer& server_ = PostgresServer::shared();
   PostgresDatabase db_;
   TcpProxy proxy_;

@@ -5,9 +5,7 @@ namespace weir::test {
 namespace {
 
 TEST_F(PostgresHubTest, NotificationsArriveAndEachOfTenBreaksIsAGap) {
-  start_hub(R"(listen = ["orders/7", "orders/8"], event = "{field:type}")", "200ms");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/7");
+  Client c = began(R"(listen = ["orders/7", "orders/8"], event = "{field:type}")", 200);
   sql_.say(R"(notify "orders/8", '{}'; notify "orders/7", '{"type":"paid","n":0}')");
   const Json e = c.next("event");
   EXPECT_EQ(e["event"], "paid");
@@ -32,10 +30,8 @@ TEST_F(PostgresHubTest, NotificationsArriveAndEachOfTenBreaksIsAGap) {
 
 // Nobody listens from the end of one instance to the LISTEN of the next.
 TEST_F(PostgresHubTest, AReloadOfAListenerIsAGap) {
-  start_hub(R"(listen = ["orders/7"])", "5s");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/7");
-  ASSERT_TRUE(reload(manifest(R"(listen = ["orders/7", "orders/8"])", "5s")).done);
+  Client c = began(R"(listen = ["orders/7"])", kRarelyMs);
+  ASSERT_TRUE(reload(manifest(R"(listen = ["orders/7", "orders/8"])", kRarelyMs)).done);
   EXPECT_NE(c.next("gap")["data"].value("reason", "").find("exchanged by a reload"), std::string::npos);
   EXPECT_NE(c.next("gap")["data"].value("reason", "").find("from now on"), std::string::npos);  // when it is at work
   sql_.say(R"(notify "orders/7", '{"n":1}')");
@@ -44,10 +40,8 @@ TEST_F(PostgresHubTest, AReloadOfAListenerIsAGap) {
 
 // Beside the one above: many notifications, a server that dies, one that stands still.
 TEST_F(PostgresHubTest, WhereNotificationsAreMissingAGapTellsSo) {
-  start_hub(R"(listen = ["orders/7"])", "250ms");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/7");
-  Writer writer(1, notifying());
+  Client c = began(R"(listen = ["orders/7"])", 250);
+  Writer writer(telling());
   expect_losses_told(c, proxy_, server_, writer, 100);
 }
 
@@ -61,10 +55,8 @@ TEST_F(PostgresHubTest, WithAQueryToCatchUpFiveCutsUnderLoadLoseNothing) {
       "create trigger tell after insert on api.changes for each row execute function api.tell();"
       "create function api.missed(since timestamptz) returns table (channel text, payload text) language sql as $$"
       "  select 'orders/7', row_to_json(c)::text from api.changes c where at > since - interval '1 s' order by n $$");
-  start_hub(R"toml(listen = ["orders/7"], id = "m{field:n}", catch_up = "select * from api.missed($1)")toml");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/7");
-  Writer writer(1, [client = std::make_shared<PostgresClient>(db_.conninfo())](int n) {
+  Client c = began(R"toml(listen = ["orders/7"], id = "m{field:n}", catch_up = "select * from api.missed($1)")toml");
+  Writer writer([client = std::make_shared<PostgresClient>(db_.conninfo())](int n) {
     client->say("insert into api.changes (n) values (" + std::to_string(n) + ") on conflict do nothing");
   });
   int gaps = 0;
@@ -96,59 +88,45 @@ TEST_F(PostgresHubTest, WithAQueryToCatchUpFiveCutsUnderLoadLoseNothing) {
   EXPECT_GT(figures()["metrics"].value("caught_up", 0), 0);
 }
 
-class PostgresOutboxTest : public PostgresHubTest {
- protected:
-  Client began(const std::string& ping) {
-    start_hub(kOutbox, ping);
-    EXPECT_TRUE(reaches("running"));
-    return subscribed("orders/7");
-  }
-};
-
-TEST_F(PostgresOutboxTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
-  Client c = began("500ms");
+TEST_F(PostgresHubTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
+  Client c = began(kind_.durable);
   const Undecided undecided(db_.conninfo());
-  Writer writer(1, inserting());
+  Writer writer(storing());
   ten_cuts(c, proxy_, writer, 150);
 }
 
 // The next instance begins behind what the one before had told the hub of: neither a row less nor one twice.
-TEST_F(PostgresOutboxTest, ReloadsUnderLoadLoseAndDoubleNothing) {
-  Client c = began("5s");
+TEST_F(PostgresHubTest, ReloadsUnderLoadLoseAndDoubleNothing) {
+  Client c = began(kind_.durable, kRarelyMs);
   const Undecided undecided(db_.conninfo());
-  Writer writer(1, inserting());
-  std::vector<std::string> manifests;
-  for (int i = 1; i <= 5; ++i)
-    manifests.push_back(manifest("outbox = { poll = \"" + std::to_string(50 + i) + "ms\", keep = \"0s\" }", "5s"));
-  reloads(c, writer, manifests, 150);
+  Writer writer(storing());
+  reloads(c, writer, 150);
 }
 
-TEST_F(PostgresOutboxTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
-  Client c = began("5s");
+TEST_F(PostgresHubTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
+  Client c = began(kind_.durable, kRarelyMs);
   const Undecided undecided(db_.conninfo());
-  Writer writer(1, inserting());
+  Writer writer(storing());
   three_kills(c, proxy_, server_, writer, 300);
 }
 
-TEST_F(PostgresOutboxTest, AFrozenServerLosesAndDoublesNothing) {
-  Client c = began("500ms");
+TEST_F(PostgresHubTest, AFrozenServerLosesAndDoublesNothing) {
+  Client c = began(kind_.durable);
   const Undecided undecided(db_.conninfo());
-  Writer writer(1, inserting());
+  Writer writer(storing());
   one_freeze(c, proxy_, server_, writer, 300);
 }
 
 // With pings so rare that it is not noticed.
-TEST_F(PostgresOutboxTest, AFrozenServerThatNobodyHurriesLosesAndDoublesNothing) {
-  Client c = began("30s");
+TEST_F(PostgresHubTest, AFrozenServerThatNobodyHurriesLosesAndDoublesNothing) {
+  Client c = began(kind_.durable, 30'000);
   const Undecided undecided(db_.conninfo());
-  Writer writer(1, inserting());
+  Writer writer(storing());
   one_freeze(c, proxy_, server_, writer, 300, true);
 }
 
 TEST_F(PostgresHubTest, WhatTheHubDoesNotTakeIsToldAndPassed) {
-  start_hub(kOutbox, "5s");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("orders/7");
+  Client c = began(kind_.durable, kRarelyMs);
   sql_.say(insert(1));
   ASSERT_NO_FATAL_FAILURE(expect_more(c, 1));
   // The first two are fetched, the other one is not even that.
@@ -164,11 +142,11 @@ TEST_F(PostgresHubTest, WhatTheHubDoesNotTakeIsToldAndPassed) {
 
 TEST_F(PostgresHubTest, AHubThatComesBackGoesOnBehindWhatItHad) {
   for (int i = 1; i <= 50; ++i) sql_.say(insert(i));
-  start_hub(kOutbox, "5s");
+  start_hub(kind_.durable, kRarelyMs);
   ASSERT_TRUE(wait_until([&] { return sql_.number("select max(top_id) from weir.outbox_reader") == 50; }));
   stop();
   for (int i = 51; i <= 60; ++i) sql_.say(insert(i));
-  start_hub(kOutbox, "5s");
+  start_hub(kind_.durable, kRarelyMs);
   ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 1; }));
   Client c = subscribed("orders/7", 1000);
   next_ = 51;

@@ -5,9 +5,7 @@ namespace weir::test {
 namespace {
 
 TEST_F(RedisHubTest, ChannelsBecomeChannelsAndAGapTellsOfABreak) {
-  start_hub(R"(patterns = ["session:*"], event = "handoff")");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("session/7");
+  Client c = began(R"(patterns = ["session:*"], event = "handoff")");
   RedisClient client(server_.port());
   client.say({"PUBLISH", "session:8", "{}"});
   client.say({"PUBLISH", "session:7", R"({"to":"b"})"});
@@ -24,51 +22,44 @@ TEST_F(RedisHubTest, ChannelsBecomeChannelsAndAGapTellsOfABreak) {
 }
 
 TEST_F(RedisHubTest, WhereMessagesAreMissingAGapTellsSo) {
-  start_hub(R"(channels = ["session:7"])");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("session/7");
-  Writer writer(1, telling());
+  Client c = began(R"(channels = ["session:7"])");
+  Writer writer(telling());
   expect_losses_told(c, proxy_, server_, writer, 300);
 }
 
-TEST_F(RedisDurableTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
-  Client c = began();
-  Writer writer(1, adding());
+TEST_F(RedisHubTest, TenCutsOfTheLinkUnderLoadLoseAndDoubleNothing) {
+  Client c = began(kind_.durable);
+  Writer writer(storing());
   ten_cuts(c, proxy_, writer, 300);
 }
 
-TEST_F(RedisDurableTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
-  Client c = began();
-  Writer writer(1, adding());
+TEST_F(RedisHubTest, AServerThatIsKilledAndStartedAgainLosesAndDoublesNothing) {
+  Client c = began(kind_.durable);
+  Writer writer(storing());
   three_kills(c, proxy_, server_, writer, 400);
 }
 
-TEST_F(RedisDurableTest, AFrozenServerLosesAndDoublesNothing) {
-  Client c = began();
-  Writer writer(1, adding());
+TEST_F(RedisHubTest, AFrozenServerLosesAndDoublesNothing) {
+  Client c = began(kind_.durable);
+  Writer writer(storing());
   one_freeze(c, proxy_, server_, writer, 500);
 }
 
 // With pings so rare that it is not noticed.
-TEST_F(RedisDurableTest, AFrozenServerThatNobodyHurriesLosesAndDoublesNothing) {
-  Client c = began(", ping = \"30s\"");
-  Writer writer(1, adding());
+TEST_F(RedisHubTest, AFrozenServerThatNobodyHurriesLosesAndDoublesNothing) {
+  Client c = began(kind_.durable, 30'000);
+  Writer writer(storing());
   one_freeze(c, proxy_, server_, writer, 500, true);
 }
 
-TEST_F(RedisDurableTest, AReloadThatMakesTheSourceAnewLosesAndDoublesNothing) {
-  Client c = began();
-  Writer writer(1, adding());
-  std::vector<std::string> manifests;
-  for (int i = 1; i <= 5; ++i)
-    manifests.push_back(manifest(std::string(kRedisDurable) + ", ping = \"" + std::to_string(200 + i) + "ms\""));
-  reloads(c, writer, manifests, 400);
+TEST_F(RedisHubTest, AReloadThatMakesTheSourceAnewLosesAndDoublesNothing) {
+  Client c = began(kind_.durable);
+  Writer writer(storing());
+  reloads(c, writer, 400);
 }
 
-TEST_F(RedisDurableTest, WhatTheHubDoesNotTakeIsToldAndAcknowledged) {
-  start_hub(R"(stream = { keys = ["session:7"], field = "data", in_flight = 1 })");
-  ASSERT_TRUE(reaches("running"));
-  Client c = subscribed("session/7");
+TEST_F(RedisHubTest, WhatTheHubDoesNotTakeIsToldAndAcknowledged) {
+  Client c = began(R"(stream = { keys = ["session:7"], field = "data", in_flight = 1 })");
   RedisClient client(server_.port());
   client.add("session:7", 1, "data", "{\"n\":1}");
   EXPECT_EQ(c.next("event")["data"]["n"], 1);
@@ -79,17 +70,17 @@ TEST_F(RedisDurableTest, WhatTheHubDoesNotTakeIsToldAndAcknowledged) {
   EXPECT_TRUE(wait_until([&] { return client.say({"XPENDING", "session:7", "weir"}).starts_with("[0"); }));
 }
 
-TEST_F(RedisDurableTest, AHubThatComesBackGoesOnBehindWhatItHad) {
+TEST_F(RedisHubTest, AHubThatComesBackGoesOnBehindWhatItHad) {
   RedisClient client(server_.port());
   for (int i = 1; i <= 50; ++i) client.add("session:7", i, "data", "{\"n\":" + std::to_string(i) + "}");
-  start_hub(kRedisDurable);
+  start_hub(kind_.durable);
   ASSERT_TRUE(wait_until([&] {
     return client.say({"XPENDING", "session:7", "weir"}).starts_with("[0") &&
            http("GET", "/health").json()["channels"] == 1;
   }));
   stop();
   for (int i = 51; i <= 60; ++i) client.add("session:7", i, "data", "{\"n\":" + std::to_string(i) + "}");
-  start_hub(kRedisDurable);
+  start_hub(kind_.durable);
   ASSERT_TRUE(wait_until([&] { return http("GET", "/health").json()["channels"] == 1; }));
   Client c = subscribed("session/7", 1000);
   next_ = 51;

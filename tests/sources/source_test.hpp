@@ -5,9 +5,9 @@
 #pragma once
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "integration/hub_fixture.hpp"
 #include "sources/writer.hpp"
@@ -15,8 +15,43 @@
 
 namespace weir::test {
 
+// What a source is called in a manifest, and what its tests watch.
+struct SourceKind {
+  const char* library;
+  const char* pattern;  // of its channels
+  const char* subject;  // what feeds them
+  const char* channel;  // the one that is watched
+  const char* durable;  // the config that gives it a memory
+  int ping_ms;          // soon enough for a freeze to be noticed
+};
+
 class SourceTest : public HubTest {
  protected:
+  explicit SourceTest(const SourceKind& kind) : kind_(kind) {}
+  virtual std::string url() const = 0;  // over the link that can be cut
+  // What writes number n: into what the source remembers, once; or for whoever listens.
+  virtual std::function<void(int n)> storing() const = 0;
+  virtual std::function<void(int n)> telling() const = 0;
+  virtual std::string id_of(int n) const = 0;  // of what was stored
+  std::string data(int n) const {
+    return "{\"n\":" + std::to_string(n) + (pad_.empty() ? "" : ",\"pad\":\"" + pad_ + "\"") + "}";
+  }
+
+  // `ping_ms`: where a freeze need not be noticed, long enough for a machine that is busy. 0: soon.
+  std::string manifest(const std::string& config, int ping_ms = 0) const {
+    return std::string("[[plugin]]\nname = \"source\"\nlibrary = \"") + kind_.library + "\"\nconfig = { url = \"" +
+           url() + "\", ping = \"" + std::to_string(ping_ms != 0 ? ping_ms : kind_.ping_ms) + "ms\", " + config +
+           " }\n[[endpoint]]\npath = \"/ws\"\n[[channel]]\npattern = \"" + kind_.pattern +
+           "\"\nfrom = [{ plugin = \"source\", subject = \"" + kind_.subject +
+           "\" }]\nhistory = { count = 100000, bytes = \"128MiB\" }\n";
+  }
+  void start_hub(const std::string& config, int ping_ms = 0) { start(manifest(config, ping_ms)); }
+  // And a client that hears it.
+  Client began(const std::string& config, int ping_ms = 0) {
+    start_hub(config, ping_ms);
+    EXPECT_TRUE(reaches("running"));
+    return subscribed(kind_.channel);
+  }
   bool reaches(const std::string& wanted) {
     return wait_until([&] { return http("GET", "/health").json()["plugins"][0].value("state", "") == wanted; });
   }
@@ -35,9 +70,7 @@ class SourceTest : public HubTest {
     return c;
   }
 
-  // Of a source with a memory. Event number n has the data {"n":n} and this id.
-  virtual std::string id_of(int n) const = 0;
-  // Reads `count` events more, each the successor of the one before.
+  // Of a source with a memory. Reads `count` events more, each the successor of the one before.
   void expect_more(Client& c, int count) {
     for (const int end = next_ + count; next_ < end; ++next_) {
       const Json e = c.next();
@@ -113,12 +146,12 @@ class SourceTest : public HubTest {
     else
       EXPECT_TRUE(wait_until([&] { return reconnects() > 0; }));
   }
-  // Each of `manifests` makes the instance anew while events come.
-  void reloads(Client& c, Writer& writer, const std::vector<std::string>& manifests, int each) {
-    for (const std::string& manifest : manifests) {
+  // Each of five makes the instance anew while events come.
+  void reloads(Client& c, Writer& writer, int each) {
+    for (int i = 0; i < 5; ++i) {
       writer.go_on(each);
       ASSERT_NO_FATAL_FAILURE(expect_more(c, each / 2));
-      const ReloadReport report = reload(manifest);
+      const ReloadReport report = reload(manifest(kind_.durable, kRarelyMs + 1 + i));
       ASSERT_TRUE(report.problems.empty()) << report.json();
       ASSERT_FALSE(report.changed.empty());
     }
@@ -188,8 +221,11 @@ class SourceTest : public HubTest {
         c, proxy, writer, each, [&] { server.freeze(); }, thaw));
   }
 
-  int next_ = 1;   // the number that comes next
-  int holes_ = 0;  // in what came
+  static constexpr int kRarelyMs = 5'000;  // a ping that a machine that is busy answers in time
+  const SourceKind kind_;
+  std::string pad_;  // makes events larger
+  int next_ = 1;     // the number that comes next
+  int holes_ = 0;    // in what came
 };
 
 }  // namespace weir::test

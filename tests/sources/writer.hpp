@@ -1,4 +1,5 @@
-// Somebody who writes numbered events into a server beside the test: as many as he is told, one after the other.
+// Somebody who writes numbered events into a server beside the test, from 1 on: as many as he is told, one after the
+// other.
 // Threads: one of its own; the functions belong to the test.
 #pragma once
 #include <condition_variable>
@@ -13,9 +14,8 @@ namespace weir::test {
 
 class Writer {
  public:
-  // `write` returns when the server has event number n, however often it had to try. The first one is `first`.
-  Writer(int first, std::function<void(int n)> write)
-      : first_(first), next_(first), end_(first), thread_([this, write = std::move(write)] { run(write); }) {}
+  // `write` returns when the server has event number n, however often it had to try.
+  explicit Writer(std::function<void(int n)> write) : thread_([this, write = std::move(write)] { run(write); }) {}
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
   ~Writer() {
@@ -40,7 +40,7 @@ class Writer {
   }
   int written() const {
     const std::lock_guard lock(mutex_);
-    return next_ - first_;
+    return next_ - 1;
   }
   int end() const {  // behind the last number that was asked for
     const std::lock_guard lock(mutex_);
@@ -62,10 +62,9 @@ class Writer {
     }
   }
 
-  const int first_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  int next_, end_;  // guarded by mutex_
+  int next_ = 1, end_ = 1;  // guarded by mutex_
   bool over_ = false;
   std::thread thread_;
 };

@@ -33,9 +33,7 @@ TEST_F(RestartTest, ReadingGoesOnBehindWhatWasAcceptedNotBehindWhatWasRead) {
 }
 
 TEST_F(RestartTest, RotatedFilesThatWereNotAcceptedYetComeAgainInTheirOrder) {
-  folder.append("a.log", "zero\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("zero\n");
   rig.sink.accepts = false;
   folder.append("a.log", "one\n");
   folder.rename("a.log", "a.log.1");
@@ -51,9 +49,7 @@ TEST_F(RestartTest, RotatedFilesThatWereNotAcceptedYetComeAgainInTheirOrder) {
 
 // The newest 37 were never read, and nobody was told.
 TEST_F(RestartTest, AHundredRotationsWhileItWasStoppedAreReadInTheirOrder) {
-  folder.append("a.log", "0\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("0\n");
   rig.stop();
   folder.rename("a.log", "a.log.100");
   Items expected;
@@ -75,9 +71,7 @@ TEST_F(RestartTest, AHundredRotationsWhileItWasStoppedAreReadInTheirOrder) {
 }
 
 TEST_F(RestartTest, AnUnfinishedLineIsReadWholeAfterTheRestart) {
-  folder.append("a.log", "one\nbeg");
-  rig.start({"a.log"});
-  EXPECT_EQ(rig.read(), Items{"one"});
+  rig.start_behind("one\nbeg");
   rig.restart();
   EXPECT_EQ(rig.sink.take(), Items{});
   folder.append("a.log", "un\n");
@@ -114,9 +108,7 @@ TEST_F(RestartTest, WithoutTimesOfBirthAFileThatAppearedMeanwhileIsKnownByItsLas
 
 // Lines that the hub had not accepted when their file was cut did not come again, though the copy had them.
 TEST_F(RestartTest, WhatWasNotAcceptedWhenItWasCutComesFromTheCopy) {
-  folder.append("a.log", "zero\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("zero\n");
   rig.sink.accepts = false;
   const auto write_and_cut = [&](const std::string& line, const std::string& copy) {
     folder.append("a.log", line);
@@ -144,9 +136,7 @@ TEST_F(RestartTest, WhatWasNotAcceptedWhenItWasCutComesFromTheCopy) {
 }
 
 TEST_F(RestartTest, WhatWasNotAcceptedWhenItWasCutIsSaidWhenThereIsNoCopy) {
-  folder.append("a.log", "zero\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("zero\n");
   rig.sink.accepts = false;
   folder.append("a.log", "one\n");
   rig.settle();
@@ -189,9 +179,7 @@ TEST_F(RestartTest, TwoFilesThatChangedTheirNamesAreNotMistakenForEachOther) {
 
 // The inode's number and the beginning are those of the file that was read; only its birth and its end are not.
 TEST_F(RestartTest, AnInodeThatWasUsedAgainIsAnotherFile) {
-  folder.append("a.log", "header\none\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("header\none\n");
   rig.stop();
   struct stat st {};
   ASSERT_EQ(::stat(folder.at("a.log").c_str(), &st), 0);
@@ -219,9 +207,7 @@ TEST_F(RestartTest, AnInodeThatWasUsedAgainIsAnotherFile) {
 // remembered.
 TEST_F(RestartTest, AFileThatWasCutAndBeginsWithTheSameHeaderIsReadFromItsBeginning) {
   const std::string header(300, '#');
-  folder.append("a.log", header + "\none\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind(header + "\none\n");
   rig.stop();
   folder.overwrite("a.log", header + "\ntwo and more\n");
   folder.append("a.log.1", header + "\nof another program\n");  // no copy of it, though it begins alike
@@ -234,9 +220,7 @@ TEST_F(RestartTest, AFileThatWasCutAndBeginsWithTheSameHeaderIsReadFromItsBeginn
 }
 
 TEST_F(RestartTest, AFileThatWasRestoredFromABackupIsFoundByItsContent) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   rig.stop();
   folder.copy("a.log", "a.log.1");  // another inode with the same content, as a copy to a new disk has
   folder.append("a.log.1", "two\n");
@@ -310,9 +294,7 @@ TEST_F(RestartTest, ACheckpointOfManyFilesThatAreGoneIsBounded) {
 class PackedTest : public RestartTest {};
 
 TEST_F(PackedTest, TheRestOfARotatedFileIsReadFromItsPackedForm) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   rig.stop();
   folder.append("a.log", "two\nthree\n");
   folder.rename("a.log", "a.log.1");
@@ -327,9 +309,7 @@ TEST_F(PackedTest, TheRestOfARotatedFileIsReadFromItsPackedForm) {
 TEST_F(PackedTest, FilesThatCameAndWerePackedMeanwhileAreReadWhole) {
   folder.append("a.log.1", "old\n");
   folder.gzip("a.log.1");
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   rig.stop();
   folder.rename("a.log.1.gz", "a.log.4.gz");
   folder.append("a.log", "two\n");
@@ -346,9 +326,7 @@ TEST_F(PackedTest, FilesThatCameAndWerePackedMeanwhileAreReadWhole) {
 }
 
 TEST_F(PackedTest, DatesInNamesWorkAsNumbersDo) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   rig.stop();
   folder.append("a.log", "two\n");
   folder.rename("a.log", "a.log-20260101");
@@ -362,9 +340,7 @@ TEST_F(PackedTest, OlderPackedFilesWithTheSameHeaderAreNotTakenForIt) {
   const std::string header(300, '#');
   folder.append("a.log.1", header + "\nlong ago\n");
   folder.gzip("a.log.1");
-  folder.append("a.log", header + "\none\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind(header + "\none\n");
   rig.stop();
   folder.rename("a.log.1.gz", "a.log.2.gz");
   folder.append("a.log", "two\n");
@@ -392,9 +368,7 @@ TEST_F(PackedTest, ALongBeginningIsPassedWithoutBeingHandedOver) {
 }
 
 TEST_F(PackedTest, AFullSinkStopsInTheMiddleOfAPackedFile) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   rig.stop();
   std::string text;
   Items expected;
@@ -425,9 +399,7 @@ TEST_F(PackedTest, AFullSinkStopsInTheMiddleOfAPackedFile) {
 }
 
 TEST_F(PackedTest, ADamagedFileGivesWhatItHasAndSaysSo) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   rig.stop();
   std::string text;
   for (int i = 0; i < 100'000; ++i) text += std::to_string(i * 7919 % 99991) + "\n";
@@ -446,9 +418,7 @@ TEST_F(PackedTest, ADamagedFileGivesWhatItHasAndSaysSo) {
 
 TEST_F(PackedTest, APackedFileThatOnlyBeginsAlikeIsReadFromItsBeginning) {
   const std::string header(300, '#');
-  folder.append("a.log", header + "\none\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind(header + "\none\n");
   rig.stop();
   folder.remove("a.log");
   folder.append("a.log.1", header + "\nsomething else that is longer\n");

@@ -96,9 +96,7 @@ TEST_P(RotationTest, TwoRotationsBetweenTwoLooksLoseNothing) {
 
 TEST_P(RotationTest, FiveRotationsBetweenTwoLooksComeInOrder) {
   folder.append("a.log.1", "long ago\n");
-  folder.append("a.log", "0\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("0\n");
   for (int i = 1; i <= 5; ++i) {
     for (int n = i; n >= 1; --n) folder.rename("a.log." + std::to_string(n), "a.log." + std::to_string(n + 1));
     folder.rename("a.log", "a.log.1");
@@ -150,9 +148,7 @@ TEST_P(RotationTest, OldAndCompressedBrothersAreNotReadAgain) {
 }
 
 TEST_P(RotationTest, ACopyMadeBeforeARotationIsNotTakenForALogInBetween) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   folder.copy("a.log", "a.log.backup");
   rig.settle();
   folder.rename("a.log", "a.log.1");
@@ -185,34 +181,26 @@ TEST_P(RotationTest, CopyTruncateIsNoticedByItsSize) {
 }
 
 TEST_P(RotationTest, ATruncatedFileThatGrewBeyondTheOldPlaceIsNoticedByItsContent) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   folder.overwrite("a.log", "a much longer first line\nand a second\n");
   EXPECT_EQ(rig.read(), (Items{"<truncated>", "a much longer first line", "and a second"}));
 }
 
 TEST_P(RotationTest, ATruncatedFileWithTheSameHeaderIsNoticedByItsLastBytes) {
   const std::string header = std::string(300, '#') + "\n";
-  folder.append("a.log", header + "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind(header + "one\n");
   folder.overwrite("a.log", header + "two and more\nthree\n");
   EXPECT_EQ(rig.read(), (Items{"<truncated>", std::string(300, '#'), "two and more", "three"}));
 }
 
 TEST_P(RotationTest, AFileOfTheSameLengthWithAnotherContentIsNoticed) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   folder.overwrite("a.log", "two\n");
   EXPECT_EQ(rig.read(), (Items{"<truncated>", "two"}));
 }
 
 TEST_P(RotationTest, AnUnfinishedLineSurvivesTruncation) {
-  folder.append("a.log", "one\nbegun");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\nbegun");
   folder.overwrite("a.log", "new\n");
   EXPECT_EQ(rig.read(), (Items{"begun +partial", "<truncated>", "new"}));
 }
@@ -230,9 +218,7 @@ TEST_P(RotationTest, TheHoleThatAWriterWithoutAppendLeavesIsNotALine) {
 }
 
 TEST_P(RotationTest, WhatWasCutBeforeItWasReadIsSaidToBeLost) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   rig.sink.room = 0;
   folder.append("a.log", "two\n");
   rig.pass(500);
@@ -280,9 +266,7 @@ TEST_P(RotationTest, ADeletedFileIsLetGoAfterALongQuietTime) {
 }
 
 TEST_P(RotationTest, AFileMovedOverTheOldOneReplacesIt) {
-  folder.append("a.log", "one\ntwo\nthree\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\ntwo\nthree\n");
   folder.append("a.tmp", "short\n");
   folder.rename("a.tmp", "a.log");
   EXPECT_EQ(rig.read(), (Items{"<replaced>", "short"}));

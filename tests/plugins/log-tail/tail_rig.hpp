@@ -82,6 +82,12 @@ class TailRig {
     tailer = std::make_unique<Tailer>(options, sink, now);
     settle();
   }
+  // With a.log, of which this has been read.
+  void start_behind(const std::string& text) {
+    folder.append("a.log", text);
+    start({"a.log"});
+    EXPECT_FALSE(sink.take().empty()) << text;
+  }
   // Ends as an instance does, and begins as the next one does, with what the checkpoint file would say.
   void stop() {
     timespec real{};

@@ -21,9 +21,7 @@ class UnreadableTest : public ::testing::TestWithParam<bool> {
   std::string reason() const { return rig.sink.states.empty() ? "" : rig.sink.states.back(); }
   // Rotated while nothing was read; the old file, a.log.1 now, has a line that can't be read.
   void rotate_unread(int error = EIO) {
-    folder.append("a.log", "one\n");
-    rig.start({"a.log"});
-    EXPECT_EQ(rig.sink.take(), Items{"one"});
+    rig.start_behind("one\n");
     rig.sink.room = 0;
     folder.append("a.log", "two\n");
     rig.settle();
@@ -54,9 +52,7 @@ class UnreadableTest : public ::testing::TestWithParam<bool> {
 
 // The whole file came a second time, behind "truncated".
 TEST_P(UnreadableTest, AFileThatCanNotBeReadForAWhileWasNotCut) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  EXPECT_EQ(rig.sink.take(), Items{"one"});
+  rig.start_behind("one\n");
   calls.break_file(folder.at("a.log"), EIO);
   folder.append("a.log", "two\n");
   rig.settle();
@@ -73,9 +69,7 @@ TEST_P(UnreadableTest, AFileThatCanNotBeReadForAWhileWasNotCut) {
 }
 
 TEST_P(UnreadableTest, ADescriptorThatIsStaleIsExchanged) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   calls.break_descriptors(folder.at("a.log"), ESTALE);
   folder.append("a.log", "two\n");
   rig.pass(2000);
@@ -85,9 +79,7 @@ TEST_P(UnreadableTest, ADescriptorThatIsStaleIsExchanged) {
 
 // It was taken for another content: a gap, and the file from its beginning.
 TEST_P(UnreadableTest, ARestartWaitsForWhatItHasToLookInto) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   rig.stop();
   folder.append("a.log", "two\n");
   start_again_without("a.log");
@@ -183,9 +175,7 @@ TEST_P(UnreadableTest, ARotatedFileIsWaitedForWhileItsFolderCanNotBeListed) {
 
 // The file in the middle was lost, and nobody was told.
 TEST_P(UnreadableTest, ARotationIsTakenInOnlyWithItsFolder) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   calls.break_opening(folder.path(), EMFILE);
   folder.rename("a.log", "a.log.2");
   folder.append("a.log.1", "two\n");
@@ -202,9 +192,7 @@ TEST_P(UnreadableTest, ARotationIsTakenInOnlyWithItsFolder) {
 
 // It was told as lost.
 TEST_P(UnreadableTest, AFileThatCameBetweenIsWaitedForWhileItCanNotBeOpened) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   folder.rename("a.log", "a.log.2");
   folder.append("a.log.1", "two\n");
   folder.append("a.log", "three\n");
@@ -251,9 +239,7 @@ TEST_P(UnreadableTest, ARestartWaitsForWhatItHasToOpen) {
 
 // Its follower was let go of, and nothing came.
 TEST_P(UnreadableTest, ARestartWaitsForARotatedFileThatNobodySucceededYet) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   rig.stop();
   folder.append("a.log", "two\n");
   folder.rename("a.log", "a.log.1");
@@ -320,9 +306,7 @@ TEST_P(UnreadableTest, AFolderThatMayNotBeListedHoldsUpNothing) {
 
 // A gap and a warning at every look, for ten minutes.
 TEST_P(UnreadableTest, ADamagedPackedFileThatNobodySucceededYetIsSaidOnce) {
-  folder.append("a.log", "one\n");
-  rig.start({"a.log"});
-  rig.sink.take();
+  rig.start_behind("one\n");
   rig.stop();
   folder.append("a.log", "two\n");
   folder.rename("a.log", "a.log.1");

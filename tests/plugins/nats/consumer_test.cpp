@@ -1,4 +1,4 @@
-// A durable consumer that others have read from, or made, in ways that endanger its order.
+// A durable consumer that others have read from, or made, in ways that endanger its order. Its stream is S.
 #include <numeric>
 
 #include "fixture.hpp"
@@ -8,6 +8,7 @@ namespace weir::test {
 namespace {
 
 struct NatsConsumerTest : NatsPluginTest {
+  NatsConsumerTest() { client.add_stream("S", "s.>"); }
   // A consumer of the stream S, and a reader of it, as anybody would write them with cnats.
   struct Reader {
     explicit Reader(const std::string& url) {
@@ -71,7 +72,7 @@ struct NatsConsumerTest : NatsPluginTest {
   };
   static constexpr const char* kConfig = R"("stream":{"name":"S","durable":"d","ack_wait":"500ms"})";
 
-  static void publish(NatsClient& client, int from, int to) {
+  void publish(int from, int to) {
     for (int i = from; i <= to; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
   }
   bool has_events(std::size_t count) {
@@ -95,12 +96,17 @@ struct NatsConsumerTest : NatsPluginTest {
     return hub.run_until([&] { return hub.metrics["reconnects"] > before && hub.last_state() == WEIR_STATE_RUNNING; },
                          20'000);
   }
+  // What was read so far is accepted, and the server knows.
+  bool accepts_all(SourceRig& nats) {
+    nats.accepted(hub.events.back().cursor);
+    return hub.run_until([&] { return client.ack_pending("S", "d") == 0; });
+  }
+
+  NatsServer server{folder};
+  NatsClient client{server.url()};
 };
 
 TEST_F(NatsConsumerTest, OneWithABackoffIsRefused) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
   Reader reader(server.url());
   std::vector<std::int64_t> backoff_ns = {1'000'000'000, 300'000'000'000};
   reader.make([&](jsConsumerConfig& wanted) {
@@ -108,41 +114,31 @@ TEST_F(NatsConsumerTest, OneWithABackoffIsRefused) {
     wanted.BackOffLen = static_cast<int>(backoff_ns.size());
     wanted.MaxDeliver = 10;
   });
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  Started nats(hub, config(server, kConfig));
   ASSERT_TRUE(reaches(WEIR_STATE_RETRYING));
   EXPECT_NE(reason().find("with a backoff"), std::string::npos) << reason();
 }
 
 TEST_F(NatsConsumerTest, WhatADeadReaderHadComesFirst) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
-  for (int i = 1; i <= 10; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
+  publish(1, 10);
   Reader reader(server.url());
   reader.make();
   reader.take(6, [](natsMsg*) {});
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 10; }, 20'000));
-  for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(hub.events[i].data, std::to_string(i + 1));
-  nats.accepted(hub.events.back().cursor);
-  EXPECT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 0; }));
+  Started nats(hub, config(server, kConfig));
+  ASSERT_TRUE(has_events(10));
+  EXPECT_EQ(numbers(), range(1, 10));
+  EXPECT_TRUE(accepts_all(nats));
   EXPECT_TRUE(hub.gaps.empty());
 }
 
 // Two hubs with one consumer took each other's messages for lost ones, and nobody was told why they were.
 TEST_F(NatsConsumerTest, SomebodyElseWhoReadsFromItIsTold) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
-  publish(client, 1, 3);
+  publish(1, 3);
   Reader other(server.url());
   other.make();
   other.take(3, [](natsMsg*) {});
   other.ask();
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  Started nats(hub, config(server, kConfig));
   ASSERT_TRUE(says("did not come here"));
   hub.advance(40'000);  // nothing is left of what an earlier life of this hub may have asked for
   ASSERT_TRUE(says("give each hub a `durable` of its own"));
@@ -155,31 +151,23 @@ TEST_F(NatsConsumerTest, SomebodyElseWhoReadsFromItIsTold) {
 
 // What waits for messages may be of a connection, or a hub, of before that the server does not know to be gone.
 TEST_F(NatsConsumerTest, WhatAnEarlierConnectionAskedForIsNobodyElse) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
-  publish(client, 1, 3);
+  publish(1, 3);
   Reader earlier(server.url());
   earlier.make();
   earlier.take(3, [](natsMsg*) {});
   earlier.ask();
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  Started nats(hub, config(server, kConfig));
   ASSERT_TRUE(says("did not come here"));
   ASSERT_TRUE(hub.run_until([&] { return reason().empty(); }, 20'000));
   for (const auto& state : hub.states) EXPECT_NE(state.state, WEIR_STATE_DEGRADED) << state.reason;
 }
 
 TEST_F(NatsConsumerTest, WhoHasReadBeforeIsNobodyElse) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
-  publish(client, 1, 10);
+  publish(1, 10);
   Reader earlier(server.url());
   earlier.make();
   earlier.take(3, [](natsMsg*) {});
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  Started nats(hub, config(server, kConfig));
   ASSERT_TRUE(says("did not come here"));
   hub.advance(40'000);
   ASSERT_TRUE(has_events(10));
@@ -188,17 +176,13 @@ TEST_F(NatsConsumerTest, WhoHasReadBeforeIsNobodyElse) {
 
 // New ones came in place of those that were owed, and these were acknowledged later without ever being an event.
 TEST_F(NatsConsumerTest, WhatIsOwedAndHeldBackIsToldByAGap) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
-  for (int i = 1; i <= 10; ++i) client.publish_stored("s.a", std::to_string(i), "m" + std::to_string(i));
+  publish(1, 10);
   Reader reader(server.url());
   reader.make();
   reader.take(3, [](natsMsg* message) { EXPECT_EQ(natsMsg_NakWithDelay(message, 3'600'000, nullptr), NATS_OK); });
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(hub.run_until([&] { return hub.events.size() == 7; }, 20'000));
-  for (std::size_t i = 0; i < 7; ++i) EXPECT_EQ(hub.events[i].data, std::to_string(i + 4));
+  Started nats(hub, config(server, kConfig));
+  ASSERT_TRUE(has_events(7));
+  EXPECT_EQ(numbers(), range(4, 10));
   ASSERT_EQ(hub.gaps.size(), 1u);
   EXPECT_EQ(hub.gaps[0].count, 3u);
   EXPECT_NE(hub.gaps[0].reason.find("does not send them again"), std::string::npos) << hub.gaps[0].reason;
@@ -206,18 +190,15 @@ TEST_F(NatsConsumerTest, WhatIsOwedAndHeldBackIsToldByAGap) {
 
 // What the server had sent counted as read, so what was lost on its way and then thrown away was told nowhere.
 TEST_F(NatsConsumerTest, WhatWasLostOnItsWayAndThrownAwayIsTold) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
+  client.remove_stream("S");
   client.add_stream("S", "s.>", 10);
   TcpProxy proxy(server.port());
-  publish(client, 1, 5);
-  SourceRig nats(hub, weir_plugin_entry, config(proxy.port(), kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  publish(1, 5);
+  Started nats(hub, config(proxy.port(), kConfig));
   ASSERT_TRUE(has_events(5));
-  nats.accepted(hub.events.back().cursor);
-  ASSERT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 0; }));
+  ASSERT_TRUE(accepts_all(nats));
   proxy.cut();
-  publish(client, 6, 40);
+  publish(6, 40);
   ASSERT_TRUE(hub.run_until([&] { return client.unread("S", "d") == 0; }));
   proxy.heal();
   ASSERT_TRUE(has_events(15));
@@ -230,21 +211,16 @@ TEST_F(NatsConsumerTest, WhatWasLostOnItsWayAndThrownAwayIsTold) {
 
 // The numbers that came behind a loss were not looked at.
 TEST_F(NatsConsumerTest, WhatWasLostOnItsWayAndRemovedIsTold) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
   TcpProxy proxy(server.port());
-  publish(client, 1, 5);
-  SourceRig nats(hub, weir_plugin_entry, config(proxy.port(), kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  publish(1, 5);
+  Started nats(hub, config(proxy.port(), kConfig));
   ASSERT_TRUE(has_events(5));
-  nats.accepted(hub.events.back().cursor);
-  ASSERT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 0; }));
+  ASSERT_TRUE(accepts_all(nats));
   proxy.cut();
-  publish(client, 6, 10);
+  publish(6, 10);
   ASSERT_TRUE(hub.run_until([&] { return client.unread("S", "d") == 0; }));
   client.remove_message("S", 8);
-  publish(client, 11, 20);  // so that something comes where it is owed
+  publish(11, 20);  // so that something comes where it is owed
   proxy.heal();
   ASSERT_TRUE(has_events(19));
   std::vector<int> expected = range(1, 7);
@@ -256,9 +232,6 @@ TEST_F(NatsConsumerTest, WhatWasLostOnItsWayAndRemovedIsTold) {
 
 // It is told once, by its number or, where a filter makes numbers say nothing, by how many were owed.
 TEST_F(NatsConsumerTest, WhatWasLostOnItsWayAndIsHeldBackIsToldOnce) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
   for (const bool filter : {false, true}) {
     FakeHost own;
     TcpProxy proxy(server.port());
@@ -267,11 +240,9 @@ TEST_F(NatsConsumerTest, WhatWasLostOnItsWayAndIsHeldBackIsToldOnce) {
       for (int i = from; i <= to; ++i) client.publish_stored(subject, std::to_string(i), subject + std::to_string(i));
     };
     send(1, 5);
-    SourceRig nats(
-        own, weir_plugin_entry,
-        config(proxy.port(), "\"stream\":{\"name\":\"S\",\"durable\":\"" + durable + "\",\"ack_wait\":\"500ms\"" +
-                                 (filter ? ",\"subject\":\"s.f\"" : "") + "}"));
-    ASSERT_EQ(nats.start(), WEIR_OK);
+    Started nats(
+        own, config(proxy.port(), "\"stream\":{\"name\":\"S\",\"durable\":\"" + durable + "\",\"ack_wait\":\"500ms\"" +
+                                      (filter ? ",\"subject\":\"s.f\"" : "") + "}"));
     ASSERT_TRUE(own.run_until([&] { return own.events.size() == 5; }, 20'000));
     const int before = std::stoi(own.events[0].id.substr(2)) - 1;  // how many the stream had
     nats.accepted(own.events.back().cursor);
@@ -294,16 +265,13 @@ TEST_F(NatsConsumerTest, WhatWasLostOnItsWayAndIsHeldBackIsToldOnce) {
 }
 
 TEST_F(NatsConsumerTest, ALossIsToldOnce) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
+  client.remove_stream("S");
   client.add_stream("S", "s.>", 5);
   TcpProxy proxy(server.port());
-  publish(client, 1, 1);
-  SourceRig nats(hub, weir_plugin_entry,
-                 config(proxy.port(), R"("stream":{"name":"S","durable":"d","ack_wait":"500ms","in_flight":1})"));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  publish(1, 1);
+  Started nats(hub, config(proxy.port(), R"("stream":{"name":"S","durable":"d","ack_wait":"500ms","in_flight":1})"));
   ASSERT_TRUE(has_events(1));
-  publish(client, 2, 11);  // they are not asked for
+  publish(2, 11);  // they are not asked for
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(breaks(proxy));
   ASSERT_EQ(hub.gaps.size(), 1u);
   EXPECT_EQ(hub.gaps[0].count, 5u);
@@ -317,14 +285,10 @@ TEST_F(NatsConsumerTest, ALossIsToldOnce) {
 
 // It was made anew behind what was read, so what the hub had no place for yet was lost with the next restart.
 TEST_F(NatsConsumerTest, OneThatIsMadeAnewBeginsWithWhatWasNotAccepted) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
-  publish(client, 1, 20);
+  publish(1, 20);
   {
     FakeHost own;
-    SourceRig nats(own, weir_plugin_entry, config(server, kConfig));
-    ASSERT_EQ(nats.start(), WEIR_OK);
+    Started nats(own, config(server, kConfig));
     ASSERT_TRUE(own.run_until([&] { return own.events.size() == 20; }, 20'000));
     nats.accepted(own.events[9].cursor);
     ASSERT_TRUE(own.run_until([&] { return client.ack_pending("S", "d") == 10; }));
@@ -334,8 +298,7 @@ TEST_F(NatsConsumerTest, OneThatIsMadeAnewBeginsWithWhatWasNotAccepted) {
     ASSERT_TRUE(own.run_until([&] { return client.ack_pending("S", "d") == 8; }));
     EXPECT_EQ(own.events.size(), 20u);
   }
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  Started nats(hub, config(server, kConfig));
   ASSERT_TRUE(has_events(8));
   EXPECT_EQ(numbers(), range(13, 20));
   EXPECT_TRUE(hub.gaps.empty());
@@ -343,16 +306,12 @@ TEST_F(NatsConsumerTest, OneThatIsMadeAnewBeginsWithWhatWasNotAccepted) {
 
 // Sequence numbers were cursors, so what the hub accepted of the old stream was taken for some of the new one.
 TEST_F(NatsConsumerTest, WhatIsAcceptedOfAStreamOfBeforeIsNoneOfTheNewOne) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
-  publish(client, 1, 5);
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  publish(1, 5);
+  Started nats(hub, config(server, kConfig));
   ASSERT_TRUE(has_events(5));
   client.remove_stream("S");
   client.add_stream("S", "s.>");
-  publish(client, 1, 3);
+  publish(1, 3);
   ASSERT_TRUE(has_events(8));
   EXPECT_EQ(hub.events[5].id, "S.1");
   nats.accepted(hub.events[4].cursor);
@@ -364,15 +323,11 @@ TEST_F(NatsConsumerTest, WhatIsAcceptedOfAStreamOfBeforeIsNoneOfTheNewOne) {
 
 // What had come over the connection of before and waited for room was counted by the numbers of the new consumer.
 TEST_F(NatsConsumerTest, WhatWaitsHereWhenItIsMadeAnewDoesNoHarm) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
   TcpProxy proxy(server.port());
   constexpr int kAll = 500;
-  publish(client, 1, kAll);
+  publish(1, kAll);
   hub.take_only(0);
-  SourceRig nats(hub, weir_plugin_entry, config(proxy.port(), kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  Started nats(hub, config(proxy.port(), kConfig));
   ASSERT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == kAll && hub.metrics["messages"] > 0; }));
   proxy.cut();
   client.remove_consumer("S", "d");
@@ -387,13 +342,8 @@ TEST_F(NatsConsumerTest, WhatWaitsHereWhenItIsMadeAnewDoesNoHarm) {
 
 // What another consumer of that name sent first was thrown away, and left out when it came again behind newer ones.
 TEST_F(NatsConsumerTest, OneThatSomebodyElseMakesAnewIsReadInOrder) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
-  publish(client, 1, 5);
-  SourceRig nats(hub, weir_plugin_entry,
-                 config(server, R"("stream":{"name":"S","durable":"d","ack_wait":"500ms","in_flight":5})"));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  publish(1, 5);
+  Started nats(hub, config(server, R"("stream":{"name":"S","durable":"d","ack_wait":"500ms","in_flight":5})"));
   ASSERT_TRUE(has_events(5));
   ASSERT_TRUE(hub.run_until([&] { return client.asking("S", "d") == 0; }));  // or the server would say that it is gone
   client.remove_consumer("S", "d");
@@ -402,12 +352,11 @@ TEST_F(NatsConsumerTest, OneThatSomebodyElseMakesAnewIsReadInOrder) {
     wanted.DeliverPolicy = js_DeliverByStartSequence;
     wanted.OptStartSeq = 6;
   });
-  publish(client, 6, 8);
+  publish(6, 8);
   nats.accepted(hub.events.back().cursor);
   ASSERT_TRUE(has_events(8));
   EXPECT_EQ(numbers(), range(1, 8));
-  nats.accepted(hub.events.back().cursor);
-  EXPECT_TRUE(hub.run_until([&] { return client.ack_pending("S", "d") == 0; }));
+  EXPECT_TRUE(accepts_all(nats));
   EXPECT_TRUE(hub.gaps.empty());
 }
 
@@ -415,10 +364,7 @@ constexpr const char* kNext = "$JS.API.CONSUMER.MSG.NEXT.S.d";  // what requests
 
 // While nothing new came either, what was held back was told to nobody.
 TEST_F(NatsConsumerTest, WhatIsHeldBackInAQuietStreamIsTold) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
-  publish(client, 1, 1);
+  publish(1, 1);
   Reader reader(server.url());
   reader.make();
   reader.take(1, [](natsMsg* message) { EXPECT_EQ(natsMsg_NakWithDelay(message, 3'600'000, nullptr), NATS_OK); });
@@ -428,11 +374,10 @@ TEST_F(NatsConsumerTest, WhatIsHeldBackInAQuietStreamIsTold) {
     if (request.find("max_bytes") == std::string_view::npos)
       answer_with(connection, message, "", {{"Status", "408"}, {"Description", "Request Timeout"}});
   });
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  Started nats(hub, config(server, kConfig));
   ASSERT_TRUE(hub.run_until([&] { return !hub.gaps.empty(); }, 20'000));
   EXPECT_EQ(hub.gaps[0].count, 1u);
-  publish(client, 2, 3);
+  publish(2, 3);
   ASSERT_TRUE(has_events(2));
   EXPECT_EQ(numbers(), range(2, 3));
   EXPECT_EQ(hub.gaps.size(), 1u);
@@ -440,16 +385,12 @@ TEST_F(NatsConsumerTest, WhatIsHeldBackInAQuietStreamIsTold) {
 
 // The server forgets such a one as soon as it is asked for it, and it was counted no more.
 TEST_F(NatsConsumerTest, WhatWasDeliveredTooOftenIsTold) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
-  publish(client, 1, 1);
+  publish(1, 1);
   Reader reader(server.url());
   reader.make([](jsConsumerConfig& wanted) { wanted.MaxDeliver = 3; });
   for (int i = 0; i < 3; ++i) reader.take(1, [](natsMsg*) {});
-  publish(client, 2, 10);
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  publish(2, 10);
+  Started nats(hub, config(server, kConfig));
   ASSERT_TRUE(has_events(9));
   EXPECT_EQ(numbers(), range(2, 10));
   ASSERT_EQ(hub.gaps.size(), 1u);
@@ -458,19 +399,15 @@ TEST_F(NatsConsumerTest, WhatWasDeliveredTooOftenIsTold) {
 
 // Of what came again headers weighed nothing; and small ones behind a large one that was put off overtook it.
 TEST_F(NatsConsumerTest, WhatComesAgainIsBoundedInBytes) {
-  NatsServer server(folder);
-  NatsClient client(server.url());
-  client.add_stream("S", "s.>");
   constexpr int kLarge = 300, kAll = 320;
   const std::string large(60'000, 'x');
   for (int i = 1; i <= kLarge; ++i) client.publish("s.a", std::to_string(i), {{"Large", large}});
-  publish(client, kLarge + 1, kAll);
+  publish(kLarge + 1, kAll);
   Reader reader(server.url());
   reader.make();
   reader.take(kAll, [](natsMsg*) {});
   NatsListener requests(server.url(), kNext);
-  SourceRig nats(hub, weir_plugin_entry, config(server, kConfig));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  Started nats(hub, config(server, kConfig));
   ASSERT_TRUE(has_events(kAll));
   EXPECT_EQ(numbers(), range(1, kAll));
   EXPECT_TRUE(hub.gaps.empty());

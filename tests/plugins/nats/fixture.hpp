@@ -21,6 +21,18 @@ using sdk::testing::Sent;
 using sdk::testing::SinkSide;
 using sdk::testing::SourceRig;
 
+// An instance that was started; and one that has come to run.
+struct Started : SourceRig {
+  Started(FakeHost& hub, const std::string& config) : SourceRig(hub, weir_plugin_entry, config) {
+    EXPECT_EQ(start(), WEIR_OK);
+  }
+};
+struct Connected : Started {
+  Connected(FakeHost& hub, const std::string& config) : Started(hub, config) {
+    EXPECT_TRUE(hub.run_until([&] { return hub.last_state() == WEIR_STATE_RUNNING; }, 20'000));
+  }
+};
+
 struct NatsPluginTest : testing::Test {
   NatsPluginTest()
       : folder(

@@ -37,8 +37,7 @@ std::vector<std::string> data_of(const std::vector<Heard>& heard) {
 TEST_F(NatsPluginTest, EventsBecomeMessages) {
   NatsServer server(folder);
   NatsListener listener(server.url(), "commands.>");
-  SourceRig nats(hub, weir_plugin_entry, config(server, ""));
-  ASSERT_EQ(nats.start(), WEIR_OK);
+  Started nats(hub, config(server, ""));
   SinkSide sink(weir_plugin_entry, nats.instance());
   EXPECT_EQ(sink.deliver({{.subject = "commands.1"}}), 0u);  // there is no connection yet
   ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
@@ -68,14 +67,10 @@ TEST_F(NatsPluginTest, EventsBecomeMessages) {
 TEST_F(NatsPluginTest, TwoHubsCanBeBridged) {
   NatsServer server(folder);
   FakeHost other;
-  SourceRig reads(other, weir_plugin_entry,
+  Connected reads(other,
                   config(server, R"("subjects":["bridge.>"],"event":"{header:Weir-Event}","key":"{header:Weir-Key}",
                         "id":"{header:Nats-Msg-Id}","time":"{header:Weir-Time}")"));
-  ASSERT_EQ(reads.start(), WEIR_OK);
-  ASSERT_TRUE(other.run_until([&] { return other.last_state() == WEIR_STATE_RUNNING; }, 20'000));
-  SourceRig writes(hub, weir_plugin_entry, config(server, ""));
-  ASSERT_EQ(writes.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected writes(hub, config(server, ""));
   SinkSide sink(weir_plugin_entry, writes.instance());
   const Sent sent = {"bridge.a", "line", R"([1,"\u00e4"])", "e-1", "key", 1'770'724'800'123};
   ASSERT_EQ(sink.deliver({sent}), 1u);
@@ -92,9 +87,7 @@ TEST_F(NatsPluginTest, TwoHubsCanBeBridged) {
 TEST_F(NatsPluginTest, WhatCanNeverBePublishedIsLeftOut) {
   NatsServer server(folder, "max_payload: 4096\n");
   NatsListener listener(server.url(), ">");
-  SourceRig nats(hub, weir_plugin_entry, config(server, ""));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(server, ""));
   SinkSide sink(weir_plugin_entry, nats.instance());
   weir_status status = WEIR_OK;
   for (const char* wrong : {"", "a.*", "a.>", "a b", "a..b", "a\r\nPUB x 0"}) {
@@ -116,9 +109,7 @@ TEST_F(NatsPluginTest, OverBreaksEveryEventArrivesInOrder) {
   NatsServer server(folder);
   NatsListener listener(server.url(), "out.>");
   TcpProxy proxy(server.port());
-  SourceRig nats(hub, weir_plugin_entry, config(proxy.port(), ""));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(proxy.port(), ""));
   SinkSide sink(weir_plugin_entry, nats.instance());
   constexpr int kAll = 20'000;
   std::size_t next_cut = 2'000;
@@ -150,9 +141,7 @@ TEST_F(NatsPluginTest, OverBreaksEveryEventArrivesInOrder) {
 TEST_F(NatsPluginTest, WhereNothingGoesOutNoMoreThanItsRoomIsTaken) {
   NatsServer server(folder);
   TcpProxy proxy(server.port());
-  SourceRig nats(hub, weir_plugin_entry, config(proxy.port(), ""));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(proxy.port(), ""));
   SinkSide sink(weir_plugin_entry, nats.instance());
   proxy.cut();
   EXPECT_EQ(sink.deliver(numbered("a", 0, 3'000)), 1'024u);
@@ -173,9 +162,7 @@ TEST_F(NatsPluginTest, WhatCantGoOutBeforeTheEndIsCounted) {
   NatsServer server(folder);
   TcpProxy proxy(server.port());
   {
-    SourceRig nats(hub, weir_plugin_entry, config(proxy.port(), ""));
-    ASSERT_EQ(nats.start(), WEIR_OK);
-    ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+    Connected nats(hub, config(proxy.port(), ""));
     SinkSide sink(weir_plugin_entry, nats.instance());
     proxy.cut();
     EXPECT_EQ(sink.deliver(numbered("a", 0, 10)), 10u);
@@ -192,9 +179,7 @@ TEST_F(NatsPluginTest, WhatWasTakenGoesOutBeforeTheEnd) {
   for (const auto& [publish, subject] : {std::pair{"core", "a"}, std::pair{"jetstream", "s.a"}}) {
     FakeHost own;
     {
-      SourceRig nats(own, weir_plugin_entry, config(server, std::string(R"("publish":")") + publish + "\""));
-      ASSERT_EQ(nats.start(), WEIR_OK);
-      ASSERT_TRUE(own.run_until([&] { return own.last_state() == WEIR_STATE_RUNNING; }, 20'000));
+      Connected nats(own, config(server, std::string(R"("publish":")") + publish + "\""));
       SinkSide sink(weir_plugin_entry, nats.instance());
       ASSERT_EQ(sink.deliver(numbered(subject, 0, 200)), 200u);
     }  // at once
@@ -209,9 +194,7 @@ TEST_F(NatsPluginTest, WhatOurUserMayNotPublishIsSaidAndCounted) {
   NatsServer server(folder,
                     "authorization { users: [ {user: u, password: p, permissions: { publish: [\"ok\", \"_INBOX.>\"], "
                     "subscribe: \">\" } } ] }\n");
-  SourceRig nats(hub, weir_plugin_entry, config(server, R"("user":"u","password":"p")"));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(server, R"("user":"u","password":"p")"));
   SinkSide sink(weir_plugin_entry, nats.instance());
   ASSERT_EQ(sink.deliver({{.subject = "ok"}, {.subject = "secret.place"}}), 2u);
   ASSERT_TRUE(reaches(WEIR_STATE_DEGRADED));
@@ -223,9 +206,7 @@ TEST_F(NatsPluginTest, WhatOurUserMayNotPublishIsSaidAndCounted) {
 TEST_F(NatsPluginTest, AComplaintOfLongAgoIsForgotten) {
   NatsServer server(folder,
                     "authorization { users: [ {user: u, password: p, permissions: { publish: [\"ok\"] } } ] }\n");
-  SourceRig nats(hub, weir_plugin_entry, config(server, R"("user":"u","password":"p")"));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(server, R"("user":"u","password":"p")"));
   SinkSide sink(weir_plugin_entry, nats.instance());
   ASSERT_EQ(sink.deliver({{.subject = "secret"}}), 1u);
   ASSERT_TRUE(reaches(WEIR_STATE_DEGRADED));
@@ -244,9 +225,7 @@ TEST_F(NatsPluginTest, OverAKilledServerEveryEventIsStored) {
   NatsServer server(folder);
   NatsClient client(server.url());
   client.add_stream("S", "s.>");
-  SourceRig nats(hub, weir_plugin_entry, config(server, kJetStream));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(server, kJetStream));
   SinkSide sink(weir_plugin_entry, nats.instance());
   constexpr int kAll = 6'000;
   std::size_t next_kill = 1'500;
@@ -268,9 +247,7 @@ TEST_F(NatsPluginTest, WhereNoStreamTakesThemTheyAreKeptAndOthersGoOn) {
   NatsServer server(folder);
   NatsClient client(server.url());
   client.add_stream("S", "s.>");
-  SourceRig nats(hub, weir_plugin_entry, config(server, kJetStream));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(server, kJetStream));
   SinkSide sink(weir_plugin_entry, nats.instance());
   ASSERT_EQ(sink.deliver(numbered("t.a", 0, 20)), 20u);
   ASSERT_TRUE(reaches(WEIR_STATE_DEGRADED));
@@ -291,9 +268,7 @@ TEST_F(NatsPluginTest, OneThatNoStreamTakesHoldsNoRoomOfOthers) {
   NatsServer server(folder);
   NatsClient client(server.url());
   client.add_stream("S", "s.>");
-  SourceRig nats(hub, weir_plugin_entry, config(server, kJetStream));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(server, kJetStream));
   SinkSide sink(weir_plugin_entry, nats.instance());
   ASSERT_EQ(sink.deliver({{.subject = "t.a", .data = "0", .id = "t"}}), 1u);
   constexpr int kAll = 3'000;
@@ -312,9 +287,7 @@ TEST_F(NatsPluginTest, WhatOurUserMayNotPublishToAStreamIsLeftOut) {
                     "publish: [\"s.>\"], subscribe: \"_INBOX.>\" } } ] }\n");
   NatsClient client("nats://admin:p@127.0.0.1:" + std::to_string(server.port()));
   client.add_stream("S", ">", -1, -1);
-  SourceRig nats(hub, weir_plugin_entry, config(server, std::string(kJetStream) + R"(,"user":"u","password":"p")"));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(server, std::string(kJetStream) + R"(,"user":"u","password":"p")"));
   SinkSide sink(weir_plugin_entry, nats.instance());
   ASSERT_EQ(sink.deliver(numbered("secret.a", 0, 1'000)), 1'000u);
   ASSERT_EQ(sink.deliver(numbered("s.a", 0, 20)), 20u);
@@ -328,9 +301,7 @@ TEST_F(NatsPluginTest, WhatIsTooLargeForTheStreamIsCounted) {
   NatsServer server(folder);
   NatsClient client(server.url());
   client.add_stream("S", "s.>", -1, 1'000);
-  SourceRig nats(hub, weir_plugin_entry, config(server, kJetStream));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(server, kJetStream));
   SinkSide sink(weir_plugin_entry, nats.instance());
   ASSERT_EQ(sink.deliver({{.subject = "s.a", .data = "\"" + std::string(2'000, 'x') + "\""},
                           {.subject = "s.a", .data = "2", .id = "2"}}),
@@ -344,9 +315,7 @@ TEST_F(NatsPluginTest, WhatAnswersAndIsNoStreamIsNotBelieved) {
   NatsServer server(folder, "", false);
   NatsListener liar(server.url(), "a",
                     [](natsConnection* connection, natsMsg* message) { answer_with(connection, message, "ok"); });
-  SourceRig nats(hub, weir_plugin_entry, config(server, kJetStream));
-  ASSERT_EQ(nats.start(), WEIR_OK);
-  ASSERT_TRUE(reaches(WEIR_STATE_RUNNING));
+  Connected nats(hub, config(server, kJetStream));
   SinkSide sink(weir_plugin_entry, nats.instance());
   ASSERT_EQ(sink.deliver({{.subject = "a"}}), 1u);
   ASSERT_TRUE(reaches(WEIR_STATE_DEGRADED));
