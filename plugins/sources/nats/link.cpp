@@ -18,7 +18,7 @@ constexpr std::int64_t kFlushMs = 2'000;
 
 // Of a buffer of cnats, in which another thread of it may write the next error meanwhile: there is no other way to it,
 // and at worst some of both is read. It has 256 bytes, and a zero at its end.
-[[gnu::no_sanitize("thread")]] std::string copy_of(const char* text) {
+__attribute__((no_sanitize("thread"))) std::string copy_of(const char* text) {
   std::array<char, 256> copy{};
   for (std::size_t i = 0; i + 1 < copy.size() && text[i] != '\0'; ++i) copy[i] = text[i];
   return copy.data();
