@@ -159,6 +159,7 @@ void wait_and_reload(const RunOptions& options, Hub& hub, const sigset_t& signal
       sigwait(&signals, &signal_number);
     }
     if (signal_number > 0 && signal_number != SIGHUP) return;
+    if (asked_to_end()) continue;  // that signal comes next
     watch.begin();
     SetupResult loaded = load(options, false);
     if (loaded.setup) fit_to_descriptors(loaded.setup->manifest.limits, false);

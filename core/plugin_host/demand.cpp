@@ -59,8 +59,9 @@ void Demand::want_now(const std::string& subject, const std::string& who, Wish w
 
 void Demand::activate(const std::string& subject) {
   const auto it = entries_.find(subject);
-  if (it == entries_.end() || it->second.activation != 0) return;  // a timer that was cancelled too late
+  if (it == entries_.end()) return;
   Entry& e = it->second;
+  if (e.activation != 0 || e.wanted == 0) return;  // a timer that was cancelled too late
   e.timer = 0;
   e.activation = ++activations_;
   {
@@ -94,7 +95,8 @@ void Demand::awake(const std::string& subject, std::uint32_t activation, const R
   }
   if (how) return;
   e.activation = 0;
-  if (e.wanted == 0 || how.error().code != Errc::unavailable) return forget(it);
+  if (how.error().code != Errc::unavailable) return forget(it);
+  if (e.wanted == 0) return;  // it lingers
   const std::int64_t wait_ms = std::min(kAgainMinMs << std::min(e.failed++, 16U), kAgainMaxMs);
   e.timer = ports_.timer_start(wait_ms, [this, subject] { activate(subject); });
 }
@@ -121,13 +123,15 @@ void Demand::unwant_now(const std::string& subject, const std::string& who, Wish
     if (std::exchange(found->second.wanted, false)) --e.wanted;
   }
   if (e.wanted != 0) return;
-  if (e.activation == 0) return forget(it);
+  if (e.activation == 0 && e.timer != 0) ports_.timer_cancel(std::exchange(e.timer, 0));  // of the next attempt
   if (e.timer == 0) e.timer = ports_.timer_start(linger_ms_, [this, subject] { let_go(subject); });
 }
 
 void Demand::let_go(const std::string& subject) {
   const auto it = entries_.find(subject);
   if (it == entries_.end() || it->second.wanted != 0) return;
+  it->second.timer = 0;
+  if (it->second.activation == 0) return forget(it);
   const Entry gone = std::move(it->second);
   entries_.erase(it);
   {

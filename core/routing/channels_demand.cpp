@@ -131,10 +131,10 @@ void Channels::asleep(const mail::Asleep& m) {
   if (!pattern) {
     names.push_back(m.what);
   } else {
-    if (const auto found = at_work_.find(m.what); found != at_work_.end()) {
-      found->second.subjects.erase(m.subject);
-      if (found->second.subjects.empty()) at_work_.erase(found);
-    }
+    // What was never at work for it kept no channel going.
+    const auto found = at_work_.find(m.what);
+    if (found == at_work_.end() || found->second.subjects.erase(m.subject) == 0) return;
+    if (found->second.subjects.empty()) at_work_.erase(found);
     for (const auto& [name, channel] : channels_)
       if (channel->route().demand_by_pattern && what->matches(name)) names.push_back(name);
   }

@@ -201,14 +201,21 @@ void Flows::want(FlowInstance& instance, const std::string& subject, const std::
               {{"plugin", of.source}, {"subject", of.subject}, {"pattern", who}, {"reason", how.error().message}});
         mail::Awake m{.what = who, .ask = ask, .late = late};
         if (how) m.at_work = of;
+        std::unique_lock<std::mutex> lock;
         if (asked) {
+          lock = std::unique_lock(asked->mutex);
           if (how) asked->any = true;
-          if (failing) ++asked->failing;
+          if (failing) {
+            ++asked->failing;
+            asked->why_not_now = how.error();
+          }
           if (was_failing) --asked->failing;
-          m.more = (again ? asked->left.load() : --asked->left) != 0;
+          if (!again) --asked->left;
+          m.more = asked->left != 0;
           m.late = asked->failing != 0;
           if (!how && m.more) return;
-          if (!how && !asked->any) m.error = how.error();
+          // That there is no such thing is the answer only where none of them may have it later.
+          if (!how && !asked->any) m.error = asked->failing != 0 ? *asked->why_not_now : how.error();
         }
         tell(who, [&] { return letter(mail::Awake(m)); });
       },

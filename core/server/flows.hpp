@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <span>
 #include <string>
@@ -62,12 +63,15 @@ class Flows final : public ShardServices {
   RoutesPtr routes() const;
   using Subjects = std::vector<std::pair<std::string, std::string>>;  // plugin, subject
   // Of a channel: how many of its sources have not answered yet, whether one of the others is at work, and how many
-  // can't be now and are asked again.
+  // can't be now and are asked again. The mutex is held until the owner has been told, so that it hears what they say
+  // in the order in which it was counted.
   struct Asked {
     explicit Asked(std::size_t sources) : left(sources) {}
-    std::atomic<std::size_t> left;
-    std::atomic<bool> any{false};
-    std::atomic<std::size_t> failing{0};
+    std::mutex mutex;
+    std::size_t left;  // guarded by mutex, as all below
+    bool any = false;
+    std::size_t failing = 0;
+    std::optional<Error> why_not_now{};  // of one of those
   };
   // ask: of a channel, what it is answered by; 0: a pattern, that nobody waits for, and `asked` is null.
   // Under demand_mutex_.

@@ -157,6 +157,8 @@ TEST_F(DemandTest, WhatFailedIsNotAskedForAgainOnceNobodyWantsItOrTheAnswerIsNo)
   answer("s", fail(Errc::unavailable, "not now"));
   demand.unwant("s", "a");
   run();
+  EXPECT_EQ(heard, Texts{"a not now"}) << "who comes back within the while finds its channel";
+  linger();
   EXPECT_TRUE(timers.empty());
   EXPECT_EQ(told, Texts{"+s"}) << "what never was active is not let go of";
   EXPECT_EQ(heard, (Texts{"a not now", "a asleep"}));

@@ -280,6 +280,19 @@ TEST_P(ChannelsDemandTest, APatternThatGoesEndsOnlyWhatItKept) {
   EXPECT_EQ(epoch("files/a"), file);
 }
 
+// It ended channels that had been let in to before their source was at work.
+TEST_P(ChannelsDemandTest, APatternThatNeverWasAtWorkEndsNothing) {
+  ask(c, "logs/a");
+  hub.late("logs/a");
+  hub.publish("logs/a");
+  const std::string life = epoch("logs/a");
+  Client& other = hub.connect();
+  watch(other, "logs/*");
+  leave(other, "logs/*");
+  hub.asleep("logs/*", kAll);
+  EXPECT_EQ(epoch("logs/a"), life);
+}
+
 TEST_P(ChannelsDemandTest, WhatAClientPublishedToASleepingChannelIsOfALifeBefore) {
   for (const char* name : {"logs/a", "files/a"}) hub.publish(name);
   hub.run();
