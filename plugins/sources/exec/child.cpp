@@ -78,7 +78,10 @@ bool lives(pid_t group) {
   while (const dirent* entry = alive ? nullptr : ::readdir(folder)) {
     if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
     FILE* const file = std::fopen(("/proc/" + std::string(entry->d_name) + "/stat").c_str(), "re");
-    if (file == nullptr) continue;
+    if (file == nullptr) {
+      alive = errno != ENOENT && errno != ESRCH;  // it has just gone
+      continue;
+    }
     std::array<char, 512> bytes;  // its name has at most 64 of them
     const std::string_view text(bytes.data(), std::fread(bytes.data(), 1, bytes.size(), file));
     std::fclose(file);
@@ -241,15 +244,22 @@ void Child::stop(const std::function<bool()>& room) {
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::milliseconds kPatience(2'000);
   constexpr int kStepMs = 5;
+  constexpr std::chrono::milliseconds kLookEvery(100);  // through all processes of the machine
   exit_.end();
   linger_.cancel();
   for (Pipe* pipe : {&out_, &error_}) pipe->watch.end();
   bool alive = pid_ > 0, waited_for = !alive;  // the group; the program
+  bool living = true;
+  Clock::time_point look{};
   if (alive) ::kill(-pid_, SIGTERM);
   for (const auto until = Clock::now() + kPatience; Clock::now() < until; ::poll(nullptr, 0, kStepMs)) {
     waited_for = waited_for || ::waitpid(pid_, nullptr, WNOHANG) != 0;  // until then it counts as one of the group
     alive = alive && ::kill(-pid_, 0) == 0;                             // once it is not, the number may be another's
-    const bool waiting = alive && (!waited_for || lives(pid_));
+    if (alive && waited_for && Clock::now() >= look) {
+      living = lives(pid_);
+      look = Clock::now() + kLookEvery;
+    }
+    const bool waiting = alive && living;
     paused_ = !room();
     const bool out = read_all(out_), error = read_all(error_);
     if (!waiting && out && error && room()) break;

@@ -1,6 +1,6 @@
 // Keeps others off a checkpoint: an flock() on a file beside it, called CHECKPOINT.lock, as the checkpoint itself is
-// another file after each write. The kernel ends the lock with the process, however that ends; the file stays, and has
-// the number of the process in it for whoever comes second. Threads: one at a time.
+// another file after each write. The kernel ends the lock with the process, however that ends; the file stays, and says
+// which process it is, on which host, for whoever comes second. Threads: one at a time.
 #pragma once
 #include <string>
 

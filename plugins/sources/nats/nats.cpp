@@ -269,8 +269,9 @@ class Nats final : public sdk::Source, public sdk::Sink, public sdk::Responder {
       consumer_->pause(emitter_.full());
       consumer_->ask();
     }
-    if ((more || next_ != batch_.size()) && !emitter_.full()) return void(host_.post([this] { drain(); }));
-    if (some) looks_.start(host_, sdk::Emitter::kBatchMs, 0, [this] { drain(); });
+    const bool left = (more || next_ != batch_.size()) && !emitter_.full();
+    if (left && host_.post([this] { drain(); })) return;
+    if (left || some) looks_.start(host_, sdk::Emitter::kBatchMs, 0, [this] { drain(); });
   }
 
   void let_go() {

@@ -32,7 +32,8 @@ std::string cursor_of(const std::string& query) {
 }
 
 std::string_view way_out(const Result& result) {
-  if (result.failed("57014")) return "a page of its rows takes longer than catch_up_timeout; an index may help";
+  if (result.failed("57014"))
+    return "somebody cancelled it, or a page of its rows takes longer than catch_up_timeout (an index may help)";
   if (result.failed("42501")) return "grant the hub's role what it needs for it";
   if (result.failed("42703")) return "its columns have to be named channel and payload";
   return "psql shows what is wrong with it";
@@ -164,6 +165,7 @@ void Listener::finish(const std::string& why) {
     whole_at_ = listened_at_;
     marked_ms_ = host_.steady_ms();
     live_ = true;
+    if (!why.empty()) told_.lost("catch_up failed, so what was missed stays missing");
     told_.state(why.empty() ? sdk::State::running : sdk::State::degraded, why);
   });
 }

@@ -11,13 +11,14 @@ namespace {
 
 // search_path: nobody's functions and operators stand in for the server's, however well they match; all other names are
 // qualified. Every query here has an index made for it, and right after a bulk load, without statistics, the planner
-// would not know. *_timeout: a large backlog takes its time, and what the role has for others would end it each time;
-// who waits too long is told by Connection::expect(). tcp_*: the server finds out when we are gone without a word, and
-// lets go of the lock.
+// would not know. Nor may an index-only scan of all of (xid, id) seem cheaper than the end of the primary key, as
+// without values it does; rows that are new are fetched in any case. *_timeout: a large backlog takes its time, and
+// what the role has for others would end it each time; who waits too long is told by Connection::expect(). tcp_*: the
+// server finds out when we are gone without a word, and lets go of the lock.
 constexpr std::string_view kSetup = R"(
 set search_path = pg_catalog, pg_temp;
 set statement_timeout = 0; set lock_timeout = 0;
-set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
+set enable_seqscan = off; set enable_indexonlyscan = off; set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
 set max_parallel_workers_per_gather = 0; set jit = off; set plan_cache_mode = force_generic_plan;
 set default_transaction_isolation = 'read committed';
 set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 30000;

@@ -50,7 +50,7 @@ class Postgres final : public sdk::Source, public sdk::Responder {
         Listener::Told{[this](sdk::State state, const std::string& why) { part_state(kSource, state, why); },
                        [this](std::string_view channel, std::string_view payload) { notified(channel, payload); },
                        [this](const std::string& why) { lost(why); },
-                       [this](std::string_view channel, const std::string& why) { gap(channel, 1, why); }});
+                       [this](std::string_view channel, const std::string& why) { left_out(channel, why); }});
     listener_->open();
   }
   void pause() override {
@@ -140,10 +140,14 @@ class Postgres final : public sdk::Source, public sdk::Responder {
   void notified(std::string_view channel, std::string_view payload) {
     ++messages_;
     sdk::Event event;
-    if (!reader_.event_of(channel, payload, event)) return gap(channel, 1, "a notification is no JSON");
+    if (!reader_.event_of(channel, payload, event)) return left_out(channel, "a notification is no JSON");
     event.cursor = event.subject;
     if (!emitter_.add(event) && !emitter_.closed()) gap(event.subject, 1, "more was read than the hub had room for");
     if (emitter_.full()) listener_->pause(true);
+  }
+  // Of a channel of NOTIFY, which is a subject only where `subject` says nothing else.
+  void left_out(std::string_view channel, const std::string& why) {
+    gap(config_.payload.subject.is_channel() ? channel : "", 1, why);
   }
   void lost(const std::string& why) {
     if (!config_.payload.subject.is_channel()) return gap("", 0, why);
