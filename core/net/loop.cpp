@@ -14,10 +14,14 @@ namespace {
 // time keeps a flood of handlers from delaying what is owed to readers. It counts the thread's own CPU time: on a busy
 // machine a burst of 1 ms by the clock on the wall was over after a few handlers. It must hold the hub's own round of
 // work where many feed many (docs/benchmarks.md, "When a connection is written to", has the figures and the command).
-// Asking for the time is a system call, so that is done now and then only.
+// Asking for that is a system call, so it is done now and then only: after so many handlers, or so long by the clock on
+// the wall, which is cheap. Rules that take their time make handlers of many milliseconds.
 constexpr int kBurstHandlersMax = 8192;
 constexpr std::int64_t kBurstCpuNsMax = 20'000'000;
 constexpr int kLookAtClockEvery = 64;
+constexpr std::int64_t kLookAgainNs = 5'000'000;
+
+std::int64_t wall_ns() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::int64_t thread_cpu_ns() {
   timespec t{};
@@ -41,13 +45,15 @@ void Loop::run(const std::function<std::optional<std::int64_t>()>& after_burst) 
       ran = io.run_one();
     if (ran != 0) {
       std::int64_t end = 0;  // a clock of the kernel's; an idle hub's single handlers don't need it
+      std::int64_t look = wall_ns() + kBurstCpuNsMax;
       for (int n = 1; n < kBurstHandlersMax && io.poll_one() != 0; ++n) {
-        if (n % kLookAtClockEvery != 0) continue;
+        if (n % kLookAtClockEvery != 0 && wall_ns() < look) continue;
         const std::int64_t now = thread_cpu_ns();
         if (end == 0)
           end = now + kBurstCpuNsMax;
         else if (now >= end)
           break;
+        look = wall_ns() + kLookAgainNs;
       }
     }
     wake = after_burst();

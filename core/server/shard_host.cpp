@@ -18,7 +18,7 @@ constexpr int kFlushRoundsMax = 16;  // replay refills outboxes while they are f
 // thousands of connections by time.
 constexpr std::size_t kSliceMails = 256;
 constexpr auto kSliceTime = std::chrono::microseconds(500);
-constexpr std::size_t kLookAtClockEvery = 16;
+constexpr std::size_t kLookAtClockEvery = 4;
 constexpr std::size_t kKeepMails = 4096;  // room that a mailbox keeps after a burst
 
 // What a mail keeps in memory that nothing else counts.
