@@ -115,11 +115,21 @@ void Channels::awake(const mail::Awake& m) {
 void Channels::pattern_awake(const mail::Awake& m) {
   if (!m.at_work) return;
   const Pattern pattern = *Pattern::parse_wildcard(m.what);
+  // Another owner may have asked for it, so that its Watch is still on the way here, and with it the end of what slept.
+  const auto watched = watched_.find(m.what);
+  const Scopes scopes = watched == watched_.end() ? Scopes() : watched->second.scopes();
+  std::vector<Channel*> stale;
   std::vector<std::pair<Channel*, std::size_t>> fed;
-  for (const auto& [name, channel] : channels_)
-    if (channel->route().demand_by_pattern && (m.late || channel->waking().late) && pattern.matches(name))
+  for (const auto& [name, channel] : channels_) {
+    if (!channel->route().demand_by_pattern || !pattern.matches(name)) continue;
+    if ((watched == watched_.end() || !channel->route().subscribe.open_to(scopes)) && slept_through(*channel))
+      stale.push_back(channel.get());
+    else if (m.late || channel->waking().late)
       fed.emplace_back(channel.get(), idle_sources(*channel));
+  }
   at_work_.try_emplace(m.what, AtWork{pattern}).first->second.subjects.insert(*m.at_work);
+  for (Channel* channel : stale)
+    if (!slept_through(*channel)) end(*channel, mail::ChannelLetGo::Why::anew);
   for (const auto& [channel, idle] : fed) at_work_now(*channel, idle, m.late);
 }
 

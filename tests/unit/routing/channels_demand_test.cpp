@@ -280,6 +280,18 @@ TEST_P(ChannelsDemandTest, APatternThatGoesEndsOnlyWhatItKept) {
   EXPECT_EQ(epoch("files/a"), file);
 }
 
+// A pattern is asked for by the first owner that hears of it. Here its source was at work before its Watch came, and
+// what was there went on as if nothing had been missed.
+TEST_P(ChannelsDemandTest, WhatSleptEndsAlsoWhereThePatternIsAtWorkBeforeItIsWatched) {
+  hub.publish("logs/a");
+  hub.run();
+  const std::string life = epoch("logs/a");
+  ASSERT_NE(life, "");
+  hub.awake("logs/*", kAll);
+  EXPECT_EQ(epoch("logs/a"), "");
+  EXPECT_EQ(at(subscribe(c, "logs/a", kA, since(life, 1)).at(0), "data.recovered"), "false");
+}
+
 // It ended channels that had been let in to before their source was at work.
 TEST_P(ChannelsDemandTest, APatternThatNeverWasAtWorkEndsNothing) {
   ask(c, "logs/a");
