@@ -89,7 +89,7 @@ void consume_postgres_listen(const std::string& address, const Ready& ready, con
 std::unique_ptr<Upstream> postgres_outbox(const std::string&) { return std::make_unique<Outbox>(); }
 
 // By id alone, which is right for the one publisher that there is here. The place is written down as often as the hub
-// does it.
+// does it. It looks every 10 ms: the trigger wakes a reader of the hub's that sleeps, and nobody else.
 void consume_postgres_outbox(const std::string& address, const Ready& ready, const Take& take) {
   using Steady = std::chrono::steady_clock;
   const std::unique_ptr<PGconn, Closer> held(PQconnectdb(address.c_str()));
@@ -110,7 +110,7 @@ void consume_postgres_outbox(const std::string& address, const Ready& ready, con
     if (const auto now = Steady::now(); now - stored > std::chrono::milliseconds(200)) store(), stored = now;
     if (count > 0) continue;
     pollfd p{PQsocket(connection), POLLIN, 0};
-    ::poll(&p, 1, 1'000);
+    ::poll(&p, 1, 10);
     PQconsumeInput(connection);
     while (PGnotify* notify = PQnotifies(connection)) PQfreemem(notify);
   }
